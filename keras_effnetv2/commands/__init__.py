@@ -1,0 +1,1 @@
+"""Commands of `python -m keras_effnetv2`, a module each."""

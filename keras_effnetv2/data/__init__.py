@@ -1,0 +1,1 @@
+"""Images: decoding, evaluation crops; later sources, augmentation and pipelines."""

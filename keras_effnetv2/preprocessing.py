@@ -1,0 +1,127 @@
+"""How pixels become inputs and outputs become labels, as the weights were trained.
+
+The same variant was trained with different preprocessing on different datasets, so the
+record belongs to the pair (variant, weights): releases and models carry one, and
+`.keras` files keep it.
+
+Sources: google/automl, efficientnetv2: `preprocessing.py`, `preprocessing_legacy.py`,
+`datasets.py`.
+"""
+
+import dataclasses
+from typing import Any
+
+CROPS = ("center", "center_below_320", "squash")
+INTERPOLATIONS = ("bilinear", "bicubic")
+ACTIVATIONS = ("softmax", "sigmoid")
+LABELS = ("imagenet", "imagenet21k", None)
+
+
+@dataclasses.dataclass(frozen=True)
+class Preprocessing:
+    """The contract between pixels, a network and its labels.
+
+    Attributes:
+        mean: subtracted from pixels 0..255, a value a channel or one for all.
+        std: divides after that.
+        interpolation: of the resize before evaluation, `"bilinear"` or `"bicubic"`.
+        crop: evaluation crop. `"center"`: the central size / (size + 32) of the short
+            side; `"center_below_320"`: that below 320 pixels, from there on as
+            `"squash"`: the whole image resized to a square.
+        image_size: evaluation side, pixels.
+        labels: class list of the classifier: `"imagenet"` (1,000 classes),
+            `"imagenet21k"` (21,843), or None.
+        activation: what makes probabilities of logits, `"softmax"` or `"sigmoid"`.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    interpolation: str
+    crop: str
+    image_size: int
+    labels: str | None = None
+    activation: str = "softmax"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "mean", tuple(float(x) for x in self.mean))
+        object.__setattr__(self, "std", tuple(float(x) for x in self.std))
+        choices = {
+            "interpolation": INTERPOLATIONS,
+            "crop": CROPS,
+            "activation": ACTIVATIONS,
+            "labels": LABELS,
+        }
+        for field, allowed in choices.items():
+            if getattr(self, field) not in allowed:
+                raise ValueError(
+                    f"{field} must be one of {allowed}. "
+                    f"Received: {getattr(self, field)!r}."
+                )
+        if len(self.mean) != len(self.std) or not self.mean or min(self.std) <= 0:
+            raise ValueError(
+                "mean and std need the same number of channels, std positive values. "
+                f"Received: mean={self.mean}, std={self.std}."
+            )
+        if self.image_size < 1:
+            raise ValueError(
+                f"image_size must be at least 1. Received: {self.image_size!r}."
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values; `Preprocessing(**values)` reads them back."""
+        return dataclasses.asdict(self)
+
+
+_IMAGENET_MEAN = tuple(255 * x for x in (0.485, 0.456, 0.406))
+_IMAGENET_STD = tuple(255 * x for x in (0.229, 0.224, 0.225))
+
+# Name of a normalisation -> (mean, std) in pixels.
+NORMALIZATIONS = {
+    "torch": (
+        _IMAGENET_MEAN,
+        _IMAGENET_STD,
+    ),  # EfficientNet V1 and V2 B0-B3 on ImageNet-1k
+    "centered": (
+        (128.0,),
+        (128.0,),
+    ),  # S, M, L on ImageNet-1k; every variant on ImageNet-21k
+    "tf": ((127.5,), (127.5,)),  # every variant fine-tuned from 21k to 1k
+}
+
+# Which weights -> (normalisation, interpolation, crop, labels, activation).
+_RECORDS = {
+    "legacy": ("torch", "bicubic", "center", "imagenet", "softmax"),
+    "imagenet": ("centered", "bilinear", "center_below_320", "imagenet", "softmax"),
+    "imagenet21k": (
+        "centered",
+        "bilinear",
+        "center_below_320",
+        "imagenet21k",
+        "sigmoid",
+    ),
+    "imagenet21k-ft1k": ("tf", "bilinear", "squash", "imagenet", "softmax"),
+}
+
+
+def record(variant_name: str, dataset: str, image_size: int) -> Preprocessing:
+    """The preprocessing of the official weights of a variant on a dataset.
+
+    Args:
+        variant_name: e.g. `"efficientnetv2-b0"`.
+        dataset: `"imagenet"`, `"imagenet21k"` or `"imagenet21k-ft1k"`.
+        image_size: evaluation side, pixels.
+
+    Raises:
+        ValueError: unknown dataset.
+    """
+    if dataset not in ("imagenet", "imagenet21k", "imagenet21k-ft1k"):
+        raise ValueError(
+            "dataset must be 'imagenet', 'imagenet21k' or 'imagenet21k-ft1k'. "
+            f"Received: {dataset!r}."
+        )
+    family = variant_name.rpartition("-")[2]
+    legacy = dataset == "imagenet" and family.startswith("b")
+    normalization, *rest = _RECORDS["legacy" if legacy else dataset]
+    mean, std = NORMALIZATIONS[normalization]
+    interpolation, crop, labels, activation = rest
+    return Preprocessing(mean, std, interpolation, crop, image_size, labels, activation)

@@ -1,0 +1,1 @@
+"""Weights: releases, downloads, readers of every public format, class names."""

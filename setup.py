@@ -1,0 +1,43 @@
+"""Packaging of keras_effnetv2."""
+
+import pathlib
+import re
+
+import setuptools
+
+ROOT = pathlib.Path(__file__).parent
+VERSION = re.search(
+    r'__version__ = "(.+)"', (ROOT / "keras_effnetv2/version.py").read_text()
+)[1]
+
+setuptools.setup(
+    name="keras_effnetv2",
+    version=VERSION,
+    description="EfficientNetV2 for Keras 3 and TensorFlow, complete.",
+    long_description=(ROOT / "README.md").read_text(),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10.12",
+    packages=setuptools.find_packages(include=["keras_effnetv2", "keras_effnetv2.*"]),
+    package_data={"keras_effnetv2.weights": ["labels/*.txt"]},
+    install_requires=[
+        "tensorflow>=2.18,<2.22",
+        "keras>=3.10,<4",
+        "numpy>=1.26,<3",
+        "h5py>=3.10,<4",
+        "absl-py>=2,<3",
+        "pillow>=10,<14",
+        "safetensors>=0.4,<1",
+        "filelock>=3.12,<5",
+    ],
+    extras_require={
+        "demo": ["scikit-learn>=1.4,<2"],
+        "test": [
+            "scikit-learn>=1.4,<2",
+            "jax[cpu]>=0.4.30,<0.12",
+            "pytest>=8,<10",
+            "ruff>=0.6,<1",
+        ],
+    },
+    entry_points={"console_scripts": ["keras_effnetv2 = keras_effnetv2.__main__:run"]},
+)
