@@ -1,1 +1,47 @@
-"""EfficientNetV2 for Keras 3."""
+"""EfficientNetV2 for Keras 3: networks, weights, fine-tuning, profiling."""
+
+from keras_effnetv2.models import (
+    EfficientNetV2B0,
+    EfficientNetV2B1,
+    EfficientNetV2B2,
+    EfficientNetV2B3,
+    EfficientNetV2L,
+    EfficientNetV2M,
+    EfficientNetV2S,
+    EfficientNetV2XL,
+    create_model,
+)
+from keras_effnetv2.preprocessing import Preprocessing, preprocess_input
+from keras_effnetv2.transfer import feature_pyramid, freeze
+from keras_effnetv2.variants import (
+    BlockSpec,
+    Variant,
+    fuse_stages,
+    get_variant,
+    list_variants,
+)
+from keras_effnetv2.version import __version__
+from keras_effnetv2.weights.labels import decode_predictions
+
+__all__ = [
+    "BlockSpec",
+    "EfficientNetV2B0",
+    "EfficientNetV2B1",
+    "EfficientNetV2B2",
+    "EfficientNetV2B3",
+    "EfficientNetV2L",
+    "EfficientNetV2M",
+    "EfficientNetV2S",
+    "EfficientNetV2XL",
+    "Preprocessing",
+    "Variant",
+    "__version__",
+    "create_model",
+    "decode_predictions",
+    "feature_pyramid",
+    "freeze",
+    "fuse_stages",
+    "get_variant",
+    "list_variants",
+    "preprocess_input",
+]

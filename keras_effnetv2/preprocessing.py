@@ -9,7 +9,10 @@ Sources: google/automl, efficientnetv2: `preprocessing.py`, `preprocessing_legac
 """
 
 import dataclasses
+import re
 from typing import Any
+
+import numpy as np
 
 CROPS = ("center", "center_below_320", "squash")
 INTERPOLATIONS = ("bilinear", "bicubic")
@@ -67,9 +70,9 @@ class Preprocessing:
                 f"image_size must be at least 1. Received: {self.image_size!r}."
             )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values; `Preprocessing(**values)` reads them back."""
-        return dataclasses.asdict(self)
+    def unlabelled(self) -> "Preprocessing":
+        """The record for a network whose classifier is not the released one."""
+        return dataclasses.replace(self, labels=None, activation="softmax")
 
 
 _IMAGENET_MEAN = tuple(255 * x for x in (0.485, 0.456, 0.406))
@@ -88,6 +91,9 @@ NORMALIZATIONS = {
     "tf": ((127.5,), (127.5,)),  # every variant fine-tuned from 21k to 1k
 }
 
+# ImageNet-21k networks were trained and evaluated at this side, whatever the variant.
+_IMAGENET21K_SIZE = 224
+
 # Which weights -> (normalisation, interpolation, crop, labels, activation).
 _RECORDS = {
     "legacy": ("torch", "bicubic", "center", "imagenet", "softmax"),
@@ -103,13 +109,13 @@ _RECORDS = {
 }
 
 
-def record(variant_name: str, dataset: str, image_size: int) -> Preprocessing:
+def record(variant_name: str, dataset: str, eval_size: int) -> Preprocessing:
     """The preprocessing of the official weights of a variant on a dataset.
 
     Args:
         variant_name: e.g. `"efficientnetv2-b0"`.
         dataset: `"imagenet"`, `"imagenet21k"` or `"imagenet21k-ft1k"`.
-        image_size: evaluation side, pixels.
+        eval_size: the variant's evaluation side, pixels.
 
     Raises:
         ValueError: unknown dataset.
@@ -119,9 +125,55 @@ def record(variant_name: str, dataset: str, image_size: int) -> Preprocessing:
             "dataset must be 'imagenet', 'imagenet21k' or 'imagenet21k-ft1k'. "
             f"Received: {dataset!r}."
         )
-    family = variant_name.rpartition("-")[2]
-    legacy = dataset == "imagenet" and family.startswith("b")
+    legacy = dataset == "imagenet" and re.search(r"-b\d$", variant_name)
     normalization, *rest = _RECORDS["legacy" if legacy else dataset]
     mean, std = NORMALIZATIONS[normalization]
     interpolation, crop, labels, activation = rest
-    return Preprocessing(mean, std, interpolation, crop, image_size, labels, activation)
+    size = _IMAGENET21K_SIZE if dataset == "imagenet21k" else eval_size
+    return Preprocessing(mean, std, interpolation, crop, size, labels, activation)
+
+
+def preprocess_input(
+    images: Any, mode: str | Preprocessing | None = None, data_format: Any = None
+) -> Any:
+    """Normalises images for models built with `include_preprocessing=False`.
+
+    The other models normalise by themselves, and this function is the identity by
+    default, as in `keras.applications`.
+
+    Args:
+        images: `(..., height, width, channels)`, pixels 0..255, array or tensor.
+        mode: None: unchanged. A model's `preprocessing`, or a name: `"torch"` (B0-B3
+            and V1 on ImageNet), `"centered"` (S, M, L on ImageNet, all on
+            ImageNet-21k), `"tf"` (all fine-tuned from 21k).
+        data_format: only None and `"channels_last"`; there for compatibility.
+
+    Returns:
+        `images`, or float images normalised.
+
+    Raises:
+        ValueError: unknown mode or data format.
+    """
+    if data_format not in (None, "channels_last"):
+        raise ValueError(
+            "Images are channels last: transpose them to (height, width, channels). "
+            f"Received: data_format={data_format!r}."
+        )
+    if mode is None:
+        return images
+    if isinstance(mode, Preprocessing):
+        mean, std = mode.mean, mode.std
+    elif mode in NORMALIZATIONS:
+        mean, std = NORMALIZATIONS[mode]
+    else:
+        raise ValueError(
+            f"mode must be None, a Preprocessing or one of {tuple(NORMALIZATIONS)}. "
+            f"Received: {mode!r}."
+        )
+    if isinstance(images, np.ndarray):
+        dtype = images.dtype if images.dtype.kind == "f" else np.float32
+        return (images.astype(dtype) - np.array(mean, dtype)) / np.array(std, dtype)
+    from keras import ops  # Slow to import.
+
+    images = ops.cast(images, "float32")
+    return (images - ops.array(mean, "float32")) / ops.array(std, "float32")

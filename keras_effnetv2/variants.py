@@ -51,8 +51,8 @@ class BlockSpec:
         for field, valid in checks.items():
             if not valid:
                 raise ValueError(
-                    f"A BlockSpec needs operator {MBCONV!r} or {FUSED_MBCONV!r}, an odd "
-                    "kernel_size, strides 1 or 2, expand_ratio >= 1, filters >= 1, "
+                    f"A BlockSpec needs operator {MBCONV!r} or {FUSED_MBCONV!r}, an "
+                    "odd kernel_size, strides 1 or 2, expand_ratio >= 1, filters >= 1, "
                     "num_repeats >= 1 and se_ratio in [0, 1]. "
                     f"Received: {field}={getattr(self, field)!r}."
                 )

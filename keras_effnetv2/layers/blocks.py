@@ -1,0 +1,290 @@
+"""The two blocks that EfficientNetV2 is made of.
+
+Reference: Tan and Le 2021, https://arxiv.org/abs/2104.00298, Figure 2 and Table 4.
+"""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_effnetv2.layers.batch_norm import BatchNorm
+from keras_effnetv2.layers.squeeze_excite import (
+    CONV_INITIALIZER,
+    Activation,
+    SqueezeExcite,
+)
+from keras_effnetv2.layers.stochastic_depth import StochasticDepth
+
+
+class _Block(keras.layers.Layer):
+    """What MBConv and Fused-MBConv share: arguments, shortcut, rematerialisation."""
+
+    _default_se_ratio = 0.0
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int = 3,
+        strides: int = 1,
+        expand_ratio: float = 4,
+        se_ratio: float | None = None,
+        activation: Activation = "swish",
+        drop_path_rate: float = 0.0,
+        bn_momentum: float = 0.9,
+        bn_epsilon: float = 1e-3,
+        bn_synchronized: bool = False,
+        remat: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if filters < 1 or kernel_size < 1 or strides < 1 or expand_ratio < 1:
+            raise ValueError(
+                "filters, kernel_size, strides and expand_ratio must be at least 1. "
+                f"Received: filters={filters}, kernel_size={kernel_size}, "
+                f"strides={strides}, expand_ratio={expand_ratio}."
+            )
+        se_ratio = self._default_se_ratio if se_ratio is None else se_ratio
+        if not 0 <= se_ratio <= 1:
+            raise ValueError(f"se_ratio must be in [0, 1]. Received: {se_ratio!r}.")
+        self.filters = filters
+        self.kernel_size = kernel_size
+        self.strides = strides
+        self.expand_ratio = expand_ratio
+        self.se_ratio = se_ratio
+        self.activation = keras.activations.get(activation)
+        self.bn_momentum = bn_momentum
+        self.bn_epsilon = bn_epsilon
+        self.bn_synchronized = bn_synchronized
+        self.remat = remat
+        self.stochastic_depth = StochasticDepth(
+            drop_path_rate, dtype=self.dtype_policy, name="stochastic_depth"
+        )
+        self._frozen = ()
+
+    def build(self, input_shape: tuple) -> None:
+        """Makes the sublayers for `(batch, height, width, channels)`."""
+        input_filters = input_shape[-1]
+        self._has_shortcut = self.strides == 1 and input_filters == self.filters
+        self._build_branch(input_filters, int(input_filters * self.expand_ratio))
+        for layer in self._sublayers():
+            layer.trainable = self.trainable and layer.name not in self._frozen
+
+    def _build_branch(self, input_filters: int, hidden_filters: int) -> None:
+        """Makes and builds the sublayers."""
+        raise NotImplementedError
+
+    def _branch(self, x: Any, training: bool | None) -> Any:
+        """The block without its shortcut."""
+        raise NotImplementedError
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """`(batch, height / strides, width / strides, filters)`, rounded up."""
+        run = self._rematerialized if self.remat and training else self._branch
+        x = run(inputs, training)
+        if not self._has_shortcut:
+            return x
+        return self.stochastic_depth(x, training=training) + inputs
+
+    def _rematerialized(self, inputs: Any, training: bool | None) -> Any:
+        """The branch, kept as its input alone and computed again for the gradient.
+
+        The second computation would move batch-norm statistics a second time (and leak
+        traced values on JAX), so the branch runs without side effects: variables go in
+        as arguments, their new values come out and are assigned here, once.
+        """
+        norms = [x for x in self._sublayers() if isinstance(x, BatchNorm)]
+        norms = [norm for norm in norms if norm.trainable]
+        updated = [v for x in norms for v in (x.moving_mean, x.moving_variance)]
+
+        def pure(inputs: Any, *values: Any) -> list[Any]:
+            mapping = list(zip(self.weights, values, strict=True))
+            with keras.StatelessScope(state_mapping=mapping) as scope:
+                outputs = self._branch(inputs, training)
+            return [outputs] + [
+                ops.stop_gradient(scope.get_current_value(v)) for v in updated
+            ]
+
+        values = [ops.convert_to_tensor(v) for v in self.weights]
+        outputs, *new_values = keras.remat(pure)(inputs, *values)
+        for variable, value in zip(updated, new_values, strict=True):
+            variable.assign(value)
+        return outputs
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        """`(batch, height / strides, width / strides, filters)`, rounded up."""
+        batch, *sides, _ = input_shape
+        sides = [side and -(-side // self.strides) for side in sides]
+        return (batch, *sides, self.filters)
+
+    def _conv(
+        self, inputs: int, filters: int, kernel_size: int, strides: int, name: str
+    ) -> keras.layers.Conv2D:
+        layer = keras.layers.Conv2D(
+            filters,
+            kernel_size,
+            strides,
+            padding="same",
+            use_bias=False,
+            data_format="channels_last",
+            kernel_initializer=CONV_INITIALIZER,
+            dtype=self.dtype_policy,
+            name=name,
+        )
+        layer.build((None, None, None, inputs))
+        return layer
+
+    def _batch_norm(self, filters: int, name: str) -> BatchNorm:
+        layer = BatchNorm(
+            momentum=self.bn_momentum,
+            epsilon=self.bn_epsilon,
+            synchronized=self.bn_synchronized,
+            dtype=self.dtype_policy,
+            name=name,
+        )
+        layer.build((None, None, None, filters))
+        return layer
+
+    def _squeeze_excite(self, input_filters: int, filters: int) -> SqueezeExcite:
+        layer = SqueezeExcite(
+            max(1, int(input_filters * self.se_ratio)),
+            self.activation,
+            dtype=self.dtype_policy,
+            name="se",
+        )
+        layer.build((None, None, None, filters))
+        return layer
+
+    def _sublayers(self) -> list[keras.layers.Layer]:
+        return [v for v in vars(self).values() if isinstance(v, keras.layers.Layer)]
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments of the constructor, and which sublayers are frozen."""
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "strides": self.strides,
+            "expand_ratio": self.expand_ratio,
+            "se_ratio": self.se_ratio,
+            "activation": keras.activations.serialize(self.activation),
+            "drop_path_rate": self.stochastic_depth.rate,
+            "bn_momentum": self.bn_momentum,
+            "bn_epsilon": self.bn_epsilon,
+            "bn_synchronized": self.bn_synchronized,
+            "remat": self.remat,
+            "frozen": [
+                layer.name for layer in self._sublayers() if not layer.trainable
+            ],
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "_Block":
+        """A layer from `get_config`, frozen where the saved one was."""
+        config = dict(config)
+        frozen = config.pop("frozen", ())
+        layer = super().from_config(config)
+        layer._frozen = tuple(frozen)
+        return layer
+
+
+@keras.saving.register_keras_serializable("keras_effnetv2")
+class MBConv(_Block):
+    """1x1 expansion, depthwise convolution, squeeze-excite, 1x1 projection.
+
+    Input is `(batch, height, width, channels)`, output `(batch, height / strides,
+    width / strides, filters)`, rounded up. A shortcut is added where strides are 1 and
+    input and output have equally many channels.
+
+    Reference: Tan and Le 2021, https://arxiv.org/abs/2104.00298, Figure 2.
+
+    Args:
+        filters: output channels.
+        kernel_size: side of the kernel.
+        strides: 1 or 2.
+        expand_ratio: hidden channels per input channel, at least 1; at 1 there is no
+            expansion.
+        se_ratio: squeeze-excite channels per block *input* channel; 0 for none. None:
+            the paper's, 0.25 in MBConv and 0 in Fused-MBConv.
+        activation: any Keras activation.
+        drop_path_rate: probability that the branch is dropped, in blocks with a
+            shortcut (see `StochasticDepth`).
+        bn_momentum: of the batch norms' moving statistics.
+        bn_epsilon: added to the batch norms' variances.
+        bn_synchronized: batch statistics over all replicas (TensorFlow backend).
+        remat: keep only the block's input for the gradient and compute the rest again:
+            the same numbers with less memory and more time.
+
+    Raises:
+        ValueError: a number out of range.
+    """
+
+    _default_se_ratio = 0.25
+
+    def _build_branch(self, input_filters: int, hidden_filters: int) -> None:
+        if self.expand_ratio > 1:
+            self.expand_conv = self._conv(
+                input_filters, hidden_filters, 1, 1, "expand_conv"
+            )
+            self.expand_bn = self._batch_norm(hidden_filters, "expand_bn")
+        self.dwconv2 = keras.layers.DepthwiseConv2D(
+            self.kernel_size,
+            self.strides,
+            padding="same",
+            use_bias=False,
+            data_format="channels_last",
+            depthwise_initializer=CONV_INITIALIZER,
+            dtype=self.dtype_policy,
+            name="dwconv2",
+        )
+        self.dwconv2.build((None, None, None, hidden_filters))
+        self.bn = self._batch_norm(hidden_filters, "bn")
+        if self.se_ratio:
+            self.se = self._squeeze_excite(input_filters, hidden_filters)
+        self.project_conv = self._conv(
+            hidden_filters, self.filters, 1, 1, "project_conv"
+        )
+        self.project_bn = self._batch_norm(self.filters, "project_bn")
+
+    def _branch(self, x: Any, training: bool | None) -> Any:
+        if self.expand_ratio > 1:
+            x = self.expand_bn(self.expand_conv(x), training=training)
+            x = self.activation(x)
+        x = self.activation(self.bn(self.dwconv2(x), training=training))
+        if self.se_ratio:
+            x = self.se(x)
+        return self.project_bn(self.project_conv(x), training=training)
+
+
+@keras.saving.register_keras_serializable("keras_effnetv2")
+class FusedMBConv(_Block):
+    """One full convolution for expansion and depthwise, squeeze-excite, projection.
+
+    Without expansion (`expand_ratio=1`) a single activated convolution remains. Input,
+    output, arguments and errors are those of `MBConv`; `se_ratio` is 0 by default.
+    """
+
+    def _build_branch(self, input_filters: int, hidden_filters: int) -> None:
+        kernel_size, strides = self.kernel_size, self.strides
+        if self.expand_ratio > 1:
+            self.expand_conv = self._conv(
+                input_filters, hidden_filters, kernel_size, strides, "expand_conv"
+            )
+            self.expand_bn = self._batch_norm(hidden_filters, "expand_bn")
+            kernel_size, strides = 1, 1
+        if self.se_ratio:
+            self.se = self._squeeze_excite(input_filters, hidden_filters)
+        self.project_conv = self._conv(
+            hidden_filters, self.filters, kernel_size, strides, "project_conv"
+        )
+        self.project_bn = self._batch_norm(self.filters, "project_bn")
+
+    def _branch(self, x: Any, training: bool | None) -> Any:
+        if self.expand_ratio > 1:
+            x = self.expand_bn(self.expand_conv(x), training=training)
+            x = self.activation(x)
+        if self.se_ratio:
+            x = self.se(x)
+        x = self.project_bn(self.project_conv(x), training=training)
+        # Without expansion the projection is the only convolution, and activated.
+        return x if self.expand_ratio > 1 else self.activation(x)

@@ -1,0 +1,66 @@
+"""Normalisation of pixels, the first layer of every model."""
+
+import dataclasses
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_effnetv2.preprocessing import Preprocessing
+
+
+@keras.saving.register_keras_serializable("keras_effnetv2")
+class PixelNormalization(keras.layers.Layer):
+    """Turns pixels 0..255 into what the weights were trained on: (x - mean) / std.
+
+    It also carries the whole preprocessing record, so that a saved model, a feature
+    extractor or a user's model built on ours still knows how its images are made.
+
+    Input and output are `(batch, height, width, channels)`.
+
+    Args:
+        preprocessing: the record, or its values as a dict.
+        enabled: False leaves inputs as they are: the caller normalises.
+
+    Raises:
+        ValueError: the record has three channels and the images have not.
+    """
+
+    def __init__(
+        self,
+        preprocessing: Preprocessing | dict[str, Any],
+        enabled: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if isinstance(preprocessing, dict):
+            preprocessing = Preprocessing(**preprocessing)
+        self.preprocessing = preprocessing
+        self.enabled = enabled
+        self.built = True
+
+    def call(self, inputs: Any) -> Any:
+        """Normalised images, in the layer's compute dtype."""
+        if not self.enabled:
+            return inputs
+        mean = ops.convert_to_tensor(self.preprocessing.mean, dtype=inputs.dtype)
+        std = ops.convert_to_tensor(self.preprocessing.std, dtype=inputs.dtype)
+        return (inputs - mean) / std
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        """The input's shape."""
+        channels, means = input_shape[-1], len(self.preprocessing.mean)
+        if self.enabled and means not in (1, channels):
+            raise ValueError(
+                f"This preprocessing normalises {means} channels. Received: images "
+                f"with {channels}. Pass include_preprocessing=False and normalise them."
+            )
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments of the constructor."""
+        return {
+            **super().get_config(),
+            "preprocessing": dataclasses.asdict(self.preprocessing),
+            "enabled": self.enabled,
+        }

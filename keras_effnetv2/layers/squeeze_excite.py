@@ -1,0 +1,75 @@
+"""Squeeze-and-excitation: gates for channels."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import ops
+
+# A normal of variance 2 / (kernel area * filters), as the released code has it.
+CONV_INITIALIZER = {
+    "class_name": "VarianceScaling",
+    "config": {"scale": 2.0, "mode": "fan_out", "distribution": "untruncated_normal"},
+}
+
+Activation = str | Callable | None
+
+
+@keras.saving.register_keras_serializable("keras_effnetv2")
+class SqueezeExcite(keras.layers.Layer):
+    """Scales channels by gates computed from their means over the image.
+
+    Input and output are `(batch, height, width, channels)`.
+
+    Reference: Hu et al. 2018, https://arxiv.org/abs/1709.01507.
+
+    Args:
+        filters: channels of the squeezed layer. In MBConv, a quarter of the *block's*
+            input channels.
+        activation: of the squeezed layer. The gate is a sigmoid.
+    """
+
+    def __init__(
+        self, filters: int, activation: Activation = "swish", **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        if filters < 1:
+            raise ValueError(f"filters must be at least 1. Received: {filters!r}.")
+        self.filters = filters
+        self.activation = keras.activations.get(activation)
+
+    def build(self, input_shape: tuple) -> None:
+        """Makes the two 1x1 convolutions."""
+        self.reduce = self._gate(self.filters, self.activation, "reduce")
+        self.expand = self._gate(input_shape[-1], "sigmoid", "expand")
+        self.reduce.build((input_shape[0], 1, 1, input_shape[-1]))
+        self.expand.build((input_shape[0], 1, 1, self.filters))
+
+    def _gate(self, filters: int, activation: Activation, name: str) -> Any:
+        return keras.layers.Conv2D(
+            filters,
+            1,
+            activation=activation,
+            data_format="channels_last",
+            kernel_initializer=CONV_INITIALIZER,
+            dtype=self.dtype_policy,
+            name=name,
+        )
+
+    def call(self, inputs: Any) -> Any:
+        """Inputs times gates in (0, 1)."""
+        means = ops.mean(inputs, axis=(1, 2), keepdims=True)
+        return inputs * self.expand(self.reduce(means))
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        """The input's shape."""
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments of the constructor."""
+        activation = keras.activations.serialize(self.activation)
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "activation": activation,
+        }

@@ -1,0 +1,216 @@
+"""Models by name, with weights: the package's front door.
+
+The arguments are those of `keras.applications`, in its order, and a few more.
+"""
+
+import dataclasses
+import functools
+import os
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from keras_effnetv2 import preprocessing as records
+from keras_effnetv2.layers.blocks import Activation
+from keras_effnetv2.networks import (
+    BlockOptions,
+    EfficientNet,
+    build,
+    named_variables,
+)
+from keras_effnetv2.preprocessing import Preprocessing
+from keras_effnetv2.variants import Variant, get_variant
+
+_DEFAULT_CLASSES = 1000
+
+
+def create_model(
+    variant: str | Variant,
+    include_top: bool = True,
+    weights: str | os.PathLike | None = None,
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: str | None = None,
+    classes: int | None = None,
+    classifier_activation: Activation = "auto",
+    include_preprocessing: bool = True,
+    name: str | None = None,
+    *,
+    dropout_rate: float | None = None,
+    drop_path_rate: float | None = None,
+    activation: Activation = "swish",
+    bn_momentum: float = 0.9,
+    bn_epsilon: float = 1e-3,
+    bn_synchronized: bool = False,
+    remat: bool = False,
+    preprocessing: str | Preprocessing | None = None,
+) -> EfficientNet:
+    """Builds a network, and loads weights into it.
+
+    The model takes images `(batch, height, width, channels)`, pixels 0..255, of any
+    size, and gives float32 scores `(batch, classes)`; without top, features.
+
+    Args:
+        variant: a name of `list_variants()`, or a `Variant` of your own.
+        include_top: end in pooling, dropout and classifier.
+        weights: None (random), `"imagenet"`, `"imagenet21k"`, `"imagenet21k-ft1k"`, a
+            local file or folder in any known format, or an https URL.
+        input_tensor: symbolic tensor to build on, instead of a new input.
+        input_shape: `(height, width, channels)`; None for any size and 3 channels.
+        pooling: without top: None for the last feature map, `"avg"` or `"max"`.
+        classes: width of the classifier. None: as many as the weights have, or 1000.
+            If the weights have another number, the classifier starts fresh.
+        classifier_activation: `"auto"` is what the weights were trained with: softmax,
+            or sigmoid for ImageNet-21k. None gives logits.
+        include_preprocessing: normalise pixels in the model. False: the caller does,
+            with `preprocess_input(images, mode=model.preprocessing)`.
+        name: of the model.
+        dropout_rate: before the classifier. None: the variant's.
+        drop_path_rate: of stochastic depth. None: the variant's.
+        activation: of all blocks, e.g. `"relu6"` for integer hardware.
+        bn_momentum: of the moving statistics. 0.9 in the released code.
+        bn_epsilon: added to variances.
+        bn_synchronized: batch statistics over all replicas (TensorFlow backend).
+        remat: keep only block inputs for the gradient and compute the rest again.
+        preprocessing: what weights from a file were trained with: a record, or the
+            name of the dataset whose released weights they are. None: what the file
+            says, or else its name or its number of classes.
+
+    Raises:
+        ValueError: an argument out of range, unknown weights, or weights that do not
+            fit the network exactly.
+    """
+    variant = _with_rates(get_variant(variant), dropout_rate, drop_path_rate)
+    _check(include_top, pooling, classes)
+    images = _images(input_tensor, input_shape)
+    build_model = functools.partial(
+        build,
+        variant,
+        images,
+        include_top=include_top,
+        classifier_activation=classifier_activation,
+        include_preprocessing=include_preprocessing,
+        pooling=pooling,
+        name=name,
+        options=BlockOptions(
+            activation, bn_momentum, bn_epsilon, bn_synchronized, remat
+        ),
+    )
+    if weights is None:
+        record = _untrained_record(variant, images.shape[-1], preprocessing)
+        return build_model(record, classes=classes or _DEFAULT_CLASSES)
+    from keras_effnetv2.weights.pretrained import open_pretrained  # Slow to import.
+
+    with open_pretrained(
+        weights, variant, include_top, classes, preprocessing
+    ) as pretrained:
+        model = build_model(pretrained.preprocessing, classes=pretrained.classes)
+        pretrained.assign(named_variables(model), adapt_stem=not include_preprocessing)
+    return model
+
+
+def _with_rates(
+    variant: Variant, dropout_rate: float | None, drop_path_rate: float | None
+) -> Variant:
+    rates = {"dropout_rate": dropout_rate, "drop_path_rate": drop_path_rate}
+    given = {name: rate for name, rate in rates.items() if rate is not None}
+    return dataclasses.replace(variant, **given)
+
+
+def _check(include_top: bool, pooling: str | None, classes: int | None) -> None:
+    if pooling not in (None, "avg", "max"):
+        raise ValueError(
+            f"pooling must be None, 'avg' or 'max'. Received: {pooling!r}."
+        )
+    if classes is not None and (not isinstance(classes, int) or classes < 1):
+        raise ValueError(
+            f"classes must be a positive whole number or None. Received: {classes!r}."
+        )
+
+
+def _images(input_tensor: Any, input_shape: tuple | None) -> Any:
+    """The symbolic images that the network starts from."""
+    if input_tensor is not None:
+        if not keras.backend.is_keras_tensor(input_tensor):
+            raise ValueError(
+                "input_tensor must be symbolic, e.g. keras.Input((224, 224, 3)). "
+                f"Received: {type(input_tensor).__name__}."
+            )
+        given, input_shape = input_shape, tuple(input_tensor.shape[1:])
+        if given is not None and tuple(given) != input_shape:
+            raise ValueError(
+                "input_tensor and input_shape contradict each other. "
+                f"Received: {input_shape} and {tuple(given)}."
+            )
+    shape = (None, None, 3) if input_shape is None else tuple(input_shape)
+    sizes = shape[:2]
+    if len(shape) != 3 or not shape[2] or any(s is not None and s < 1 for s in sizes):
+        raise ValueError(
+            "input_shape must be (height, width, channels), channels last, with None "
+            f"for a side of any size. Received: {input_shape}."
+        )
+    return keras.Input(shape, name="images") if input_tensor is None else input_tensor
+
+
+def _untrained_record(
+    variant: Variant, channels: int, preprocessing: str | Preprocessing | None
+) -> Preprocessing:
+    """The record of a network with random weights: the official one, unlabelled."""
+    if isinstance(preprocessing, Preprocessing):
+        return preprocessing
+    record = records.record(
+        variant.name, preprocessing or "imagenet", variant.eval_size
+    )
+    if channels != len(record.mean):
+        mean, std = records.NORMALIZATIONS["centered"]
+        record = dataclasses.replace(record, mean=mean, std=std)
+    return record.unlabelled()
+
+
+def _constructor(variant_name: str) -> Callable[..., EfficientNet]:
+    """The function that `keras.applications` has for a variant."""
+
+    def construct(
+        include_top: bool = True,
+        weights: str | os.PathLike | None = "imagenet",
+        input_tensor: Any = None,
+        input_shape: tuple[int | None, int | None, int] | None = None,
+        pooling: str | None = None,
+        classes: int | None = None,
+        classifier_activation: Activation = "auto",
+        include_preprocessing: bool = True,
+        name: str | None = None,
+        **options: Any,
+    ) -> EfficientNet:
+        return create_model(
+            variant_name,
+            include_top,
+            weights,
+            input_tensor,
+            input_shape,
+            pooling,
+            classes,
+            classifier_activation,
+            include_preprocessing,
+            name,
+            **options,
+        )
+
+    suffix = variant_name.removeprefix("efficientnetv2-").upper()
+    construct.__name__ = construct.__qualname__ = f"EfficientNetV2{suffix}"
+    construct.__doc__ = (
+        f"{construct.__name__}. Arguments are those of `create_model`, in the order of "
+        "`keras.applications`."
+    )
+    return construct
+
+
+EfficientNetV2B0 = _constructor("efficientnetv2-b0")
+EfficientNetV2B1 = _constructor("efficientnetv2-b1")
+EfficientNetV2B2 = _constructor("efficientnetv2-b2")
+EfficientNetV2B3 = _constructor("efficientnetv2-b3")
+EfficientNetV2S = _constructor("efficientnetv2-s")
+EfficientNetV2M = _constructor("efficientnetv2-m")
+EfficientNetV2L = _constructor("efficientnetv2-l")
+EfficientNetV2XL = _constructor("efficientnetv2-xl")

@@ -1,0 +1,212 @@
+"""Networks: a `Variant` becomes a functional Keras model with a layer a block.
+
+Reference: Tan and Le 2021, https://arxiv.org/abs/2104.00298.
+"""
+
+import dataclasses
+import warnings
+from typing import Any
+
+import keras
+
+from keras_effnetv2.layers import BatchNorm, FusedMBConv, MBConv, PixelNormalization
+from keras_effnetv2.layers.blocks import CONV_INITIALIZER, Activation
+from keras_effnetv2.preprocessing import Preprocessing
+from keras_effnetv2.range_check import range_problem, watch
+from keras_effnetv2.variants import MBCONV, Block, Variant, layout
+
+# Uniform within 1 / sqrt(classes) of 0, as the released code has it.
+_DENSE_INITIALIZER = {
+    "class_name": "VarianceScaling",
+    "config": {"scale": 1 / 3, "mode": "fan_out", "distribution": "uniform"},
+}
+
+
+@keras.saving.register_keras_serializable("keras_effnetv2")
+class EfficientNet(keras.Model):
+    """A functional model that knows how its images are made, and checks the first ones.
+
+    Built by `create_model`; a functional `keras.Model` in every other respect. The
+    first batch that `fit`, `evaluate`, `predict` or an eager call receives is looked
+    at, and a range of values that contradicts the preprocessing warns once.
+    """
+
+    _has_warned = False
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How pixels become inputs and outputs become labels."""
+        return self._pixels().preprocessing
+
+    def _pixels(self) -> PixelNormalization:
+        return next(x for x in self.layers if isinstance(x, PixelNormalization))
+
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """Runs the network."""
+        return super().__call__(self._watched(inputs), *args, **kwargs)
+
+    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """As `keras.Model.fit`."""
+        return super().fit(self._watched(x), *args, **kwargs)
+
+    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """As `keras.Model.evaluate`."""
+        return super().evaluate(self._watched(x), *args, **kwargs)
+
+    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """As `keras.Model.predict`."""
+        return super().predict(self._watched(x), *args, **kwargs)
+
+    def _watched(self, data: Any) -> Any:
+        if data is None or self._has_warned:
+            return data
+        return watch(data, self._inspect)
+
+    def _inspect(self, minimum: float, maximum: float) -> None:
+        problem = range_problem(minimum, maximum, self._pixels().enabled)
+        if problem and not self._has_warned:
+            self._has_warned = True
+            warnings.warn(problem, UserWarning, stacklevel=4)
+
+
+@dataclasses.dataclass(frozen=True)
+class BlockOptions:
+    """Arguments that every block of a network shares."""
+
+    activation: Activation
+    bn_momentum: float
+    bn_epsilon: float
+    bn_synchronized: bool
+    remat: bool
+
+
+def build(
+    variant: Variant,
+    images: Any,
+    preprocessing: Preprocessing,
+    *,
+    include_top: bool,
+    include_preprocessing: bool,
+    classes: int,
+    classifier_activation: Activation,
+    pooling: str | None,
+    name: str | None,
+    options: BlockOptions,
+) -> EfficientNet:
+    """The network of `variant` on the symbolic `images`, with random weights.
+
+    Args:
+        variant: rows and coefficients.
+        images: symbolic tensor `(batch, height, width, channels)`.
+        preprocessing: the record that the model carries.
+        include_top: end in pooling, dropout and classifier.
+        include_preprocessing: the model takes pixels 0..255.
+        classes: width of the classifier.
+        classifier_activation: of the classifier; `"auto"` is the record's.
+        pooling: without classifier: None, `"avg"` or `"max"`.
+        name: of the model.
+        options: shared by the blocks.
+    """
+    x = PixelNormalization(
+        preprocessing,
+        enabled=include_preprocessing,
+        dtype=_full_precision(),
+        name="preprocessing",
+    )(images)
+    stem_filters = variant.round_filters(variant.stem_filters)
+    x = _conv_bn_activation(x, stem_filters, 3, 2, "stem", options)
+    for block in layout(variant):
+        x = _block(block, options)(x)
+    top_filters = variant.round_filters(variant.top_filters)
+    x = _conv_bn_activation(x, top_filters, 1, 1, "top", options)
+    if include_top:
+        if classifier_activation == "auto":
+            classifier_activation = preprocessing.activation
+        x = _classifier(x, variant.dropout_rate, classes, classifier_activation)
+    elif pooling:
+        x = _pool(x, pooling)
+    return EfficientNet(images, x, name=name or variant.name)
+
+
+def _classifier(
+    x: Any, dropout_rate: float, classes: int, activation: Activation
+) -> Any:
+    dtype = _full_precision()
+    x = keras.layers.Dropout(dropout_rate, dtype=dtype, name="top_dropout")(
+        _pool(x, "avg")
+    )
+    return keras.layers.Dense(
+        classes,
+        activation=activation,
+        kernel_initializer=_DENSE_INITIALIZER,
+        dtype=dtype,
+        name="predictions",
+    )(x)
+
+
+def _pool(x: Any, kind: str) -> Any:
+    layers = keras.layers
+    pools = {"avg": layers.GlobalAveragePooling2D, "max": layers.GlobalMaxPooling2D}
+    return pools[kind](
+        data_format="channels_last", dtype=_full_precision(), name=f"{kind}_pool"
+    )(x)
+
+
+def _full_precision() -> str | None:
+    """Float32 under mixed precision, whose scores would otherwise lose digits."""
+    policy = keras.config.dtype_policy()
+    return "float32" if policy.compute_dtype != policy.variable_dtype else None
+
+
+def _conv_bn_activation(
+    x: Any,
+    filters: int,
+    kernel_size: int,
+    strides: int,
+    name: str,
+    options: BlockOptions,
+) -> Any:
+    x = keras.layers.Conv2D(
+        filters,
+        kernel_size,
+        strides,
+        padding="same",
+        use_bias=False,
+        data_format="channels_last",
+        kernel_initializer=CONV_INITIALIZER,
+        name=f"{name}_conv",
+    )(x)
+    x = BatchNorm(
+        momentum=options.bn_momentum,
+        epsilon=options.bn_epsilon,
+        synchronized=options.bn_synchronized,
+        name=f"{name}_bn",
+    )(x)
+    return keras.layers.Activation(options.activation, name=f"{name}_activation")(x)
+
+
+def _block(block: Block, options: BlockOptions) -> keras.layers.Layer:
+    layer = MBConv if block.operator == MBCONV else FusedMBConv
+    return layer(
+        filters=block.filters,
+        kernel_size=block.kernel_size,
+        strides=block.strides,
+        expand_ratio=block.expand_ratio,
+        se_ratio=block.se_ratio,
+        drop_path_rate=block.drop_path_rate,
+        name=block.name,
+        **dataclasses.asdict(options),
+    )
+
+
+def named_variables(model: keras.Model) -> dict[str, Any]:
+    """Weights of `model` by the names that weight files are mapped to.
+
+    A name is the path from the model's layer on: `block1a/expand_conv/kernel`.
+    """
+    variables = {}
+    for layer in model.layers:
+        for variable in layer.weights:
+            _, _, rest = variable.path.rpartition(f"{layer.name}/")
+            variables[f"{layer.name}/{rest}"] = variable
+    return variables

@@ -1,0 +1,114 @@
+"""Using a network for other tasks: feature pyramids and freezing."""
+
+import re
+from collections.abc import Iterator, Sequence
+
+import keras
+
+from keras_effnetv2.layers import BatchNorm, FusedMBConv, MBConv
+from keras_effnetv2.networks import EfficientNet
+
+
+def feature_pyramid(
+    model: keras.Model, levels: Sequence[int] = (1, 2, 3, 4, 5)
+) -> EfficientNet:
+    """A model with the features of `model` at several resolutions.
+
+    Level `i` has strides 2 ** i: it is the last block output before the next
+    downsampling, as the official endpoints `reduction_1` ... `reduction_5` are.
+
+    Args:
+        model: from `create_model`, with or without top.
+        levels: which levels, in the order wanted.
+
+    Returns:
+        A model of the same images whose outputs are a dict: `reduction_{level}` to
+        features `(batch, height / 2 ** level, width / 2 ** level, channels)`.
+
+    Raises:
+        ValueError: `model` is not one of ours, or has no such level.
+    """
+    ends = {}
+    level = 1  # The stem has strides 2.
+    for block in _blocks(model):
+        level += block.strides == 2
+        ends[level] = block.output
+    missing = [level for level in levels if level not in ends]
+    if missing or not levels:
+        raise ValueError(
+            f"{model.name} has feature levels {sorted(ends)}. "
+            f"Received: levels={tuple(levels)}."
+        )
+    outputs = {f"reduction_{level}": ends[level] for level in levels}
+    return EfficientNet(model.inputs, outputs, name=f"{model.name}_pyramid")
+
+
+def freeze(
+    model: keras.Model, until: str | None, batch_norm: str = "frozen"
+) -> keras.Model:
+    """Fixes the first part of a network for fine-tuning, and lets the rest learn.
+
+    Call it before `compile`, or compile again. Each call sets the whole model anew, so
+    training can go on with less frozen.
+
+    Args:
+        model: from `create_model`, or any functional model that contains one.
+        until: the last part to freeze: `"stem"`, `"stage1"`, `"stage2"`, ... or `"top"`
+            for everything before the pooling. None freezes nothing.
+        batch_norm: `"frozen"`: batch norms keep their statistics, scales and offsets
+            everywhere, as is best for small batches; `"trainable"`: only where their
+            convolutions are frozen too.
+
+    Returns:
+        The same model.
+
+    Raises:
+        ValueError: unknown part or batch-norm mode.
+    """
+    if batch_norm not in ("frozen", "trainable"):
+        raise ValueError(
+            f"batch_norm must be 'frozen' or 'trainable'. Received: {batch_norm!r}."
+        )
+    parts = list(dict.fromkeys(part for _, part in _parts(model)))
+    if until is not None and until not in parts:
+        raise ValueError(f"until must be None or one of {parts}. Received: {until!r}.")
+    last = -1 if until is None else parts.index(until)
+    for layer, part in _parts(model):
+        layer.trainable = parts.index(part) > last
+    if batch_norm == "frozen":
+        for norm in _batch_norms(model):
+            norm.trainable = False
+    return model
+
+
+def _network(model: keras.Model) -> list[keras.layers.Layer]:
+    """The layers of `model` and of the models inside it."""
+    layers = []
+    for layer in model.layers:
+        layers += _network(layer) if isinstance(layer, keras.Model) else [layer]
+    return layers
+
+
+def _blocks(model: keras.Model) -> list[MBConv | FusedMBConv]:
+    blocks = [x for x in model.layers if isinstance(x, MBConv | FusedMBConv)]
+    if not blocks:
+        raise ValueError(
+            f"Expected a model from create_model. Received: {model.name}, which has no "
+            "MBConv or FusedMBConv layers."
+        )
+    return blocks
+
+
+def _parts(model: keras.Model) -> Iterator[tuple[keras.layers.Layer, str]]:
+    """Layers with weights before the pooling, each with the name of its part."""
+    for layer in _network(model):
+        if match := re.match(r"block(\d+)", layer.name):
+            yield layer, f"stage{match[1]}"
+        elif layer.name in ("stem_conv", "stem_bn", "top_conv", "top_bn"):
+            yield layer, layer.name.partition("_")[0]
+
+
+def _batch_norms(model: keras.Model) -> Iterator[BatchNorm]:
+    for layer in _network(model):
+        inner = vars(layer).values() if isinstance(layer, MBConv | FusedMBConv) else ()
+        yield from (x for x in (layer, *inner) if isinstance(x, BatchNorm))

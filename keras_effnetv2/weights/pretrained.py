@@ -1,0 +1,127 @@
+"""From what a user names as weights to arrays in a model."""
+
+import contextlib
+import dataclasses
+import logging
+import os
+import pathlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from keras_effnetv2 import preprocessing as records
+from keras_effnetv2.preprocessing import Preprocessing
+from keras_effnetv2.variants import Variant
+from keras_effnetv2.weights import download, loading, releases
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Pretrained:
+    """Open weights, and the model they ask for.
+
+    Attributes:
+        source: the arrays.
+        classes: width of the model's classifier.
+        preprocessing: the record the model is to carry.
+        fresh_classifier: the classifier is not in the weights and starts anew.
+    """
+
+    source: Any
+    classes: int
+    preprocessing: Preprocessing
+    fresh_classifier: bool
+
+    def assign(self, variables: Mapping[str, Any], adapt_stem: bool) -> None:
+        """Puts the arrays into `variables`, all or none."""
+        loading.assign(
+            self.source,
+            variables,
+            fresh_classifier=self.fresh_classifier,
+            adapt_stem=adapt_stem,
+        )
+
+
+@contextlib.contextmanager
+def open_pretrained(
+    weights: str | os.PathLike,
+    variant: Variant,
+    include_top: bool,
+    classes: int | None,
+    preprocessing: str | Preprocessing | None,
+) -> Iterator[Pretrained]:
+    """Finds, downloads if need be, and opens `weights`.
+
+    Args:
+        weights: a dataset of `releases.DATASETS`, a file or folder, or an https URL.
+        variant: the network they are for.
+        include_top: whether the classifier is wanted.
+        classes: width of the classifier wanted; None for that of the weights.
+        preprocessing: what the weights were trained with; None to find out.
+
+    Raises:
+        ValueError: no such weights, or not of this network.
+    """
+    path, dataset = _locate(weights, variant, include_top, classes)
+    with loading.open_weights(path, variant) as source:
+        if include_top and classes is None and source.num_classes is None:
+            raise ValueError(
+                f"{path} has no classifier. Pass classes=N to start one fresh, or "
+                "include_top=False for the network without one."
+            )
+        fresh = include_top and classes not in (None, source.num_classes)
+        record = _record(preprocessing, dataset, source, variant)
+        if fresh:
+            _LOG.warning(
+                "The classifier of %d classes starts fresh: %s has %s.",
+                classes,
+                path,
+                f"{source.num_classes} classes" if source.num_classes else "none",
+            )
+        yield Pretrained(
+            source,
+            classes or source.num_classes,
+            record.unlabelled() if fresh or not include_top else record,
+            fresh,
+        )
+
+
+def _locate(
+    weights: str | os.PathLike, variant: Variant, include_top: bool, classes: int | None
+) -> tuple[pathlib.Path, str | None]:
+    """Where the weights lie on this machine, and whose dataset they are if known."""
+    name = os.fspath(weights)
+    if name in releases.DATASETS:
+        release = releases.find(variant.name, name, include_top)
+        if classes not in (None, release.num_classes):
+            release = releases.find(variant.name, name, include_top=False)
+        path = download.fetch(release.url, release.md5, release.file_name)
+        return path, name
+    if "://" in name:
+        return download.fetch(name), releases.dataset_of(name.rpartition("/")[2])
+    path = pathlib.Path(name).expanduser()
+    if not path.exists() and not path.with_name(path.name + ".index").exists():
+        raise ValueError(
+            f"Unknown weights {name!r}. Expected None, one of {releases.DATASETS}, an "
+            "https URL, or a file or folder that exists."
+        )
+    return path, releases.dataset_of(path.name)
+
+
+def _record(
+    given: str | Preprocessing | None,
+    dataset: str | None,
+    source: Any,
+    variant: Variant,
+) -> Preprocessing:
+    """What the caller says, or the file, or its name, or its number of classes."""
+    if isinstance(given, Preprocessing):
+        return given
+    if given is None and source.preprocessing:
+        return Preprocessing(**source.preprocessing)
+    by_classes = {21843: "imagenet21k"}.get(source.num_classes, "imagenet")
+    dataset = given or dataset or by_classes
+    record = records.record(variant.name, dataset, variant.eval_size)
+    _LOG.info("Preprocessing as the released %s weights of %s.", dataset, variant.name)
+    num_labels = {"imagenet": 1000, "imagenet21k": 21843}[record.labels]
+    return record if source.num_classes == num_labels else record.unlabelled()
