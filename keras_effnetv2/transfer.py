@@ -56,8 +56,8 @@ def freeze(
         until: the last part to freeze: `"stem"`, `"stage1"`, `"stage2"`, ... or `"top"`
             for everything before the pooling. None freezes nothing.
         batch_norm: `"frozen"`: batch norms keep their statistics, scales and offsets
-            everywhere, as is best for small batches; `"trainable"`: only where their
-            convolutions are frozen too.
+            everywhere, as is best for small batches; `"trainable"`: they learn
+            wherever their convolutions do.
 
     Returns:
         The same model.
