@@ -1,0 +1,203 @@
+"""The files behind `weights="imagenet"` and its like: where, hash, made for what.
+
+Sources of the facts, none of which is copied code:
+
+- keras.applications `efficientnet_v2` and `efficientnet` (Keras 3.15.1): files and MD5;
+  megabytes from https://keras.io/api/applications. Its V1 files are conversions of
+  tensorflow/tpu's AutoAugment checkpoints ("ckptsaug").
+- google/automl, `efficientnetv2/effnetv2_model.py` and `README.md`: checkpoints, for
+  which no hashes were published.
+
+`RELEASES` is what `weights="imagenet"` and its like choose from; `alternatives.py`
+has the other public files of the same networks.
+"""
+
+import dataclasses
+import re
+from collections.abc import Iterable
+
+from keras_effnetv2 import preprocessing, variants
+
+DATASETS = ("imagenet", "imagenet21k", "imagenet21k-ft1k")
+
+# ImageNet-21k networks were trained and evaluated at this side.
+IMAGENET21K_SIZE = 224
+
+
+@dataclasses.dataclass(frozen=True)
+class Release:
+    """One public file.
+
+    Attributes:
+        variant: name of the network.
+        dataset: one of `DATASETS`.
+        publisher: whose layout the file has.
+        url: where it is.
+        md5: as published, or None.
+        megabytes: as published, or None.
+        include_top: whether the file holds the classifier.
+    """
+
+    variant: str
+    dataset: str
+    publisher: str
+    url: str
+    md5: str | None = None
+    megabytes: int | None = None
+    include_top: bool = True
+
+    @property
+    def file_name(self) -> str:
+        """Name in the cache and on a mirror.
+
+        keras.applications and google/automl name their files uniquely; the other
+        publishers reuse those names for other bytes, so theirs get a prefix.
+        """
+        name = self.url.rpartition("/")[2]
+        if self.publisher in ("keras.applications", "google"):
+            return name
+        return f"{self.publisher}-{name}"
+
+    @property
+    def num_classes(self) -> int | None:
+        """Classes of the file's classifier, None if it has none."""
+        if not self.include_top:
+            return None
+        return 21843 if self.dataset == "imagenet21k" else 1000
+
+    @property
+    def preprocessing(self) -> preprocessing.Preprocessing:
+        """What the weights expect of pixels and mean by their outputs."""
+        size = variants.get_variant(self.variant).eval_size
+        if self.dataset == "imagenet21k":
+            size = IMAGENET21K_SIZE
+        return preprocessing.record(self.variant, self.dataset, size)
+
+
+def dataset_of(file_name: str) -> str | None:
+    """Which weights a file of a common name holds; None where the name is silent.
+
+    `"efficientnetv2-s-21k-ft1k.tgz"` and `"tf_efficientnetv2_s.in21k_ft_in1k"` are
+    fine-tuned from ImageNet-21k, `"efficientnetv2-s-21k.h5"` is ImageNet-21k itself.
+    """
+    if re.search(r"21k?[-_]?ft[-_]?(in)?1k", file_name):
+        return "imagenet21k-ft1k"
+    return "imagenet21k" if "21k" in file_name else None
+
+
+def datasets(variant_name: str) -> tuple[str, ...]:
+    """Datasets that `variant_name` has released weights for; empty if none."""
+    found = {row.dataset for row in RELEASES if row.variant == variant_name}
+    return tuple(dataset for dataset in DATASETS if dataset in found)
+
+
+def find(variant_name: str, dataset: str, include_top: bool = True) -> Release:
+    """The file that `weights=dataset` means for a variant.
+
+    Args:
+        variant_name: e.g. `"efficientnetv2-s"`.
+        dataset: one of `DATASETS`.
+        include_top: False prefers the file without a classifier, where there is one.
+
+    Raises:
+        ValueError: nobody released such weights.
+    """
+    found = [
+        row
+        for row in RELEASES
+        if row.variant == variant_name and row.dataset == dataset
+    ]
+    if found:
+        return next((row for row in found if row.include_top == include_top), found[0])
+    known = datasets(variant_name)
+    if known:
+        expected = f"Expected one of {known}, a weights file"
+    else:
+        expected = "It is a custom variant, without released weights: give a file"
+    raise ValueError(
+        f"There are no weights {dataset!r} for {variant_name!r}. {expected} "
+        "(weights=FILE), or weights=None for random values."
+    )
+
+
+def rows(
+    publisher: str, base_url: str, files: Iterable[tuple[str, str | None, int | None]]
+) -> tuple[Release, ...]:
+    """Releases of `(file name, MD5, megabytes)`; the rest is in the names."""
+    releases = []
+    for name, md5, megabytes in files:
+        family, size = re.match(r"efficientnet(v[12])?-?(b\d|s|m|xl|l)", name).groups()
+        releases.append(
+            Release(
+                variant=f"efficientnet{'v2' if family == 'v2' else ''}-{size}",
+                dataset=dataset_of(name) or "imagenet",
+                publisher=publisher,
+                url=base_url + name,
+                md5=md5,
+                megabytes=megabytes,
+                include_top="_notop" not in name,
+            )
+        )
+    return tuple(releases)
+
+
+# File, MD5, megabytes.
+_KERAS_V2 = (
+    ("efficientnetv2-b0.h5", "21ecbf6da12460d5c40bb2f29ceb2188", 29),
+    ("efficientnetv2-b0_notop.h5", "893217f2bb855e2983157299931e43ff", None),
+    ("efficientnetv2-b1.h5", "069f0534ff22adf035c89e2d9547a9dc", 34),
+    ("efficientnetv2-b1_notop.h5", "0e80663031ca32d657f9caa404b6ec37", None),
+    ("efficientnetv2-b2.h5", "424e49f28180edbde1e94797771950a7", 42),
+    ("efficientnetv2-b2_notop.h5", "1dfe2e7a5d45b6632553a8961ea609eb", None),
+    ("efficientnetv2-b3.h5", "1f1fc43bd98a6e4fd8fdfd551e02c7a0", 59),
+    ("efficientnetv2-b3_notop.h5", "f6abf7b5849ac99a89b50dd3fd532856", None),
+    ("efficientnetv2-s.h5", "e1d88a8495beba45748fedd0cecbe016", 88),
+    ("efficientnetv2-s_notop.h5", "af0682fb74e8c54910f2d4393339c070", None),
+    ("efficientnetv2-m.h5", "a3bf6aa3276309f4fc6a34aa114c95cd", 220),
+    ("efficientnetv2-m_notop.h5", "1b8dc055df72dde80d614482840fe342", None),
+    ("efficientnetv2-l.h5", "27e6d408b53c7ebc868fefa357689935", 479),
+    ("efficientnetv2-l_notop.h5", "b0b66b5c863aef5b46e8608fe1711615", None),
+)
+_KERAS_V1 = (
+    ("efficientnetb0.h5", "902e53a9f72be733fc0bcb005b3ebbac", 29),
+    ("efficientnetb0_notop.h5", "50bc09e76180e00e4465e1a485ddc09d", None),
+    ("efficientnetb1.h5", "1d254153d4ab51201f1646940f018540", 31),
+    ("efficientnetb1_notop.h5", "74c4e6b3e1f6a1eea24c589628592432", None),
+    ("efficientnetb2.h5", "b15cce36ff4dcbd00b6dd88e7857a6ad", 36),
+    ("efficientnetb2_notop.h5", "111f8e2ac8aa800a7a99e3239f7bfb39", None),
+    ("efficientnetb3.h5", "ffd1fdc53d0ce67064dc6a9c7960ede0", 48),
+    ("efficientnetb3_notop.h5", "af6d107764bb5b1abb91932881670226", None),
+    ("efficientnetb4.h5", "18c95ad55216b8f92d7e70b3a046e2fc", 75),
+    ("efficientnetb4_notop.h5", "ebc24e6d6c33eaebbd558eafbeedf1ba", None),
+    ("efficientnetb5.h5", "ace28f2a6363774853a83a0b21b9421a", 118),
+    ("efficientnetb5_notop.h5", "38879255a25d3c92d5e44e04ae6cec6f", None),
+    ("efficientnetb6.h5", "165f6e37dce68623721b423839de8be5", 166),
+    ("efficientnetb6_notop.h5", "9ecce42647a20130c1f39a5d4cb75743", None),
+    ("efficientnetb7.h5", "8c03f828fec3ef71311cd463b6759d99", 256),
+    ("efficientnetb7_notop.h5", "cbcfe4450ddf6f3ad90b1b398090fe4a", None),
+)
+
+V2_SIZES = ("b0", "b1", "b2", "b3", "s", "m", "l", "xl")
+CHECKPOINTS_URL = "https://storage.googleapis.com/cloud-tpu-checkpoints/efficientnet/"
+
+RELEASES = (
+    *rows(
+        "keras.applications",
+        "https://storage.googleapis.com/tensorflow/keras-applications/efficientnet_v2/",
+        _KERAS_V2,
+    ),
+    *rows(
+        "keras.applications",
+        "https://storage.googleapis.com/keras-applications/",
+        _KERAS_V1,
+    ),
+    *rows(
+        "google",
+        CHECKPOINTS_URL + "v2/",
+        [
+            (f"efficientnetv2-{size}-{dataset}.tgz", None, None)
+            for size in V2_SIZES
+            for dataset in ("21k", "21k-ft1k")
+        ],
+    ),
+)
