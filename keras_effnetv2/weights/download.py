@@ -1,0 +1,137 @@
+"""Downloads of weights into Keras' cache: verified, once, never half there.
+
+Set `KERAS_EFFNETV2_MIRROR` to the base URL of a mirror to get released files as
+`{mirror}/{file name}` instead of from their publishers.
+"""
+
+import contextlib
+import hashlib
+import logging
+import os
+import pathlib
+import re
+import urllib.parse
+from collections.abc import Iterator
+
+from keras_effnetv2.weights import https
+
+_LOG = logging.getLogger(__name__)
+
+MIRROR_VARIABLE = "KERAS_EFFNETV2_MIRROR"
+
+
+def fetch(
+    url: str,
+    md5: str | None = None,
+    file_name: str | None = None,
+    cache_dir: str | os.PathLike | None = None,
+) -> pathlib.Path:
+    """The local copy of a file, downloaded unless the cache has it.
+
+    The cache is that of `keras.utils.get_file`: the folder `models` in `$KERAS_HOME` or
+    `~/.keras`. What keras.applications downloaded there is used.
+
+    Args:
+        url: https; http only for this machine.
+        md5: of the file; None skips the check.
+        file_name: name of a released file, in the cache and on a mirror. None for
+            other URLs: never mirrored, and named after a hash of the URL, so that
+            equal names from different places do not meet.
+        cache_dir: replaces `~/.keras`.
+
+    Raises:
+        ValueError: the URL is not allowed, or what it serves is not the file.
+        ConnectionError: the file did not arrive whole.
+    """
+    mirror = os.environ.get(MIRROR_VARIABLE) if file_name else None
+    if mirror:
+        source = f"{mirror.rstrip('/')}/{urllib.parse.quote(file_name)}"
+        http_hosts = {urllib.parse.urlsplit(source).hostname}
+    else:
+        source = url
+        http_hosts = https.loopback_hosts(source)
+    try:
+        https.check_url(source, http_hosts)
+    except ValueError as error:
+        raise ValueError(_explain(source, error)) from None
+    target = _cache_folder(cache_dir) / (file_name or _name_of(url))
+    if _is_valid(target, md5):
+        return target
+    with _locked(target):
+        if not _is_valid(target, md5):  # Another process may have just fetched it.
+            _download(source, target, md5)
+    return target
+
+
+def _cache_folder(cache_dir: str | os.PathLike | None) -> pathlib.Path:
+    base = cache_dir or os.environ.get("KERAS_HOME") or "~/.keras"
+    return pathlib.Path(base).expanduser() / "models"
+
+
+def _name_of(url: str) -> str:
+    """A file name for any URL: a hash of it all, then its last part made harmless."""
+    last = urllib.parse.unquote(urllib.parse.urlsplit(url).path).rpartition("/")[2]
+    harmless = re.sub(r"[^\w.-]", "_", last, flags=re.ASCII)[-100:]
+    return f"{hashlib.sha256(url.encode()).hexdigest()[:8]}-{harmless}"
+
+
+def _is_valid(path: pathlib.Path, md5: str | None) -> bool:
+    return path.is_file() and (md5 is None or _md5(path) == md5)
+
+
+def _md5(path: pathlib.Path) -> str:
+    digest = hashlib.md5(usedforsecurity=False)
+    with path.open("rb") as file:
+        while chunk := file.read(https.CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def _locked(target: pathlib.Path) -> Iterator[None]:
+    """Holds the lock of a file of the cache; others wait for it."""
+    import filelock
+
+    locks = target.parent / ".locks"
+    lock = filelock.FileLock(locks / f"{target.name}.lock")
+    try:
+        locks.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        _LOG.warning("Another process downloads %s: waiting for it.", target.name)
+        lock.acquire()
+    except OSError as error:
+        raise OSError(
+            f"Cannot write to the cache folder {target.parent}: {error}. "
+            "Set KERAS_HOME to a folder that can be written."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _download(source: str, target: pathlib.Path, md5: str | None) -> None:
+    """Gets `source` under a temporary name, verifies it, then gives it its name."""
+    if target.exists():
+        _LOG.warning("%s has not the MD5 %s: downloading it again.", target, md5)
+    part = target.with_name(f".{target.name}.part")
+    try:
+        received = https.get(source, part, target.name)
+        if md5 is not None and received != md5:
+            raise ValueError(f"its MD5 is {received}, expected {md5}")
+        os.replace(part, target)
+    except https.TransferError as error:
+        raise ConnectionError(_explain(source, error)) from error
+    except ValueError as error:
+        raise ValueError(_explain(source, error)) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _explain(source: str, error: Exception) -> str:
+    return (
+        f"Cannot download {source}: {error}. Check the connection and the mirror, if "
+        f"{MIRROR_VARIABLE} names one (it may: the base URL of copies of the released "
+        "files), or get the file by other means and pass its path: weights=FILE."
+    )

@@ -1,0 +1,117 @@
+"""An HTTP server on this machine that misbehaves on request."""
+
+import contextlib
+import hashlib
+import http.server
+import threading
+import time
+
+CONTENT = b"\x89HDF\r\n\x1a\n" + bytes(range(256)) * 4000
+MD5 = hashlib.md5(CONTENT).hexdigest()
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Serves /{behaviour}/{anything}."""
+
+    def do_GET(self):
+        self.server.paths.append(self.path)
+        behaviour = self.path.split("/")[1]
+        getattr(self, f"serve_{behaviour}")()
+
+    def serve_good(self, content=CONTENT, content_type="application/octet-stream"):
+        self.send_response(200)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def serve_slow(self):
+        time.sleep(1)
+        self.serve_good()
+
+    def serve_unsized(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(CONTENT)
+
+    def serve_truncated(self):
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(CONTENT)))
+        self.end_headers()
+        self.wfile.write(CONTENT[:1000])
+
+    def serve_stalled(self):
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(CONTENT)))
+        self.end_headers()
+        self.wfile.write(CONTENT[:1000])
+        self.wfile.flush()
+        self.server.released.wait(20)
+
+    def serve_tampered(self):
+        self.serve_good(CONTENT[:-1] + b"!")
+
+    def serve_empty(self):
+        self.serve_good(b"")
+
+    def serve_page(self):
+        self.serve_good(b"\n <!DOCTYPE html><html>Sign in</html>", "text/plain")
+
+    def serve_html(self):
+        self.serve_good(b"Sorry, try later", "text/html; charset=utf-8")
+
+    def serve_pointer(self):
+        self.serve_good(b"version https://git-lfs.github.com/spec/v1\noid sha256:1")
+
+    def serve_missing(self):
+        self.send_error(404)
+
+    def serve_busy(self):
+        if len(self.server.paths) < 3:
+            self.send_error(503)
+        else:
+            self.serve_good()
+
+    def serve_flaky(self):
+        if len(self.server.paths) < 3:
+            self.serve_truncated()
+        else:
+            self.serve_good()
+
+    def serve_down(self):
+        self.send_error(500)
+
+    def serve_moved(self):
+        self.redirect("/good/there.h5")
+
+    def serve_insecure(self):
+        self.redirect("http://example.com/weights.h5")
+
+    def serve_local(self):
+        self.redirect("file:///etc/hostname")
+
+    def redirect(self, location):
+        self.send_response(302)
+        self.send_header("Location", location)
+        self.end_headers()
+
+    def log_message(self, *args):
+        pass
+
+
+@contextlib.contextmanager
+def running():
+    """A server with `paths`, the requests it got, in order."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    server.paths = []
+    server.released = threading.Event()
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.released.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
