@@ -19,7 +19,7 @@ setuptools.setup(
     license="Apache-2.0",
     python_requires=">=3.10.12",
     packages=setuptools.find_packages(include=["keras_effnetv2", "keras_effnetv2.*"]),
-    package_data={"keras_effnetv2.weights": ["labels/*.txt"]},
+    package_data={"keras_effnetv2.weights": ["class_names/*.txt"]},
     install_requires=[
         "tensorflow>=2.18,<2.22",
         "keras>=3.10,<4",

@@ -1,0 +1,84 @@
+"""Class names of ImageNet-1k and ImageNet-21k, and scores turned into them.
+
+The names are the data files of timm 1.0.31 (facts of WordNet), written by
+`tools/make_class_names.py`. ImageNet-21k has 21,843 classes in the order of Google's
+classifiers; google/automl's own list is one short and shifted.
+"""
+
+import functools
+import operator
+import pathlib
+from typing import Any
+
+import numpy as np
+
+# Name of a class list -> number of classes.
+NUM_CLASSES = {"imagenet": 1000, "imagenet21k": 21843}
+
+_FOLDER = pathlib.Path(__file__).parent / "class_names"
+
+
+@functools.cache
+def class_names(labels: str) -> tuple[tuple[str, str], ...]:
+    """`(WordNet id, name)` of every class, in the order of the classifier's outputs.
+
+    Names are the first lemma with underscores, e.g. `"giant_panda"`, as
+    keras.applications gives them. They are not unique, the ids are.
+
+    Args:
+        labels: `"imagenet"` (1,000 classes) or `"imagenet21k"` (21,843).
+
+    Raises:
+        ValueError: another list.
+    """
+    if labels not in NUM_CLASSES:
+        raise ValueError(
+            f"labels must be one of {tuple(NUM_CLASSES)}. Received: {labels!r}."
+        )
+    text = (_FOLDER / f"{labels}.txt").read_text(encoding="utf-8")
+    return tuple(tuple(line.split(" ", 1)) for line in text.splitlines())
+
+
+def decode_predictions(scores: Any, top: int = 5) -> list[list[tuple[str, str, float]]]:
+    """The best classes of every image, as keras.applications returns them.
+
+    Args:
+        scores: `(batch, 1000)` or `(batch, 21843)` probabilities or logits; an array
+            or a tensor. The class list is chosen by the number of columns.
+        top: how many classes an image.
+
+    Returns:
+        For every image a list of `(WordNet id, name, score)`, best first.
+
+    Raises:
+        ValueError: another shape, or `top` is not between 1 and the number of classes.
+    """
+    if not isinstance(scores, np.ndarray):
+        import keras
+
+        scores = keras.ops.convert_to_numpy(scores)
+    names = next(
+        (
+            class_names(labels)
+            for labels, num_classes in NUM_CLASSES.items()
+            if scores.ndim == 2 and scores.shape[1] == num_classes
+        ),
+        None,
+    )
+    if names is None:
+        raise ValueError(
+            "decode_predictions knows the classes of ImageNet-1k and ImageNet-21k: it "
+            "expects scores of shape (batch, 1000) or (batch, 21843). "
+            f"Received: shape {scores.shape}. One image needs a batch axis "
+            "(scores[None]); other classifiers have their own class names."
+        )
+    if not 1 <= operator.index(top) <= len(names):
+        raise ValueError(
+            f"top must be between 1 and {len(names)}. Received: top={top!r}."
+        )
+    # Negated, so that equal scores keep the order of classes and NaN comes last.
+    order = np.argsort(-scores.astype("float64"), axis=1, kind="stable")[:, :top]
+    return [
+        [(*names[i], row[i]) for i in best]
+        for best, row in zip(order, scores, strict=True)
+    ]
