@@ -1,0 +1,68 @@
+"""The same numbers as keras.applications with the same weights."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_effnetv2 import create_model
+from tests.networks import copy_from_applications
+
+PEERS = {
+    "efficientnetv2-b0": keras.applications.EfficientNetV2B0,
+    "efficientnetv2-b3": keras.applications.EfficientNetV2B3,
+    "efficientnetv2-s": keras.applications.EfficientNetV2S,
+}
+
+
+def spread_weights(model, images):
+    """Uneven scales and offsets, and the moving statistics that follow from them."""
+    random = np.random.default_rng(0)
+    norms = [x for x in model.layers if isinstance(x, keras.layers.BatchNormalization)]
+    for norm in norms:
+        norm.gamma.assign(random.uniform(0.6, 1.2, norm.gamma.shape))
+        norm.beta.assign(random.normal(0, 0.2, norm.beta.shape))
+        norm.momentum = 0.0
+    without_drops(model)(images, training=True)
+    for norm in norms:
+        norm.momentum = 0.9
+
+
+def without_drops(model):
+    for layer in model.layers:
+        layer = getattr(layer, "stochastic_depth", layer)
+        if hasattr(layer, "rate"):
+            layer.rate = 0.0
+    return model
+
+
+def assert_logits_close(found, expected):
+    assert np.abs(expected).max() > 0.01
+    tolerance = 1e-4 * np.abs(expected).max()
+    np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_logits_are_those_of_keras_applications(name):
+    theirs = PEERS[name](
+        weights=None, input_shape=(128, 96, 3), classifier_activation=None
+    )
+    random = np.random.default_rng(1)
+    images = random.integers(0, 256, (8, 128, 96, 3)).astype("float32")
+    spread_weights(theirs, images)
+    ours = without_drops(create_model(name, classifier_activation=None))
+    copy_from_applications(theirs, ours)
+    assert_logits_close(np.asarray(ours(images)), np.asarray(theirs(images)))
+    assert_logits_close(
+        np.asarray(ours(images, training=True)),
+        np.asarray(theirs(images, training=True)),
+    )
+
+
+def test_scores_are_those_of_keras_applications():
+    theirs = keras.applications.EfficientNetV2B0(weights=None, classes=7)
+    ours = create_model("efficientnetv2-b0", classes=7)
+    copy_from_applications(theirs, ours)
+    images = np.random.default_rng(0).uniform(0, 255, (1, 224, 224, 3))
+    np.testing.assert_allclose(
+        ours.predict(images, verbose=0), theirs.predict(images, verbose=0), atol=1e-6
+    )
