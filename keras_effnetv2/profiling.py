@@ -1,0 +1,271 @@
+"""What a network costs: parameters, multiply-adds, activation memory, latency.
+
+Parameters and multiply-adds are counted from a variant's rows in plain Python; only
+`profile(..., measure=True)` builds the network, to measure the other two.
+"""
+
+import collections
+import dataclasses
+import itertools
+import math
+from collections.abc import Iterable, Mapping
+
+from keras_effnetv2 import layer_counts, measurement, variants
+
+NUM_CLASSES = 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class StageProfile:
+    """Cost of one stage, for one batch.
+
+    Attributes:
+        name: `"stem"`, `"stage1"`, ..., `"top"`.
+        operator: what it is made of, in the words of the paper's Table 4.
+        output_size: height and width of its output map, pixels; of the pooled map for
+            the top's last convolution.
+        filters: channels of its output; of the top, those that are pooled.
+        num_blocks: how many blocks.
+        num_params: parameters, batch norm's moving statistics among them.
+        num_trainable_params: those that a gradient updates.
+        multiply_adds: of the convolutions and the dense layer, for one image: what the
+            papers call FLOPs.
+        activation_bytes: what the forward pass keeps for the gradients; None where it
+            was not measured.
+    """
+
+    name: str
+    operator: str
+    output_size: tuple[int, int]
+    filters: int
+    num_blocks: int
+    num_params: int
+    num_trainable_params: int
+    multiply_adds: int
+    activation_bytes: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Profile:
+    """Cost of a network at one image size and batch size, a row a stage.
+
+    Attributes:
+        variant: name of the variant.
+        image_size: height and width, pixels.
+        batch_size: images a call, for `activation_bytes` and `latency`.
+        stages: the rows, in the order of the network.
+        latency: of one forward call; None where it was not measured.
+    """
+
+    variant: str
+    image_size: tuple[int, int]
+    batch_size: int
+    stages: tuple[StageProfile, ...]
+    latency: measurement.Latency | None = None
+
+    @property
+    def num_params(self) -> int:
+        """Parameters, batch norm's moving statistics among them."""
+        return sum(stage.num_params for stage in self.stages)
+
+    @property
+    def num_trainable_params(self) -> int:
+        """Parameters that a gradient updates."""
+        return sum(stage.num_trainable_params for stage in self.stages)
+
+    @property
+    def multiply_adds(self) -> int:
+        """Of the convolutions and the dense layer, for one image."""
+        return sum(stage.multiply_adds for stage in self.stages)
+
+    @property
+    def activation_bytes(self) -> int | None:
+        """Kept by the forward pass of a training step; None: not measured."""
+        sizes = [stage.activation_bytes for stage in self.stages]
+        return None if None in sizes else sum(sizes)
+
+
+def profile(
+    name_or_variant: str | variants.Variant,
+    image_size: int | tuple[int, int] | None = None,
+    batch_size: int = 1,
+    measure: bool = True,
+) -> Profile:
+    """Counts, and measures, what a network with a 1,000-class top costs.
+
+    Args:
+        name_or_variant: e.g. `"efficientnetv2-s"`, or a `Variant` of your own.
+        image_size: side, or `(height, width)`, pixels; None: the variant's evaluation
+            size.
+        batch_size: images in a training step (memory) and in a call (latency).
+        measure: whether to build the network with random weights to measure activation
+            memory and latency.
+
+    Raises:
+        ValueError: unknown variant, or a size below 1.
+    """
+    variant = variants.get_variant(name_or_variant)
+    if image_size is None:
+        image_size = variant.eval_size
+    image_size = _height_and_width(image_size)
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1. Received: {batch_size!r}.")
+    counted = Profile(
+        variant.name, image_size, batch_size, _count_stages(variant, image_size)
+    )
+    return _measured(counted, variant) if measure else counted
+
+
+def _measured(counted: Profile, variant: variants.Variant) -> Profile:
+    """`counted` with activation memory and latency."""
+    from keras_effnetv2 import models
+
+    model = models.create_model(variant, weights=None, input_shape=(None, None, 3))
+    sizes = measurement.activation_bytes(model, counted.image_size, counted.batch_size)
+    stages = counted.stages
+    if sizes is not None:
+        stages = _with_activations(stages, sizes, variant)
+    latency = measurement.latency(model, counted.image_size, counted.batch_size)
+    return dataclasses.replace(counted, stages=stages, latency=latency)
+
+
+def _with_activations(
+    stages: tuple[StageProfile, ...],
+    sizes: Mapping[str, int],
+    variant: variants.Variant,
+) -> tuple[StageProfile, ...]:
+    """`stages` with the bytes of their layers; `sizes` goes by layer names."""
+    stage_of = {block.name: f"stage{block.stage}" for block in variants.layout(variant)}
+    totals = collections.Counter()
+    for name, size in sizes.items():
+        is_top = name.startswith(("top_", "avg_pool", "predictions"))
+        totals[stage_of.get(name, "top" if is_top else "stem")] += size
+    return tuple(
+        dataclasses.replace(stage, activation_bytes=totals[stage.name])
+        for stage in stages
+    )
+
+
+def _height_and_width(image_size: int | tuple[int, int]) -> tuple[int, int]:
+    """Both sides, checked."""
+    sides = image_size if isinstance(image_size, tuple) else (image_size, image_size)
+    if len(sides) != 2 or not all(isinstance(x, int) and x >= 1 for x in sides):
+        raise ValueError(
+            "image_size must be a side of at least 1 pixel, or (height, width). "
+            f"Received: {image_size!r}."
+        )
+    return sides
+
+
+def _count_stages(
+    variant: variants.Variant, image_size: tuple[int, int]
+) -> tuple[StageProfile, ...]:
+    """The rows of `variant` with a top of 1,000 classes, nothing measured."""
+    blocks = variants.layout(variant)
+    stem = layer_counts.stem_layers(blocks[0].input_filters)
+    rows = [_count("stem", "Conv3x3", 1, stem, image_size)]
+    for stage, group in itertools.groupby(blocks, key=lambda block: block.stage):
+        group = list(group)
+        layers = [
+            layer for block in group for layer in layer_counts.block_layers(block)
+        ]
+        operator = _describe(group[0])
+        size = rows[-1].output_size
+        rows.append(_count(f"stage{stage}", operator, len(group), layers, size))
+    filters = variant.round_filters(variant.top_filters)
+    top = layer_counts.top_layers(blocks[-1].filters, filters, NUM_CLASSES)
+    row = _count("top", "Conv1x1, pooling, dense", 1, top, rows[-1].output_size)
+    return (*rows, dataclasses.replace(row, filters=filters))
+
+
+def _describe(block: variants.Block) -> str:
+    """E.g. `MBConv4, k3x3, SE0.25`."""
+    name = "MBConv" if block.operator == variants.MBCONV else "Fused-MBConv"
+    kernel = f"k{block.kernel_size}x{block.kernel_size}"
+    squeeze_excite = f", SE{block.se_ratio:g}" if block.se_ratio else ""
+    return f"{name}{block.expand_ratio:g}, {kernel}{squeeze_excite}"
+
+
+def _count(
+    name: str,
+    operator: str,
+    num_blocks: int,
+    layers: Iterable[layer_counts.LayerCount],
+    size: tuple[int, int],
+) -> StageProfile:
+    """The row of `layers`, whose input map has `size`."""
+    multiply_adds = 0
+    for layer in layers:
+        size = tuple(-(-side // layer.strides) for side in size)  # SAME padding.
+        multiply_adds += layer.kernel * (1 if layer.pooled else math.prod(size))
+    return StageProfile(
+        name,
+        operator,
+        output_size=size,
+        filters=layers[-1].filters,
+        num_blocks=num_blocks,
+        num_params=sum(layer.num_params for layer in layers),
+        num_trainable_params=sum(layer.num_trainable_params for layer in layers),
+        multiply_adds=multiply_adds,
+    )
+
+
+_HEADER = (
+    "stage", "operator", "output", "filters", "blocks", "params", "trainable",
+    "FLOPs (M)", "activations (MiB)",
+)  # fmt: skip
+
+
+def format_table(result: Profile) -> str:
+    """`result` as text: a row a stage, a total, and what the columns mean."""
+    rows = [_HEADER]
+    for stage in result.stages:
+        height, width = stage.output_size
+        row = (stage.name, stage.operator, f"{height}x{width}", str(stage.filters))
+        rows.append((*row, str(stage.num_blocks), *_costs(stage)))
+    num_blocks = sum(stage.num_blocks for stage in result.stages)
+    rows.append(("total", "", "", "", str(num_blocks), *_costs(result)))
+    height, width = result.image_size
+    lines = [f"{result.variant}, {height}x{width} pixels", "", *align(rows), ""]
+    lines.append("FLOPs: multiply-adds of convolutions and dense layer, one image.")
+    if result.activation_bytes is not None:
+        lines.append(
+            "Activations: what a training step keeps for the gradients, "
+            f"batch of {result.batch_size}."
+        )
+    if result.latency is not None:
+        lines.append(_describe_latency(result.latency, result.batch_size))
+    return "\n".join(lines)
+
+
+def align(rows: Iterable[tuple[str, ...]], num_left: int = 2) -> list[str]:
+    """Lines of a table: the first `num_left` columns flush left, the others right."""
+    columns = zip(*rows, strict=True)
+    padded = []
+    for index, column in enumerate(columns):
+        width = max(len(cell) for cell in column)
+        pad = str.ljust if index < num_left else str.rjust
+        padded.append([pad(cell, width) for cell in column])
+    return ["  ".join(cells).rstrip() for cells in zip(*padded, strict=True)]
+
+
+def _costs(row: StageProfile | Profile) -> tuple[str, ...]:
+    """The last four cells of a row."""
+    kept = row.activation_bytes
+    return (
+        f"{row.num_params:,}",
+        f"{row.num_trainable_params:,}",
+        f"{row.multiply_adds / 1e6:,.1f}",
+        "-" if kept is None else f"{kept / 2**20:,.1f}",
+    )
+
+
+def _describe_latency(latency: measurement.Latency, batch_size: int) -> str:
+    median, low, high = (
+        f"{1000 * seconds:.1f}"
+        for seconds in (latency.median, latency.lower_quartile, latency.upper_quartile)
+    )
+    return (
+        f"Latency of a batch of {batch_size}: {median} ms, median of "
+        f"{latency.num_calls} calls (quartiles {low} to {high} ms)."
+    )
