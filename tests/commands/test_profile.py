@@ -1,0 +1,39 @@
+"""`profile`: the flags reach the function, and its table is printed."""
+
+import pytest
+
+from keras_effnetv2 import __main__ as command_line
+
+
+def run(*flags):
+    return command_line.main(command_line.parse(["", "profile", *flags]))
+
+
+def test_it_prints_the_table(capsys):
+    assert run("efficientnetv2-s", "--no-measure") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "efficientnetv2-s, 384x384 pixels"
+    assert "21,612,360" in "".join(lines)
+
+
+def test_flags_reach_the_profile(capsys):
+    flags = ["--image_size", "32", "--batch_size", "2"]
+    assert run("efficientnetv2-b0", *flags) == 0
+    output = capsys.readouterr().out
+    assert "32x32 pixels" in output
+    assert "Latency of a batch of 2" in output
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["efficientnetv3"], "Unknown variant 'efficientnetv3'"),
+        (["efficientnetv2-b0", "--image_size=0"], "image_size must be"),
+        (["efficientnetv2-b0", "--batch_size=-1"], "batch_size must be"),
+    ],
+)
+def test_wrong_flags_end_in_one_line(capsys, flags, message):
+    assert run(*flags, "--no-measure") == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {message}")
+    assert error.count("\n") == 1
