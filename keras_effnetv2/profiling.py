@@ -223,8 +223,7 @@ def format_table(result: Profile) -> str:
         height, width = stage.output_size
         row = (stage.name, stage.operator, f"{height}x{width}", str(stage.filters))
         rows.append((*row, str(stage.num_blocks), *_costs(stage)))
-    num_blocks = sum(stage.num_blocks for stage in result.stages)
-    rows.append(("total", "", "", "", str(num_blocks), *_costs(result)))
+    rows.append(("total", "", "", "", "", *_costs(result)))
     height, width = result.image_size
     lines = [f"{result.variant}, {height}x{width} pixels", "", *align(rows), ""]
     lines.append("FLOPs: multiply-adds of convolutions and dense layer, one image.")
