@@ -73,9 +73,9 @@ def create_model(
         bn_epsilon: added to variances.
         bn_synchronized: batch statistics over all replicas (TensorFlow backend).
         remat: keep only block inputs for the gradient and compute the rest again.
-        preprocessing: what weights from a file were trained with: a record, or the
-            name of the dataset whose released weights they are. None: what the file
-            says, or else its name or its number of classes.
+        preprocessing: the record that the model is to carry, or the name of the dataset
+            whose released weights it is like. None: that of the weights, found from
+            what their file says, or else its name or its number of classes.
 
     Raises:
         ValueError: an argument out of range, unknown weights, or weights that do not
@@ -99,7 +99,8 @@ def create_model(
     )
     if weights is None:
         record = _untrained_record(variant, images.shape[-1], preprocessing)
-        return build_model(record, classes=classes or _DEFAULT_CLASSES)
+        classes = classes or record.num_labels or _DEFAULT_CLASSES
+        return build_model(record, classes=classes)
     from keras_effnetv2.weights.pretrained import open_pretrained  # Slow to import.
 
     with open_pretrained(

@@ -58,7 +58,9 @@ class EfficientNet(keras.Model):
         return super().predict(self._watched(x), *args, **kwargs)
 
     def _watched(self, data: Any) -> Any:
-        if data is None or self._has_warned:
+        # On a user's input_tensor the contract holds after the user's own layers.
+        is_contract = self._pixels().input is self.input
+        if data is None or self._has_warned or not is_contract:
             return data
         return watch(data, self._inspect)
 
@@ -97,7 +99,8 @@ def build(
 
     Args:
         variant: rows and coefficients.
-        images: symbolic tensor `(batch, height, width, channels)`.
+        images: symbolic tensor `(batch, height, width, channels)`; the model's inputs
+            are those it comes from.
         preprocessing: the record that the model carries.
         include_top: end in pooling, dropout and classifier.
         include_preprocessing: the model takes pixels 0..255.
@@ -122,10 +125,17 @@ def build(
     if include_top:
         if classifier_activation == "auto":
             classifier_activation = preprocessing.activation
+        if preprocessing.num_labels not in (None, classes):
+            raise ValueError(
+                f"The preprocessing names {preprocessing.num_labels} labels. "
+                f"Received: classes={classes}."
+            )
         x = _classifier(x, variant.dropout_rate, classes, classifier_activation)
     elif pooling:
         x = _pool(x, pooling)
-    return EfficientNet(images, x, name=name or variant.name)
+    sources = keras.utils.get_source_inputs(images)
+    inputs = sources[0] if len(sources) == 1 else sources
+    return EfficientNet(inputs, x, name=name or variant.name)
 
 
 def _classifier(

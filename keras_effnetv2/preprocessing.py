@@ -17,7 +17,7 @@ import numpy as np
 CROPS = ("center", "center_below_320", "squash")
 INTERPOLATIONS = ("bilinear", "bicubic")
 ACTIVATIONS = ("softmax", "sigmoid")
-LABELS = ("imagenet", "imagenet21k", None)
+NUM_LABELS = {"imagenet": 1000, "imagenet21k": 21843}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Preprocessing:
             `"squash"`: the whole image resized to a square.
         image_size: evaluation side, pixels.
         labels: class list of the classifier: `"imagenet"` (1,000 classes),
-            `"imagenet21k"` (21,843), or None.
+            `"imagenet21k"` (21,843), a name for each class, or None.
         activation: what makes probabilities of logits, `"softmax"` or `"sigmoid"`.
     """
 
@@ -42,7 +42,7 @@ class Preprocessing:
     interpolation: str
     crop: str
     image_size: int
-    labels: str | None = None
+    labels: str | tuple[str, ...] | None = None
     activation: str = "softmax"
 
     def __post_init__(self) -> None:
@@ -52,8 +52,11 @@ class Preprocessing:
             "interpolation": INTERPOLATIONS,
             "crop": CROPS,
             "activation": ACTIVATIONS,
-            "labels": LABELS,
         }
+        if self.labels is None or isinstance(self.labels, str):
+            choices["labels"] = (*NUM_LABELS, None)
+        else:
+            object.__setattr__(self, "labels", tuple(self.labels))
         for field, allowed in choices.items():
             if getattr(self, field) not in allowed:
                 raise ValueError(
@@ -69,6 +72,13 @@ class Preprocessing:
             raise ValueError(
                 f"image_size must be at least 1. Received: {self.image_size!r}."
             )
+
+    @property
+    def num_labels(self) -> int | None:
+        """How many classes `labels` names; None without labels."""
+        if self.labels is None:
+            return None
+        return NUM_LABELS.get(self.labels) or len(self.labels)
 
     def unlabelled(self) -> "Preprocessing":
         """The record for a network whose classifier is not the released one."""

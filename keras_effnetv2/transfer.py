@@ -40,7 +40,7 @@ def feature_pyramid(
             f"Received: levels={tuple(levels)}."
         )
     outputs = {f"reduction_{level}": ends[level] for level in levels}
-    return EfficientNet(model.inputs, outputs, name=f"{model.name}_pyramid")
+    return EfficientNet(model.input, outputs, name=f"{model.name}_pyramid")
 
 
 def freeze(

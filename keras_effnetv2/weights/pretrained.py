@@ -11,7 +11,7 @@ from typing import Any
 from keras_effnetv2 import preprocessing as records
 from keras_effnetv2.preprocessing import Preprocessing
 from keras_effnetv2.variants import Variant
-from keras_effnetv2.weights import download, loading, releases
+from keras_effnetv2.weights import alternatives, download, loading, releases
 
 _LOG = logging.getLogger(__name__)
 
@@ -70,7 +70,11 @@ def open_pretrained(
                 "include_top=False for the network without one."
             )
         fresh = include_top and classes not in (None, source.num_classes)
-        record = _record(preprocessing, dataset, source, variant)
+        if isinstance(preprocessing, Preprocessing):
+            record = preprocessing
+        else:
+            record = _record(preprocessing, dataset, source, variant)
+            record = record.unlabelled() if fresh or not include_top else record
         if fresh:
             _LOG.warning(
                 "The classifier of %d classes starts fresh: %s has %s.",
@@ -78,12 +82,7 @@ def open_pretrained(
                 path,
                 f"{source.num_classes} classes" if source.num_classes else "none",
             )
-        yield Pretrained(
-            source,
-            classes or source.num_classes,
-            record.unlabelled() if fresh or not include_top else record,
-            fresh,
-        )
+        yield Pretrained(source, classes or source.num_classes, record, fresh)
 
 
 def _locate(
@@ -98,6 +97,10 @@ def _locate(
         path = download.fetch(release.url, release.md5, release.file_name)
         return path, name
     if "://" in name:
+        known = alternatives.from_url(name)
+        if known:
+            path = download.fetch(known.url, known.md5, known.file_name)
+            return path, known.dataset
         return download.fetch(name), releases.dataset_of(name.rpartition("/")[2])
     path = pathlib.Path(name).expanduser()
     if not path.exists() and not path.with_name(path.name + ".index").exists():
@@ -109,19 +112,13 @@ def _locate(
 
 
 def _record(
-    given: str | Preprocessing | None,
-    dataset: str | None,
-    source: Any,
-    variant: Variant,
+    given: str | None, guessed: str | None, source: Any, variant: Variant
 ) -> Preprocessing:
-    """What the caller says, or the file, or its name, or its number of classes."""
-    if isinstance(given, Preprocessing):
-        return given
+    """That of the dataset given, the file's own, the guess, or by number of classes."""
     if given is None and source.preprocessing:
         return Preprocessing(**source.preprocessing)
-    by_classes = {21843: "imagenet21k"}.get(source.num_classes, "imagenet")
-    dataset = given or dataset or by_classes
+    by_classes = {number: name for name, number in records.NUM_LABELS.items()}
+    dataset = given or guessed or by_classes.get(source.num_classes, "imagenet")
     record = records.record(variant.name, dataset, variant.eval_size)
     _LOG.info("Preprocessing as the released %s weights of %s.", dataset, variant.name)
-    num_labels = {"imagenet": 1000, "imagenet21k": 21843}[record.labels]
-    return record if source.num_classes == num_labels else record.unlabelled()
+    return record if source.num_classes == record.num_labels else record.unlabelled()

@@ -20,9 +20,6 @@ from keras_effnetv2 import preprocessing, variants
 
 DATASETS = ("imagenet", "imagenet21k", "imagenet21k-ft1k")
 
-# ImageNet-21k networks were trained and evaluated at this side.
-IMAGENET21K_SIZE = 224
-
 
 @dataclasses.dataclass(frozen=True)
 class Release:
@@ -69,8 +66,6 @@ class Release:
     def preprocessing(self) -> preprocessing.Preprocessing:
         """What the weights expect of pixels and mean by their outputs."""
         size = variants.get_variant(self.variant).eval_size
-        if self.dataset == "imagenet21k":
-            size = IMAGENET21K_SIZE
         return preprocessing.record(self.variant, self.dataset, size)
 
 

@@ -1,0 +1,97 @@
+"""The first batch is looked at, and a contradiction warned about once."""
+
+import warnings
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_effnetv2 import create_model, preprocess_input
+from keras_effnetv2.range_check import range_problem
+from tests.test_models import SMALL, pixels
+
+PIXELS, UNIT = pixels(), pixels() / 255
+
+
+@pytest.fixture(name="model")
+def fixture_model():
+    model = create_model(SMALL, classes=3)
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    return model
+
+
+def warnings_of(action):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        action()
+    return [str(w.message) for w in caught if "This model" in str(w.message)]
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        lambda model, x: model(x),
+        lambda model, x: model.predict(x, verbose=0),
+        lambda model, x: model.predict(tf.constant(x), verbose=0),
+        lambda model, x: model.evaluate(x, np.zeros(2), verbose=0),
+        lambda model, x: model.fit(x=x, y=np.zeros(2), verbose=0),
+        lambda model, x: model.fit(
+            tf.data.Dataset.from_tensor_slices((x, np.zeros(2))).batch(1), verbose=0
+        ),
+        lambda model, x: model.predict(
+            tf.data.Dataset.from_tensor_slices(x).batch(1), verbose=0
+        ),
+    ],
+)
+def test_scaled_images_warn_once_and_pixels_never(model, action):
+    assert not warnings_of(lambda: action(model, PIXELS))
+    first = warnings_of(lambda: action(model, UNIT))
+    assert len(first) == 1
+    assert "values from 0 to 1" in first[0]
+    assert not warnings_of(lambda: action(model, UNIT))
+
+
+def test_a_watched_dataset_gives_the_same_elements(model):
+    labels = np.arange(2)
+    data = tf.data.Dataset.from_tensor_slices((UNIT, labels)).batch(1)
+    with pytest.warns(UserWarning, match="from 0 to 255"):
+        by_data = model.predict(data, verbose=0)
+    np.testing.assert_allclose(by_data, model.predict(UNIT, verbose=0), atol=1e-6)
+
+
+def test_pixels_for_a_model_of_normalised_images_warn():
+    model = create_model(SMALL, include_preprocessing=False, classes=2)
+    with pytest.warns(UserWarning, match="include_preprocessing=False"):
+        model.predict(PIXELS, verbose=0)
+    normalised = preprocess_input(PIXELS, mode=model.preprocessing)
+    fresh = create_model(SMALL, include_preprocessing=False, classes=2)
+    assert not warnings_of(lambda: fresh.predict(normalised, verbose=0))
+
+
+@pytest.mark.parametrize(
+    ("minimum", "maximum", "expects_pixels", "problem"),
+    [
+        (0, 255, True, None),
+        (-40, 290, True, None),  # Bicubic resizing overshoots.
+        (0, 0, True, None),  # A black image.
+        (3, 90, True, None),
+        (0, 1, True, "normalised already"),
+        (-1, 1, True, "normalised already"),
+        (-2.1, 2.6, True, "normalised already"),
+        (0, 65535, True, "16-bit"),
+        (-2.1, 2.6, False, None),
+        (0, 1, False, None),
+        (0, 255, False, "preprocess_input"),
+    ],
+)
+def test_ranges(minimum, maximum, expects_pixels, problem):
+    found = range_problem(minimum, maximum, expects_pixels)
+    assert found is None if problem is None else problem in found
+
+
+def test_a_users_model_around_ours_still_trains():
+    base = create_model(SMALL, include_top=False, pooling="avg")
+    model = keras.Sequential([base, keras.layers.Dense(2)])
+    model.compile("sgd", "mse")
+    model.fit(PIXELS, np.zeros((2, 2)), verbose=0)

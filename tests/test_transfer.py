@@ -1,0 +1,104 @@
+"""Feature pyramids and freezing."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_effnetv2 import create_model, feature_pyramid, freeze
+from keras_effnetv2.layers import BatchNorm
+from tests.networks import tiny
+from tests.test_models import SMALL, pixels
+
+
+@pytest.mark.parametrize("include_top", [True, False])
+def test_pyramid_levels_have_their_strides(include_top):
+    model = create_model(tiny("tiny-s"), include_top)
+    features = feature_pyramid(model)(pixels(70, 50))
+    assert list(features) == [f"reduction_{level}" for level in range(1, 6)]
+    for level, (name, feature) in enumerate(features.items(), start=1):
+        sides = tuple(-(-side // 2**level) for side in (70, 50))
+        assert feature.shape[1:3] == sides, name
+
+
+def test_pyramid_levels_can_be_chosen():
+    model = create_model(SMALL)
+    pyramid = feature_pyramid(model, levels=(3, 1))
+    assert list(pyramid.output) == ["reduction_3", "reduction_1"]
+    assert pyramid.preprocessing == model.preprocessing
+
+
+def test_pyramids_of_other_things_are_refused():
+    with pytest.raises(ValueError, match=r"levels \[1, 2, 3\]"):
+        feature_pyramid(create_model(SMALL), levels=(4,))
+    with pytest.raises(ValueError, match="from create_model"):
+        feature_pyramid(keras.Sequential([keras.Input((8, 8, 3))]))
+
+
+def fit(model):
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    before = {v.path: np.array(v) for v in model.weights}
+    model.fit(pixels(batch=4), np.arange(4) % 2, verbose=0)
+    return {v.path for v in model.weights if (before[v.path] != np.array(v)).any()}
+
+
+def parts(paths):
+    return {path.partition("/")[0].rstrip("abcdefghij").split("_")[0] for path in paths}
+
+
+def test_frozen_parts_stay_and_the_rest_learns():
+    model = create_model(SMALL, classes=2, drop_path_rate=0)
+    changed = fit(freeze(model, until="stage2", batch_norm="trainable"))
+    assert parts(changed) == {"block3", "top", "predictions"}
+    assert any("moving_mean" in path for path in changed)
+    changed = fit(freeze(model, until="top"))
+    assert parts(changed) == {"predictions"}
+    changed = fit(freeze(model, until=None, batch_norm="trainable"))
+    assert parts(changed) == {
+        "stem",
+        "block1",
+        "block2",
+        "block3",
+        "top",
+        "predictions",
+    }
+
+
+def test_frozen_batch_norms_stay_everywhere():
+    model = create_model(SMALL, classes=2, drop_path_rate=0)
+    changed = fit(freeze(model, until="stem"))
+    assert changed
+    assert not any("bn/" in path for path in changed)
+
+
+def test_freezing_reaches_into_a_users_model():
+    base = create_model(SMALL, include_top=False, pooling="avg")
+    outputs = [keras.layers.Dense(2, activation="softmax", name="mine")]
+    model = keras.Sequential([base, *outputs])
+    changed = fit(freeze(model, until="top"))
+    assert {path.split("/")[-2] for path in changed} == {"mine"}
+
+
+def test_a_frozen_model_is_frozen_and_equal_after_loading(tmp_path):
+    model = freeze(create_model(SMALL, classes=2), until="stage2")
+    model.save(tmp_path / "m.keras")
+    loaded = keras.models.load_model(tmp_path / "m.keras")
+    assert [v.path for v in loaded.trainable_weights] == [
+        v.path for v in model.trainable_weights
+    ]
+    norm = loaded.get_layer("block3a").bn
+    assert isinstance(norm, BatchNorm)
+    assert not norm.trainable
+    np.testing.assert_array_equal(
+        loaded.predict(pixels(), verbose=0), model.predict(pixels(), verbose=0)
+    )
+    changed = fit(loaded)
+    assert parts(changed) == {"block3", "top", "predictions"}
+    assert not any("bn/" in path for path in changed)
+
+
+def test_unknown_parts_are_refused():
+    model = create_model(SMALL)
+    with pytest.raises(ValueError, match="'stem', 'stage1', 'stage2', 'stage3', 'top'"):
+        freeze(model, until="stage9")
+    with pytest.raises(ValueError, match="batch_norm must be"):
+        freeze(model, until="stem", batch_norm="maybe")
