@@ -6,7 +6,8 @@ import json
 import keras
 import pytest
 
-from keras_effnetv2 import measurement, profiling, published, variants
+from keras_effnetv2 import profiling, variants
+from keras_effnetv2.profiling import measurement
 from keras_effnetv2.variants import FUSED_MBCONV, MBCONV, BlockSpec, Variant
 
 TINY = Variant(
@@ -41,7 +42,7 @@ def count(name_or_variant, image_size=None):
 
 
 def test_no_variant_escapes(official):
-    assert set(official) == set(variants.list_variants()) == set(published.PUBLISHED)
+    assert set(official) == set(variants.list_variants()) == set(profiling.PUBLISHED)
 
 
 @pytest.mark.parametrize("name", variants.list_variants())
@@ -68,7 +69,7 @@ def test_v1_b3_has_the_channels_of_the_released_weights():
 @pytest.mark.parametrize("name", variants.list_variants())
 def test_counts_are_near_the_published_ones(name):
     counted = count(name)
-    for size in filter(None, published.PUBLISHED[name]):
+    for size in filter(None, profiling.PUBLISHED[name]):
         # The paper's V2-S to L are of an earlier architecture; others are rounded.
         assert counted.num_trainable_params / 1e6 == pytest.approx(
             size.params, rel=0.05

@@ -2,7 +2,7 @@
 
 import argparse
 
-from keras_effnetv2 import profiling, published, variants
+from keras_effnetv2 import profiling, variants
 
 _HEADER = (
     "variant", "train", "eval", "params (M)", "trainable", "paper", "code",
@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
 def _row(name: str) -> tuple[str, ...]:
     variant = variants.get_variant(name)
     counted = profiling.profile(variant, measure=False)
-    sources = published.PUBLISHED[name]
+    sources = profiling.PUBLISHED[name]
     return (
         name,
         str(variant.train_size),

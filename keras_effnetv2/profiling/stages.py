@@ -10,7 +10,8 @@ import itertools
 import math
 from collections.abc import Iterable, Mapping
 
-from keras_effnetv2 import layer_counts, measurement, variants
+from keras_effnetv2 import variants
+from keras_effnetv2.profiling import counts, measurement
 
 NUM_CLASSES = 1000
 
@@ -162,18 +163,16 @@ def _count_stages(
 ) -> tuple[StageProfile, ...]:
     """The rows of `variant` with a top of 1,000 classes, nothing measured."""
     blocks = variants.layout(variant)
-    stem = layer_counts.stem_layers(blocks[0].input_filters)
+    stem = counts.stem_layers(blocks[0].input_filters)
     rows = [_count("stem", "Conv3x3", 1, stem, image_size)]
     for stage, group in itertools.groupby(blocks, key=lambda block: block.stage):
         group = list(group)
-        layers = [
-            layer for block in group for layer in layer_counts.block_layers(block)
-        ]
+        layers = [layer for block in group for layer in counts.block_layers(block)]
         operator = _describe(group[0])
         size = rows[-1].output_size
         rows.append(_count(f"stage{stage}", operator, len(group), layers, size))
     filters = variant.round_filters(variant.top_filters)
-    top = layer_counts.top_layers(blocks[-1].filters, filters, NUM_CLASSES)
+    top = counts.top_layers(blocks[-1].filters, filters, NUM_CLASSES)
     row = _count("top", "Conv1x1, pooling, dense", 1, top, rows[-1].output_size)
     return (*rows, dataclasses.replace(row, filters=filters))
 
@@ -190,7 +189,7 @@ def _count(
     name: str,
     operator: str,
     num_blocks: int,
-    layers: Iterable[layer_counts.LayerCount],
+    layers: Iterable[counts.LayerCount],
     size: tuple[int, int],
 ) -> StageProfile:
     """The row of `layers`, whose input map has `size`."""
@@ -207,64 +206,4 @@ def _count(
         num_params=sum(layer.num_params for layer in layers),
         num_trainable_params=sum(layer.num_trainable_params for layer in layers),
         multiply_adds=multiply_adds,
-    )
-
-
-_HEADER = (
-    "stage", "operator", "output", "filters", "blocks", "params", "trainable",
-    "FLOPs (M)", "activations (MiB)",
-)  # fmt: skip
-
-
-def format_table(result: Profile) -> str:
-    """`result` as text: a row a stage, a total, and what the columns mean."""
-    rows = [_HEADER]
-    for stage in result.stages:
-        height, width = stage.output_size
-        row = (stage.name, stage.operator, f"{height}x{width}", str(stage.filters))
-        rows.append((*row, str(stage.num_blocks), *_costs(stage)))
-    rows.append(("total", "", "", "", "", *_costs(result)))
-    height, width = result.image_size
-    lines = [f"{result.variant}, {height}x{width} pixels", "", *align(rows), ""]
-    lines.append("FLOPs: multiply-adds of convolutions and dense layer, one image.")
-    if result.activation_bytes is not None:
-        lines.append(
-            "Activations: what a training step keeps for the gradients, "
-            f"batch of {result.batch_size}."
-        )
-    if result.latency is not None:
-        lines.append(_describe_latency(result.latency, result.batch_size))
-    return "\n".join(lines)
-
-
-def align(rows: Iterable[tuple[str, ...]], num_left: int = 2) -> list[str]:
-    """Lines of a table: the first `num_left` columns flush left, the others right."""
-    columns = zip(*rows, strict=True)
-    padded = []
-    for index, column in enumerate(columns):
-        width = max(len(cell) for cell in column)
-        pad = str.ljust if index < num_left else str.rjust
-        padded.append([pad(cell, width) for cell in column])
-    return ["  ".join(cells).rstrip() for cells in zip(*padded, strict=True)]
-
-
-def _costs(row: StageProfile | Profile) -> tuple[str, ...]:
-    """The last four cells of a row."""
-    kept = row.activation_bytes
-    return (
-        f"{row.num_params:,}",
-        f"{row.num_trainable_params:,}",
-        f"{row.multiply_adds / 1e6:,.1f}",
-        "-" if kept is None else f"{kept / 2**20:,.1f}",
-    )
-
-
-def _describe_latency(latency: measurement.Latency, batch_size: int) -> str:
-    median, low, high = (
-        f"{1000 * seconds:.1f}"
-        for seconds in (latency.median, latency.lower_quartile, latency.upper_quartile)
-    )
-    return (
-        f"Latency of a batch of {batch_size}: {median} ms, median of "
-        f"{latency.num_calls} calls (quartiles {low} to {high} ms)."
     )

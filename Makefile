@@ -1,0 +1,40 @@
+# Everything on a fresh machine: `make demo` and `make test`. See CONTRIBUTING.md.
+
+PYTHON ?= python3
+BIN := .venv/bin
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.PHONY: demo test test-all test-online lint format benchmark clean
+
+# Installs the package and what its demo, tests and linter need; again when that changes.
+.venv/installed: setup.py pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable ".[demo,test]"
+	touch $@
+
+demo: .venv/installed
+	$(BIN)/python examples/train_digits.py
+
+test: .venv/installed
+	$(BIN)/python -m pytest -m "not slow and not online"
+
+test-all: .venv/installed
+	$(BIN)/python -m pytest -m "not online"
+
+test-online: .venv/installed
+	$(BIN)/python -m pytest -m online
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: .venv/installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+benchmark: .venv/installed
+	$(BIN)/python tools/benchmark.py startup
+
+clean:
+	rm -rf .venv runs build dist *.egg-info .pytest_cache .ruff_cache
