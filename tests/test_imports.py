@@ -1,0 +1,65 @@
+"""Imports point one way, and importing the package is light."""
+
+import ast
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+import keras_effnetv2
+
+PACKAGE = pathlib.Path(keras_effnetv2.__file__).parent
+
+# Module or folder -> what of the package it may import at its top.
+ALLOWED = {
+    "variants": set(),
+    "preprocessing": set(),
+    "version": set(),
+    "range_check": set(),
+    "layers": {"preprocessing"},
+    "networks": {"layers", "preprocessing", "range_check", "variants"},
+    "models": {"layers", "networks", "preprocessing", "variants"},
+    "transfer": {"layers", "networks"},
+    "profiling": {"variants"},
+    "weights": {"preprocessing", "variants", "version"},
+    "data": {"preprocessing"},
+}
+HEAVY = {"tensorflow", "h5py", "PIL", "safetensors", "filelock", "sklearn"}
+KERAS_ONLY = ("layers", "networks", "models", "transfer", "range_check")
+
+
+def modules(name):
+    return sorted((PACKAGE / name).glob("*.py")) or [PACKAGE / f"{name}.py"]
+
+
+def imports(path):
+    """Top-level imports of a file, as dotted names."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("name", ALLOWED)
+def test_imports_point_down(name):
+    for path in modules(name):
+        ours = [x.split(".") for x in imports(path) if x.startswith("keras_effnetv2.")]
+        found = {parts[1] for parts in ours} - {name}
+        assert found <= ALLOWED[name], path
+
+
+@pytest.mark.parametrize("name", KERAS_ONLY)
+def test_networks_need_keras_only(name):
+    for path in modules(name):
+        assert not {x.partition(".")[0] for x in imports(path)} & HEAVY, path
+
+
+def test_importing_the_package_is_light():
+    code = "import sys, keras_effnetv2; print(*sys.modules)"
+    command = [sys.executable, "-c", code]
+    loaded = subprocess.run(command, capture_output=True, text=True, check=True)
+    names = set(loaded.stdout.split())
+    assert "keras_effnetv2.models" in names
+    assert not names & {"tensorflow_datasets", "safetensors", "filelock"}
