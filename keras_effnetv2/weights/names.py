@@ -1,0 +1,282 @@
+"""Every array of a network: its shape, its name here and its names elsewhere.
+
+Pure Python. One table says how the layers of a block are called by each publisher of
+EfficientNet weights; everything else follows from `variants.layout`.
+
+Sources of the facts: keras.applications `efficientnet_v2` and `efficientnet` (Keras
+3.15.1), google/automl `efficientnetv2`, timm `_efficientnet_blocks.py`,
+leondgarse/keras_efficientnet_v2, sebastian-sz/efficientnet-v2-keras.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Iterator
+
+from keras_effnetv2.variants import MBCONV, Block, Variant, layout
+
+APPLICATIONS = "keras.applications"
+APPLICATIONS_V1 = "keras.applications V1"
+SEBASTIAN_SZ = "sebastian-sz"
+LEONDGARSE = "leondgarse"
+CHECKPOINT = "google/automl"
+OBJECT_CHECKPOINT = "google/automl objects"
+TIMM = "timm"
+KERAS_3 = "keras_effnetv2"
+
+NAMINGS = (
+    APPLICATIONS,
+    APPLICATIONS_V1,
+    SEBASTIAN_SZ,
+    LEONDGARSE,
+    CHECKPOINT,
+    OBJECT_CHECKPOINT,
+    TIMM,
+    KERAS_3,
+)
+
+# Layers of a block. The keras.applications family has our names with "_" for "/".
+# fmt: off
+_COLUMNS = ("ours", LEONDGARSE, CHECKPOINT, OBJECT_CHECKPOINT, TIMM)
+_SQUEEZE_EXCITE = (
+    ("se/reduce", "se_1_conv", "se/conv2d",   "_se/_se_reduce", "se.conv_reduce"),
+    ("se/expand", "se_2_conv", "se/conv2d_1", "_se/_se_expand", "se.conv_expand"),
+)
+_BN = "tpu_batch_normalization"
+_EXPANDED_MBCONV = (
+    ("expand_conv",  "sortcut_conv", "conv2d",           "_expand_conv",    "conv_pw"),
+    ("expand_bn",    "sortcut_bn",   _BN,                "_norm0",          "bn1"),
+    ("dwconv2",      "MB_dw_",       "depthwise_conv2d", "_depthwise_conv", "conv_dw"),
+    ("bn",           "MB_dw_bn",     f"{_BN}_1",         "_norm1",          "bn2"),
+    *_SQUEEZE_EXCITE,
+    ("project_conv", "MB_pw_conv",   "conv2d_1",         "_project_conv",   "conv_pwl"),
+    ("project_bn",   "MB_pw_bn",     f"{_BN}_2",         "_norm2",          "bn3"),
+)
+_PLAIN_MBCONV = (
+    ("dwconv2",      "MB_dw_",       "depthwise_conv2d", "_depthwise_conv", "conv_dw"),
+    ("bn",           "MB_dw_bn",     _BN,                "_norm1",          "bn1"),
+    *_SQUEEZE_EXCITE,
+    ("project_conv", "MB_pw_conv",   "conv2d",           "_project_conv",   "conv_pw"),
+    ("project_bn",   "MB_pw_bn",     f"{_BN}_1",         "_norm2",          "bn2"),
+)
+_EXPANDED_FUSED_MBCONV = (
+    ("expand_conv",  "sortcut_conv", "conv2d",           "_expand_conv",    "conv_exp"),
+    ("expand_bn",    "sortcut_bn",   _BN,                "_norm0",          "bn1"),
+    *_SQUEEZE_EXCITE,
+    ("project_conv", "MB_pw_conv",   "conv2d_1",         "_project_conv",   "conv_pwl"),
+    ("project_bn",   "MB_pw_bn",     f"{_BN}_1",         "_norm1",          "bn2"),
+)
+_PLAIN_FUSED_MBCONV = (
+    *_SQUEEZE_EXCITE,
+    ("project_conv", "fu_conv",      "conv2d",           "_project_conv",   "conv"),
+    ("project_bn",   "fu_bn",        _BN,                "_norm1",          "bn1"),
+)
+_STEM = (
+    ("stem_conv",   "stem_conv",   "stem/conv2d", "_stem/_conv_stem", "conv_stem"),
+    ("stem_bn",     "stem_bn",     f"stem/{_BN}", "_stem/_norm",      "bn1"),
+)
+_TOP = (
+    ("top_conv",    "post_conv",   "head/conv2d", "_head/_conv_head", "conv_head"),
+    ("top_bn",      "post_bn",     f"head/{_BN}", "_head/_norm",      "bn2"),
+    ("predictions", "predictions", "head/dense",  "_fc",              "classifier"),
+)
+# fmt: on
+
+# Where a Keras 3 file keeps the layers outside blocks: by class, numbered.
+_KERAS_3_ENDS = {
+    "stem_conv": "conv2d",
+    "stem_bn": "batch_norm",
+    "top_conv": "conv2d_1",
+    "top_bn": "batch_norm_1",
+    "predictions": "dense",
+}
+_KERAS_3_NUMBERS = {
+    "kernel": "0",
+    "bias": "1",
+    "gamma": "0",
+    "beta": "1",
+    "moving_mean": "2",
+    "moving_variance": "3",
+}
+_TIMM_VARIABLES = {
+    "kernel": "weight",
+    "bias": "bias",
+    "gamma": "weight",
+    "beta": "bias",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+}
+
+# Kind of layer -> axes of a PyTorch kernel in the order of a Keras kernel.
+_PYTORCH_AXES = {"conv": (2, 3, 1, 0), "depthwise": (2, 3, 0, 1), "dense": (1, 0)}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Layer:
+    """A layer with weights: shape of its kernel (channels of a batch norm), names."""
+
+    name: str
+    kind: str  # "conv", "depthwise", "bn" or "dense"
+    shape: tuple[int, ...]
+    has_bias: bool
+    aliases: dict[str, str]
+
+    def variables(self) -> dict[str, tuple[int, ...]]:
+        """Names of the variables in the layer, to shapes."""
+        if self.kind == "bn":
+            names = ("gamma", "beta", "moving_mean", "moving_variance")
+            return dict.fromkeys(names, self.shape)
+        if self.has_bias:
+            return {"kernel": self.shape, "bias": self.shape[-1:]}
+        return {"kernel": self.shape}
+
+
+def canonical_shapes(
+    variant: Variant, num_classes: int | None, input_channels: int = 3
+) -> dict[str, tuple[int, ...]]:
+    """Shapes of all arrays of a network by name, in the order of the network.
+
+    Args:
+        variant: rows and coefficients.
+        num_classes: width of the classifier; None for a network without one.
+        input_channels: of the images.
+    """
+    return {
+        f"{layer.name}/{variable}": shape
+        for layer in _layers(variant, num_classes, input_channels)
+        for variable, shape in layer.variables().items()
+    }
+
+
+@functools.lru_cache(maxsize=64)
+def file_names(variant: Variant, naming: str) -> dict[str, str]:
+    """Names of the arrays here, to their names in files of a publisher.
+
+    The classifier's are always there. Names in HDF5 files are
+    `layer/variable`, without the `:0` that some carry.
+
+    Args:
+        variant: rows and coefficients.
+        naming: one of `NAMINGS`.
+    """
+    return {
+        f"{layer.name}/{variable}": _file_name(layer, variable, naming)
+        for layer in _layers(variant, 1, 1)
+        for variable in layer.variables()
+    }
+
+
+@functools.lru_cache(maxsize=64)
+def file_axes(variant: Variant, naming: str) -> dict[str, tuple[int, ...]]:
+    """Names of the arrays whose axes must be permuted, to the permutation."""
+    if naming != TIMM:
+        return {}
+    return {
+        f"{layer.name}/kernel": _PYTORCH_AXES[layer.kind]
+        for layer in _layers(variant, 1, 1)
+        if layer.kind != "bn"
+    }
+
+
+def _file_name(layer: _Layer, variable: str, naming: str) -> str:
+    name = layer.aliases[naming]
+    if naming == TIMM:
+        return f"{name}.{_TIMM_VARIABLES[variable]}"
+    if naming == KERAS_3:
+        return f"layers/{name}/vars/{_KERAS_3_NUMBERS[variable]}"
+    if layer.kind == "depthwise" and naming in (CHECKPOINT, OBJECT_CHECKPOINT):
+        variable = f"depthwise_{variable}"
+    return f"{name}/{variable}"
+
+
+def _layers(
+    variant: Variant, num_classes: int | None, input_channels: int
+) -> Iterator[_Layer]:
+    """All layers with weights, in the order of the network."""
+    blocks = layout(variant)
+    stem, last = blocks[0].input_filters, blocks[-1].filters
+    top = variant.round_filters(variant.top_filters)
+    shapes = {
+        "stem_conv": (3, 3, input_channels, stem),
+        "stem_bn": (stem,),
+        "top_conv": (1, 1, last, top),
+        "top_bn": (top,),
+        "predictions": (top, num_classes),
+    }
+    yield from (_end_layer(row, shapes[row[0]]) for row in _STEM)
+    counts = {"mb_conv": 0, "fused_mb_conv": 0}
+    for block in blocks:
+        kind = "mb_conv" if block.operator == MBCONV else "fused_mb_conv"
+        yield from _block_layers(block, _numbered(kind, counts[kind]))
+        counts[kind] += 1
+    rows = _TOP if num_classes is not None else _TOP[:-1]
+    yield from (_end_layer(row, shapes[row[0]]) for row in rows)
+
+
+def _end_layer(row: tuple[str, ...], shape: tuple[int, ...]) -> _Layer:
+    """A layer of the stem or the top."""
+    name = row[0]
+    aliases = dict(zip(_COLUMNS, row, strict=True))
+    aliases |= dict.fromkeys((APPLICATIONS, APPLICATIONS_V1, SEBASTIAN_SZ), name)
+    aliases[KERAS_3] = _KERAS_3_ENDS[name]
+    kind = {1: "bn", 2: "dense", 4: "conv"}[len(shape)]
+    return _Layer(name, kind, shape, kind == "dense", aliases)
+
+
+def _block_layers(block: Block, keras_3_name: str) -> Iterator[_Layer]:
+    is_mbconv = block.operator == MBCONV
+    if block.expand_ratio > 1:
+        rows = _EXPANDED_MBCONV if is_mbconv else _EXPANDED_FUSED_MBCONV
+    else:
+        rows = _PLAIN_MBCONV if is_mbconv else _PLAIN_FUSED_MBCONV
+    shapes = _block_shapes(block)
+    letters, number = block.name, f"block{block.stage}-{block.position + 1:02d}"
+    for row in rows:
+        name = row[0]
+        if name.startswith("se/") and not block.se_ratio:
+            continue
+        joined = name.replace("/", "_")
+        aliases = dict(zip(_COLUMNS, row, strict=True))
+        aliases = {
+            LEONDGARSE: (
+                f"stack_{block.stage - 1}_block{block.position}_{aliases[LEONDGARSE]}"
+            ),
+            CHECKPOINT: f"blocks_{block.index}/{aliases[CHECKPOINT]}",
+            OBJECT_CHECKPOINT: f"_blocks/{block.index}/{aliases[OBJECT_CHECKPOINT]}",
+            TIMM: f"blocks.{block.stage - 1}.{block.position}.{aliases[TIMM]}",
+            APPLICATIONS: f"{letters}_{joined}",
+            APPLICATIONS_V1: f"{letters}_{joined.replace('dwconv2', 'dwconv')}",
+            SEBASTIAN_SZ: f"{number}_{joined}",
+            KERAS_3: f"{keras_3_name}/{name}",
+        }
+        kind = "depthwise" if name == "dwconv2" else "conv"
+        kind = "bn" if name.endswith("bn") else kind
+        has_bias = name.startswith("se/")
+        yield _Layer(f"{letters}/{name}", kind, shapes[name], has_bias, aliases)
+
+
+def _block_shapes(block: Block) -> dict[str, tuple[int, ...]]:
+    """Shapes of kernels, and channels of batch norms, of the layers a block may have.
+
+    The block's one spatial kernel is in the depthwise convolution, or else in the first
+    of a Fused-MBConv.
+    """
+    side, inputs, outputs = block.kernel_size, block.input_filters, block.filters
+    hidden = int(inputs * block.expand_ratio)
+    squeezed = max(1, int(inputs * block.se_ratio))
+    expand_side = 1 if block.operator == MBCONV else side
+    fused_alone = block.operator != MBCONV and block.expand_ratio == 1
+    project_side = side if fused_alone else 1
+    return {
+        "expand_conv": (expand_side, expand_side, inputs, hidden),
+        "expand_bn": (hidden,),
+        "dwconv2": (side, side, hidden, 1),
+        "bn": (hidden,),
+        "se/reduce": (1, 1, hidden, squeezed),
+        "se/expand": (1, 1, squeezed, hidden),
+        "project_conv": (project_side, project_side, hidden, outputs),
+        "project_bn": (outputs,),
+    }
+
+
+def _numbered(name: str, number: int) -> str:
+    return f"{name}_{number}" if number else name
