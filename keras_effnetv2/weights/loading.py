@@ -1,0 +1,243 @@
+"""From an open file to the variables of a network, strictly.
+
+What a file lacks, has too much, or has in another shape is an error that names it, and
+then nothing is assigned. Only the classifier may be absent, where that is asked for.
+"""
+
+import contextlib
+import dataclasses
+import os
+import pathlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from keras_effnetv2.variants import VARIANTS, Variant
+from keras_effnetv2.weights import names, readers
+from keras_effnetv2.weights.arrays import Arrays
+
+Shapes = dict[str, tuple[int, ...]]
+
+_STEM = "stem_conv/kernel"
+_CLASSIFIER = "predictions/"
+_MAX_LISTED = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """The arrays of an open file by our names.
+
+    Attributes:
+        path: of the file or folder.
+        format: what it is and whose names it has, for messages.
+        num_classes: width of the classifier, None if there is none.
+        shapes: of all arrays, in Keras' layout.
+        preprocessing: the record in the file; only our own files carry one.
+    """
+
+    path: pathlib.Path
+    format: str
+    num_classes: int | None
+    shapes: Shapes
+    preprocessing: dict[str, Any] | None
+    _arrays: Arrays
+    _file_names: Mapping[str, str]
+    _axes: Mapping[str, tuple[int, ...]]
+
+    def read(self, name: str) -> np.ndarray:
+        """The array `name`, float32, in Keras' layout."""
+        array = np.asarray(self._arrays.read(self._file_names[name]))
+        if name in self._axes:
+            array = array.transpose(self._axes[name])
+        return array.astype(np.float32, copy=False)
+
+
+@contextlib.contextmanager
+def open_weights(path: str | os.PathLike, variant: Variant) -> Iterator[Source]:
+    """Opens weights of `variant`, in any known format.
+
+    Args:
+        path: a file, or a checkpoint's folder or prefix.
+        variant: the network that the weights are for.
+
+    Raises:
+        ValueError: no such file, a format that is not known or not safe, a damaged
+            file, or one that does not fit the network exactly.
+    """
+    path = pathlib.Path(path).expanduser()
+    with readers.open_arrays(path) as arrays:
+        naming = _naming(arrays, variant)
+        shapes, unexpected = _translate(arrays.shapes, variant, naming)
+        label = f"{naming}, {arrays.format}"
+        if problems := _differences(_network(variant, shapes), shapes, unexpected):
+            raise ValueError(
+                f"{path} ({label}) is not of {variant.name}. {_hint(arrays)}\n"
+                f"{problems}"
+            )
+        yield Source(
+            path,
+            label,
+            _num_classes(shapes),
+            shapes,
+            arrays.preprocessing,
+            arrays,
+            names.file_names(variant, naming),
+            names.file_axes(variant, naming),
+        )
+
+
+def assign(
+    source: Source,
+    variables: Mapping[str, Any],
+    *,
+    fresh_classifier: bool,
+    adapt_stem: bool = False,
+) -> None:
+    """Gives `variables` the values of `source`, all or none.
+
+    Args:
+        source: open weights.
+        variables: Keras variables of a network by our names. Without classifier among
+            them, the file's is not used.
+        fresh_classifier: leave the variables of the classifier as they are.
+        adapt_stem: if the file's images have 3 channels and the network's have not,
+            spread the sum of the stem kernel over the channels evenly, so that grey
+            images give what they gave as RGB.
+
+    Raises:
+        ValueError: an array is missing, misshapen or not finite.
+    """
+    expected = {name: tuple(v.shape) for name, v in variables.items()}
+    if fresh_classifier:
+        expected = _without_classifier(expected)
+    found = source.shapes
+    if not any(name.startswith(_CLASSIFIER) for name in expected):
+        found = _without_classifier(found)
+    adapts_stem = _adapts_stem(source, expected, adapt_stem)
+    if adapts_stem:
+        *sides, _, filters = found[_STEM]
+        found = found | {_STEM: (*sides, expected[_STEM][2], filters)}
+    if problems := _differences(expected, found, {}):
+        raise ValueError(
+            f"{source.path} ({source.format}) does not fit the network.\n{problems}"
+        )
+    arrays = {name: source.read(name) for name in expected}
+    _check_finite(source, arrays)
+    if adapts_stem:
+        channels = expected[_STEM][2]
+        total = arrays[_STEM].sum(axis=2, keepdims=True)
+        arrays[_STEM] = np.repeat(total / channels, channels, axis=2)
+    for name, array in arrays.items():
+        variables[name].assign(array)
+
+
+def _naming(arrays: Arrays, variant: Variant) -> str:
+    """Whose names the file has: those of which it has most."""
+
+    def num_common(naming: str) -> int:
+        return len(arrays.shapes.keys() & names.file_names(variant, naming).values())
+
+    return max(arrays.namings, key=num_common)
+
+
+def _translate(shapes: Shapes, variant: Variant, naming: str) -> tuple[Shapes, Shapes]:
+    """Shapes by our names in Keras' layout; and those that nothing here is called."""
+    translation = {
+        file_name: name for name, file_name in names.file_names(variant, naming).items()
+    }
+    all_axes = names.file_axes(variant, naming)
+    translated, unexpected = {}, {}
+    for file_name, shape in shapes.items():
+        name = translation.get(file_name)
+        if name is None:
+            unexpected[file_name] = shape
+            continue
+        axes = all_axes.get(name)
+        if axes and len(axes) == len(shape):
+            shape = tuple(shape[axis] for axis in axes)
+        translated[name] = tuple(shape)
+    return translated, unexpected
+
+
+def _num_classes(shapes: Shapes) -> int | None:
+    for name in (f"{_CLASSIFIER}kernel", f"{_CLASSIFIER}bias"):
+        if shapes.get(name):
+            return shapes[name][-1]
+    return None
+
+
+def _network(variant: Variant, shapes: Shapes) -> Shapes:
+    """Shapes of the network with as many classes and channels as the file has."""
+    stem = shapes.get(_STEM, ())
+    channels = stem[2] if len(stem) == 4 else 3
+    return names.canonical_shapes(variant, _num_classes(shapes), channels)
+
+
+def _differences(expected: Shapes, found: Shapes, unexpected: Shapes) -> str:
+    """Lines that say what is wrong; empty if nothing is."""
+    missing = [name for name in expected if name not in found]
+    extra = [name for name in found if name not in expected]
+    misshapen = [
+        f"{name} {found[name]} instead of {shape}"
+        for name, shape in expected.items()
+        if name in found and found[name] != shape
+    ]
+    groups = {
+        "Missing": missing,
+        "Unexpected": [*extra, *unexpected],
+        "Wrong shape": misshapen,
+    }
+    return "\n".join(f"{key}: {_listed(x)}." for key, x in groups.items() if x)
+
+
+def _listed(items: list[str]) -> str:
+    rest = len(items) - _MAX_LISTED
+    return ", ".join(items[:_MAX_LISTED]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _hint(arrays: Arrays) -> str:
+    """Which variant the file is of."""
+    for variant in VARIANTS.values():
+        naming = _naming(arrays, variant)
+        shapes, unexpected = _translate(arrays.shapes, variant, naming)
+        if not _differences(_network(variant, shapes), shapes, unexpected):
+            return f"It fits {variant.name!r}: pass that variant."
+    return f"It fits none of {', '.join(VARIANTS)}."
+
+
+def _without_classifier(shapes: Shapes) -> Shapes:
+    return {
+        name: shape
+        for name, shape in shapes.items()
+        if not name.startswith(_CLASSIFIER)
+    }
+
+
+def _adapts_stem(source: Source, expected: Shapes, adapt_stem: bool) -> bool:
+    """Whether the stem kernel is to be spread over another number of channels."""
+    given = source.shapes[_STEM][2]
+    wanted = expected.get(_STEM, source.shapes[_STEM])[2]
+    if given == wanted:
+        return False
+    if given == 3 and adapt_stem:
+        return True
+    advice = (
+        "Pass include_preprocessing=False to adapt the stem to other channels, and "
+        "normalise the images yourself"
+        if given == 3
+        else "Only weights for 3 channels are adapted to others"
+    )
+    raise ValueError(
+        f"{source.path} is for images of {given} channels, the network for {wanted}. "
+        f"{advice}."
+    )
+
+
+def _check_finite(source: Source, arrays: Mapping[str, np.ndarray]) -> None:
+    broken = [name for name, array in arrays.items() if not np.isfinite(array).all()]
+    if broken:
+        raise ValueError(
+            f"{source.path} holds values that are infinite or no numbers in "
+            f"{_listed(broken)}."
+        )
