@@ -1,0 +1,119 @@
+"""`convert`: weights of any known format become a `.weights.h5` or `.keras` file."""
+
+import argparse
+import os
+import pathlib
+
+import keras
+import numpy as np
+
+from keras_effnetv2.models import create_model
+from keras_effnetv2.networks import EfficientNet, named_variables
+from keras_effnetv2.variants import Variant, get_variant
+from keras_effnetv2.weights.hdf5 import write_preprocessing
+from keras_effnetv2.weights.pretrained import open_pretrained
+
+_ENDINGS = (".weights.h5", ".keras")
+
+# Equal weights give equal outputs, but for the order of additions in parallel threads.
+_MAX_DIFFERENCE = 1e-5
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Where from, where to, and of which network."""
+    parser.add_argument(
+        "source",
+        help="file or folder of weights, https URL, imagenet, imagenet21k or "
+        "imagenet21k-ft1k",
+    )
+    parser.add_argument(
+        "destination", help="new file, NAME.weights.h5 or, with the network, NAME.keras"
+    )
+    parser.add_argument(
+        "--variant", required=True, help="a name that the command list prints"
+    )
+    parser.add_argument(
+        "--include_top",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="with the classifier (default: yes)",
+    )
+    parser.add_argument(
+        "--preprocessing",
+        help="imagenet, imagenet21k or imagenet21k-ft1k: whose preprocessing and "
+        "labels the weights need (default: what the file, its name or its number of "
+        "classes says)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Writes the file, reads it back, and prints what was found."""
+    destination = pathlib.Path(args.destination).expanduser()
+    if not destination.name.endswith(_ENDINGS):
+        raise ValueError(
+            f"DESTINATION must end in {' or '.join(_ENDINGS)}. Received: {destination}."
+        )
+    if not destination.parent.is_dir():
+        raise ValueError(f"There is no folder {destination.parent}. Make it first.")
+    variant = get_variant(args.variant)
+    with open_pretrained(
+        args.source, variant, args.include_top, None, args.preprocessing
+    ) as pretrained:
+        format, record = pretrained.source.format, pretrained.preprocessing
+        model = create_model(
+            variant, args.include_top, classes=pretrained.classes, preprocessing=record
+        )
+        pretrained.assign(named_variables(model), adapt_stem=False)
+    difference = write(model, variant, destination)
+    print(f"source         {args.source}: {format}")
+    print(f"arrays         {len(named_variables(model))}")
+    print(f"parameters     {model.count_params():,}")
+    print(f"preprocessing  {record}")
+    print(f"written        {destination}")
+    print(f"difference     {difference:.3g}, largest of outputs after reading it back")
+    return 0
+
+
+def write(model: EfficientNet, variant: Variant, destination: pathlib.Path) -> float:
+    """Saves `model` all at once, after reading the file back.
+
+    Args:
+        model: a network of `variant`.
+        variant: what `.weights.h5` files are read back into.
+        destination: ends in `.weights.h5` or `.keras`.
+
+    Returns:
+        The largest difference between outputs of the model and the file's, on noise.
+
+    Raises:
+        ValueError: the file does not give the model's outputs; it is not kept.
+    """
+    temporary = destination.with_name(f".{os.getpid()}-{destination.name}")
+    try:
+        if destination.suffix == ".keras":
+            model.save(temporary)
+            copy = keras.saving.load_model(temporary, compile=False)
+        else:
+            model.save_weights(temporary)
+            write_preprocessing(temporary, model.preprocessing)
+            include_top = any(layer.name == "predictions" for layer in model.layers)
+            copy = create_model(variant, include_top, weights=temporary)
+        difference = _difference(model, copy)
+        if not difference <= _MAX_DIFFERENCE:  # Not a number is no agreement.
+            raise ValueError(
+                f"{destination} is not written: read back, its outputs differ by up to "
+                f"{difference:.3g}."
+            )
+        os.replace(temporary, destination)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return difference
+
+
+def _difference(model: keras.Model, copy: keras.Model) -> float:
+    images = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3))
+    outputs = [
+        keras.ops.convert_to_numpy(x(images.astype("float32"), training=False))
+        for x in (model, copy)
+    ]
+    return float(np.max(np.abs(outputs[0] - outputs[1])))
