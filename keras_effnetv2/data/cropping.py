@@ -1,0 +1,56 @@
+"""Crop and resize before evaluation, as the published accuracies were measured."""
+
+from typing import Any
+
+import tensorflow as tf
+
+from keras_effnetv2.preprocessing import Preprocessing
+
+# The crop is the central size / (size + margin), for sides below the limit (pixels).
+# google/automl, efficientnetv2: preprocessing.py, preprocess_legacy.py.
+_CROP_MARGIN = 32
+_CROP_LIMIT = 320
+
+
+def evaluation_image(image: Any, preprocessing: Preprocessing) -> tf.Tensor:
+    """Crops and resizes one image for evaluation, in TensorFlow ops.
+
+    The numbers are those of the official code, whose bicubic resize is TensorFlow 1's:
+    it samples at pixel corners and may leave 0..255 near edges. Nothing is clipped,
+    rounded, smoothed before shrinking, or normalised: normalisation is the model's.
+
+    Args:
+        image: uint8 or float `(height, width, channels)`, pixels 0..255.
+        preprocessing: `image_size`, `crop` and `interpolation` are used.
+
+    Returns:
+        float32 `(image_size, image_size, channels)`, pixels 0..255.
+
+    Raises:
+        ValueError: not one image, but e.g. a batch.
+    """
+    image = tf.convert_to_tensor(image)
+    if image.shape.rank != 3:
+        raise ValueError(
+            "evaluation_image takes one image, (height, width, channels). "
+            f"Received: shape {image.shape}."
+        )
+    size = preprocessing.image_size
+    if preprocessing.crop == "center":
+        image = _center_crop(image, size, round_offset_up=True)
+    elif preprocessing.crop == "center_below_320" and size < _CROP_LIMIT:
+        image = _center_crop(image, size, round_offset_up=False)
+    if preprocessing.interpolation == "bilinear":
+        return tf.image.resize(image, (size, size))
+    resized = tf.raw_ops.ResizeBicubic(images=image[None], size=(size, size))
+    return tf.ensure_shape(resized[0], (size, size, image.shape[2]))
+
+
+def _center_crop(image: tf.Tensor, size: int, round_offset_up: bool) -> tf.Tensor:
+    """The central square; the two official crops differ in odd margins' half pixel."""
+    sides = tf.shape(image)[:2]
+    ratio = size / (size + _CROP_MARGIN)
+    crop = tf.cast(ratio * tf.cast(tf.reduce_min(sides), tf.float32), tf.int32)
+    crop = tf.maximum(crop, 1)
+    y, x = tf.unstack((sides - crop + int(round_offset_up)) // 2)
+    return image[y : y + crop, x : x + crop]
