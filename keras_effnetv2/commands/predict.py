@@ -1,0 +1,186 @@
+"""`predict`: the best classes of image files."""
+
+import argparse
+import dataclasses
+import itertools
+import pathlib
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_effnetv2.data import cropping, images
+from keras_effnetv2.layers import PixelNormalization
+from keras_effnetv2.models import create_model
+from keras_effnetv2.preprocessing import Preprocessing, preprocess_input
+from keras_effnetv2.weights import labels
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The images, the network, and how many classes to print."""
+    parser.add_argument(
+        "images", nargs="+", metavar="IMAGE", help="image file, or folder of them"
+    )
+    parser.add_argument(
+        "--variant",
+        help="a name that the command list prints; may be left out for a .keras file",
+    )
+    parser.add_argument(
+        "--weights",
+        default="imagenet",
+        help="imagenet, imagenet21k, imagenet21k-ft1k, a file or folder of weights, "
+        "a .keras file, or an https URL (default: imagenet)",
+    )
+    parser.add_argument(
+        "--image_size",
+        type=int,
+        help="image side, pixels (default: that of the weights' evaluation)",
+    )
+    parser.add_argument(
+        "--top", type=int, default=5, help="classes an image (default: 5)"
+    )
+    parser.add_argument(
+        "--batch_size", type=int, default=8, help="images at a time (default: 8)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints the best classes of every image; 1 if one could not be read."""
+    for flag in ("image_size", "top", "batch_size"):
+        value = getattr(args, flag)
+        if value is not None and value < 1:
+            raise ValueError(f"--{flag} must be at least 1. Received: {value}.")
+    model = load_model(args.variant, args.weights)
+    normalization = find_normalization(model)
+    preprocessing = evaluation_record(model, normalization, args.image_size)
+    failures: list[str] = []
+    examples = read_examples(args.images, preprocessing, failures)
+    while batch := list(itertools.islice(examples, args.batch_size)):
+        paths, pixels = zip(*batch, strict=True)
+        inputs = np.stack(pixels)
+        if not normalization.enabled:
+            inputs = preprocess_input(inputs, mode=preprocessing)
+        scores = model.predict(inputs, verbose=0)
+        for path, rows in zip(
+            paths, best_classes(scores, preprocessing.labels, args.top), strict=True
+        ):
+            print("\n".join([str(path), *rows]), flush=True)
+    return 1 if failures else 0
+
+
+def load_model(variant: str | None, weights: str) -> keras.Model:
+    """The classifier that the flags name.
+
+    Raises:
+        ValueError: no variant, and weights that are no `.keras` file.
+    """
+    if variant is not None:
+        return create_model(variant, weights=weights)
+    if pathlib.Path(weights).suffix == ".keras":
+        return keras.models.load_model(weights, compile=False)
+    raise ValueError(
+        f"--variant is needed with weights {weights!r}: only a .keras file says which "
+        "network it holds."
+    )
+
+
+def find_normalization(model: keras.Model) -> PixelNormalization:
+    """The layer that carries the preprocessing, also in a model within the model.
+
+    Raises:
+        ValueError: there is none.
+    """
+    for layer in _flatten(model):
+        if isinstance(layer, PixelNormalization):
+            return layer
+    raise ValueError(
+        f"The model {model.name!r} does not say how its images are made. "
+        "Expected a model of keras_effnetv2, or one built on it."
+    )
+
+
+def _flatten(model: keras.Model) -> Iterator[keras.layers.Layer]:
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from _flatten(layer)
+        else:
+            yield layer
+
+
+def evaluation_record(
+    model: keras.Model, normalization: PixelNormalization, image_size: int | None
+) -> Preprocessing:
+    """The model's preprocessing, at the image size wanted or the only one possible.
+
+    Raises:
+        ValueError: the model is no classifier of RGB images, or takes another size.
+    """
+    input_shape, output_shape = model.input_shape, model.output_shape
+    if len(output_shape) != 2 or len(input_shape) != 4 or input_shape[3] != 3:
+        raise ValueError(
+            "predict needs a classifier of RGB images: input (batch, height, width, 3)"
+            f" and output (batch, classes). Received: {input_shape}, {output_shape}."
+        )
+    height, width = input_shape[1:3]
+    record = normalization.preprocessing
+    size = image_size or height or record.image_size
+    if height not in (None, size) or width not in (None, size):
+        raise ValueError(
+            f"The model takes images of {height}x{width} pixels, predict gives it "
+            f"{size}x{size}. Leave --image_size out for a model of one square size."
+        )
+    return dataclasses.replace(record, image_size=size)
+
+
+def read_examples(
+    names: Iterable[str], preprocessing: Preprocessing, failures: list[str]
+) -> Iterator[tuple[pathlib.Path, Any]]:
+    """Every readable image with its path, ready for evaluation.
+
+    What cannot be read is said on standard error, and added to `failures`.
+    """
+    for path in _find(names, failures):
+        try:
+            pixels = images.read(path)
+        except ValueError as error:
+            _fail(error, failures)
+        else:
+            yield path, cropping.evaluation_image(pixels, preprocessing).numpy()
+
+
+def _find(names: Iterable[str], failures: list[str]) -> Iterator[pathlib.Path]:
+    for name in names:
+        try:
+            yield from images.find(name)
+        except ValueError as error:
+            _fail(error, failures)
+
+
+def _fail(error: ValueError, failures: list[str]) -> None:
+    failures.append(str(error))
+    print("error:", error, file=sys.stderr, flush=True)
+
+
+def best_classes(
+    scores: np.ndarray, label_set: str | None, top: int
+) -> list[list[str]]:
+    """Lines to print for every image, best class first.
+
+    Args:
+        scores: `(batch, classes)`.
+        label_set: the class list that names the columns, or None for their numbers.
+        top: how many lines; fewer if there are fewer classes.
+    """
+    top = min(top, scores.shape[1])
+    if labels.NUM_CLASSES.get(label_set) == scores.shape[1]:
+        return [
+            [f"{score:10.4f}  {wordnet_id}  {name}" for wordnet_id, name, score in row]
+            for row in labels.decode_predictions(scores, top)
+        ]
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :top]
+    return [
+        [f"{row[i]:10.4f}  class {i}" for i in best]
+        for best, row in zip(order, scores, strict=True)
+    ]

@@ -1,0 +1,189 @@
+"""`predict`: the classes printed are the model's; bad files do not stop the rest."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+
+from keras_effnetv2 import __main__ as command_line
+from keras_effnetv2 import create_model, decode_predictions
+from keras_effnetv2.commands import predict
+from keras_effnetv2.data import cropping, images
+from keras_effnetv2.preprocessing import preprocess_input, record
+from tests import image_files as files
+from tests.networks import tiny
+
+RECORD = record("efficientnetv2-b0", "imagenet", 32)
+
+
+def run(*flags):
+    return command_line.main(
+        command_line.parse(["", "predict", *(str(flag) for flag in flags)])
+    )
+
+
+def model(**options):
+    options = {"classes": 10, "preprocessing": RECORD.unlabelled(), **options}
+    keras.utils.set_random_seed(0)
+    return create_model(tiny("tiny-b0"), **options)
+
+
+def saved(folder, network):
+    path = folder / "network.keras"
+    network.save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory):
+    return saved(tmp_path_factory.mktemp("models"), model())
+
+
+@pytest.fixture
+def photos(tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "a.jpg").write_bytes(files.JPEG)
+    (folder / "b.png").write_bytes(files.encode(files.UPSIDE_DOWN[0], "PNG"))
+    (folder / "c.gif").write_bytes(files.encode(files.PALETTE, "GIF"))
+    return folder
+
+
+def expected(network, path, preprocessing=RECORD):
+    image = cropping.evaluation_image(images.read(path), preprocessing).numpy()[None]
+    return np.asarray(keras.models.load_model(network).predict(image, verbose=0))[0]
+
+
+def test_it_prints_the_models_best_classes(capsys, network, photos):
+    assert run(photos / "a.jpg", "--weights", network, "--top", 3) == 0
+    scores = expected(network, photos / "a.jpg")
+    best = np.argsort(-scores)[:3]
+    assert capsys.readouterr().out.splitlines() == [
+        str(photos / "a.jpg"),
+        *(f"{scores[i]:10.4f}  class {i}" for i in best),
+    ]
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 8])
+def test_a_folder_gives_the_same_in_batches_of_any_size(
+    capsys, network, photos, batch_size
+):
+    flags = ["--weights", network, "--top", 1, "--batch_size", batch_size]
+    assert run(photos, *flags) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[::2] == [str(photos / name) for name in ("a.jpg", "b.png", "c.gif")]
+    for path, line in zip(sorted(photos.iterdir()), lines[1::2], strict=True):
+        score, _, index = line.split()
+        scores = expected(network, path)
+        assert int(index) == scores.argmax()
+        assert float(score) == pytest.approx(scores.max(), abs=1e-4)
+
+
+def test_unreadable_files_are_named_and_the_others_classified(
+    capsys, network, photos, tmp_path
+):
+    (photos / "a.jpg").write_bytes(files.JPEG[:300])
+    (photos / "b.png").write_text("<html>")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    arguments = [tmp_path / "absent.bmp", photos, empty, photos / "c.gif"]
+    assert run(*arguments, "--weights", network, "--top", 1) == 1
+    output, errors = capsys.readouterr()
+    assert output.splitlines()[::2] == [str(photos / "c.gif")] * 2
+    for name in ("absent.bmp", "a.jpg", "b.png", str(empty)):
+        assert sum(name in line for line in errors.splitlines()) == 1
+    assert errors.count("error: ") == 4
+
+
+def test_classes_of_imagenet_have_names(capsys, photos, tmp_path):
+    path = saved(tmp_path, model(classes=1000, preprocessing=RECORD))
+    assert run(photos / "c.gif", "--weights", path) == 0
+    lines = capsys.readouterr().out.splitlines()
+    scores = expected(path, photos / "c.gif")
+    assert len(lines) == 1 + 5
+    ((best, *_),) = decode_predictions(scores[None])
+    assert lines[1] == f"{best[2]:10.4f}  {best[0]}  {best[1]}"
+
+
+def test_the_image_size_can_be_chosen(capsys, network, photos):
+    flags = ["--weights", network, "--top", 1, "--image_size", 64]
+    assert run(photos / "b.png", *flags) == 0
+    larger = dataclasses.replace(RECORD, image_size=64)
+    scores = expected(network, photos / "b.png", larger)
+    line = capsys.readouterr().out.splitlines()[1]
+    assert line == f"{scores.max():10.4f}  class {scores.argmax()}"
+
+
+def test_a_model_of_fixed_size_decides(capsys, photos, tmp_path):
+    path = saved(tmp_path, model(input_shape=(48, 48, 3)))
+    assert run(photos / "c.gif", "--weights", path) == 0
+    flags = ["--weights", path, "--image_size", 32]
+    assert run(photos / "c.gif", *flags) == 2
+    assert "takes images of 48x48" in capsys.readouterr().err
+
+
+def test_a_model_that_does_not_normalise_gets_normalised_images(
+    capsys, photos, tmp_path
+):
+    bare = model(include_preprocessing=False)
+    path = saved(tmp_path, bare)
+    assert run(photos / "a.jpg", "--weights", path, "--top", 1) == 0
+    image = cropping.evaluation_image(images.read(photos / "a.jpg"), RECORD).numpy()
+    scores = bare.predict(preprocess_input(image[None], mode=RECORD), verbose=0)[0]
+    line = capsys.readouterr().out.splitlines()[1]
+    assert float(line.split()[0]) == pytest.approx(scores.max(), abs=1e-4)
+    assert int(line.split()[2]) == scores.argmax()
+
+
+def test_a_users_model_around_ours_keeps_the_preprocessing(photos, tmp_path, capsys):
+    inputs = keras.Input((None, None, 3))
+    features = model(include_top=False, pooling="avg", classes=None)(inputs)
+    outputs = keras.layers.Dense(2, activation="softmax")(features)
+    path = saved(tmp_path, keras.Model(inputs, outputs))
+    assert run(photos / "a.jpg", "--weights", path) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1 + 2
+
+
+def test_models_that_are_no_classifiers_are_refused(capsys, photos, tmp_path):
+    path = saved(tmp_path, model(include_top=False, classes=None))
+    assert run(photos, "--weights", path) == 2
+    assert "predict needs a classifier of RGB images" in capsys.readouterr().err
+
+
+def test_models_of_others_are_refused(capsys, photos, tmp_path):
+    path = saved(
+        tmp_path, keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten()])
+    )
+    assert run(photos, "--weights", path) == 2
+    assert "does not say how its images are made" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--weights", "imagenet"], "--variant is needed with weights 'imagenet'"),
+        (["--variant", "efficientnetv3"], "Unknown variant 'efficientnetv3'"),
+        (["--top", "0"], "--top must be at least 1. Received: 0"),
+        (["--batch_size", "-1"], "--batch_size must be at least 1"),
+        (["--image_size", "0"], "--image_size must be at least 1"),
+        (["--weights", "absent.keras"], "absent.keras"),
+    ],
+)
+def test_wrong_flags_end_in_one_line(capsys, flags, message):
+    assert run("photo.jpg", *flags) == 2
+    errors = capsys.readouterr().err
+    assert message in errors
+    assert errors.startswith("error: ") and errors.count("\n") == 1
+
+
+def test_all_rows_of_imagenet21k_have_names():
+    scores = np.linspace(0, 1, 21843)[None]
+    ((first, *rest),) = predict.best_classes(scores, "imagenet21k", 5)
+    assert first.split()[0] == "1.0000"
+    assert len(first.split()) >= 3 and len(rest) == 4
+
+
+def test_labels_of_another_number_of_classes_are_not_used():
+    ((line,),) = predict.best_classes(np.array([[0.25, 0.75]]), "imagenet", 1)
+    assert line.split() == ["0.7500", "class", "1"]
