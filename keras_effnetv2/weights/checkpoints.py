@@ -90,7 +90,7 @@ def open_folder(
         )
     latest = [x for x in prefixes if x.name == _latest(x.parent)]
     if len(prefixes) > 1 and len(latest) != 1:
-        several = ", ".join(x.name for x in prefixes[:10])
+        several = ", ".join(str(x.relative_to(folder)) for x in prefixes[:10])
         raise ValueError(
             f"{path} holds several checkpoints: {several}. Give the path of one, "
             "without its endings."

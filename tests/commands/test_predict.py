@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from keras_effnetv2 import __main__ as command_line
-from keras_effnetv2 import create_model, decode_predictions
+from keras_effnetv2 import create_model, decode_predictions, variants
 from keras_effnetv2.commands import predict
 from keras_effnetv2.data import cropping, images
 from keras_effnetv2.preprocessing import preprocess_input, record
@@ -104,6 +104,17 @@ def test_classes_of_imagenet_have_names(capsys, photos, tmp_path):
     assert len(lines) == 1 + 5
     ((best, *_),) = decode_predictions(scores[None])
     assert lines[1] == f"{best[2]:10.4f}  {best[0]}  {best[1]}"
+
+
+def test_a_variant_takes_weights_from_a_file(capsys, photos, tmp_path, monkeypatch):
+    monkeypatch.setitem(variants.VARIANTS, "tiny-b0", tiny("tiny-b0"))
+    trained = model()
+    trained.save_weights(tmp_path / "tiny.weights.h5")
+    flags = ["--variant", "tiny-b0", "--weights", tmp_path / "tiny.weights.h5"]
+    assert run(photos / "c.gif", *flags, "--image_size", 32, "--top", 1) == 0
+    scores = expected(saved(tmp_path, trained), photos / "c.gif")
+    line = capsys.readouterr().out.splitlines()[1]
+    assert line == f"{scores.max():10.4f}  class {scores.argmax()}"
 
 
 def test_the_image_size_can_be_chosen(capsys, network, photos):
