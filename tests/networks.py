@@ -19,7 +19,11 @@ TINY = {
 def tiny(name: str) -> Variant:
     base, width, depth = TINY[name]
     return dataclasses.replace(
-        get_variant(base), name=name, width_coefficient=width, depth_coefficient=depth
+        get_variant(base),
+        name=name,
+        width_coefficient=width,
+        depth_coefficient=depth,
+        min_filter_share=0.0,
     )
 
 
@@ -33,3 +37,12 @@ def copy_from_applications(theirs: keras.Model, ours: keras.Model) -> None:
     for name, variable in named_variables(ours).items():
         layer, _, weight = name.rpartition("/")
         variable.assign(source[f"{layer.replace('/', '_')}/{weight}"])
+
+
+def without_drops(model: keras.Model) -> keras.Model:
+    """The model with dropout and stochastic depth switched off."""
+    for layer in model.layers:
+        layer = getattr(layer, "stochastic_depth", layer)
+        if hasattr(layer, "rate"):
+            layer.rate = 0.0
+    return model

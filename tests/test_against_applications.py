@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_effnetv2 import create_model
-from tests.networks import copy_from_applications
+from tests.networks import copy_from_applications, without_drops
 
 PEERS = {
     "efficientnetv2-b0": keras.applications.EfficientNetV2B0,
@@ -25,14 +25,6 @@ def spread_weights(model, images):
     without_drops(model)(images, training=True)
     for norm in norms:
         norm.momentum = 0.9
-
-
-def without_drops(model):
-    for layer in model.layers:
-        layer = getattr(layer, "stochastic_depth", layer)
-        if hasattr(layer, "rate"):
-            layer.rate = 0.0
-    return model
 
 
 def assert_logits_close(found, expected):
