@@ -131,19 +131,15 @@ def open_prefix(
         except (tf.errors.OpError, RuntimeError) as error:
             raise damaged(path, "checkpoint", error) from None
 
-    if _OBJECT_GRAPH in shapes:
-        format, naming = "TensorFlow checkpoint", names.OBJECT_CHECKPOINT
-        variables = _object_variables(path, shapes)
-    else:
-        format, naming = "TensorFlow checkpoint", names.CHECKPOINT
-        variables = _named_variables(path, shapes)
-    variables = {
-        name: variable
-        for name, variable in variables.items()
-        if dtypes[variable].is_floating
-    }
-    found = {name: shapes[variable] for name, variable in variables.items()}
-    yield Arrays(format, (naming,), found, read)
+    is_object_based = _OBJECT_GRAPH in shapes
+    named = _object_variables if is_object_based else _named_variables
+    variables = named(path, {x: shapes[x] for x in shapes if dtypes[x].is_floating})
+    yield Arrays(
+        "TensorFlow checkpoint",
+        (names.OBJECT_CHECKPOINT if is_object_based else names.CHECKPOINT,),
+        {name: shapes[variable] for name, variable in variables.items()},
+        read,
+    )
 
 
 def _indices(folder: pathlib.Path, place: str) -> list[pathlib.Path]:

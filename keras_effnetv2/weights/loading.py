@@ -98,12 +98,11 @@ def assign(
 
     Args:
         source: open weights.
-        variables: Keras variables of a network by our names. Without classifier among
-            them, the file's is not used.
+        variables: of a network by our names; perhaps without those of a classifier.
         fresh_classifier: leave the variables of the classifier as they are.
         adapt_stem: if the file's images have 3 channels and the network's have not,
-            spread the sum of the stem kernel over the channels evenly, so that grey
-            images give what they gave as RGB.
+            share the sum of the stem kernel between them, so that grey images give
+            what they gave as RGB.
 
     Raises:
         ValueError: an array is missing, misshapen or not finite.
@@ -114,18 +113,14 @@ def assign(
     found = source.shapes
     if not any(name.startswith(_CLASSIFIER) for name in expected):
         found = _without_classifier(found)
-    adapts_stem = _adapts_stem(source, expected, adapt_stem)
-    if adapts_stem:
+    channels = expected.get(_STEM, found[_STEM])[2]
+    if adapts_stem := _adapts_stem(source, channels, adapt_stem):
         *sides, _, filters = found[_STEM]
-        found = found | {_STEM: (*sides, expected[_STEM][2], filters)}
-    if problems := _differences(expected, found, {}):
-        raise ValueError(
-            f"{source.path} ({source.format}) does not fit the network.\n{problems}"
-        )
+        found = found | {_STEM: (*sides, channels, filters)}
+    _check_shapes(source, expected, found)
     arrays = {name: source.read(name) for name in expected}
     _check_finite(source, arrays)
     if adapts_stem:
-        channels = expected[_STEM][2]
         total = arrays[_STEM].sum(axis=2, keepdims=True)
         arrays[_STEM] = np.repeat(total / channels, channels, axis=2)
     for name, array in arrays.items():
@@ -214,10 +209,9 @@ def _without_classifier(shapes: Shapes) -> Shapes:
     }
 
 
-def _adapts_stem(source: Source, expected: Shapes, adapt_stem: bool) -> bool:
+def _adapts_stem(source: Source, wanted: int, adapt_stem: bool) -> bool:
     """Whether the stem kernel is to be spread over another number of channels."""
     given = source.shapes[_STEM][2]
-    wanted = expected.get(_STEM, source.shapes[_STEM])[2]
     if given == wanted:
         return False
     if given == 3 and adapt_stem:
@@ -232,6 +226,13 @@ def _adapts_stem(source: Source, expected: Shapes, adapt_stem: bool) -> bool:
         f"{source.path} is for images of {given} channels, the network for {wanted}. "
         f"{advice}."
     )
+
+
+def _check_shapes(source: Source, expected: Shapes, found: Shapes) -> None:
+    if problems := _differences(expected, found, {}):
+        raise ValueError(
+            f"{source.path} ({source.format}) does not fit the network.\n{problems}"
+        )
 
 
 def _check_finite(source: Source, arrays: Mapping[str, np.ndarray]) -> None:
