@@ -5,6 +5,7 @@ Reference: Tan and Le 2021, https://arxiv.org/abs/2104.00298.
 
 import dataclasses
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -36,10 +37,7 @@ class EfficientNet(keras.Model):
     @property
     def preprocessing(self) -> Preprocessing:
         """How pixels become inputs and outputs become labels."""
-        return self._pixels().preprocessing
-
-    def _pixels(self) -> PixelNormalization:
-        return next(x for x in self.layers if isinstance(x, PixelNormalization))
+        return find_normalization(self).preprocessing
 
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """Runs the network."""
@@ -59,16 +57,40 @@ class EfficientNet(keras.Model):
 
     def _watched(self, data: Any) -> Any:
         # On a user's input_tensor the contract holds after the user's own layers.
-        is_contract = self._pixels().input is self.input
+        is_contract = find_normalization(self).input is self.input
         if data is None or self._has_warned or not is_contract:
             return data
         return watch(data, self._inspect)
 
     def _inspect(self, minimum: float, maximum: float) -> None:
-        problem = range_problem(minimum, maximum, self._pixels().enabled)
+        problem = range_problem(minimum, maximum, find_normalization(self).enabled)
         if problem and not self._has_warned:
             self._has_warned = True
             warnings.warn(problem, UserWarning, stacklevel=4)
+
+
+def walk_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
+    """The layers of `model` and of the models inside it."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from walk_layers(layer)
+        else:
+            yield layer
+
+
+def find_normalization(model: keras.Model) -> PixelNormalization:
+    """The layer that carries the preprocessing, also in a model within the model.
+
+    Raises:
+        ValueError: there is none.
+    """
+    for layer in walk_layers(model):
+        if isinstance(layer, PixelNormalization):
+            return layer
+    raise ValueError(
+        f"The model {model.name!r} does not say how its images are made. "
+        "Expected a model of keras_effnetv2, or one built on it."
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import keras
 
 from keras_effnetv2.layers import BatchNorm, FusedMBConv, MBConv
-from keras_effnetv2.networks import EfficientNet
+from keras_effnetv2.networks import EfficientNet, walk_layers
 
 
 def feature_pyramid(
@@ -81,14 +81,6 @@ def freeze(
     return model
 
 
-def _network(model: keras.Model) -> list[keras.layers.Layer]:
-    """The layers of `model` and of the models inside it."""
-    layers = []
-    for layer in model.layers:
-        layers += _network(layer) if isinstance(layer, keras.Model) else [layer]
-    return layers
-
-
 def _blocks(model: keras.Model) -> list[MBConv | FusedMBConv]:
     blocks = [x for x in model.layers if isinstance(x, MBConv | FusedMBConv)]
     if not blocks:
@@ -101,7 +93,7 @@ def _blocks(model: keras.Model) -> list[MBConv | FusedMBConv]:
 
 def _parts(model: keras.Model) -> Iterator[tuple[keras.layers.Layer, str]]:
     """Layers with weights before the pooling, each with the name of its part."""
-    for layer in _network(model):
+    for layer in walk_layers(model):
         if match := re.match(r"block(\d+)", layer.name):
             yield layer, f"stage{match[1]}"
         elif layer.name in ("stem_conv", "stem_bn", "top_conv", "top_bn"):
@@ -109,6 +101,6 @@ def _parts(model: keras.Model) -> Iterator[tuple[keras.layers.Layer, str]]:
 
 
 def _batch_norms(model: keras.Model) -> Iterator[BatchNorm]:
-    for layer in _network(model):
+    for layer in walk_layers(model):
         inner = vars(layer).values() if isinstance(layer, MBConv | FusedMBConv) else ()
         yield from (x for x in (layer, *inner) if isinstance(x, BatchNorm))

@@ -62,4 +62,4 @@ def test_importing_the_package_is_light():
     loaded = subprocess.run(command, capture_output=True, text=True, check=True)
     names = set(loaded.stdout.split())
     assert "keras_effnetv2.models" in names
-    assert not names & {"tensorflow_datasets", "safetensors", "sklearn"}
+    assert not names & {"tensorflow_datasets", "safetensors"}

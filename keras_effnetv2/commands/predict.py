@@ -14,7 +14,8 @@ import numpy as np
 from keras_effnetv2.data import cropping, images
 from keras_effnetv2.layers import PixelNormalization
 from keras_effnetv2.models import create_model
-from keras_effnetv2.preprocessing import Preprocessing, preprocess_input
+from keras_effnetv2.networks import find_normalization
+from keras_effnetv2.preprocessing import NUM_LABELS, Preprocessing, preprocess_input
 from keras_effnetv2.weights import labels
 
 
@@ -86,29 +87,6 @@ def load_model(variant: str | None, weights: str) -> keras.Model:
     )
 
 
-def find_normalization(model: keras.Model) -> PixelNormalization:
-    """The layer that carries the preprocessing, also in a model within the model.
-
-    Raises:
-        ValueError: there is none.
-    """
-    for layer in _flatten(model):
-        if isinstance(layer, PixelNormalization):
-            return layer
-    raise ValueError(
-        f"The model {model.name!r} does not say how its images are made. "
-        "Expected a model of keras_effnetv2, or one built on it."
-    )
-
-
-def _flatten(model: keras.Model) -> Iterator[keras.layers.Layer]:
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            yield from _flatten(layer)
-        else:
-            yield layer
-
-
 def evaluation_record(
     model: keras.Model, normalization: PixelNormalization, image_size: int | None
 ) -> Preprocessing:
@@ -164,23 +142,26 @@ def _fail(error: ValueError, failures: list[str]) -> None:
 
 
 def best_classes(
-    scores: np.ndarray, label_set: str | None, top: int
+    scores: np.ndarray, class_labels: str | tuple[str, ...] | None, top: int
 ) -> list[list[str]]:
     """Lines to print for every image, best class first.
 
     Args:
         scores: `(batch, classes)`.
-        label_set: the class list that names the columns, or None for their numbers.
+        class_labels: the class list that names the columns, their names, or None for
+            their numbers.
         top: how many lines; fewer if there are fewer classes.
     """
     top = min(top, scores.shape[1])
-    if labels.NUM_CLASSES.get(label_set) == scores.shape[1]:
+    if NUM_LABELS.get(class_labels) == scores.shape[1]:
         return [
             [f"{score:10.4f}  {wordnet_id}  {name}" for wordnet_id, name, score in row]
             for row in labels.decode_predictions(scores, top)
         ]
+    has_names = isinstance(class_labels, tuple) and len(class_labels) == scores.shape[1]
+    names = class_labels if has_names else range(scores.shape[1])
     order = np.argsort(-scores, axis=1, kind="stable")[:, :top]
     return [
-        [f"{row[i]:10.4f}  class {i}" for i in best]
+        [f"{row[i]:10.4f}  class {names[i]}" for i in best]
         for best, row in zip(order, scores, strict=True)
     ]

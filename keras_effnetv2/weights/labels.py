@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-# Name of a class list -> number of classes.
-NUM_CLASSES = {"imagenet": 1000, "imagenet21k": 21843}
+from keras_effnetv2.preprocessing import NUM_LABELS
 
 _FOLDER = pathlib.Path(__file__).parent / "class_names"
 
@@ -31,9 +30,9 @@ def class_names(labels: str) -> tuple[tuple[str, str], ...]:
     Raises:
         ValueError: another list.
     """
-    if labels not in NUM_CLASSES:
+    if labels not in NUM_LABELS:
         raise ValueError(
-            f"labels must be one of {tuple(NUM_CLASSES)}. Received: {labels!r}."
+            f"labels must be one of {tuple(NUM_LABELS)}. Received: {labels!r}."
         )
     text = (_FOLDER / f"{labels}.txt").read_text(encoding="utf-8")
     return tuple(tuple(line.split(" ", 1)) for line in text.splitlines())
@@ -60,7 +59,7 @@ def decode_predictions(scores: Any, top: int = 5) -> list[list[tuple[str, str, f
     names = next(
         (
             class_names(labels)
-            for labels, num_classes in NUM_CLASSES.items()
+            for labels, num_classes in NUM_LABELS.items()
             if scores.ndim == 2 and scores.shape[1] == num_classes
         ),
         None,
