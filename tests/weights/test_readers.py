@@ -18,7 +18,6 @@ from weight_files import (
     checkpoint_variables,
     random_arrays,
     read_all,
-    reference_variant,
     timm_arrays,
     write_checkpoint,
     write_keras_2,
@@ -35,7 +34,7 @@ V1 = tiny("tiny-v1b0")
 
 @pytest.mark.parametrize("name", REFERENCE_NAMES)
 def test_official_checkpoints_agree(reference, name):
-    variant = reference_variant(name)
+    variant = tiny(name)
     folder = reference / "checkpoints"
     raw, objects = read_all(folder / f"{name}-tf2.tgz", variant)
     averages, released = read_all(folder / f"{name}.tgz", variant)
@@ -55,7 +54,7 @@ def test_raw_values_are_under_the_same_names(reference, name, tmp_path):
     """The name-based layout without averages gives what the object-based one does."""
     import tensorflow as tf
 
-    variant = reference_variant(name)
+    variant = tiny(name)
     expected, _ = read_all(reference / "checkpoints" / f"{name}-tf2.tgz", variant)
     with tarfile.open(reference / "checkpoints" / f"{name}.tgz") as archive:
         archive.extractall(tmp_path, filter="data")
@@ -226,5 +225,5 @@ def test_archive_with_hidden_files_of_macos(checkpoint, mode, tmp_path):
 
 def test_nothing_stays_in_the_temporary_folder(reference, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    read_all(reference / "checkpoints/tiny-b0.tgz", reference_variant("tiny-b0"))
+    read_all(reference / "checkpoints/tiny-b0.tgz", tiny("tiny-b0"))
     assert list(pathlib.Path(tmp_path).iterdir()) == []

@@ -1,6 +1,5 @@
 """Small weight files in every public layout, written on the spot."""
 
-import dataclasses
 import tracemalloc
 
 import h5py
@@ -8,18 +7,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from keras_effnetv2.variants import Variant
 from keras_effnetv2.weights import names
 from keras_effnetv2.weights.loading import open_weights
 from tests.networks import tiny
 
 TINY = tiny("tiny-b0")
 CLASSES = 10
-
-
-def reference_variant(name: str) -> Variant:
-    """A small reference network; its code knows no least share of filters."""
-    return dataclasses.replace(tiny(name), min_filter_share=0.0)
 
 
 def random_arrays(variant=TINY, num_classes=CLASSES, input_channels=3):
