@@ -19,3 +19,30 @@ def reference() -> pathlib.Path:
             pytest.fail("../shared/reference is absent, and CI needs it")
         pytest.skip("needs ../shared/reference: numbers of independent implementations")
     return REFERENCE
+
+
+@pytest.fixture(scope="session")
+def mirrored_releases(tmp_path_factory):
+    """Released files of B0 with random weights, on a server of this machine."""
+    from tests import mirror
+
+    folder = tmp_path_factory.mktemp("mirror")
+    rows = mirror.write_releases(folder)
+    server = mirror.start(folder)
+    yield server, rows
+    server.shutdown()
+
+
+@pytest.fixture
+def mirror_server(mirrored_releases, monkeypatch, tmp_path):
+    """The server that B0's `"imagenet"` and `"imagenet21k"` weights now come from."""
+    from keras_effnetv2.weights import releases
+
+    server, rows = mirrored_releases
+    monkeypatch.setattr(releases, "RELEASES", rows)
+    monkeypatch.setenv(
+        "KERAS_EFFNETV2_MIRROR", f"http://127.0.0.1:{server.server_port}"
+    )
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras_home"))
+    server.requests.clear()
+    return server

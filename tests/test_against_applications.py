@@ -33,8 +33,8 @@ def assert_logits_close(found, expected):
     np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance)
 
 
-@pytest.mark.parametrize("name", PEERS)
-def test_logits_are_those_of_keras_applications(name):
+def equal_models(name):
+    """Keras's model and ours with the same weights, and images."""
     theirs = PEERS[name](
         weights=None, input_shape=(128, 96, 3), classifier_activation=None
     )
@@ -43,11 +43,15 @@ def test_logits_are_those_of_keras_applications(name):
     spread_weights(theirs, images)
     ours = without_drops(create_model(name, classifier_activation=None))
     copy_from_applications(theirs, ours)
-    assert_logits_close(np.asarray(ours(images)), np.asarray(theirs(images)))
-    assert_logits_close(
-        np.asarray(ours(images, training=True)),
-        np.asarray(theirs(images, training=True)),
-    )
+    return theirs, ours, images
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_logits_are_those_of_keras_applications(name):
+    theirs, ours, images = equal_models(name)
+    for training in (False, True):
+        expected = np.asarray(theirs(images, training=training))
+        assert_logits_close(np.asarray(ours(images, training=training)), expected)
 
 
 def test_scores_are_those_of_keras_applications():

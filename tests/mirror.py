@@ -1,0 +1,63 @@
+"""A mirror of released weights on this machine, with random weights in them."""
+
+import dataclasses
+import functools
+import hashlib
+import http.server
+import tarfile
+import threading
+
+import numpy as np
+
+from keras_effnetv2 import create_model
+from keras_effnetv2.networks import named_variables
+from keras_effnetv2.variants import get_variant
+from keras_effnetv2.weights import names, releases
+from tests.weights.weight_files import (
+    checkpoint_variables,
+    write_checkpoint,
+    write_keras_2,
+)
+
+VARIANT = "efficientnetv2-b0"
+
+
+def start(folder):
+    """Serves `folder` over HTTP; returns the server, already running."""
+    handler = functools.partial(QuietHandler, directory=folder)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.requests = []
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        self.server.requests.append(self.path)
+
+
+def write_releases(folder):
+    """B0's files of two datasets; returns the release rows with their hashes."""
+    rows = []
+    for release in releases.RELEASES:
+        if release.variant == VARIANT and release.dataset != "imagenet21k-ft1k":
+            path = folder / release.file_name
+            write_release(path, release)
+            md5 = hashlib.md5(path.read_bytes()).hexdigest()
+            release = dataclasses.replace(release, md5=release.md5 and md5)
+        rows.append(release)
+    return tuple(rows)
+
+
+def write_release(path, release):
+    variant = get_variant(VARIANT)
+    model = create_model(variant, release.include_top, classes=release.num_classes)
+    arrays = {n: np.array(v) for n, v in named_variables(model).items()}
+    if path.suffix == ".h5":
+        write_keras_2(path, arrays, names.APPLICATIONS, variant)
+        return
+    unpacked = path.with_suffix("")
+    unpacked.mkdir()
+    write_checkpoint(unpacked / "model", checkpoint_variables(arrays, variant))
+    with tarfile.open(path, "w:gz", compresslevel=1) as archive:
+        archive.add(unpacked, unpacked.name)

@@ -1,0 +1,151 @@
+"""From what a user names as weights to a model that has them."""
+
+import logging
+import shutil
+
+import keras
+import numpy as np
+import pytest
+
+import keras_effnetv2
+from keras_effnetv2 import create_model
+from keras_effnetv2.networks import named_variables
+from keras_effnetv2.preprocessing import Preprocessing
+from tests.networks import tiny
+from tests.test_models import pixels
+
+TINY = tiny("tiny-b0")
+
+
+@pytest.fixture(scope="module", name="tiny_file")
+def fixture_tiny_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("weights") / "tiny.weights.h5"
+    create_model(TINY, classes=10).save_weights(path)
+    return path
+
+
+def body(model):
+    return {
+        name: np.array(variable)
+        for name, variable in named_variables(model).items()
+        if not name.startswith("predictions")
+    }
+
+
+def assert_same_body(a, b):
+    a, b = body(a), body(b)
+    assert a.keys() == b.keys()
+    for name, value in a.items():
+        np.testing.assert_array_equal(value, b[name])
+
+
+def test_imagenet_by_name_is_downloaded_once(mirror_server):
+    first = keras_effnetv2.EfficientNetV2B0()
+    second = keras_effnetv2.EfficientNetV2B0(weights="imagenet")
+    assert_same_body(first, second)
+    assert mirror_server.requests == ["/efficientnetv2-b0.h5"]
+    assert first.output.shape == (None, 1000)
+    assert first.preprocessing.labels == "imagenet"
+    assert first.preprocessing.interpolation == "bicubic"
+    assert first.get_layer("predictions").activation is keras.activations.softmax
+
+
+def test_the_smaller_file_is_enough_without_the_classifier(mirror_server):
+    model = keras_effnetv2.EfficientNetV2B0(include_top=False, pooling="avg")
+    assert mirror_server.requests == ["/efficientnetv2-b0_notop.h5"]
+    assert model.preprocessing.labels is None
+    assert model.output.shape == (None, 1280)
+
+
+def test_imagenet21k_has_its_own_preprocessing_and_sigmoid(mirror_server):
+    model = keras_effnetv2.EfficientNetV2B0(weights="imagenet21k")
+    assert model.output.shape == (None, 21843)
+    assert model.get_layer("predictions").activation is keras.activations.sigmoid
+    assert model.preprocessing.mean == (128.0,)
+    assert model.preprocessing.interpolation == "bilinear"
+    assert model.preprocessing.image_size == 224
+    assert model.preprocessing.labels == "imagenet21k"
+
+
+def test_another_number_of_classes_starts_a_fresh_classifier(mirror_server, caplog):
+    with caplog.at_level(logging.WARNING):
+        model = keras_effnetv2.EfficientNetV2B0(weights="imagenet21k", classes=5)
+    assert "classifier of 5 classes starts fresh" in caplog.text
+    whole = keras_effnetv2.EfficientNetV2B0(weights="imagenet21k")
+    assert_same_body(model, whole)
+    assert model.get_layer("predictions").activation is keras.activations.softmax
+    assert model.preprocessing.mean == (128.0,)
+    assert model.preprocessing.labels is None
+
+
+def test_a_renamed_file_is_recognised(tiny_file, tmp_path):
+    renamed = shutil.copy(tiny_file, tmp_path / "something.tgz")
+    assert_same_body(
+        create_model(TINY, weights=renamed), create_model(TINY, weights=tiny_file)
+    )
+
+
+def test_files_may_say_whose_preprocessing_they_need(tiny_file, tmp_path):
+    def mean(**arguments):
+        return create_model(TINY, **arguments).preprocessing.mean
+
+    assert mean(weights=tiny_file)[0] == pytest.approx(255 * 0.485)
+    named = shutil.copy(tiny_file, tmp_path / "tiny-21k-ft1k.h5")
+    assert mean(weights=named) == (127.5,)
+    assert mean(weights=named, preprocessing="imagenet21k") == (128.0,)
+    record = Preprocessing((1,), (2,), "bicubic", "squash", 48, tuple("abcdefghij"))
+    model = create_model(TINY, weights=named, preprocessing=record)
+    assert model.preprocessing == record
+    model.save(tmp_path / "model.keras")
+    again = create_model(TINY, weights=tmp_path / "model.keras")
+    assert again.preprocessing == record
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4])
+def test_other_channels_adapt_the_stem(tiny_file, channels):
+    options = {"include_preprocessing": False, "classifier_activation": None}
+    model = create_model(
+        TINY, weights=tiny_file, input_shape=(None, None, channels), **options
+    )
+    rgb = create_model(TINY, weights=tiny_file, **options)
+    grey = pixels(channels=1) / 255
+    np.testing.assert_allclose(
+        model(np.repeat(grey, channels, axis=-1)),
+        rgb(np.repeat(grey, 3, axis=-1)),
+        rtol=1e-4,
+        atol=1e-5,
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"input_shape": (32, 32, 1)}, "include_preprocessing=False"),
+        ({"variant": tiny("tiny-s")}, "not of tiny-s"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused(tiny_file, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        create_model(**{"variant": TINY, "weights": tiny_file, **arguments})
+
+
+def test_a_file_without_classifier_needs_a_word(tmp_path):
+    path = tmp_path / "body.weights.h5"
+    create_model(TINY, include_top=False).save_weights(path)
+    with pytest.raises(ValueError, match="has no classifier"):
+        create_model(TINY, weights=path)
+    model = create_model(TINY, weights=path, classes=3)
+    assert model.output.shape == (None, 3)
+
+
+def test_labels_must_be_as_many_as_classes(tiny_file):
+    record = Preprocessing((1,), (2,), "bicubic", "squash", 48, ("cat", "dog"))
+    with pytest.raises(ValueError, match="names 2 labels"):
+        create_model(TINY, weights=tiny_file, preprocessing=record)
+
+
+def test_unreachable_weights_say_what_to_do(mirror_server, monkeypatch):
+    monkeypatch.setenv("KERAS_EFFNETV2_MIRROR", "http://127.0.0.1:1")
+    monkeypatch.setattr("keras_effnetv2.weights.https.BACKOFF_SECONDS", 0.0)
+    with pytest.raises(ConnectionError, match="KERAS_EFFNETV2_MIRROR"):
+        keras_effnetv2.EfficientNetV2B0(weights="imagenet")
