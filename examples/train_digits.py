@@ -86,7 +86,7 @@ def classify(workdir: pathlib.Path, images: np.ndarray, digits: np.ndarray) -> N
         Image.fromarray(images[index]).save(paths[-1])
     command = [sys.executable, "-m", "keras_effnetv2", "predict", *map(str, paths)]
     command += ["--weights", str(workdir / "digits.keras"), "--top", "2"]
-    print("\n$", " ".join(command[1:]), flush=True)
+    print("\n$ python", " ".join(command[1:]), flush=True)
     subprocess.run(command, check=True)
 
 

@@ -196,6 +196,17 @@ def test_saved_models_give_the_same_scores_in_a_fresh_process(tmp_path):
     assert result.stdout.strip() == "True"
 
 
+def test_xl_builds_calls_saves_and_reloads(tmp_path):
+    model = keras_effnetv2.EfficientNetV2XL(weights=None)
+    assert len({layer.name for layer in model.layers}) == len(model.layers)
+    images = pixels(batch=1)
+    expected = predict(model, images)
+    model.save(tmp_path / "xl.keras")
+    del model
+    loaded = keras.models.load_model(tmp_path / "xl.keras")
+    np.testing.assert_array_equal(predict(loaded, images), expected)
+
+
 def test_a_variant_with_fused_stages_builds():
     model = create_model(fuse_stages(tiny("tiny-v1b0"), {1, 2, 3}), classes=2)
     kinds = {layer.name: type(layer).__name__ for layer in model.layers}
