@@ -1,5 +1,6 @@
 """EfficientNetV2 for Keras 3: networks, weights, fine-tuning, profiling."""
 
+from keras_effnetv2.architecture import BlockSpec, Variant
 from keras_effnetv2.models import (
     EfficientNetV2B0,
     EfficientNetV2B1,
@@ -13,13 +14,7 @@ from keras_effnetv2.models import (
 )
 from keras_effnetv2.preprocessing import Preprocessing, preprocess_input
 from keras_effnetv2.transfer import feature_pyramid, freeze
-from keras_effnetv2.variants import (
-    BlockSpec,
-    Variant,
-    fuse_stages,
-    get_variant,
-    list_variants,
-)
+from keras_effnetv2.variants import fuse_stages, get_variant, list_variants
 from keras_effnetv2.version import __version__
 from keras_effnetv2.weights.labels import decode_predictions
 

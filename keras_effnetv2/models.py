@@ -12,6 +12,7 @@ from typing import Any
 import keras
 
 from keras_effnetv2 import preprocessing as records
+from keras_effnetv2.architecture import Variant
 from keras_effnetv2.layers.blocks import Activation
 from keras_effnetv2.networks import (
     BlockOptions,
@@ -20,7 +21,7 @@ from keras_effnetv2.networks import (
     named_variables,
 )
 from keras_effnetv2.preprocessing import Preprocessing
-from keras_effnetv2.variants import Variant, get_variant
+from keras_effnetv2.variants import get_variant
 
 _DEFAULT_CLASSES = 1000
 

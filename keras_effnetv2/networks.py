@@ -10,11 +10,11 @@ from typing import Any
 
 import keras
 
+from keras_effnetv2.architecture import MBCONV, Block, Variant, layout
 from keras_effnetv2.layers import BatchNorm, FusedMBConv, MBConv, PixelNormalization
 from keras_effnetv2.layers.blocks import CONV_INITIALIZER, Activation
 from keras_effnetv2.preprocessing import Preprocessing
 from keras_effnetv2.range_check import range_problem, watch
-from keras_effnetv2.variants import MBCONV, Block, Variant, layout
 
 # Uniform within 1 / sqrt(classes) of 0, as the released code has it.
 _DENSE_INITIALIZER = {

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 import keras_effnetv2
-from keras_effnetv2.variants import BlockSpec, Variant
+from keras_effnetv2.architecture import BlockSpec, Variant
 
 folder = sys.argv[1]
 images = np.load(f"{folder}/images.npy")

@@ -4,8 +4,9 @@ import dataclasses
 
 import keras
 
+from keras_effnetv2.architecture import Variant
 from keras_effnetv2.networks import named_variables
-from keras_effnetv2.variants import Variant, get_variant
+from keras_effnetv2.variants import get_variant
 
 # Reference networks: the official code with scaled coefficients.
 TINY = {

@@ -13,16 +13,17 @@ PACKAGE = pathlib.Path(keras_effnetv2.__file__).parent
 
 # Module or folder -> what of the package it may import at its top.
 ALLOWED = {
-    "variants": set(),
+    "architecture": set(),
+    "variants": {"architecture"},
     "preprocessing": set(),
     "version": set(),
     "range_check": set(),
     "layers": {"preprocessing"},
-    "networks": {"layers", "preprocessing", "range_check", "variants"},
-    "models": {"layers", "networks", "preprocessing", "variants"},
+    "networks": {"architecture", "layers", "preprocessing", "range_check"},
+    "models": {"architecture", "layers", "networks", "preprocessing", "variants"},
     "transfer": {"layers", "networks"},
-    "profiling": {"variants"},
-    "weights": {"preprocessing", "variants", "version"},
+    "profiling": {"architecture", "variants"},
+    "weights": {"architecture", "preprocessing", "variants", "version"},
     "data": {"preprocessing"},
 }
 HEAVY = {"tensorflow", "h5py", "PIL", "safetensors", "filelock", "sklearn"}

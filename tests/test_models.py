@@ -11,8 +11,8 @@ import pytest
 
 import keras_effnetv2
 from keras_effnetv2 import create_model, fuse_stages, get_variant
+from keras_effnetv2.architecture import BlockSpec, Variant, layout
 from keras_effnetv2.layers import MBConv
-from keras_effnetv2.variants import BlockSpec, Variant, layout
 from tests.networks import tiny
 
 SMALL = Variant(

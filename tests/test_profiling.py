@@ -7,8 +7,8 @@ import keras
 import pytest
 
 from keras_effnetv2 import profiling, variants
+from keras_effnetv2.architecture import FUSED_MBCONV, MBCONV, BlockSpec, Variant
 from keras_effnetv2.profiling import measurement
-from keras_effnetv2.variants import FUSED_MBCONV, MBCONV, BlockSpec, Variant
 
 TINY = Variant(
     "tiny",

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from keras_effnetv2 import variants
-from keras_effnetv2.variants import FUSED_MBCONV, MBCONV, BlockSpec, Variant
+from keras_effnetv2.architecture import FUSED_MBCONV, MBCONV, BlockSpec, Variant, layout
 
 # Operator, repeats, filters and strides of each row, after the coefficients. Tan and Le
 # 2021, Table 4 (S); google/automl, effnetv2_configs (M to XL, B0 to B3).
@@ -33,7 +33,7 @@ V2 = [name for name in ROWS if name.startswith("efficientnetv2")]
 
 def rows(variant):
     described = {}
-    for block in variants.layout(variant):
+    for block in layout(variant):
         described.setdefault(block.stage, []).append(block)
     texts = []
     for blocks in described.values():
@@ -67,7 +67,7 @@ def test_rows_are_the_published_ones(name):
 @pytest.mark.parametrize("name", ROWS)
 def test_blocks_follow_each_other(name):
     variant = variants.get_variant(name)
-    blocks = variants.layout(variant)
+    blocks = layout(variant)
     assert [block.index for block in blocks] == list(range(len(blocks)))
     assert blocks[0].input_filters == variant.round_filters(variant.stem_filters)
     for before, after in zip(blocks, blocks[1:], strict=False):
@@ -83,7 +83,7 @@ def test_v2_has_squeeze_excite_in_mbconv_only(name):
 
 
 def test_names_go_on_with_two_letters_after_26_blocks():
-    xl = variants.layout(variants.get_variant("efficientnetv2-xl"))
+    xl = layout(variants.get_variant("efficientnetv2-xl"))
     names = [block.name for block in xl if block.stage == 6]
     assert names[0] == "block6a"
     assert names[25:] == [
@@ -96,7 +96,7 @@ def test_names_go_on_with_two_letters_after_26_blocks():
 @pytest.mark.parametrize("name", ROWS)
 def test_drop_path_rate_grows_over_the_scaled_number_of_blocks(name):
     # keras.applications divides by the unscaled number: B3 ends at 0.295 there.
-    blocks = variants.layout(variants.get_variant(name))
+    blocks = layout(variants.get_variant(name))
     for block in blocks:
         rate = 0.2 * block.index / len(blocks)
         assert block.drop_path_rate == pytest.approx(rate, abs=1e-12)
@@ -105,7 +105,7 @@ def test_drop_path_rate_grows_over_the_scaled_number_of_blocks(name):
 
 
 def test_b3_drops_its_last_block_with_0_19():
-    last = variants.layout(variants.get_variant("efficientnetv2-b3"))[-1]
+    last = layout(variants.get_variant("efficientnetv2-b3"))[-1]
     assert last.drop_path_rate == pytest.approx(0.2 * 31 / 32)
 
 
@@ -167,11 +167,11 @@ def test_repeats_are_rounded_up():
 def test_a_variant_is_edited_with_replace():
     b0 = variants.get_variant("efficientnetv2-b0")
     wide = dataclasses.replace(b0, name="wide", width_coefficient=2.0)
-    assert [block.filters for block in variants.layout(wide)][-1] == 384
+    assert [block.filters for block in layout(wide)][-1] == 384
     rows = list(b0.blocks)
     rows[0] = dataclasses.replace(rows[0], kernel_size=5, num_repeats=3)
     edited = dataclasses.replace(b0, name="edited", blocks=rows)
-    blocks = variants.layout(edited)
+    blocks = layout(edited)
     assert [block.kernel_size for block in blocks[:4]] == [5, 5, 5, 3]
     assert variants.get_variant(edited) is edited
     assert variants.get_variant("efficientnetv2-b0") == b0

@@ -7,9 +7,10 @@ import pathlib
 import keras
 import numpy as np
 
+from keras_effnetv2.architecture import Variant
 from keras_effnetv2.models import create_model
 from keras_effnetv2.networks import EfficientNet, named_variables
-from keras_effnetv2.variants import Variant, get_variant
+from keras_effnetv2.variants import get_variant
 from keras_effnetv2.weights.hdf5 import write_preprocessing
 from keras_effnetv2.weights.pretrained import open_pretrained
 

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from keras_effnetv2 import variants
+from keras_effnetv2.architecture import MBCONV, Block
 
 
 class LayerCount(NamedTuple):
@@ -35,12 +35,12 @@ def top_layers(input_filters: int, filters: int, classes: int) -> list[LayerCoun
     return [_conv(1, input_filters, filters), dense]
 
 
-def block_layers(block: variants.Block) -> list[LayerCount]:
+def block_layers(block: Block) -> list[LayerCount]:
     """Of one block, in order."""
     kernel_size, inputs = block.kernel_size, block.input_filters
     expanded = int(inputs * block.expand_ratio)
     squeeze_excite = _squeeze_excite(block, expanded)
-    if block.operator == variants.MBCONV:
+    if block.operator == MBCONV:
         expand = [_conv(1, inputs, expanded)] if block.expand_ratio > 1 else []
         depthwise = LayerCount(kernel_size**2 * expanded, expanded, block.strides)
         project = _conv(1, expanded, block.filters)
@@ -56,7 +56,7 @@ def _conv(kernel_size: int, inputs: int, filters: int, strides: int = 1) -> Laye
     return LayerCount(kernel_size**2 * inputs * filters, filters, strides)
 
 
-def _squeeze_excite(block: variants.Block, filters: int) -> list[LayerCount]:
+def _squeeze_excite(block: Block, filters: int) -> list[LayerCount]:
     """On `filters` channels; its width goes by the channels that enter the block."""
     if not block.se_ratio:
         return []

@@ -10,8 +10,9 @@ import itertools
 import math
 from collections.abc import Iterable, Mapping
 
-from keras_effnetv2 import variants
+from keras_effnetv2.architecture import MBCONV, Block, Variant, layout
 from keras_effnetv2.profiling import counts, measurement
+from keras_effnetv2.variants import get_variant
 
 NUM_CLASSES = 1000
 
@@ -87,7 +88,7 @@ class Profile:
 
 
 def profile(
-    name_or_variant: str | variants.Variant,
+    name_or_variant: str | Variant,
     image_size: int | tuple[int, int] | None = None,
     batch_size: int = 1,
     measure: bool = True,
@@ -105,7 +106,7 @@ def profile(
     Raises:
         ValueError: unknown variant, or a size below 1.
     """
-    variant = variants.get_variant(name_or_variant)
+    variant = get_variant(name_or_variant)
     if image_size is None:
         image_size = variant.eval_size
     image_size = _height_and_width(image_size)
@@ -117,7 +118,7 @@ def profile(
     return _measured(counted, variant) if measure else counted
 
 
-def _measured(counted: Profile, variant: variants.Variant) -> Profile:
+def _measured(counted: Profile, variant: Variant) -> Profile:
     """`counted` with activation memory and latency."""
     from keras_effnetv2 import models
 
@@ -133,10 +134,10 @@ def _measured(counted: Profile, variant: variants.Variant) -> Profile:
 def _with_activations(
     stages: tuple[StageProfile, ...],
     sizes: Mapping[str, int],
-    variant: variants.Variant,
+    variant: Variant,
 ) -> tuple[StageProfile, ...]:
     """`stages` with the bytes of their layers; `sizes` goes by layer names."""
-    stage_of = {block.name: f"stage{block.stage}" for block in variants.layout(variant)}
+    stage_of = {block.name: f"stage{block.stage}" for block in layout(variant)}
     totals = collections.Counter()
     for name, size in sizes.items():
         is_top = name.startswith(("top_", "avg_pool", "predictions"))
@@ -159,10 +160,10 @@ def _height_and_width(image_size: int | tuple[int, int]) -> tuple[int, int]:
 
 
 def _count_stages(
-    variant: variants.Variant, image_size: tuple[int, int]
+    variant: Variant, image_size: tuple[int, int]
 ) -> tuple[StageProfile, ...]:
     """The rows of `variant` with a top of 1,000 classes, nothing measured."""
-    blocks = variants.layout(variant)
+    blocks = layout(variant)
     stem = counts.stem_layers(blocks[0].input_filters)
     rows = [_count("stem", "Conv3x3", 1, stem, image_size)]
     for stage, group in itertools.groupby(blocks, key=lambda block: block.stage):
@@ -177,9 +178,9 @@ def _count_stages(
     return (*rows, dataclasses.replace(row, filters=filters))
 
 
-def _describe(block: variants.Block) -> str:
+def _describe(block: Block) -> str:
     """E.g. `MBConv4, k3x3, SE0.25`."""
-    name = "MBConv" if block.operator == variants.MBCONV else "Fused-MBConv"
+    name = "MBConv" if block.operator == MBCONV else "Fused-MBConv"
     kernel = f"k{block.kernel_size}x{block.kernel_size}"
     squeeze_excite = f", SE{block.se_ratio:g}" if block.se_ratio else ""
     return f"{name}{block.expand_ratio:g}, {kernel}{squeeze_excite}"

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_effnetv2.variants import VARIANTS, Variant
+from keras_effnetv2.architecture import Variant
+from keras_effnetv2.variants import VARIANTS
 from keras_effnetv2.weights import names, readers
 from keras_effnetv2.weights.arrays import Arrays
 

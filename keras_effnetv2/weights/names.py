@@ -1,7 +1,7 @@
 """Every array of a network: its shape, its name here and its names elsewhere.
 
 Pure Python. One table says how the layers of a block are called by each publisher of
-EfficientNet weights; everything else follows from `variants.layout`.
+EfficientNet weights; everything else follows from `architecture.layout`.
 
 Sources of the facts: keras.applications `efficientnet_v2` and `efficientnet` (Keras
 3.15.1), google/automl `efficientnetv2`, timm `_efficientnet_blocks.py`,
@@ -12,7 +12,7 @@ import dataclasses
 import functools
 from collections.abc import Iterator
 
-from keras_effnetv2.variants import MBCONV, Block, Variant, layout
+from keras_effnetv2.architecture import MBCONV, Block, Variant, layout
 
 APPLICATIONS = "keras.applications"
 APPLICATIONS_V1 = "keras.applications V1"

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from keras_effnetv2 import preprocessing as records
+from keras_effnetv2.architecture import Variant
 from keras_effnetv2.preprocessing import Preprocessing
-from keras_effnetv2.variants import Variant
 from keras_effnetv2.weights import alternatives, download, loading, releases
 
 _LOG = logging.getLogger(__name__)

@@ -1,0 +1,191 @@
+"""What a network is made of: rows, coefficients, and the blocks they come to.
+
+Pure Python: nothing here builds a layer. `layout` turns a `Variant` into its list of
+blocks, which the models, the profiler and the weight readers all walk.
+"""
+
+import dataclasses
+import math
+
+MBCONV = "mbconv"
+FUSED_MBCONV = "fused_mbconv"
+
+
+@dataclasses.dataclass(frozen=True)
+class BlockSpec:
+    """One row: `num_repeats` equal blocks, of which the first has the row's strides.
+
+    Attributes:
+        operator: `"mbconv"` or `"fused_mbconv"`.
+        kernel_size: side of the depthwise (or fused) kernel, odd.
+        strides: 1 or 2.
+        expand_ratio: hidden channels per input channel, at least 1.
+        filters: output channels, before the variant's width coefficient.
+        num_repeats: number of blocks, before the variant's depth coefficient.
+        se_ratio: squeeze-excite channels per block *input* channel; 0 for none.
+    """
+
+    operator: str
+    kernel_size: int
+    strides: int
+    expand_ratio: float
+    filters: int
+    num_repeats: int
+    se_ratio: float = 0.0
+
+    def __post_init__(self) -> None:
+        checks = {
+            "operator": self.operator in (MBCONV, FUSED_MBCONV),
+            "kernel_size": self.kernel_size >= 1 and self.kernel_size % 2 == 1,
+            "strides": self.strides in (1, 2),
+            "expand_ratio": self.expand_ratio >= 1,
+            "filters": self.filters >= 1,
+            "num_repeats": self.num_repeats >= 1,
+            "se_ratio": 0 <= self.se_ratio <= 1,
+        }
+        for field, valid in checks.items():
+            if not valid:
+                raise ValueError(
+                    f"A BlockSpec needs operator {MBCONV!r} or {FUSED_MBCONV!r}, an "
+                    "odd kernel_size, strides 1 or 2, expand_ratio >= 1, filters >= 1, "
+                    "num_repeats >= 1 and se_ratio in [0, 1]. "
+                    f"Received: {field}={getattr(self, field)!r}."
+                )
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """A network: its rows and the numbers that scale them.
+
+    Attributes:
+        name: model name, and the key of its released weights.
+        blocks: the rows between the stem and the top.
+        stem_filters: channels of the stem, before the width coefficient.
+        train_size: largest image side of the released training, pixels.
+        eval_size: image side of the published evaluation, pixels.
+        dropout_rate: rate before the classifier.
+        width_coefficient: multiplies channels.
+        depth_coefficient: multiplies repeats.
+        drop_path_rate: stochastic depth's drop rate, approached linearly with depth.
+        top_filters: channels of the last convolution, before the width coefficient.
+        filter_divisor: channels are rounded to a multiple of it.
+        min_filter_share: rounding may not leave less than this share of the channels
+            (EfficientNet V1 has 0.9, V2 none).
+    """
+
+    name: str
+    blocks: tuple[BlockSpec, ...]
+    stem_filters: int
+    train_size: int
+    eval_size: int
+    dropout_rate: float
+    width_coefficient: float = 1.0
+    depth_coefficient: float = 1.0
+    drop_path_rate: float = 0.2
+    top_filters: int = 1280
+    filter_divisor: int = 8
+    min_filter_share: float = 0.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "blocks", tuple(self.blocks))
+        if not self.blocks or not all(isinstance(b, BlockSpec) for b in self.blocks):
+            raise ValueError(
+                "A Variant needs at least one row, each a BlockSpec. "
+                f"Received: {self.blocks!r}."
+            )
+        for field in (
+            "stem_filters",
+            "train_size",
+            "eval_size",
+            "top_filters",
+            "filter_divisor",
+        ):
+            if getattr(self, field) < 1:
+                raise ValueError(
+                    f"{field} must be at least 1. Received: {getattr(self, field)!r}."
+                )
+        for field in ("width_coefficient", "depth_coefficient"):
+            if getattr(self, field) <= 0:
+                raise ValueError(
+                    f"{field} must be positive. Received: {getattr(self, field)!r}."
+                )
+        for field in ("dropout_rate", "drop_path_rate"):
+            if not 0 <= getattr(self, field) < 1:
+                raise ValueError(
+                    f"{field} must be in [0, 1). Received: {getattr(self, field)!r}."
+                )
+
+    def round_filters(self, filters: int) -> int:
+        """Channels after the width coefficient, a multiple of `filter_divisor`."""
+        scaled = filters * self.width_coefficient
+        divisor = self.filter_divisor
+        rounded = max(divisor, int(scaled + divisor / 2) // divisor * divisor)
+        if rounded < self.min_filter_share * scaled:
+            rounded += divisor
+        return rounded
+
+    def round_repeats(self, num_repeats: int) -> int:
+        """Repeats after the depth coefficient."""
+        return math.ceil(num_repeats * self.depth_coefficient)
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """One block of a network, with everything scaled and numbered.
+
+    Attributes:
+        name: `block{stage}{letters}`: `block1a` ... `block6z`, `block6aa`, ...
+        stage: number of its row, from 1.
+        index: number of the block over all rows, from 0.
+        position: number of the block in its row, from 0.
+        drop_path_rate: probability that the block's branch is dropped for an example.
+    """
+
+    name: str
+    stage: int
+    index: int
+    position: int
+    operator: str
+    kernel_size: int
+    strides: int
+    expand_ratio: float
+    input_filters: int
+    filters: int
+    se_ratio: float
+    drop_path_rate: float
+
+
+def layout(variant: Variant) -> tuple[Block, ...]:
+    """The blocks of `variant` in order, everything scaled."""
+    repeats = [variant.round_repeats(spec.num_repeats) for spec in variant.blocks]
+    blocks: list[Block] = []
+    input_filters = variant.round_filters(variant.stem_filters)
+    for stage, (spec, num_repeats) in enumerate(
+        zip(variant.blocks, repeats, strict=True), start=1
+    ):
+        filters = variant.round_filters(spec.filters)
+        for position in range(num_repeats):
+            blocks.append(
+                Block(
+                    name=f"block{stage}{_letters(position)}",
+                    stage=stage,
+                    index=len(blocks),
+                    position=position,
+                    operator=spec.operator,
+                    kernel_size=spec.kernel_size,
+                    strides=spec.strides if position == 0 else 1,
+                    expand_ratio=spec.expand_ratio,
+                    input_filters=input_filters,
+                    filters=filters,
+                    se_ratio=spec.se_ratio,
+                    drop_path_rate=variant.drop_path_rate * len(blocks) / sum(repeats),
+                )
+            )
+            input_filters = filters
+    return tuple(blocks)
+
+
+def _letters(position: int) -> str:
+    """Spreadsheet letters: 0 -> a, 25 -> z, 26 -> aa. XL's sixth row has 32 blocks."""
+    first, last = divmod(position, 26)
+    return (_letters(first - 1) if first else "") + chr(ord("a") + last)
