@@ -25,6 +25,7 @@ ALLOWED = {
     "profiling": {"architecture", "variants"},
     "weights": {"architecture", "preprocessing", "variants", "version"},
     "data": {"preprocessing"},
+    "training": {"profiling", "variants"},
 }
 HEAVY = {"tensorflow", "h5py", "PIL", "safetensors", "filelock", "sklearn"}
 KERAS_ONLY = ("layers", "networks", "models", "transfer", "range_check")

@@ -1,0 +1,1 @@
+"""Training: experiments, progressive stages, learning rates."""

@@ -1,0 +1,253 @@
+"""Progressive learning: which images and how much regularization, stage by stage.
+
+Pure Python: a plan is data, which a training loop walks through.
+
+Reference: Tan and Le 2021, https://arxiv.org/abs/2104.00298, Algorithm 1 and Table 6.
+"""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+from keras_effnetv2.profiling.report import align
+
+FORMULAS = ("paper", "released")
+
+
+@dataclasses.dataclass(frozen=True)
+class Ramp:
+    """A value that grows evenly over the stages, from `first` to `last`."""
+
+    first: float
+    last: float
+
+    def __post_init__(self) -> None:
+        for value in (self.first, self.last):
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not number or not math.isfinite(value):
+                raise ValueError(
+                    "A Ramp needs two finite numbers. "
+                    f"Received: first={self.first!r}, last={self.last!r}."
+                )
+
+    def at(self, index: int, num_stages: int) -> float:
+        """The value in stage `index`, from 0; `last` where there is one stage only."""
+        if index == num_stages - 1:
+            return self.last
+        return self.first + (self.last - self.first) * index / (num_stages - 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """A span of epochs with images of one size and regularization of one strength.
+
+    Attributes:
+        index: number of the stage, from 0.
+        first_epoch: epochs trained before it.
+        num_epochs: epochs of this stage.
+        image_size: side of the training images, pixels.
+        randaugment_magnitude: Google's scale, 10 is nominal. It matters only where the
+            augmentation is RandAugment.
+        mixup_alpha: of MixUp's Beta(alpha, alpha); 0: no MixUp.
+        cutmix_alpha: of CutMix's Beta(alpha, alpha); 0: no CutMix.
+        dropout_rate: before the classifier. None: as the model has it.
+        drop_path_rate: of stochastic depth, at the last block. None: as the model has
+            it.
+        batch_size: images a step, over all devices.
+    """
+
+    index: int
+    first_epoch: int
+    num_epochs: int
+    image_size: int
+    randaugment_magnitude: float
+    mixup_alpha: float
+    cutmix_alpha: float
+    dropout_rate: float | None
+    drop_path_rate: float | None
+    batch_size: int
+
+    def __post_init__(self) -> None:
+        valid = {
+            "index": self.index >= 0,
+            "first_epoch": self.first_epoch >= 0,
+            "num_epochs": self.num_epochs >= 1,
+            "image_size": self.image_size >= 1,
+            "randaugment_magnitude": self.randaugment_magnitude >= 0,
+            "mixup_alpha": self.mixup_alpha >= 0,
+            "cutmix_alpha": self.cutmix_alpha >= 0,
+            "dropout_rate": self.dropout_rate is None or 0 <= self.dropout_rate < 1,
+            "drop_path_rate": self.drop_path_rate is None
+            or 0 <= self.drop_path_rate < 1,
+            "batch_size": self.batch_size >= 1,
+        }
+        for field, fits in valid.items():
+            if not fits:
+                raise ValueError(
+                    "A Stage needs at least one epoch, pixel and image a batch, no "
+                    "negative number, and rates below 1. "
+                    f"Received: {field}={getattr(self, field)!r}."
+                )
+
+    @property
+    def end_epoch(self) -> int:
+        """Epochs trained after it."""
+        return self.first_epoch + self.num_epochs
+
+    def num_steps(self, num_images: int) -> int:
+        """Steps of the stage; an epoch leaves out what does not fill a batch."""
+        return self.num_epochs * steps_per_epoch(num_images, self.batch_size)
+
+
+def steps_per_epoch(num_images: int, batch_size: int) -> int:
+    """Full batches in `num_images`.
+
+    Raises:
+        ValueError: not even one.
+    """
+    if num_images < batch_size:
+        raise ValueError(
+            f"A batch has {batch_size} images, the training data only {num_images}. "
+            "Make batch_size smaller."
+        )
+    return num_images // batch_size
+
+
+def plan_stages(
+    *,
+    epochs: int,
+    num_stages: int,
+    image_size: Ramp | int,
+    batch_size: int | Sequence[int],
+    randaugment_magnitude: Ramp | float = 0.0,
+    mixup_alpha: Ramp | float = 0.0,
+    cutmix_alpha: Ramp | float = 0.0,
+    dropout_rate: Ramp | float | None = None,
+    drop_path_rate: Ramp | float | None = None,
+    formula: str = "paper",
+) -> tuple[Stage, ...]:
+    """Algorithm 1: the stages of a training, each a little harder than the one before.
+
+    A number where a `Ramp` could be stays the same in all stages. Every epoch belongs
+    to one stage; stages differ by one epoch where `epochs` does not divide evenly.
+
+    Args:
+        epochs: of the whole training.
+        num_stages: the paper has 4.
+        image_size: side of the training images, pixels.
+        batch_size: images a step, over all devices; a number for each stage, or one.
+        randaugment_magnitude: Google's scale, 10 is nominal.
+        mixup_alpha: 0: no MixUp.
+        cutmix_alpha: 0: no CutMix.
+        dropout_rate: None: as the model has it.
+        drop_path_rate: None: as the model has it. The paper does not ramp it.
+        formula: for the image sizes. `"paper"`: evenly from first to last, to the
+            nearest pixel. `"released"`: as the released code has it, whose first stage
+            is one step above the first size, `int(first + (last - first) * (i + 1) /
+            num_stages)`. Regularization is the same in both.
+
+    Raises:
+        ValueError: fewer epochs than stages, or a value out of range.
+    """
+    if formula not in FORMULAS:
+        raise ValueError(f"formula must be one of {FORMULAS}. Received: {formula!r}.")
+    if not 1 <= num_stages <= epochs:
+        raise ValueError(
+            "A plan needs at least one stage, and an epoch for each. "
+            f"Received: num_stages={num_stages}, epochs={epochs}."
+        )
+    sizes = _image_sizes(_ramp(image_size), num_stages, formula)
+    batch_sizes = _batch_sizes(batch_size, num_stages)
+    ramps = {
+        "randaugment_magnitude": randaugment_magnitude,
+        "mixup_alpha": mixup_alpha,
+        "cutmix_alpha": cutmix_alpha,
+        "dropout_rate": dropout_rate,
+        "drop_path_rate": drop_path_rate,
+    }
+    ends = [i * epochs // num_stages for i in range(num_stages + 1)]
+    return tuple(
+        Stage(
+            index=i,
+            first_epoch=ends[i],
+            num_epochs=ends[i + 1] - ends[i],
+            image_size=sizes[i],
+            batch_size=batch_sizes[i],
+            **{
+                name: None if value is None else _ramp(value).at(i, num_stages)
+                for name, value in ramps.items()
+            },
+        )
+        for i in range(num_stages)
+    )
+
+
+def relative_cost(stages: Sequence[Stage]) -> float:
+    """Compute of the plan, as a share of that of its last image size throughout."""
+    num_epochs = sum(stage.num_epochs for stage in stages)
+    return sum(map(_cost, stages)) / (num_epochs * stages[-1].image_size ** 2)
+
+
+def format_plan(stages: Sequence[Stage], num_images: int) -> str:
+    """The plan as a text table, with its steps for `num_images` training images.
+
+    The share of the time is an estimate: in proportion to image area times images.
+    """
+    rows = [
+        (
+            "stage", "epochs", "size", "RandAugment", "MixUp", "CutMix", "dropout",
+            "drop path", "batch", "steps", "time",
+        )
+    ]  # fmt: skip
+    total = sum(map(_cost, stages))
+    for stage in stages:
+        rates = (
+            stage.randaugment_magnitude,
+            stage.mixup_alpha,
+            stage.cutmix_alpha,
+            stage.dropout_rate,
+            stage.drop_path_rate,
+        )
+        rows.append(
+            (
+                str(stage.index + 1),
+                f"{stage.first_epoch + 1}-{stage.end_epoch}",
+                str(stage.image_size),
+                *("model's" if rate is None else f"{rate:.4g}" for rate in rates),
+                f"{stage.batch_size:,}",
+                f"{stage.num_steps(num_images):,}",
+                f"{_cost(stage) / total:.0%}",
+            )
+        )
+    last = stages[-1].image_size
+    note = (
+        "time: expected share, in proportion to image area times images. All stages "
+        f"take {relative_cost(stages):.0%} of the time of {last} pixels throughout."
+    )
+    return "\n".join([*align(rows, num_left=1), "", note])
+
+
+def _cost(stage: Stage) -> int:
+    """In pixels of one image an epoch: all epochs see the same images."""
+    return stage.num_epochs * stage.image_size**2
+
+
+def _ramp(value: Ramp | float) -> Ramp:
+    return value if isinstance(value, Ramp) else Ramp(value, value)
+
+
+def _image_sizes(ramp: Ramp, num_stages: int, formula: str) -> list[int]:
+    if formula == "paper":
+        return [round(ramp.at(i, num_stages)) for i in range(num_stages)]
+    growth = ramp.last - ramp.first
+    return [int(ramp.first + growth * i / num_stages) for i in range(1, num_stages + 1)]
+
+
+def _batch_sizes(batch_size: int | Sequence[int], num_stages: int) -> list[int]:
+    sizes = [batch_size] * num_stages if isinstance(batch_size, int) else [*batch_size]
+    if len(sizes) != num_stages:
+        raise ValueError(
+            f"batch_size needs one number, or one for each of the {num_stages} stages. "
+            f"Received: {batch_size!r}."
+        )
+    return sizes
