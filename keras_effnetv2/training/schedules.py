@@ -1,0 +1,112 @@
+"""Learning rates: linear warm-up, then exponential, cosine or constant.
+
+Sources: Tan and Le 2021, https://arxiv.org/abs/2104.00298, Section 5, and the released
+code (google/automl, efficientnetv2), which counts every decay from step 0, the warm-up
+included.
+"""
+
+from typing import Any
+
+import keras
+from keras.optimizers.schedules import (
+    CosineDecay,
+    ExponentialDecay,
+    LearningRateSchedule,
+)
+
+SCHEDULES = ("exponential", "cosine", "constant")
+
+
+@keras.saving.register_keras_serializable("keras_effnetv2")
+class WarmUp(LearningRateSchedule):
+    """Grows linearly from 0 to `schedule`'s first value, then follows `schedule`.
+
+    The warm-up of Keras's `CosineDecay` starts the decay after it, and the other stock
+    schedules have none; here the step that `schedule` sees counts from the start.
+
+    Args:
+        schedule: what follows.
+        num_steps: of the warm-up; step `num_steps` is the first of `schedule`.
+    """
+
+    def __init__(self, schedule: LearningRateSchedule, num_steps: int) -> None:
+        super().__init__()
+        if num_steps < 1:
+            raise ValueError(
+                f"A WarmUp needs at least one step. Received: num_steps={num_steps}. "
+                "Without warm-up, use the schedule itself."
+            )
+        self.schedule = schedule
+        self.num_steps = num_steps
+
+    def __call__(self, step: Any) -> Any:
+        """The learning rate at `step`, a whole number or such a tensor."""
+        step = keras.ops.cast(step, "float32")
+        growing = self.schedule(0) * step / self.num_steps
+        return keras.ops.where(step < self.num_steps, growing, self.schedule(step))
+
+    def get_config(self) -> dict[str, Any]:
+        """What `from_config` needs."""
+        schedule = keras.saving.serialize_keras_object(self.schedule)
+        return {"schedule": schedule, "num_steps": self.num_steps}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "WarmUp":
+        """The schedule that `get_config` describes."""
+        schedule = keras.saving.deserialize_keras_object(config["schedule"])
+        return cls(schedule, config["num_steps"])
+
+
+def scale_learning_rate(
+    learning_rate: float, batch_size: int, reference_batch_size: int = 256
+) -> float:
+    """`learning_rate`, meant for one batch size, scaled linearly to another.
+
+    Args:
+        learning_rate: e.g. the released code's 0.016.
+        batch_size: images a step, over all devices.
+        reference_batch_size: what `learning_rate` is for; 256 in the released code.
+    """
+    return learning_rate * batch_size / reference_batch_size
+
+
+def build_schedule(
+    name: str,
+    learning_rate: float,
+    *,
+    steps_per_epoch: float,
+    epochs: float,
+    warmup_epochs: float = 0.0,
+    decay_epochs: float = 2.4,
+    decay_rate: float = 0.97,
+) -> LearningRateSchedule:
+    """The learning rate of a whole training; it runs on through all of its stages.
+
+    Args:
+        name: `"exponential"`, `"cosine"` (to 0 at the end) or `"constant"`.
+        learning_rate: the largest, for the batch size in use.
+        steps_per_epoch: need not be whole: the released code has 306.68 on ImageNet.
+        epochs: of the whole training; only the cosine depends on them.
+        warmup_epochs: of linear growth from 0.
+        decay_epochs: of `"exponential"`: the rate falls every so many epochs, at once.
+        decay_rate: of `"exponential"`: what it is multiplied with.
+
+    Raises:
+        ValueError: unknown name, no step or a warm-up longer than the training.
+    """
+    if name not in SCHEDULES:
+        raise ValueError(f"A schedule is one of {SCHEDULES}. Received: {name!r}.")
+    if steps_per_epoch <= 0 or not 0 <= warmup_epochs <= epochs or epochs <= 0:
+        raise ValueError(
+            "A schedule needs steps, epochs, and no more epochs of warm-up. Received: "
+            f"steps_per_epoch={steps_per_epoch}, epochs={epochs}, "
+            f"warmup_epochs={warmup_epochs}."
+        )
+    if name == "cosine":
+        schedule = CosineDecay(learning_rate, steps_per_epoch * epochs)
+    else:
+        rate = decay_rate if name == "exponential" else 1.0
+        decay_steps = steps_per_epoch * decay_epochs
+        schedule = ExponentialDecay(learning_rate, decay_steps, rate, staircase=True)
+    warmup_steps = int(warmup_epochs * steps_per_epoch)
+    return WarmUp(schedule, warmup_steps) if warmup_steps else schedule
