@@ -39,6 +39,16 @@ class EfficientNet(keras.Model):
         """How pixels become inputs and outputs become labels."""
         return find_normalization(self).preprocessing
 
+    @classmethod
+    def from_config(cls, config: dict, custom_objects: dict | None = None) -> Any:
+        """As `keras.Model.from_config`."""
+        # Keras 3.10 makes one tensor a list (github.com/keras-team/keras/issues/21328).
+        config = dict(config)
+        for end in ("input_layers", "output_layers"):
+            if isinstance(config.get(end), list) and len(config[end]) == 1:
+                (config[end],) = config[end]
+        return super().from_config(config, custom_objects)
+
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """Runs the network."""
         return super().__call__(self._watched(inputs), *args, **kwargs)

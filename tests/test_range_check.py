@@ -52,6 +52,25 @@ def test_scaled_images_warn_once_and_pixels_never(model, action):
     assert not warnings_of(lambda: action(model, UNIT))
 
 
+def test_a_loaded_model_is_called_as_before_and_warns(model, tmp_path):
+    model.save(tmp_path / "m.keras")
+    loaded = keras.models.load_model(tmp_path / "m.keras")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        scores = loaded(PIXELS)
+    np.testing.assert_allclose(scores, model(PIXELS), atol=1e-6)
+    assert len(warnings_of(lambda: loaded(UNIT))) == 1
+
+
+def test_a_model_written_by_keras_3_10_has_one_input_and_one_output(model):
+    config = model.get_config()
+    for end in ("input_layers", "output_layers"):
+        config[end] = [config[end]] if len(config[end]) == 3 else config[end]
+    loaded = type(model).from_config(config)
+    assert loaded.input.shape == model.input.shape
+    assert loaded.output.shape == model.output.shape
+
+
 def test_a_watched_dataset_gives_the_same_elements(model):
     labels = np.arange(2)
     data = tf.data.Dataset.from_tensor_slices((UNIT, labels)).batch(1)
