@@ -24,10 +24,10 @@ setuptools.setup(
         "tensorflow>=2.18,<2.22",
         "keras>=3.10,<4",
         "numpy>=1.26,<3",
-        "h5py>=3.10,<4",
+        "h5py>=3.11,<4",  # TensorFlow 2.18 needs it.
         "absl-py>=2,<3",
-        "pillow>=10,<14",
-        "safetensors>=0.4,<1",
+        "pillow>=10.1,<14",  # 10.0 loses the orientation of TIFF files.
+        "safetensors>=0.4.1,<1",  # 0.4.0 cannot read bfloat16.
         "filelock>=3.12,<5",
     ],
     extras_require={
