@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo test test-all test-online lint format benchmark clean
+.PHONY: demo test test-oldest test-all test-online lint format benchmark clean
 
 # Installs the package and what its demo, tests and linter need; again when that changes.
 .venv/installed: setup.py pyproject.toml
@@ -13,13 +13,24 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 	$(BIN)/python -m pip install --quiet --editable ".[demo,test]"
 	touch $@
 
+# The lower bounds of setup.py; TensorFlow 2.18 needs Python 3.10, 3.11 or 3.12.
+.venv-oldest/installed: setup.py pyproject.toml tests/oldest.txt
+	$(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install --quiet --upgrade pip
+	.venv-oldest/bin/python -m pip install --quiet --constraint tests/oldest.txt \
+		--editable ".[demo,test]"
+	touch $@
+
 demo: .venv/installed
 	$(BIN)/python examples/train_digits.py
 
 test: .venv/installed
 	$(BIN)/python -m pytest -m "not slow and not online"
 
-test-all: .venv/installed
+test-oldest: .venv-oldest/installed
+	.venv-oldest/bin/python -m pytest -m "not slow and not online"
+
+test-all: .venv/installed test-oldest
 	$(BIN)/python -m pytest -m "not online"
 
 test-online: .venv/installed
@@ -37,4 +48,4 @@ benchmark: .venv/installed
 	$(BIN)/python tools/benchmark.py startup
 
 clean:
-	rm -rf .venv runs build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv .venv-oldest runs build dist *.egg-info .pytest_cache .ruff_cache
