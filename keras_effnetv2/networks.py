@@ -70,13 +70,16 @@ class EfficientNet(keras.Model):
         is_contract = find_normalization(self).input is self.input
         if data is None or self._has_warned or not is_contract:
             return data
-        return watch(data, self._inspect)
+        strategy = getattr(self, "distribute_strategy", None)  # TensorFlow's only.
+        is_distributed = strategy is not None and strategy.num_replicas_in_sync > 1
+        return watch(data, self._inspect, is_distributed)
 
     def _inspect(self, minimum: float, maximum: float) -> None:
         problem = range_problem(minimum, maximum, find_normalization(self).enabled)
         if problem and not self._has_warned:
             self._has_warned = True
-            warnings.warn(problem, UserWarning, stacklevel=4)
+            # From here over watch, _watched and the public method to the caller.
+            warnings.warn(problem, UserWarning, stacklevel=5)
 
 
 def walk_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:

@@ -7,6 +7,7 @@ packages ask about most.
 from collections.abc import Callable
 from typing import Any
 
+import keras
 import numpy as np
 
 _SAMPLE_SIZE = 32
@@ -41,36 +42,49 @@ def range_problem(minimum: float, maximum: float, expects_pixels: bool) -> str |
     return None
 
 
-def watch(data: Any, inspect: Callable[[float, float], None]) -> Any:
+def watch(
+    data: Any, inspect: Callable[[float, float], None], is_distributed: bool
+) -> Any:
     """Calls `inspect(minimum, maximum)` on the first batch of `data`; returns `data`.
 
-    Arrays and eager tensors are inspected at once. A `tf.data.Dataset` comes back with
-    the inspection in it, done when its first batch passes. Other inputs (symbolic
-    tensors, generators, datasets under a distribution strategy) are left alone.
+    Arrays and eager tensors, also as the only one in a dict or list, are inspected at
+    once. A `tf.data.Dataset` comes back with the inspection in it, done when its first
+    batch passes, unless it `is_distributed`: workers elsewhere could not call back into
+    this process. Other inputs (symbolic tensors, generators, `PyDataset`) are left
+    alone.
     """
     if hasattr(data, "element_spec"):
-        return _watch_dataset(data, inspect)
+        return data if is_distributed else _watch_dataset(data, inspect)
+    images = _only_leaf(data)
+    # Only of arrays is it known that taking a slice has no effects.
+    if not hasattr(images, "__array__") or keras.backend.is_keras_tensor(images):
+        return data
     try:
-        sample = np.asarray(data[:_SAMPLE_SIZE])
-    except (TypeError, ValueError, NotImplementedError, AttributeError, KeyError):
-        return data  # Symbolic, or no array.
+        sample = np.asarray(images[:_SAMPLE_SIZE])
+    except (TypeError, NotImplementedError, IndexError):
+        return data  # Symbolic in TensorFlow or JAX, or a scalar.
     if sample.size and np.issubdtype(sample.dtype, np.number):
         inspect(float(sample.min()), float(sample.max()))
     return data
 
 
+def _only_leaf(structure: Any) -> Any:
+    """What a structure holds if that is one thing, else None."""
+    leaves = keras.tree.flatten(structure)
+    return leaves[0] if len(leaves) == 1 else None
+
+
 def _watch_dataset(dataset: Any, inspect: Callable[[float, float], None]) -> Any:
     import tensorflow as tf
 
-    spec = dataset.element_spec
-    images = spec[0] if isinstance(spec, tuple) else spec
-    unsuited = not isinstance(images, tf.TensorSpec) or not images.dtype.is_floating
-    # Workers elsewhere could not call back into this process.
-    if (
-        unsuited
-        or tf.distribute.has_strategy()
-        or not isinstance(dataset, tf.data.Dataset)
-    ):
+    def images_of(element: Any) -> Any:
+        return _only_leaf(element[0] if isinstance(element, tuple) else element)
+
+    spec = images_of(dataset.element_spec)
+    is_numeric = isinstance(spec, tf.TensorSpec) and (
+        spec.dtype.is_floating or spec.dtype.is_integer
+    )
+    if not is_numeric or not isinstance(dataset, tf.data.Dataset):
         return dataset
 
     def look(images: tf.Tensor) -> tf.Tensor:
@@ -79,8 +93,9 @@ def _watch_dataset(dataset: Any, inspect: Callable[[float, float], None]) -> Any
             return tf.constant(True)
 
     def pass_through(index: tf.Tensor, element: Any) -> Any:
-        images = element[0] if isinstance(element, tuple) else element
-        looked = tf.cond(tf.equal(index, 0), lambda: look(images), lambda: True)
+        looked = tf.cond(
+            tf.equal(index, 0), lambda: look(images_of(element)), lambda: True
+        )
         with tf.control_dependencies([looked]):
             return tf.nest.map_structure(tf.identity, element, expand_composites=True)
 

@@ -36,11 +36,16 @@ def warnings_of(action):
         lambda model, x: model.predict(tf.constant(x), verbose=0),
         lambda model, x: model.evaluate(x, np.zeros(2), verbose=0),
         lambda model, x: model.fit(x=x, y=np.zeros(2), verbose=0),
+        lambda model, x: model.predict([x], verbose=0),
+        lambda model, x: model.predict({"images": x}, verbose=0),
         lambda model, x: model.fit(
             tf.data.Dataset.from_tensor_slices((x, np.zeros(2))).batch(1), verbose=0
         ),
         lambda model, x: model.predict(
             tf.data.Dataset.from_tensor_slices(x).batch(1), verbose=0
+        ),
+        lambda model, x: model.predict(
+            tf.data.Dataset.from_tensor_slices({"images": x}).batch(1), verbose=0
         ),
     ],
 )
@@ -71,6 +76,31 @@ def test_a_model_written_by_keras_3_10_has_one_input_and_one_output(model):
     assert loaded.output.shape == model.output.shape
 
 
+def test_the_warning_points_at_the_call(model):
+    with pytest.warns(UserWarning, match="from 0 to 255") as caught:
+        model.predict(UNIT, verbose=0)
+    assert [w.filename for w in caught] == [__file__]
+
+
+class Batches(keras.utils.PyDataset):
+    """Reads files by number, so that a slice for a number is an error."""
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        if not isinstance(index, int):
+            raise FileNotFoundError(f"{index}.png")
+        return PIXELS, np.zeros(2)
+
+
+def test_what_is_no_array_is_left_alone(model):
+    model.fit(Batches(), verbose=0)
+    model.predict(((PIXELS,) for _ in range(2)), verbose=0)
+    inputs = keras.Input((40, 40, 3))
+    assert keras.Model(inputs, model(inputs)).output.shape == (None, 3)
+
+
 def test_a_watched_dataset_gives_the_same_elements(model):
     labels = np.arange(2)
     data = tf.data.Dataset.from_tensor_slices((UNIT, labels)).batch(1)
@@ -83,6 +113,10 @@ def test_pixels_for_a_model_of_normalised_images_warn():
     model = create_model(SMALL, include_preprocessing=False, classes=2)
     with pytest.warns(UserWarning, match="include_preprocessing=False"):
         model.predict(PIXELS, verbose=0)
+    data = tf.data.Dataset.from_tensors(PIXELS.astype("uint8"))
+    fresh = create_model(SMALL, include_preprocessing=False, classes=2)
+    with pytest.warns(UserWarning, match="include_preprocessing=False"):
+        fresh.predict(data, verbose=0)
     normalised = preprocess_input(PIXELS, mode=model.preprocessing)
     fresh = create_model(SMALL, include_preprocessing=False, classes=2)
     assert not warnings_of(lambda: fresh.predict(normalised, verbose=0))
