@@ -4,6 +4,7 @@ Reference: Tan and Le 2021, https://arxiv.org/abs/2104.00298.
 """
 
 import dataclasses
+import itertools
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -247,10 +248,14 @@ def _block(block: Block, options: BlockOptions) -> keras.layers.Layer:
 def named_variables(model: keras.Model) -> dict[str, Any]:
     """Weights of `model` by the names that weight files are mapped to.
 
-    A name is the path from the model's layer on: `block1a/expand_conv/kernel`.
+    A name is the path from the model's layer on: `block1a/expand_conv/kernel`. Layers
+    of a user's input_tensor have none: they come before the network's first layer.
     """
     variables = {}
-    for layer in model.layers:
+    layers = itertools.dropwhile(
+        lambda layer: not isinstance(layer, PixelNormalization), model.layers
+    )
+    for layer in layers:
         for variable in layer.weights:
             _, _, rest = variable.path.rpartition(f"{layer.name}/")
             variables[f"{layer.name}/{rest}"] = variable

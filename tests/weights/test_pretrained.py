@@ -117,6 +117,14 @@ def test_other_channels_adapt_the_stem(tiny_file, channels):
     )
 
 
+def test_a_users_layers_before_the_network_keep_their_weights(tiny_file):
+    infrared = keras.Input((None, None, 5))
+    colours = keras.layers.Conv2D(3, 1, name="colours")(infrared)
+    model = create_model(TINY, input_tensor=colours, weights=tiny_file)
+    assert_same_body(model, create_model(TINY, weights=tiny_file))
+    assert model.input is infrared
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
