@@ -1,0 +1,106 @@
+"""Experiments as text: paths and values from the shell, and JSON."""
+
+import dataclasses
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from keras_effnetv2.training.checked import Checked, hints, parse
+from keras_effnetv2.training.configuration import Experiment
+from keras_effnetv2.training.stages import Ramp
+
+
+def list_settings(experiment: Experiment) -> dict[str, Any]:
+    """What `override` can change: paths such as `optimizer.learning_rate` -> values."""
+    settings = {}
+    for name in hints(Experiment):
+        value = getattr(experiment, name)
+        if isinstance(value, Checked):
+            for field in hints(type(value)):
+                settings[f"{name}.{field}"] = getattr(value, field)
+        elif name != "name":  # It says which recipe this is, and does nothing.
+            settings[name] = value
+    return settings
+
+
+def override(experiment: Experiment, assignments: Iterable[str]) -> Experiment:
+    """A copy of `experiment` with some settings changed, later ones winning.
+
+    Args:
+        experiment: what to start from.
+        assignments: such as `"optimizer.learning_rate=0.01"`; commas between the
+            numbers of a ramp (`"progressive.image_size=128,300"`) or the words of a
+            list; `none` where a setting can be None.
+
+    Raises:
+        ValueError: no such setting, or a value that does not fit it.
+    """
+    for assignment in assignments:
+        path, equals, text = assignment.partition("=")
+        path, text = path.strip(), text.strip()
+        paths = list_settings(experiment)
+        if not equals:
+            raise ValueError(
+                "A setting needs a value, as in optimizer.learning_rate=0.01. "
+                f"Received: {assignment!r}."
+            )
+        if path not in paths:
+            raise ValueError(_unknown(path, paths))
+        experiment = _set(experiment, path, text)
+    return experiment
+
+
+def to_json(experiment: Experiment) -> str:
+    """All of `experiment`, for people and for `from_json`."""
+    return json.dumps(_plain(experiment), indent=2) + "\n"
+
+
+def from_json(text: str) -> Experiment:
+    """The experiment that `to_json` wrote.
+
+    Raises:
+        ValueError: not JSON, a setting missing, unknown or out of range.
+    """
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"The configuration is not JSON: {error}.") from error
+    return _from_plain(Experiment, values, "the experiment")
+
+
+def _set(experiment: Experiment, path: str, text: str) -> Experiment:
+    group_name, dot, field = path.rpartition(".")
+    group = getattr(experiment, group_name) if dot else experiment
+    value = parse(text, hints(type(group))[field], path)
+    changed = dataclasses.replace(group, **{field: value})
+    return dataclasses.replace(experiment, **{group_name: changed}) if dot else changed
+
+
+def _unknown(path: str, paths: dict[str, Any]) -> str:
+    group = path.partition(".")[0] + "."
+    near = [known for known in paths if known.startswith(group)] or [*paths]
+    return f"No setting is called {path!r}. Expected one of: {', '.join(near)}."
+
+
+def _plain(value: Any) -> Any:
+    """Of JSON's types: groups as objects, ramps and tuples as lists."""
+    if isinstance(value, Checked):
+        return {name: _plain(getattr(value, name)) for name in hints(type(value))}
+    return [value.first, value.last] if isinstance(value, Ramp) else value
+
+
+def _from_plain(group: type[Checked], values: Any, name: str) -> Any:
+    expected = hints(group)
+    if not isinstance(values, dict) or values.keys() != expected.keys():
+        found = set(values) if isinstance(values, dict) else set()
+        raise ValueError(
+            f"{name} must have exactly the settings {', '.join(expected)}. "
+            f"Missing: {sorted(expected.keys() - found) or 'none'}. "
+            f"Unknown: {sorted(found - expected.keys()) or 'none'}."
+        )
+    groups = {
+        field: _from_plain(hint, values[field], field)
+        for field, hint in expected.items()
+        if isinstance(hint, type) and issubclass(hint, Checked)
+    }
+    return group(**values | groups)
