@@ -107,7 +107,10 @@ def create_model(
     with open_pretrained(
         weights, variant, include_top, classes, preprocessing
     ) as pretrained:
-        model = build_model(pretrained.preprocessing, classes=pretrained.classes)
+        record = pretrained.preprocessing
+        if record is not preprocessing:  # Found out, not the user's own.
+            record = record.for_channels(images.shape[-1])
+        model = build_model(record, classes=pretrained.classes)
         pretrained.assign(named_variables(model), adapt_stem=not include_preprocessing)
     return model
 
@@ -161,13 +164,9 @@ def _untrained_record(
     """The record of a network with random weights: the official one, unlabelled."""
     if isinstance(preprocessing, Preprocessing):
         return preprocessing
-    record = records.record(
-        variant.name, preprocessing or "imagenet", variant.eval_size
-    )
-    if channels != len(record.mean):
-        mean, std = records.NORMALIZATIONS["centered"]
-        record = dataclasses.replace(record, mean=mean, std=std)
-    return record.unlabelled()
+    dataset = preprocessing or "imagenet"
+    record = records.record(variant.name, dataset, variant.eval_size)
+    return record.unlabelled().for_channels(channels)
 
 
 def _constructor(variant_name: str) -> Callable[..., EfficientNet]:

@@ -80,6 +80,13 @@ class Preprocessing:
             return None
         return NUM_LABELS.get(self.labels) or len(self.labels)
 
+    def for_channels(self, channels: int) -> "Preprocessing":
+        """The record for images of `channels`: the averages, where it is of others."""
+        if len(self.mean) in (1, channels):
+            return self
+        mean, std = (sum(values) / len(values) for values in (self.mean, self.std))
+        return dataclasses.replace(self, mean=(mean,), std=(std,))
+
     def unlabelled(self) -> "Preprocessing":
         """The record for a network whose classifier is not the released one."""
         return dataclasses.replace(self, labels=None, activation="softmax")
@@ -152,7 +159,8 @@ def preprocess_input(
     default, as in `keras.applications`.
 
     Args:
-        images: `(..., height, width, channels)`, pixels 0..255, array or tensor.
+        images: `(..., height, width, channels)`, pixels 0..255, array or tensor, with
+            as many channels as `mode` is for.
         mode: None: unchanged. A model's `preprocessing`, or a name: `"torch"` (B0-B3
             and V1 on ImageNet), `"centered"` (S, M, L on ImageNet, all on
             ImageNet-21k), `"tf"` (all fine-tuned from 21k).
@@ -162,7 +170,7 @@ def preprocess_input(
         `images`, or float images normalised.
 
     Raises:
-        ValueError: unknown mode or data format.
+        ValueError: unknown mode or data format, or other channels than the mode's.
     """
     if data_format not in (None, "channels_last"):
         raise ValueError(
@@ -179,6 +187,11 @@ def preprocess_input(
         raise ValueError(
             f"mode must be None, a Preprocessing or one of {tuple(NORMALIZATIONS)}. "
             f"Received: {mode!r}."
+        )
+    if len(mean) not in (1, images.shape[-1]):
+        raise ValueError(
+            f"This mode is for {len(mean)} channels. Received: images of shape "
+            f"{tuple(images.shape)}. Pass a Preprocessing with one mean for all of them."
         )
     if isinstance(images, np.ndarray):
         dtype = images.dtype if images.dtype.kind == "f" else np.float32

@@ -37,7 +37,15 @@ class PixelNormalization(keras.layers.Layer):
             preprocessing = Preprocessing(**preprocessing)
         self.preprocessing = preprocessing
         self.enabled = enabled
-        self.built = True
+
+    def build(self, input_shape: tuple) -> None:
+        """Makes nothing; refuses images of other channels than the record's."""
+        channels, means = input_shape[-1], len(self.preprocessing.mean)
+        if self.enabled and means not in (1, channels):
+            raise ValueError(
+                f"This preprocessing normalises {means} channels. Received: images "
+                f"with {channels}. Pass include_preprocessing=False and normalise them."
+            )
 
     def call(self, inputs: Any) -> Any:
         """Normalised images, in the layer's compute dtype."""
@@ -49,12 +57,6 @@ class PixelNormalization(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         """The input's shape."""
-        channels, means = input_shape[-1], len(self.preprocessing.mean)
-        if self.enabled and means not in (1, channels):
-            raise ValueError(
-                f"This preprocessing normalises {means} channels. Received: images "
-                f"with {channels}. Pass include_preprocessing=False and normalise them."
-            )
         return input_shape
 
     def get_config(self) -> dict[str, Any]:

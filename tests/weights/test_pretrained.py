@@ -107,6 +107,7 @@ def test_other_channels_adapt_the_stem(tiny_file, channels):
     model = create_model(
         TINY, weights=tiny_file, input_shape=(None, None, channels), **options
     )
+    assert len(model.preprocessing.mean) == 1
     rgb = create_model(TINY, weights=tiny_file, **options)
     grey = pixels(channels=1) / 255
     np.testing.assert_allclose(
@@ -123,6 +124,17 @@ def test_a_users_layers_before_the_network_keep_their_weights(tiny_file):
     model = create_model(TINY, input_tensor=colours, weights=tiny_file)
     assert_same_body(model, create_model(TINY, weights=tiny_file))
     assert model.input is infrared
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_own_weights_for_other_channels_load(channels, tmp_path):
+    shape = (32, 32, channels)
+    model = create_model(TINY, classes=3, input_shape=shape)
+    model.save_weights(tmp_path / "model.weights.h5")
+    again = create_model(TINY, weights=tmp_path / "model.weights.h5", input_shape=shape)
+    assert again.preprocessing == model.preprocessing
+    images = pixels(32, 32, channels=channels)
+    np.testing.assert_allclose(again(images), model(images), atol=1e-6)
 
 
 @pytest.mark.parametrize(
