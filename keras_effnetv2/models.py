@@ -5,8 +5,9 @@ The arguments are those of `keras.applications`, in its order, and a few more.
 
 import dataclasses
 import functools
+import numbers
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -83,7 +84,7 @@ def create_model(
             fit the network exactly.
     """
     variant = _with_rates(get_variant(variant), dropout_rate, drop_path_rate)
-    _check(include_top, pooling, classes)
+    _check(pooling, classes)
     images = _images(input_tensor, input_shape)
     build_model = functools.partial(
         build,
@@ -123,15 +124,20 @@ def _with_rates(
     return dataclasses.replace(variant, **given)
 
 
-def _check(include_top: bool, pooling: str | None, classes: int | None) -> None:
+def _check(pooling: str | None, classes: int | None) -> None:
     if pooling not in (None, "avg", "max"):
         raise ValueError(
             f"pooling must be None, 'avg' or 'max'. Received: {pooling!r}."
         )
-    if classes is not None and (not isinstance(classes, int) or classes < 1):
+    if classes is not None and not _is_positive(classes):
         raise ValueError(
             f"classes must be a positive whole number or None. Received: {classes!r}."
         )
+
+
+def _is_positive(number: Any) -> bool:
+    # NumPy's integers too: classes=labels.max() + 1.
+    return isinstance(number, numbers.Integral) and number >= 1
 
 
 def _images(input_tensor: Any, input_shape: tuple | None) -> Any:
@@ -148,9 +154,12 @@ def _images(input_tensor: Any, input_shape: tuple | None) -> Any:
                 "input_tensor and input_shape contradict each other. "
                 f"Received: {input_shape} and {tuple(given)}."
             )
-    shape = (None, None, 3) if input_shape is None else tuple(input_shape)
-    sizes = shape[:2]
-    if len(shape) != 3 or not shape[2] or any(s is not None and s < 1 for s in sizes):
+    shape = (None, None, 3) if input_shape is None else input_shape
+    is_shape = isinstance(shape, Sequence) and len(shape) == 3
+    if not is_shape or not all(
+        _is_positive(side) or (side is None and axis < 2)
+        for axis, side in enumerate(shape)
+    ):
         raise ValueError(
             "input_shape must be (height, width, channels), channels last, with None "
             f"for a side of any size. Received: {input_shape}."

@@ -182,7 +182,7 @@ def _classifier(
         _pool(x, "avg")
     )
     return keras.layers.Dense(
-        classes,
+        int(classes),  # Keras refuses NumPy's integers.
         activation=activation,
         kernel_initializer=_DENSE_INITIALIZER,
         dtype=dtype,

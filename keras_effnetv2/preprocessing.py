@@ -191,7 +191,7 @@ def preprocess_input(
     if len(mean) not in (1, images.shape[-1]):
         raise ValueError(
             f"This mode is for {len(mean)} channels. Received: images of shape "
-            f"{tuple(images.shape)}. Pass a Preprocessing with one mean for all of them."
+            f"{tuple(images.shape)}. Pass a Preprocessing with one mean for all."
         )
     if isinstance(images, np.ndarray):
         dtype = images.dtype if images.dtype.kind == "f" else np.float32

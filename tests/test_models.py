@@ -105,6 +105,13 @@ def test_custom_names_work():
     assert create_model("efficientnetv2-b0", name="mine").name == "mine"
 
 
+def test_classes_may_be_counted_with_numpy(tmp_path):
+    model = create_model(SMALL, classes=np.array([2, 0, 1]).max() + 1)
+    model.save(tmp_path / "m.keras")
+    loaded = keras.models.load_model(tmp_path / "m.keras")
+    assert loaded.output.shape == (None, 3)
+
+
 def test_letters_go_on_past_z():
     variant = dataclasses.replace(SMALL, depth_coefficient=15)
     names = [layer.name for layer in create_model(variant).layers]
@@ -247,6 +254,9 @@ def test_only_the_deepest_block_reads_squeeze_channels_from_its_input():
         ({"variant": "efficientnetv2-b9"}, "Unknown variant 'efficientnetv2-b9'"),
         ({"pooling": "mean"}, "pooling must be"),
         ({"classes": 0}, "classes must be"),
+        ({"classes": 2.0}, "classes must be"),
+        ({"input_shape": 32}, "input_shape must be"),
+        ({"input_shape": "big"}, "input_shape must be"),
         ({"input_shape": (32, 32)}, "input_shape must be"),
         ({"input_shape": (32, 32, None)}, "input_shape must be"),
         ({"input_shape": (0, 32, 3)}, "input_shape must be"),
