@@ -5,6 +5,7 @@ Reference: Tan and Le 2021, https://arxiv.org/abs/2104.00298.
 
 import dataclasses
 import itertools
+import os
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -65,6 +66,14 @@ class EfficientNet(keras.Model):
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """As `keras.Model.predict`."""
         return super().predict(self._watched(x), *args, **kwargs)
+
+    def save_weights(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
+        """As `keras.Model.save_weights`; `.weights.h5` files carry the record too."""
+        super().save_weights(filepath, *args, **kwargs)
+        if str(filepath).endswith(".weights.h5") and os.path.isfile(filepath):
+            from keras_effnetv2.weights.hdf5 import write_preprocessing
+
+            write_preprocessing(filepath, self.preprocessing)
 
     def _watched(self, data: Any) -> Any:
         # On a user's input_tensor the contract holds after the user's own layers.

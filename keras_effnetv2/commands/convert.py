@@ -11,7 +11,6 @@ from keras_effnetv2.architecture import Variant
 from keras_effnetv2.models import create_model
 from keras_effnetv2.networks import EfficientNet, named_variables
 from keras_effnetv2.variants import get_variant
-from keras_effnetv2.weights.hdf5 import write_preprocessing
 from keras_effnetv2.weights.pretrained import open_pretrained
 
 _ENDINGS = (".weights.h5", ".keras")
@@ -96,7 +95,6 @@ def write(model: EfficientNet, variant: Variant, destination: pathlib.Path) -> f
             copy = keras.saving.load_model(temporary, compile=False)
         else:
             model.save_weights(temporary)
-            write_preprocessing(temporary, model.preprocessing)
             include_top = any(layer.name == "predictions" for layer in model.layers)
             copy = create_model(variant, include_top, weights=temporary)
         difference = _difference(model, copy)

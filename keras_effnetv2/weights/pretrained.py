@@ -117,8 +117,16 @@ def _record(
     """That of the dataset given, the file's own, the guess, or by number of classes."""
     if given is None and source.preprocessing:
         return Preprocessing(**source.preprocessing)
-    by_classes = {number: name for name, number in records.NUM_LABELS.items()}
-    dataset = given or guessed or by_classes.get(source.num_classes, "imagenet")
+    dataset = given or guessed
+    if dataset is None:
+        by_classes = {number: name for name, number in records.NUM_LABELS.items()}
+        dataset = by_classes.get(source.num_classes, "imagenet")
+        _LOG.warning(
+            "%s does not say how its images were made: preprocessing as the released "
+            "%s weights of %s. If they are others, pass preprocessing.",
+            source.path,
+            dataset,
+            variant.name,
+        )
     record = records.record(variant.name, dataset, variant.eval_size)
-    _LOG.info("Preprocessing as the released %s weights of %s.", dataset, variant.name)
     return record if source.num_classes == record.num_labels else record.unlabelled()

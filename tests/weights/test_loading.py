@@ -26,7 +26,7 @@ from keras_effnetv2.models import create_model
 from keras_effnetv2.networks import named_variables
 from keras_effnetv2.preprocessing import record
 from keras_effnetv2.variants import get_variant
-from keras_effnetv2.weights import hdf5, names
+from keras_effnetv2.weights import names
 from keras_effnetv2.weights.loading import assign, open_weights
 from tests.networks import tiny
 
@@ -222,7 +222,6 @@ def saved(model, tmp_path, ending):
         model.save(path)
     else:
         model.save_weights(path)
-        hdf5.write_preprocessing(path, model.preprocessing)
     return path
 
 

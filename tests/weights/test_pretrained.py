@@ -3,6 +3,7 @@
 import logging
 import shutil
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -85,14 +86,30 @@ def test_a_renamed_file_is_recognised(tiny_file, tmp_path):
     )
 
 
-def test_files_may_say_whose_preprocessing_they_need(tiny_file, tmp_path):
+def test_own_weights_say_whose_preprocessing_they_need(tmp_path, caplog):
+    path = tmp_path / "tiny-21k-ft1k.weights.h5"
+    tuned = create_model(TINY, classes=3, preprocessing="imagenet21k")
+    tuned.save_weights(str(path))
+    again = create_model(TINY, weights=path)
+    assert again.preprocessing == tuned.preprocessing
+    assert again.preprocessing.mean == (128.0,)
+    assert again.preprocessing.labels is None
+    assert "how its images were made" not in caplog.text
+
+
+def test_files_may_say_whose_preprocessing_they_need(tiny_file, tmp_path, caplog):
     def mean(**arguments):
         return create_model(TINY, **arguments).preprocessing.mean
 
-    assert mean(weights=tiny_file)[0] == pytest.approx(255 * 0.485)
-    named = shutil.copy(tiny_file, tmp_path / "tiny-21k-ft1k.h5")
+    silent = shutil.copy(tiny_file, tmp_path / "tiny.h5")
+    with h5py.File(silent, "r+") as file:
+        file.attrs.clear()
+    named = shutil.copy(silent, tmp_path / "tiny-21k-ft1k.h5")
     assert mean(weights=named) == (127.5,)
     assert mean(weights=named, preprocessing="imagenet21k") == (128.0,)
+    assert "how its images were made" not in caplog.text
+    assert mean(weights=silent)[0] == pytest.approx(255 * 0.485)
+    assert "does not say how its images were made" in caplog.text
     record = Preprocessing((1,), (2,), "bicubic", "squash", 48, tuple("abcdefghij"))
     model = create_model(TINY, weights=named, preprocessing=record)
     assert model.preprocessing == record
