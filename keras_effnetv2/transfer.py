@@ -54,7 +54,7 @@ def freeze(
     Args:
         model: from `create_model`, or any functional model that contains one.
         until: the last part to freeze: `"stem"`, `"stage1"`, `"stage2"`, ... or `"top"`
-            for everything before the pooling. None freezes nothing.
+            for everything before the pooling. None: no part.
         batch_norm: `"frozen"`: batch norms keep their statistics, scales and offsets
             everywhere, as is best for small batches; `"trainable"`: they learn
             wherever their convolutions do.
@@ -63,13 +63,15 @@ def freeze(
         The same model.
 
     Raises:
-        ValueError: unknown part or batch-norm mode.
+        ValueError: unknown part or batch-norm mode, or no network in `model`.
     """
     if batch_norm not in ("frozen", "trainable"):
         raise ValueError(
             f"batch_norm must be 'frozen' or 'trainable'. Received: {batch_norm!r}."
         )
     parts = list(dict.fromkeys(part for _, part in _parts(model)))
+    if not parts:
+        raise _no_network(model)
     if until is not None and until not in parts:
         raise ValueError(f"until must be None or one of {parts}. Received: {until!r}.")
     last = -1 if until is None else parts.index(until)
@@ -84,17 +86,22 @@ def freeze(
 def _blocks(model: keras.Model) -> list[MBConv | FusedMBConv]:
     blocks = [x for x in model.layers if isinstance(x, MBConv | FusedMBConv)]
     if not blocks:
-        raise ValueError(
-            f"Expected a model from create_model. Received: {model.name}, which has no "
-            "MBConv or FusedMBConv layers."
-        )
+        raise _no_network(model)
     return blocks
+
+
+def _no_network(model: keras.Model) -> ValueError:
+    return ValueError(
+        f"Expected a model from create_model. Received: {model.name}, which has no "
+        "MBConv or FusedMBConv layers."
+    )
 
 
 def _parts(model: keras.Model) -> Iterator[tuple[keras.layers.Layer, str]]:
     """Layers with weights before the pooling, each with the name of its part."""
     for layer in walk_layers(model):
-        if match := re.match(r"block(\d+)", layer.name):
+        match = re.match(r"block(\d+)", layer.name)
+        if match and isinstance(layer, MBConv | FusedMBConv):
             yield layer, f"stage{match[1]}"
         elif layer.name in ("stem_conv", "stem_bn", "top_conv", "top_bn"):
             yield layer, layer.name.partition("_")[0]

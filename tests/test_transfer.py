@@ -78,6 +78,15 @@ def test_freezing_reaches_into_a_users_model():
     assert {path.split("/")[-2] for path in changed} == {"mine"}
 
 
+def test_freezing_spares_a_users_layers_of_like_names():
+    images = keras.Input((40, 40, 1))
+    mine = keras.layers.Conv2D(3, 1, name="block1_conv")
+    model = create_model(SMALL, input_tensor=mine(images))
+    freeze(model, until="stage1")
+    assert mine.trainable
+    assert not model.get_layer("block1a").trainable
+
+
 def test_a_frozen_model_is_frozen_and_equal_after_loading(tmp_path):
     model = freeze(create_model(SMALL, classes=2), until="stage2")
     model.save(tmp_path / "m.keras")
@@ -102,3 +111,5 @@ def test_unknown_parts_are_refused():
         freeze(model, until="stage9")
     with pytest.raises(ValueError, match="batch_norm must be"):
         freeze(model, until="stem", batch_norm="maybe")
+    with pytest.raises(ValueError, match="from create_model"):
+        freeze(keras.Sequential([keras.Input((8, 8, 3))]), until="stem")
