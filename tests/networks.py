@@ -1,8 +1,10 @@
 """Small networks and weight transfer that several tests share."""
 
 import dataclasses
+from collections.abc import Iterator
 
 import keras
+import numpy as np
 
 from keras_effnetv2.architecture import Variant
 from keras_effnetv2.networks import named_variables
@@ -47,3 +49,27 @@ def without_drops(model: keras.Model) -> keras.Model:
         if hasattr(layer, "rate"):
             layer.rate = 0.0
     return model
+
+
+def spread_weights(model: keras.Model, images: np.ndarray) -> None:
+    """Uneven scales and offsets, and the moving statistics that follow from them.
+
+    Fresh networks give all images almost equal outputs, whatever is wrong with them;
+    statistics that do not follow from the weights would magnify rounding errors.
+    """
+    random = np.random.default_rng(0)
+    norms = list(_batch_norms(model))
+    for norm in norms:
+        norm.gamma.assign(random.uniform(0.6, 1.2, norm.gamma.shape))
+        norm.beta.assign(random.normal(0, 0.2, norm.beta.shape))
+        norm.momentum = 0.0
+    without_drops(model)(images, training=True)
+    for norm in norms:
+        norm.momentum = 0.9
+
+
+def _batch_norms(model: keras.Model) -> Iterator[keras.layers.BatchNormalization]:
+    for layer in model.layers:
+        for part in (layer, *vars(layer).values()):
+            if isinstance(part, keras.layers.BatchNormalization):
+                yield part

@@ -5,26 +5,13 @@ import numpy as np
 import pytest
 
 from keras_effnetv2 import create_model
-from tests.networks import copy_from_applications, without_drops
+from tests.networks import copy_from_applications, spread_weights, without_drops
 
 PEERS = {
     "efficientnetv2-b0": keras.applications.EfficientNetV2B0,
     "efficientnetv2-b3": keras.applications.EfficientNetV2B3,
     "efficientnetv2-s": keras.applications.EfficientNetV2S,
 }
-
-
-def spread_weights(model, images):
-    """Uneven scales and offsets, and the moving statistics that follow from them."""
-    random = np.random.default_rng(0)
-    norms = [x for x in model.layers if isinstance(x, keras.layers.BatchNormalization)]
-    for norm in norms:
-        norm.gamma.assign(random.uniform(0.6, 1.2, norm.gamma.shape))
-        norm.beta.assign(random.normal(0, 0.2, norm.beta.shape))
-        norm.momentum = 0.0
-    without_drops(model)(images, training=True)
-    for norm in norms:
-        norm.momentum = 0.9
 
 
 def assert_logits_close(found, expected):
