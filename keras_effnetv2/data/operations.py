@@ -73,6 +73,7 @@ class Reach:
     def _operations(self, magnitude: Any, draws: tf.Tensor) -> list[_Operation]:
         # float64, as Python computes them: the official arguments to the last bit.
         share = tf.cast(magnitude, tf.float64) / 10
+        pixels = share * self.translation
 
         def signed(value):
             return tf.where(draws[0] < 0.5, -value, value)
@@ -100,12 +101,8 @@ class Reach:
             "Sharpness": enhanced(colors.sharpness),
             "ShearX": lambda x: geometry.shear_x(x, signed(share * 0.3)),
             "ShearY": lambda x: geometry.shear_y(x, signed(share * 0.3)),
-            "TranslateX": lambda x: geometry.translate_x(
-                x, signed(share * self.translation)
-            ),
-            "TranslateY": lambda x: geometry.translate_y(
-                x, signed(share * self.translation)
-            ),
+            "TranslateX": lambda x: geometry.translate_x(x, signed(pixels)),
+            "TranslateY": lambda x: geometry.translate_y(x, signed(pixels)),
             "Cutout": cutout,
             "SolarizeAdd": lambda x: colors.solarize_add(x, whole(share * 110)),
         }
