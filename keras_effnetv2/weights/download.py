@@ -21,10 +21,7 @@ MIRROR_VARIABLE = "KERAS_EFFNETV2_MIRROR"
 
 
 def fetch(
-    url: str,
-    md5: str | None = None,
-    file_name: str | None = None,
-    cache_dir: str | os.PathLike | None = None,
+    url: str, md5: str | None = None, file_name: str | None = None
 ) -> pathlib.Path:
     """The local copy of a file, downloaded unless the cache has it.
 
@@ -37,7 +34,6 @@ def fetch(
         file_name: name of a released file, in the cache and on a mirror. None for
             other URLs: never mirrored, and named after a hash of the URL, so that
             equal names from different places do not meet.
-        cache_dir: replaces `~/.keras`.
 
     Raises:
         ValueError: the URL is not allowed, or what it serves is not the file.
@@ -54,7 +50,7 @@ def fetch(
         https.check_url(source, http_hosts)
     except ValueError as error:
         raise ValueError(_explain(source, error)) from None
-    target = _cache_folder(cache_dir) / (file_name or _name_of(url))
+    target = _cache_folder() / (file_name or _name_of(url))
     if _is_valid(target, md5):
         return target
     with _locked(target):
@@ -63,9 +59,10 @@ def fetch(
     return target
 
 
-def _cache_folder(cache_dir: str | os.PathLike | None) -> pathlib.Path:
-    base = cache_dir or os.environ.get("KERAS_HOME") or "~/.keras"
-    return pathlib.Path(base).expanduser() / "models"
+def _cache_folder() -> pathlib.Path:
+    return (
+        pathlib.Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "models"
+    )
 
 
 def _name_of(url: str) -> str:
