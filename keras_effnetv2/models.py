@@ -178,12 +178,14 @@ def _untrained_record(
     return record.unlabelled().for_channels(channels)
 
 
-def _constructor(variant_name: str) -> Callable[..., EfficientNet]:
-    """The function that `keras.applications` has for a variant."""
+def _constructor(
+    variant_name: str, default_weights: str = "imagenet"
+) -> Callable[..., EfficientNet]:
+    """The function that `keras.applications` has, or would have, for a variant."""
 
     def construct(
         include_top: bool = True,
-        weights: str | os.PathLike | None = "imagenet",
+        weights: str | os.PathLike | None = default_weights,
         input_tensor: Any = None,
         input_shape: tuple[int | None, int | None, int] | None = None,
         pooling: str | None = None,
@@ -223,4 +225,5 @@ EfficientNetV2B3 = _constructor("efficientnetv2-b3")
 EfficientNetV2S = _constructor("efficientnetv2-s")
 EfficientNetV2M = _constructor("efficientnetv2-m")
 EfficientNetV2L = _constructor("efficientnetv2-l")
-EfficientNetV2XL = _constructor("efficientnetv2-xl")
+# XL was never trained on ImageNet-1k alone.
+EfficientNetV2XL = _constructor("efficientnetv2-xl", "imagenet21k-ft1k")

@@ -13,6 +13,7 @@ import keras_effnetv2
 from keras_effnetv2 import create_model, fuse_stages, get_variant
 from keras_effnetv2.architecture import BlockSpec, Variant, layout
 from keras_effnetv2.layers import MBConv
+from keras_effnetv2.weights import releases
 from tests.networks import tiny
 
 SMALL = Variant(
@@ -60,6 +61,13 @@ def test_every_constructor_builds_its_variant(suffix):
         block.name for block in layout(variant)
     ]
     assert "predictions" not in names
+
+
+@pytest.mark.parametrize("suffix", ["B0", "B1", "B2", "B3", "S", "M", "L", "XL"])
+def test_every_constructors_default_weights_exist(suffix):
+    constructor = getattr(keras_effnetv2, f"EfficientNetV2{suffix}")
+    default = inspect.signature(constructor).parameters["weights"].default
+    assert default in releases.datasets(f"efficientnetv2-{suffix.lower()}")
 
 
 @pytest.mark.parametrize("name", ["efficientnetv2-b1", "efficientnetv2-b3"])
