@@ -182,10 +182,22 @@ def plan_stages(
     )
 
 
+def cost(stages: Sequence[Stage], epochs_done: float = 0.0) -> float:
+    """Compute of the part of the plan that follows its first `epochs_done` epochs.
+
+    In pixels of one image an epoch: all epochs see the same images.
+    """
+    return sum(
+        max(0, stage.end_epoch - max(epochs_done, stage.first_epoch))
+        * stage.image_size**2
+        for stage in stages
+    )
+
+
 def relative_cost(stages: Sequence[Stage]) -> float:
     """Compute of the plan, as a share of that of its last image size throughout."""
     num_epochs = sum(stage.num_epochs for stage in stages)
-    return sum(map(_cost, stages)) / (num_epochs * stages[-1].image_size ** 2)
+    return cost(stages) / (num_epochs * stages[-1].image_size ** 2)
 
 
 def format_plan(stages: Sequence[Stage], num_images: int) -> str:
@@ -199,7 +211,7 @@ def format_plan(stages: Sequence[Stage], num_images: int) -> str:
             "drop path", "batch", "steps", "time",
         )
     ]  # fmt: skip
-    total = sum(map(_cost, stages))
+    total = cost(stages)
     for stage in stages:
         rates = (
             stage.randaugment_magnitude,
@@ -216,7 +228,7 @@ def format_plan(stages: Sequence[Stage], num_images: int) -> str:
                 *("model's" if rate is None else f"{rate:.4g}" for rate in rates),
                 f"{stage.batch_size:,}",
                 f"{stage.num_steps(num_images):,}",
-                f"{_cost(stage) / total:.0%}",
+                f"{cost([stage]) / total:.0%}",
             )
         )
     last = stages[-1].image_size
@@ -225,11 +237,6 @@ def format_plan(stages: Sequence[Stage], num_images: int) -> str:
         f"take {relative_cost(stages):.0%} of the time of {last} pixels throughout."
     )
     return "\n".join([*align(rows, num_left=1), "", note])
-
-
-def _cost(stage: Stage) -> int:
-    """In pixels of one image an epoch: all epochs see the same images."""
-    return stage.num_epochs * stage.image_size**2
 
 
 def _ramp(value: Ramp | float) -> Ramp:

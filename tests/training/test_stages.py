@@ -180,6 +180,14 @@ def test_cost_is_the_mean_image_area(plan, share):
     assert stages.relative_cost(plan) == pytest.approx(share, abs=3e-3)
 
 
+def test_cost_counts_what_is_left_of_a_stage():
+    plan = plan_stages(epochs=4, num_stages=2, image_size=Ramp(16, 32), batch_size=1)
+    assert stages.cost(plan) == 2 * 16**2 + 2 * 32**2
+    assert stages.cost(plan, epochs_done=1.5) == 0.5 * 16**2 + 2 * 32**2
+    assert stages.cost(plan, epochs_done=3) == 32**2
+    assert stages.cost(plan, epochs_done=4) == 0
+
+
 def test_the_plan_reads_as_a_table():
     plan = plan_stages(
         epochs=5,
