@@ -25,7 +25,16 @@ ALLOWED = {
     "profiling": {"architecture", "variants"},
     "weights": {"architecture", "preprocessing", "variants", "version"},
     "data": {"preprocessing"},
-    "training": {"profiling", "variants"},
+    "training": {
+        "architecture",
+        "data",
+        "layers",
+        "models",
+        "networks",
+        "preprocessing",
+        "profiling",
+        "variants",
+    },
 }
 HEAVY = {"tensorflow", "h5py", "PIL", "safetensors", "filelock", "sklearn"}
 KERAS_ONLY = ("layers", "networks", "models", "transfer", "range_check")

@@ -150,7 +150,8 @@ class Optimizer(Checked):
         ema_momentum: of the moving average of weights and batch-norm statistics, per
             step; 0: none. Paper: 0.9999.
         global_clipnorm: largest norm of all gradients together. None: no limit.
-        accumulation_steps: batches that make one step.
+        accumulation_steps: pieces that the batch of a device is computed in, one after
+            the other, so that a piece fits into memory.
         layer_decay: the learning rate of a block is this times that of the next.
     """
 
@@ -199,6 +200,28 @@ class Regularization(Checked):
 
 
 @dataclasses.dataclass(frozen=True)
+class Loop(Checked):
+    """How a run goes on, stops and starts again; nothing here changes what it computes.
+
+    Attributes:
+        checkpoint_steps: steps between checkpoints.
+        keep: so many checkpoints, the newest, and the best.
+        evaluate_steps: an evaluation follows the end of an epoch where so many steps
+            have passed since the last one. 0: every epoch.
+        steps_per_execution: steps between two looks at the run, at the most, where
+            the numbers of steps allow it; more saves time on TPUs.
+        deterministic: the same bits on every run, also after a restart; slower on
+            GPUs, where it also switches XLA off.
+    """
+
+    checkpoint_steps: Count = 1000
+    keep: Count = 3
+    evaluate_steps: Whole = 0
+    steps_per_execution: Count = 1
+    deterministic: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
 class Experiment(Checked):
     """Everything that decides what a run computes.
 
@@ -221,6 +244,7 @@ class Experiment(Checked):
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()
     regularization: Regularization = Regularization()
+    loop: Loop = Loop()
     batch_size: Count = 4096
     epochs: Count = 350
     min_steps: Whole = 0

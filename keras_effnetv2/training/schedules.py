@@ -57,6 +57,66 @@ class WarmUp(LearningRateSchedule):
         return cls(schedule, config["num_steps"])
 
 
+@keras.saving.register_keras_serializable("keras_effnetv2")
+class PerStage(LearningRateSchedule):
+    """A schedule for stages of different batch sizes, and so of other steps an epoch.
+
+    Each stage runs through its own part of `schedule`, which counts the steps of one
+    batch size, faster or slower, and multiplied: linear scaling with the batch.
+
+    Args:
+        schedule: of the whole training, with one batch size.
+        ends: steps from the start to the end of each stage.
+        reference_ends: the same in steps of `schedule`.
+        factors: of the learning rate in each stage.
+    """
+
+    def __init__(
+        self,
+        schedule: LearningRateSchedule,
+        ends: list[int],
+        reference_ends: list[int],
+        factors: list[float],
+    ) -> None:
+        super().__init__()
+        self.schedule = schedule
+        self.ends = ends
+        self.reference_ends = reference_ends
+        self.factors = factors
+
+    def __call__(self, step: Any) -> Any:
+        """The learning rate at `step`, a whole number or such a tensor."""
+        ops = keras.ops
+        step = ops.cast(step, "float32")
+        ends = ops.convert_to_tensor(self.ends[:-1], "float32")
+        stage = ops.sum(ops.cast(step >= ends, "int32"))
+
+        def of_stage(values):
+            return ops.take(ops.convert_to_tensor(values, "float32"), stage)
+
+        start, end = of_stage([0, *self.ends]), of_stage(self.ends)
+        reference_end = of_stage(self.reference_ends)
+        reference_start = of_stage([0, *self.reference_ends])
+        share = (step - start) / (end - start)
+        reference = reference_start + share * (reference_end - reference_start)
+        return self.schedule(reference) * of_stage(self.factors)
+
+    def get_config(self) -> dict[str, Any]:
+        """What `from_config` needs."""
+        return {
+            "schedule": keras.saving.serialize_keras_object(self.schedule),
+            "ends": self.ends,
+            "reference_ends": self.reference_ends,
+            "factors": self.factors,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "PerStage":
+        """The schedule that `get_config` describes."""
+        schedule = keras.saving.deserialize_keras_object(config["schedule"])
+        return cls(**{**config, "schedule": schedule})
+
+
 def scale_learning_rate(
     learning_rate: float, batch_size: int, reference_batch_size: int = 256
 ) -> float:

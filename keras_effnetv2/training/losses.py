@@ -1,0 +1,46 @@
+"""Losses and accuracies that training and evaluation share, on scores before softmax.
+
+All take labels `(batch, classes)`, one-hot or mixed with a sum of 1, or 0 and 1 for
+each class where an image may have several, and scores `(batch, classes)`; all give
+`(batch,)`.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from keras import ops
+
+
+def build_loss(kind: str, label_smoothing: float = 0.0) -> Callable[[Any, Any], Any]:
+    """Cross-entropy of each example, a function of labels and scores.
+
+    Args:
+        kind: `"softmax"`: labels share a mass of 1 (Tan and Le 2021, Section 5.2), or
+            `"sigmoid"`: a yes or no for each class, summed over the classes.
+        label_smoothing: probability that goes from the label to all classes evenly.
+    """
+    loss = {"softmax": _softmax_loss, "sigmoid": _sigmoid_loss}[kind]
+    return functools.partial(loss, label_smoothing=label_smoothing)
+
+
+def top_k_hits(labels: Any, scores: Any, k: int) -> Any:
+    """1 where a class of the largest label is among the `k` best scores, else 0."""
+    k = min(k, labels.shape[-1])
+    _, best = ops.top_k(scores, k)
+    found = ops.max(ops.take_along_axis(labels, best, axis=-1), axis=-1)
+    largest = ops.max(labels, axis=-1)
+    return ops.cast((found >= largest) & (largest > 0), "float32")
+
+
+def _softmax_loss(labels: Any, scores: Any, label_smoothing: float) -> Any:
+    mass = ops.sum(labels, axis=-1, keepdims=True)
+    labels = labels / ops.maximum(mass, 1e-6)  # An image may have no label at all.
+    labels = labels * (1 - label_smoothing) + label_smoothing / labels.shape[-1]
+    return -ops.sum(labels * ops.log_softmax(scores, axis=-1), axis=-1)
+
+
+def _sigmoid_loss(labels: Any, scores: Any, label_smoothing: float) -> Any:
+    labels = labels * (1 - label_smoothing) + label_smoothing / 2
+    yes, no = ops.log_sigmoid(scores), ops.log_sigmoid(-scores)
+    return -ops.sum(labels * yes + (1 - labels) * no, axis=-1)

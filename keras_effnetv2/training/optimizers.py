@@ -1,0 +1,152 @@
+"""Stock Keras optimizers as the recipes need them.
+
+Source: google/automl, efficientnetv2: `utils.py`; paper: Tan and Le 2021, Section 5.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from keras_effnetv2.training.configuration import Experiment
+from keras_effnetv2.training.replicas import aggregate_first
+from keras_effnetv2.training.schedules import (
+    PerStage,
+    build_schedule,
+    scale_learning_rate,
+)
+from keras_effnetv2.training.stages import Stage, steps_per_epoch
+
+# The released code decays all but biases and batch norms' scales and offsets.
+_DECAYED = re.compile(r"kernel$")
+
+
+def build_optimizer(
+    experiment: Experiment,
+    stages: Sequence[Stage],
+    num_images: int,
+    depths: Sequence[float],
+) -> keras.optimizers.Optimizer:
+    """The optimizer of an experiment, with its schedule.
+
+    Args:
+        experiment: its settings.
+        stages: its plan.
+        num_images: to train on.
+        depths: of every trainable variable, how many blocks lie between it and the
+            classifier: what the layer-wise decay counts.
+    """
+    settings = experiment.optimizer
+    learning_rate = _learning_rate(experiment, stages, num_images)
+    options = {"global_clipnorm": settings.global_clipnorm}
+    optimizer = _build(experiment, learning_rate, options)
+    if settings.layer_decay != 1:
+        scales = [settings.layer_decay**depth for depth in depths]
+        _scale_updates(optimizer, scales)
+    if experiment.model.precision == "mixed_float16":
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    aggregate_first(optimizer)
+    return optimizer
+
+
+def _learning_rate(
+    experiment: Experiment, stages: Sequence[Stage], num_images: int
+) -> Any:
+    settings, schedule = experiment.optimizer, experiment.schedule
+    peak = settings.learning_rate
+    if settings.learning_rate_batch_size is not None:
+        peak = scale_learning_rate(
+            peak, experiment.batch_size, settings.learning_rate_batch_size
+        )
+    num_steps = steps_per_epoch(num_images, experiment.batch_size)
+    learning_rate = build_schedule(
+        schedule.name,
+        peak,
+        steps_per_epoch=num_steps,
+        epochs=stages[-1].end_epoch,
+        warmup_epochs=schedule.warmup_epochs,
+        decay_epochs=schedule.decay_epochs,
+        decay_rate=schedule.decay_rate,
+    )
+    if all(stage.batch_size == experiment.batch_size for stage in stages):
+        return learning_rate
+    scales = settings.learning_rate_batch_size is not None
+    return PerStage(
+        learning_rate,
+        ends=[
+            sum(s.num_steps(num_images) for s in stages[: i + 1])
+            for i in range(len(stages))
+        ],
+        reference_ends=[num_steps * stage.end_epoch for stage in stages],
+        factors=[
+            stage.batch_size / experiment.batch_size if scales else 1.0
+            for stage in stages
+        ],
+    )
+
+
+def is_decayed(variable: Any) -> bool:
+    """Whether weight decay applies: to kernels only, in the released code."""
+    return bool(_DECAYED.search(variable.name))
+
+
+def add_l2(variables: Sequence[Any], weight_decay: float) -> None:
+    """Puts `weight_decay` times half the sum of squares of kernels into the loss.
+
+    Keras adds the regularizers of trainable variables to the loss of the model that
+    has them.
+    """
+    for variable in variables:
+        if is_decayed(variable):
+            variable.regularizer = keras.regularizers.L2(weight_decay / 2)
+
+
+class _RMSprop(keras.optimizers.RMSprop):
+    """RMSprop whose mean squares start at 1, as TensorFlow 1's, which the paper used.
+
+    From 0, where Keras starts, the first steps are several times larger.
+    """
+
+    def build(self, variables: Sequence[Any]) -> None:
+        built = self.built
+        super().build(variables)
+        if not built:
+            for velocity in self._velocities:
+                velocity.assign(keras.ops.ones_like(velocity))
+
+
+def _build(
+    experiment: Experiment, learning_rate: Any, options: dict[str, Any]
+) -> keras.optimizers.Optimizer:
+    settings = experiment.optimizer
+    if settings.name == "rmsprop":
+        return _RMSprop(
+            learning_rate,
+            rho=settings.rho,
+            momentum=settings.momentum,
+            epsilon=settings.epsilon,
+            **options,
+        )
+    if settings.name == "sgd":
+        return keras.optimizers.SGD(learning_rate, settings.momentum, **options)
+    if settings.name == "adam":
+        return keras.optimizers.Adam(learning_rate, epsilon=settings.epsilon, **options)
+    return keras.optimizers.AdamW(
+        learning_rate,
+        weight_decay=experiment.regularization.weight_decay,
+        epsilon=settings.epsilon,
+        **options,
+    )
+
+
+def _scale_updates(optimizer: Any, scales: Sequence[float]) -> None:
+    """Multiplies the learning rate of each variable by its own number."""
+    kind = type(optimizer)
+
+    class Scaled(kind):
+        def update_step(self, gradient: Any, variable: Any, learning_rate: Any):
+            scale = scales[self._get_variable_index(variable)]
+            super().update_step(gradient, variable, learning_rate * scale)
+
+    optimizer.__class__ = Scaled
