@@ -1,0 +1,94 @@
+"""What a run measured, epoch by epoch: `metrics.jsonl`, a JSON object a line."""
+
+import json
+import math
+import os
+import pathlib
+from typing import Any
+
+
+class Records:
+    """The records of a run, in a file that outlives it.
+
+    A record has `epoch` (epochs finished), `step` (optimizer steps done), `stage` (from
+    1), the stage's `image_size` (pixels), `batch_size`, `randaugment_magnitude`,
+    `mixup_alpha`, `cutmix_alpha`, `dropout_rate` and `drop_path_rate`, then
+    `learning_rate`, `loss`, `accuracy`, `seconds` (of training), `images_per_second`
+    and, where the epoch was evaluated, `eval_loss`, `eval_accuracy` and
+    `eval_top5_accuracy`. Accuracies are from 0 to 1.
+
+    Numbers that JSON does not have, NaN and infinities, are kept as null: None.
+
+    Args:
+        path: of the file, in a folder that exists; made with the first record.
+    """
+
+    def __init__(self, path: str | os.PathLike) -> None:
+        self.path = pathlib.Path(path)
+
+    def append(self, record: dict[str, Any]) -> None:
+        """Adds a record; it is on the disk when this returns.
+
+        When a run resumes, call `drop_after` first: it also removes the half of a line
+        that a killed run may have left.
+        """
+        with self.path.open("ab") as file:
+            file.write(_to_line(record))
+            file.flush()
+            os.fsync(file.fileno())
+
+    def read(self) -> list[dict[str, Any]]:
+        """All whole records, the oldest first; none where there is no file.
+
+        Raises:
+            ValueError: a line is damaged.
+        """
+        if not self.path.exists():
+            return []
+        # What follows the last line break is empty, or torn: a line ends in a break.
+        *lines, _ = self.path.read_bytes().split(b"\n")
+        return [self._parse(line, number) for number, line in enumerate(lines, 1)]
+
+    def drop_after(self, step: int) -> None:
+        """Forgets what a killed run wrote after `step`, from which it resumes.
+
+        Raises:
+            ValueError: a line is damaged.
+        """
+        if self.path.exists():
+            kept = [record for record in self.read() if record["step"] <= step]
+            replace_file(self.path, b"".join(map(_to_line, kept)))
+
+    def _parse(self, line: bytes, number: int) -> dict[str, Any]:
+        try:
+            record = json.loads(line)
+        except ValueError:  # Neither JSON nor, perhaps, UTF-8.
+            record = None
+        if not isinstance(record, dict) or not isinstance(record.get("step"), int):
+            raise ValueError(
+                f"Line {number} of {self.path} is damaged. Expected a JSON object with "
+                f"a step. Received: {line[:60]!r}. Remove the line, or the file."
+            )
+        return record
+
+
+def replace_file(path: str | os.PathLike, contents: bytes) -> None:
+    """Writes a file that is always whole: the old one, until the new one is."""
+    path = pathlib.Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(contents)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _to_line(record: dict[str, Any]) -> bytes:
+    plain = {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in record.items()
+    }
+    return json.dumps(plain, allow_nan=False).encode() + b"\n"
