@@ -1,0 +1,89 @@
+"""Records for TensorBoard, as event files.
+
+TensorFlow itself writes them: the package `tensorboard` is only needed to look at them,
+and a run without it goes on. They are not `tf.summary`'s because that cannot say where
+a run resumed: TensorBoard forgets what an earlier file has from the step of a session
+start on. (Its fast loader does not look at that, and keeps an old value until the same
+tag is written again.)
+"""
+
+import os
+import socket
+import time
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+# Of a record, what TensorBoard calls it; everything else is "other".
+_GROUPS = {
+    "train": ("loss", "accuracy"),
+    "schedule": ("epoch", "stage", "learning_rate"),
+    "stage": (
+        "image_size", "batch_size", "randaugment_magnitude", "mixup_alpha",
+        "cutmix_alpha", "dropout_rate", "drop_path_rate",
+    ),
+    "speed": ("seconds", "images_per_second"),
+}  # fmt: skip
+_TAGS = {name: f"{group}/{name}" for group, names in _GROUPS.items() for name in names}
+
+_Event = tf.compat.v1.Event
+_Summary = tf.compat.v1.Summary
+_SessionLog = tf.compat.v1.SessionLog
+
+
+class Scalars:
+    """An event file of a run.
+
+    Args:
+        folder: for `tensorboard --logdir`; made if it is not there.
+        step: optimizer steps done. What earlier files of the folder have after it no
+            longer counts.
+    """
+
+    def __init__(self, folder: str | os.PathLike, step: int = 0) -> None:
+        folder = os.fspath(folder)
+        tf.io.gfile.makedirs(folder)
+        # TensorBoard reads the files of a folder in the order of their names.
+        seconds, rest = divmod(time.time_ns(), 10**9)
+        host = socket.gethostname()
+        name = f"events.out.tfevents.{seconds:010d}.{rest:09d}.{os.getpid()}.{host}"
+        self._file = tf.io.TFRecordWriter(os.path.join(folder, name))
+        # From version 2 on, TensorBoard heeds session starts.
+        self._write(file_version="brain.Event:2")
+        start = _SessionLog(status=_SessionLog.START)
+        self._write(session_log=start, step=step + 1)
+
+    def write(self, record: dict[str, Any]) -> None:
+        """Every number of a record, at its `step`; see `Records`."""
+        values = [
+            _Summary.Value(tag=_tag(name), simple_value=value)
+            for name, value in record.items()
+            if name != "step" and isinstance(value, int | float)
+        ]
+        self._write(summary=_Summary(value=values), step=record["step"])
+
+    def write_images(self, name: str, images: np.ndarray, step: int) -> None:
+        """Images of uint8 `(n, height, width, 3)` under one name."""
+        _, height, width, _ = images.shape
+        pngs = [tf.io.encode_png(image).numpy() for image in images]
+        # TensorBoard's own layout: width and height as text, then the images.
+        tensor = tf.make_tensor_proto([str(width), str(height), *pngs], tf.string)
+        metadata = tf.compat.v1.SummaryMetadata(plugin_data={"plugin_name": "images"})
+        value = _Summary.Value(tag=name, metadata=metadata, tensor=tensor)
+        self._write(summary=_Summary(value=[value]), step=step)
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+    def _write(self, **fields: Any) -> None:
+        event = _Event(wall_time=time.time(), **fields)
+        self._file.write(event.SerializeToString())
+        self._file.flush()  # For those who look on.
+
+
+def _tag(name: str) -> str:
+    if name.startswith("eval_"):
+        return f"eval/{name.removeprefix('eval_')}"
+    return _TAGS.get(name, f"other/{name}")
