@@ -65,7 +65,8 @@ class Checkpoints:
             link.unlink(missing_ok=True)
             os.link(path, link)
             os.replace(link, self.folder / _BEST)
-        for old in self._paths()[self.keep :]:
+        unfinished = self.folder.glob(".step_*")  # Of a process that was killed.
+        for old in (*self._paths()[self.keep :], *unfinished):
             old.unlink()
         return path
 

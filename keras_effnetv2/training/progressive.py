@@ -137,8 +137,17 @@ def fit_leg(
     model.train_function = None
     with _average_kept(model.optimizer, is_last):
         return model.fit(
-            data, initial_epoch=leg.first_epoch, epochs=leg.end_epoch, **arguments
+            data,
+            initial_epoch=leg.first_epoch,
+            epochs=leg.end_epoch,
+            shuffle=not _is_dataset(data),  # Keras warns that it cannot.
+            **arguments,
         )
+
+
+def _is_dataset(data: Any) -> bool:
+    """Whether `data` is TensorFlow's, distributed or not."""
+    return hasattr(data, "element_spec")
 
 
 def set_rates(model: keras.Model, stage: Stage) -> None:
