@@ -44,7 +44,7 @@ def create_model(
     activation: Activation = "swish",
     bn_momentum: float = 0.9,
     bn_epsilon: float = 1e-3,
-    bn_synchronized: bool = False,
+    bn_synchronized: bool | int = False,
     remat: bool = False,
     preprocessing: str | Preprocessing | None = None,
 ) -> EfficientNet:
@@ -73,7 +73,9 @@ def create_model(
         activation: of all blocks, e.g. `"relu6"` for integer hardware.
         bn_momentum: of the moving statistics. 0.9 in the released code.
         bn_epsilon: added to variances.
-        bn_synchronized: batch statistics over all replicas (TensorFlow backend).
+        bn_synchronized: True shares batch statistics over all replicas of a
+            `tf.distribute` strategy, a number over each so many that follow each other
+            (8 in the released code's training on TPUs). JAX always shares all.
         remat: keep only block inputs for the gradient and compute the rest again.
         preprocessing: the record that the model is to carry, or the name of the dataset
             whose released weights it is like. None: that of the weights, found from

@@ -123,7 +123,7 @@ class BlockOptions:
     activation: Activation
     bn_momentum: float
     bn_epsilon: float
-    bn_synchronized: bool
+    bn_synchronized: bool | int
     remat: bool
 
 

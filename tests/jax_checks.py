@@ -18,14 +18,14 @@ def same_logits():
     assert np.abs(found - expected).max() < 1e-4 * np.abs(expected).max()
 
 
-def trained(remat):
+def trained(**options):
     blocks = (
         BlockSpec("fused_mbconv", 3, 2, 4, 8, 2),
         BlockSpec("mbconv", 3, 1, 4, 8, 2, 0.25),
     )
     small = Variant("small", blocks, 8, 32, 32, 0.0, top_filters=16)
     keras.utils.set_random_seed(0)
-    model = keras_effnetv2.create_model(small, classes=2, remat=remat)
+    model = keras_effnetv2.create_model(small, classes=2, **options)
     before = model.get_weights()
     model.compile("sgd", "sparse_categorical_crossentropy")
     model.fit(images[:, :32, :32], np.arange(len(images)) % 2, epochs=2, verbose=0)
@@ -36,6 +36,8 @@ def trained(remat):
 
 assert keras.backend.backend() == "jax"
 same_logits()
-for a, b in zip(trained(remat=False), trained(remat=True), strict=True):
-    np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+expected = trained()
+for options in ({"remat": True}, {"bn_synchronized": True}, {"bn_synchronized": 8}):
+    for a, b in zip(trained(**options), expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 print("passed")

@@ -1,4 +1,4 @@
-"""Two replicas with synchronized batch norms train as one does on the whole batch."""
+"""Batch norms over replicas: together they are one, in groups each group is one."""
 
 import pathlib
 import subprocess
@@ -7,7 +7,7 @@ import sys
 CHECKS = pathlib.Path(__file__).with_name("replica_checks.py")
 
 
-def test_two_replicas_train_as_one():
+def test_replicas_that_share_statistics_are_as_one():
     command = [sys.executable, str(CHECKS)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.stdout.strip() == "passed", result.stderr

@@ -17,6 +17,7 @@ OPTIONS = {
     "rates": {"dropout_rate": 0.7, "drop_path_rate": 0.6},
     "relu6": {"activation": "relu6"},
     "norms": {"bn_momentum": 0.5, "bn_epsilon": 0.1, "bn_synchronized": True},
+    "groups of replicas": {"bn_synchronized": 8},
     "remat": {"remat": True},
 }
 

@@ -1,7 +1,8 @@
 """Layers of EfficientNetV2, for its models and for anybody's functional model.
 
 Images are channels-last everywhere. Stock Keras and `keras.ops` throughout; the one
-exception is `BatchNorm`, which calls TensorFlow's fused kernel where it can.
+exception is `BatchNorm`, which calls TensorFlow's fused kernel where it can and sums
+over replicas.
 """
 
 from keras_effnetv2.layers.batch_norm import BatchNorm

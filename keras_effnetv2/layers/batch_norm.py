@@ -1,9 +1,12 @@
-"""Batch normalization with TensorFlow's fused kernel."""
+"""Batch normalization: TensorFlow's fused kernel, and statistics over replicas."""
 
+import numbers
 from typing import Any
 
 import keras
 from keras import ops
+
+from keras_effnetv2.layers import replicas
 
 _FUSED_DTYPES = ("float32", "float16", "bfloat16")
 # cuDNN refuses smaller values.
@@ -12,19 +15,73 @@ _FUSED_MIN_EPSILON = 1.001e-5
 
 @keras.saving.register_keras_serializable("keras_effnetv2")
 class BatchNorm(keras.layers.BatchNormalization):
-    """`keras.layers.BatchNormalization`, faster on TensorFlow.
+    """`keras.layers.BatchNormalization`, faster on TensorFlow and over groups.
 
-    Same arguments, variables, config and results. Keras expands batch norm into about
-    ten elementwise operations on TensorFlow, which in a training step of EfficientNetV2
+    Same variables, config and results. Keras expands batch norm into about ten
+    elementwise operations on TensorFlow, which in a training step of EfficientNetV2
     take as long as all convolutions; this layer calls TensorFlow's fused kernel for 4-D
-    channels-last input whose statistics are not synchronized across replicas.
+    channels-last input whose statistics need no other replica.
+
+    The moving statistics are the same on all replicas, whichever share their batch
+    statistics: they move by the mean over all of the mean and the variance that each
+    normalises with. That is a little less than the variance of the whole batch, to
+    which the distances between the means of groups add, but it is what training used.
+    Replicas count by their share of the batch.
+
+    Masked input and `renorm` are left to Keras, which knows no groups.
+
+    Args:
+        *args: as for `keras.layers.BatchNormalization`.
+        synchronized: which replicas of a `tf.distribute` strategy share their batch
+            statistics. False or 1: none. True: all. A number n: each n that follow each
+            other, or all if there are fewer. On JAX, whose arrays span all devices, it
+            is always all.
+        **kwargs: as for `keras.layers.BatchNormalization`.
+
+    Raises:
+        ValueError: `synchronized` is no such number, or, in training, the replicas do
+            not divide into groups of it.
     """
+
+    def __init__(
+        self, *args: Any, synchronized: bool | int = False, **kwargs: Any
+    ) -> None:
+        # Keras's own argument is refused on JAX and knows no groups.
+        super().__init__(*args, **kwargs)
+        is_flag = isinstance(synchronized, bool)
+        is_number = isinstance(synchronized, numbers.Integral)
+        if not is_flag and not (is_number and synchronized >= 1):
+            raise ValueError(
+                "synchronized must be True, False or a number of replicas, at least 1. "
+                f"Received: {synchronized!r}."
+            )
+        self.synchronized = synchronized if is_flag else int(synchronized)
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Normalizes `inputs`, `(batch, height, width, channels)` or any other rank."""
-        if mask is not None or not self._has_fused_kernel(inputs):
+        training = bool(training and self.trainable)
+        if mask is not None or getattr(self, "renorm", False):
             return super().call(inputs, training=training, mask=mask)
-        return self._call_fused(inputs, training=bool(training and self.trainable))
+        is_alone = not training or self._group_size() == 1
+        if is_alone and self._has_fused_kernel(inputs):
+            return self._call_fused(inputs, training)
+        if training:
+            return self._call_with_moments(inputs)
+        return super().call(inputs, training=False)
+
+    def _group_size(self) -> int:
+        """How many replicas share their batch statistics here."""
+        num_replicas = replicas.count_replicas()
+        if self.synchronized is True:
+            return num_replicas
+        size = min(max(1, self.synchronized), num_replicas)
+        if num_replicas % size:
+            raise ValueError(
+                f"{num_replicas} replicas do not divide into groups of {size} that "
+                "share batch statistics. Choose another number for synchronized "
+                "(bn_synchronized of a model), or True for all replicas."
+            )
+        return size
 
     def _has_fused_kernel(self, inputs: Any) -> bool:
         return (
@@ -33,8 +90,6 @@ class BatchNorm(keras.layers.BatchNormalization):
             and self.axis in (-1, 3)
             and self.center
             and self.scale
-            and not self.synchronized
-            and not getattr(self, "renorm", False)
             and self.epsilon >= _FUSED_MIN_EPSILON
             and self.variable_dtype == "float32"
             and keras.backend.standardize_dtype(inputs.dtype) in _FUSED_DTYPES
@@ -57,9 +112,59 @@ class BatchNorm(keras.layers.BatchNormalization):
             # The kernel returns the variance over n - 1; Keras keeps the one over n.
             count = tf.cast(tf.size(inputs) // inputs.shape[-1], "float32")
             variance *= tf.maximum(count - 1.0, 1.0) / count
-            self._update(self.moving_mean, mean)
-            self._update(self.moving_variance, variance)
+            self._share(mean, variance, inputs)
         return outputs
 
-    def _update(self, moving: Any, value: Any) -> None:
-        moving.assign(moving * self.momentum + value * (1.0 - self.momentum))
+    def _call_with_moments(self, inputs: Any) -> Any:
+        """Trains in elementwise operations: for replicas in groups, or any rank."""
+        x = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
+        axis = self.axis % len(x.shape)
+        mean, variance = ops.moments(x, [i for i in range(len(x.shape)) if i != axis])
+        mean, variance = self._share(mean, variance, inputs)
+        outputs = ops.batch_normalization(
+            x,
+            mean,
+            variance,
+            axis,
+            offset=ops.cast(self.beta, x.dtype) if self.center else None,
+            scale=ops.cast(self.gamma, x.dtype) if self.scale else None,
+            epsilon=self.epsilon,
+        )
+        return ops.cast(outputs, self.compute_dtype)
+
+    def _share(self, mean: Any, variance: Any, inputs: Any) -> tuple[Any, Any]:
+        """Moves the moving statistics; returns the batch statistics of the group.
+
+        Args:
+            mean: `(channels,)`, of this replica's inputs.
+            variance: likewise.
+            inputs: of this replica.
+        """
+        num_replicas, group_size = replicas.count_replicas(), self._group_size()
+        if num_replicas == 1:
+            self._move(mean, variance)
+            return mean, variance
+        size = ops.cast(ops.size(inputs), mean.dtype)
+        if group_size == 1:
+            values = ops.stop_gradient(ops.stack([mean, variance]))
+            averages, _ = replicas.average_in_groups(values, size, num_replicas)
+            self._move(averages[0, 0], averages[0, 1])
+            return mean, variance
+        # Squares about the moving mean, which all replicas have in common. About 0, a
+        # small variance would drown in the rounding of a large mean.
+        center = ops.cast(self.moving_mean, mean.dtype)
+        values = ops.stack([mean - center, variance + ops.square(mean - center)])
+        averages, sizes = replicas.average_in_groups(values, size, group_size)
+        means, squares = averages[:, 0], averages[:, 1]
+        variances = ops.maximum(squares - ops.square(means), 0.0)
+        means += center
+        shares = sizes[:, 0] / ops.sum(sizes)
+        self._move(ops.sum(shares * means, 0), ops.sum(shares * variances, 0))
+        group = replicas.find_group(group_size)
+        return ops.take(means, group, axis=0), ops.take(variances, group, axis=0)
+
+    def _move(self, mean: Any, variance: Any) -> None:
+        pairs = (self.moving_mean, mean), (self.moving_variance, variance)
+        for moving, value in pairs:
+            old = ops.cast(moving, value.dtype)
+            moving.assign(old * self.momentum + value * (1.0 - self.momentum))

@@ -33,7 +33,7 @@ class _Block(keras.layers.Layer):
         drop_path_rate: float = 0.0,
         bn_momentum: float = 0.9,
         bn_epsilon: float = 1e-3,
-        bn_synchronized: bool = False,
+        bn_synchronized: bool | int = False,
         remat: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -211,7 +211,8 @@ class MBConv(_Block):
             shortcut (see `StochasticDepth`).
         bn_momentum: of the batch norms' moving statistics.
         bn_epsilon: added to the batch norms' variances.
-        bn_synchronized: batch statistics over all replicas (TensorFlow backend).
+        bn_synchronized: share batch statistics over all replicas (True), or over each
+            so many; see `BatchNorm`.
         remat: keep only the block's input for the gradient and compute the rest again:
             the same numbers with less memory and more time.
 

@@ -88,8 +88,9 @@ def test_mixed_precision_equals_the_stock_layer(policy, training, trainable):
         assert_close(weight, expected_weight, 1e-5)
 
 
-def test_training_uses_the_fused_kernel_in_graphs():
-    _, ours = pair()
+@pytest.mark.parametrize("synchronized", [False, True, 8])
+def test_one_replica_trains_with_the_fused_kernel(synchronized):
+    ours = BatchNorm(synchronized=synchronized)
     graph = tf.function(lambda x: ours(x, training=True)).get_concrete_function(
         tf.TensorSpec((None, None, None, 9))
     )
@@ -99,12 +100,21 @@ def test_training_uses_the_fused_kernel_in_graphs():
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"center": False}, {"scale": False}, {"axis": 1}, {"epsilon": 1e-7}],
+    [
+        {"center": False},
+        {"scale": False},
+        {"axis": 1},
+        {"epsilon": 1e-7},
+        {"epsilon": 1e-7, "synchronized": True},
+        {"epsilon": 1e-7, "dtype": "bfloat16"},
+    ],
 )
-def test_what_the_kernel_cannot_do_is_left_to_keras(arguments):
+def test_what_the_kernel_cannot_do_equals_the_stock_layer(arguments):
     stock = keras.layers.BatchNormalization(**arguments)
     ours = BatchNorm(**arguments)
     assert_close(ours(images(), training=True), stock(images(), training=True), 1e-6)
+    for weight, expected in zip(ours.weights, stock.weights, strict=True):
+        assert_close(weight, expected, 1e-6)
 
 
 def test_other_ranks_and_masks_are_left_to_keras():
@@ -120,3 +130,17 @@ def test_config_and_variables_are_those_of_the_stock_layer():
     config, expected = ours.get_config(), stock.get_config()
     assert {**config, "name": None} == {**expected, "name": None}
     assert [w.name for w in ours.weights] == [w.name for w in stock.weights]
+
+
+@pytest.mark.parametrize("synchronized", [False, True, 1, 8, np.int64(2)])
+def test_synchronized_is_kept(synchronized):
+    config = BatchNorm(synchronized=synchronized).get_config()
+    assert config["synchronized"] == synchronized
+    assert type(config["synchronized"]) in (bool, int)
+    assert BatchNorm.from_config(config).get_config() == config
+
+
+@pytest.mark.parametrize("synchronized", [0, -1, 1.5, "all", None])
+def test_other_values_of_synchronized_are_refused(synchronized):
+    with pytest.raises(ValueError, match="synchronized must be"):
+        BatchNorm(synchronized=synchronized)
