@@ -1,0 +1,303 @@
+"""Devices to train on, by name: one, all of a machine, several machines, or a TPU.
+
+| name | on TensorFlow | on JAX |
+| --- | --- | --- |
+| auto | what the environment and the machine offer, see `open_devices` | likewise |
+| cpu | one replica, without GPUs | one CPU |
+| mirrored | all GPUs, or all logical CPUs: `MirroredStrategy` | all devices |
+| multiworker | all workers of TF_CONFIG | all processes |
+| tpu | all cores: `TPUStrategy` | all TPU devices |
+"""
+
+import contextlib
+import dataclasses
+import functools
+import glob
+import json
+import os
+import socket
+from typing import Any
+
+import keras
+
+STRATEGIES = ("auto", "cpu", "mirrored", "multiworker", "tpu")
+
+_TF_CONFIG_EXAMPLE = (
+    '{"cluster": {"worker": ["10.0.0.1:2222", "10.0.0.2:2222"]}, '
+    '"task": {"type": "worker", "index": 0}}'
+)
+# Read by keras.distribution.initialize.
+_JAX_ADDRESSES = "KERAS_DISTRIBUTION_JOB_ADDRESSES"
+_TIMEOUT = 10  # Seconds, for a server to answer.
+
+
+@dataclasses.dataclass(frozen=True)
+class Devices:
+    """Devices that were opened.
+
+    Attributes:
+        name: "cpu", "gpu" (one), "mirrored", "multiworker", "tpu", or, on JAX, "data
+            parallel" for several.
+        strategy: a `tf.distribute.Strategy`; None on JAX.
+        num_replicas: copies of the model, on all workers together.
+        worker: the number of this process, from 0.
+        num_workers: processes that train together.
+        kind: of a device, "CPU", "GPU" or "TPU".
+    """
+
+    name: str
+    strategy: Any = None
+    num_replicas: int = 1
+    worker: int = 0
+    num_workers: int = 1
+    kind: str = "CPU"
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this process writes what one process must write."""
+        return self.worker == 0
+
+    def scope(self) -> contextlib.AbstractContextManager:
+        """The context to make a model in."""
+        return self.strategy.scope() if self.strategy else contextlib.nullcontext()
+
+    def describe(self) -> str:
+        """For people, such as "2 GPUs, mirrored"."""
+        text = f"{self.num_replicas} {self.kind}" + "s" * (self.num_replicas > 1)
+        if self.name != self.kind.lower():
+            text += f", {self.name}"
+        if self.num_workers > 1:
+            text += f", worker {self.worker} of {self.num_workers}"
+        return text
+
+
+def open_devices(strategy: str = "auto", tpu: str | None = None) -> Devices:
+    """Opens devices for this process: the same ones however often it is asked.
+
+    Call it before TensorFlow or JAX computes anything. `"auto"` takes the first of: the
+    workers of TF_CONFIG, if it has several (on JAX, the processes of
+    KERAS_DISTRIBUTION_JOB_ADDRESSES or of a TPU pod); the TPU of `tpu` or of TPU_NAME;
+    all GPUs; the CPU. On JAX it takes all devices of the kind that JAX prefers.
+
+    Args:
+        strategy: one of `STRATEGIES`.
+        tpu: `"local"` for the TPU of this machine, a TPU's name, or `"grpc://HOST:PORT"`.
+            None: TPU_NAME, or else local. On JAX every name is that of this machine's.
+
+    Raises:
+        ValueError: what `strategy` names is not there, or is not set up.
+    """
+    if strategy not in STRATEGIES:
+        raise ValueError(
+            f"strategy must be one of {', '.join(STRATEGIES)}. Received: {strategy!r}."
+        )
+    if tpu and strategy not in ("auto", "tpu"):
+        raise ValueError(
+            f"The TPU {tpu!r} goes with strategy tpu. Received: {strategy!r}."
+        )
+    if strategy in ("auto", "tpu"):
+        tpu = tpu or os.environ.get("TPU_NAME") or None
+    if keras.backend.backend() == "jax":
+        return _open_jax(strategy, is_tpu=strategy == "tpu" or bool(tpu))
+    if strategy == "auto":
+        strategy = _choose(tpu)
+    if strategy == "tpu":
+        return _open_tpu(tpu or "local")
+    openers = {"mirrored": _open_mirrored, "multiworker": _open_multiworker}
+    return openers[strategy]() if strategy in openers else _open_one(strategy)
+
+
+def _choose(tpu: str | None) -> str:
+    """What `"auto"` is on TensorFlow; one GPU is `"gpu"`."""
+    import tensorflow as tf
+
+    if "TF_CONFIG" in os.environ and _find_worker()[1] > 1:
+        return "multiworker"
+    if tpu:
+        return "tpu"
+    num_gpus = len(tf.config.get_visible_devices("GPU"))
+    return "mirrored" if num_gpus > 1 else "gpu" if num_gpus else "cpu"
+
+
+def _open_one(name: str) -> Devices:
+    import tensorflow as tf
+
+    if name == "cpu" and tf.config.get_visible_devices("GPU"):
+        try:
+            tf.config.set_visible_devices([], "GPU")
+        except RuntimeError as error:
+            raise ValueError(
+                "TensorFlow has opened the GPUs already. Open devices before anything "
+                "is computed, or set CUDA_VISIBLE_DEVICES=-1."
+            ) from error
+    return Devices(name, tf.distribute.get_strategy(), kind=name.upper())
+
+
+# Cached: what was made under one strategy does not work under another of its kind.
+@functools.cache
+def _open_mirrored() -> Devices:
+    import tensorflow as tf
+
+    kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
+    names = [device.name for device in tf.config.list_logical_devices(kind)]
+    strategy = tf.distribute.MirroredStrategy(names)
+    return Devices("mirrored", strategy, len(names), kind=kind)
+
+
+@functools.cache
+def _open_multiworker() -> Devices:
+    import tensorflow as tf
+
+    worker, num_workers = _find_worker()
+    try:
+        strategy = tf.distribute.MultiWorkerMirroredStrategy()
+    except RuntimeError as error:
+        raise ValueError(
+            "Several workers must be opened before TensorFlow computes anything: call "
+            f"open_devices first. {_first_line(error)}"
+        ) from error
+    kind = "GPU" if tf.config.get_visible_devices("GPU") else "CPU"
+    num_replicas = strategy.num_replicas_in_sync
+    return Devices("multiworker", strategy, num_replicas, worker, num_workers, kind)
+
+
+def _find_worker() -> tuple[int, int]:
+    """The number of this process and of all, from TF_CONFIG; a chief is number 0."""
+    try:
+        config = json.loads(os.environ.get("TF_CONFIG") or "{}")
+        cluster, task = config["cluster"], config["task"]
+        addresses = {job: cluster.get(job, []) for job in ("chief", "worker")}
+        job, index = task["type"], task["index"]
+    except json.JSONDecodeError as error:
+        raise _bad_tf_config(f"it is not JSON: {error}") from None
+    except (KeyError, TypeError, AttributeError):
+        raise _bad_tf_config(
+            "it needs the cluster's addresses, and the task's type and index"
+        ) from None
+    if not all(_are_addresses(x) for x in addresses.values()):
+        raise _bad_tf_config(f"cluster must have lists of addresses, not {cluster!r}")
+    if len(addresses["chief"]) > 1:
+        raise _bad_tf_config("there is one chief at the most")
+    if job not in ("chief", "worker"):
+        raise _bad_tf_config(f"the task's type is chief or worker, not {job!r}")
+    if type(index) is not int or not 0 <= index < len(addresses[job]):
+        raise _bad_tf_config(
+            f"the task's index must be a whole number from 0 on and less than "
+            f"{len(addresses[job])}, the number of addresses of {job}, not {index!r}"
+        )
+    before = len(addresses["chief"]) if job == "worker" else 0
+    return before + index, sum(map(len, addresses.values()))
+
+
+def _are_addresses(values: Any) -> bool:
+    return isinstance(values, list) and all(isinstance(x, str) for x in values)
+
+
+def _bad_tf_config(problem: str) -> ValueError:
+    received = os.environ.get("TF_CONFIG")
+    return ValueError(
+        f"TF_CONFIG must be like {_TF_CONFIG_EXAMPLE}: {problem}. Received: "
+        f"{received!r}. Unset it to train on this machine alone."
+    )
+
+
+@functools.cache
+def _open_tpu(name: str) -> Devices:
+    import tensorflow as tf
+
+    _check_tpu(name)
+    timeout = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_TIMEOUT)  # The look-up of a name has none of its own.
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=name)
+        tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+        strategy = tf.distribute.TPUStrategy(resolver)
+    except Exception as error:  # Of TensorFlow, Google's clients and the network.
+        raise _no_tpu(name, _first_line(error)) from error
+    finally:
+        socket.setdefaulttimeout(timeout)
+    return Devices("tpu", strategy, strategy.num_replicas_in_sync, kind="TPU")
+
+
+def _check_tpu(name: str) -> None:
+    """Finds out soon what TensorFlow or JAX would wait minutes for, or for ever."""
+    if name == "local" and not _has_tpu():
+        raise _no_tpu(name, "this machine has none")
+    if name.startswith("grpc://"):
+        host, _, port = name.removeprefix("grpc://").partition(":")
+        try:
+            socket.create_connection((host, int(port or 8470)), _TIMEOUT).close()
+        except (OSError, ValueError) as error:
+            raise _no_tpu(name, _first_line(error)) from error
+
+
+def _has_tpu() -> bool:
+    return any(map(glob.glob, ("/dev/accel[0-9]*", "/dev/vfio/[0-9]*")))
+
+
+def _no_tpu(name: str, problem: str) -> ValueError:
+    return ValueError(
+        f"The TPU {name!r} cannot be opened: {problem}. It takes a Cloud TPU VM with "
+        "tensorflow-tpu, which ends at TensorFlow 2.20, or with jax[tpu] and "
+        "KERAS_BACKEND=jax."
+    )
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).splitlines() or [type(error).__name__]
+    return lines[0].strip().rstrip(".")
+
+
+def _open_jax(strategy: str, is_tpu: bool) -> Devices:
+    """On JAX, one program runs on all devices; the distribution is Keras's."""
+    import jax
+
+    if strategy == "cpu":
+        jax.config.update("jax_platforms", "cpu")
+        return Devices("cpu")
+    if is_tpu:
+        _check_tpu("local")
+    if strategy == "multiworker" or _has_jax_processes():
+        _connect_jax_processes()
+    try:
+        names = keras.distribution.list_devices("tpu" if is_tpu else None)
+    except RuntimeError as error:
+        if not is_tpu:
+            raise
+        raise _no_tpu("local", _first_line(error)) from error
+    if len(names) > 1:
+        # Each process reads its own part of the data.
+        keras.distribution.set_distribution(
+            keras.distribution.DataParallel(devices=names, auto_shard_dataset=False)
+        )
+    kind = names[0].partition(":")[0]
+    return Devices(
+        "data parallel" if len(names) > 1 else kind,
+        None,
+        len(names),
+        jax.process_index(),
+        jax.process_count(),
+        kind.upper(),
+    )
+
+
+def _has_jax_processes() -> bool:
+    is_pod = "," in os.environ.get("TPU_WORKER_HOSTNAMES", "")
+    return _JAX_ADDRESSES in os.environ or (is_pod and _has_tpu())
+
+
+@functools.cache
+def _connect_jax_processes() -> None:
+    if _JAX_ADDRESSES not in os.environ and not _has_tpu():
+        raise ValueError(
+            f"Several processes on JAX need {_JAX_ADDRESSES} (such as "
+            "10.0.0.1:2222,10.0.0.2:2222), KERAS_DISTRIBUTION_NUM_PROCESSES and "
+            "KERAS_DISTRIBUTION_PROCESS_ID in the environment, or a TPU pod."
+        )
+    try:
+        keras.distribution.initialize()
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(
+            f"The processes of JAX cannot be connected: {_first_line(error)}."
+        ) from error
