@@ -11,6 +11,8 @@ COMMANDS = {
     "list": "print every variant with its size beside the published figures",
     "profile": "count and measure what a variant costs, stage by stage",
     "predict": "classify image files",
+    "train": "train an experiment, or go on with it",
+    "evaluate": "measure the accuracy of a trained run or of weights",
     "convert": "write weights of any known format as a .weights.h5 file",
 }
 
@@ -19,7 +21,7 @@ def main(args: argparse.Namespace) -> int:
     """Runs the chosen command; returns the exit code."""
     try:
         return args.run(args)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, FloatingPointError) as error:
         logging.debug("Where the error came from:", exc_info=True)
         print("error:", " ".join(str(error).split()), file=sys.stderr)
         return 2

@@ -102,7 +102,7 @@ def add_l2(variables: Sequence[Any], weight_decay: float) -> None:
             variable.regularizer = keras.regularizers.L2(weight_decay / 2)
 
 
-class _RMSprop(keras.optimizers.RMSprop):
+class RMSpropOfTensorFlow1(keras.optimizers.RMSprop):
     """RMSprop whose mean squares start at 1, as TensorFlow 1's, which the paper used.
 
     From 0, where Keras starts, the first steps are several times larger.
@@ -121,7 +121,7 @@ def _build(
 ) -> keras.optimizers.Optimizer:
     settings = experiment.optimizer
     if settings.name == "rmsprop":
-        return _RMSprop(
+        return RMSpropOfTensorFlow1(
             learning_rate,
             rho=settings.rho,
             momentum=settings.momentum,

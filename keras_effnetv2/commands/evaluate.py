@@ -1,0 +1,55 @@
+"""`evaluate`: accuracy of a trained run, or of released weights, on a dataset."""
+
+import argparse
+
+from keras_effnetv2.commands.train import add_device_arguments
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which weights, and which images."""
+    parser.add_argument(
+        "--workdir", metavar="DIR", help="of a finished run, whose weights are measured"
+    )
+    parser.add_argument(
+        "--experiment",
+        metavar="NAME",
+        help="without --workdir: whose data to evaluate on",
+    )
+    parser.add_argument(
+        "--weights",
+        help="without --workdir: imagenet, imagenet21k, imagenet21k-ft1k, a file or "
+        "folder of weights, or an https URL, for the experiment's variant",
+    )
+    add_device_arguments(parser)
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="SETTING=VALUE",
+        help="change a setting, as in --set data.eval_split=test",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints loss and accuracies."""
+    from keras_effnetv2.training.run import evaluate_run, evaluate_weights
+    from keras_effnetv2.training.settings import override
+
+    devices = {"strategy": args.strategy, "tpu": args.tpu}
+    if args.workdir is not None:
+        result = evaluate_run(args.workdir, args.set, **devices)
+    elif args.experiment is not None and args.weights is not None:
+        from keras_effnetv2.training.experiments import get_experiment
+
+        experiment = override(get_experiment(args.experiment), args.set)
+        result = evaluate_weights(experiment, args.weights, **devices)
+    else:
+        raise ValueError(
+            "Say what to evaluate: --workdir of a finished run, or --experiment and "
+            "--weights."
+        )
+    print(
+        f"accuracy {result['accuracy']:.2%}  top-5 {result['top5_accuracy']:.2%}  "
+        f"loss {result['loss']:.4f}"
+    )
+    return 0

@@ -1,0 +1,236 @@
+"""A training from start to end: `train(experiment, workdir)`."""
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from absl import logging
+
+from keras_effnetv2.training import feeding, replicas
+from keras_effnetv2.training.checkpoints import Checkpoints, Position, write_state
+from keras_effnetv2.training.configuration import Experiment
+from keras_effnetv2.training.devices import Devices, open_devices
+from keras_effnetv2.training.evaluation import measure
+from keras_effnetv2.training.learner import create_learner
+from keras_effnetv2.training.loop import LoopCallback, stopped_by_signals
+from keras_effnetv2.training.network import build_network, variable_depths
+from keras_effnetv2.training.optimizers import add_l2, build_optimizer
+from keras_effnetv2.training.progressive import fit_leg, plan_legs, set_rates
+from keras_effnetv2.training.reporting import Reporter
+from keras_effnetv2.training.stages import Stage, steps_per_epoch
+from keras_effnetv2.training.workdir import Workdir, open_workdir
+
+# Pixels a side; less than this is no image, but a mistyped number.
+_SMALLEST_IMAGE = 8
+
+
+def train(
+    experiment: Experiment,
+    workdir: str | os.PathLike,
+    *,
+    strategy: str = "auto",
+    tpu: str | None = None,
+) -> list[dict[str, Any]]:
+    """Trains an experiment, or goes on with it, until it is finished.
+
+    The work folder afterwards holds `final.weights.h5` (moving averages, where the
+    experiment has them), `config.json`, `metrics.jsonl`, `curves.png`, TensorBoard's
+    files and the last checkpoints. Started again after a crash, the training goes on
+    from the last checkpoint as if nothing had happened.
+
+    Args:
+        experiment: what to train.
+        workdir: where to. Workers must share it.
+        strategy: `"auto"`, `"cpu"`, `"mirrored"`, `"multiworker"` or `"tpu"`.
+        tpu: name of a TPU, or `"local"`.
+
+    Returns:
+        A record of every epoch, as in `metrics.jsonl`.
+
+    Raises:
+        ValueError: what is asked for cannot be done.
+        FloatingPointError: the loss is no number any more.
+        Interrupted: SIGINT or SIGTERM came.
+    """
+    devices = open_devices(strategy, tpu)
+    _set_up(experiment, devices)
+    run = _Run.open(experiment, workdir, devices)
+    return run.train()
+
+
+@dataclasses.dataclass(frozen=True)
+class _Run:
+    """Everything that a training needs, checked."""
+
+    experiment: Experiment
+    workdir: Workdir
+    devices: Devices
+    train_feed: feeding.Feed
+    eval_feed: feeding.Feed
+    stages: tuple[Stage, ...]
+
+    @classmethod
+    def open(
+        cls, experiment: Experiment, workdir: str | os.PathLike, devices: Devices
+    ) -> "_Run":
+        data = experiment.data
+        feeds = [
+            feeding.Feed.open(data, split)
+            for split in (data.train_split, data.eval_split)
+        ]
+        num_images = feeds[0].source.num_examples
+        if data.num_train_images not in (None, num_images):
+            logging.warning(
+                "data.num_train_images says %s, but %r has %s images, which count.",
+                *(f"{data.num_train_images:,}", data.train_split, f"{num_images:,}"),
+            )
+        stages = experiment.stages(num_images)
+        _check(experiment, stages, devices)
+        return cls(
+            experiment, open_workdir(workdir, experiment), devices, *feeds, stages
+        )
+
+    def steps_per_epoch(self, stage: Stage) -> int:
+        return steps_per_epoch(self.train_feed.source.num_examples, stage.batch_size)
+
+    def train(self) -> list[dict[str, Any]]:
+        checkpoints = Checkpoints(self.workdir.checkpoints, self.experiment.loop.keep)
+        restored = checkpoints.restore()
+        position = restored[1] if restored else Position()
+        learner = self._build(is_fresh=restored is None)
+        if restored:
+            write_state(learner, restored[0])
+        reporter = Reporter(
+            self.workdir,
+            self.experiment,
+            self.stages,
+            self.train_feed.source.num_examples,
+            self.devices,
+            position,
+        )
+        batch_size = self.stages[-1].batch_size
+        callback = LoopCallback(
+            self.experiment,
+            self.devices,
+            checkpoints,
+            position,
+            lambda: measure(learner, self.eval_feed, batch_size, self.devices),
+            reporter.report_step,
+            reporter.report_epoch,
+        )
+        callback.set_model(learner)
+        callback.keep_metrics()
+        try:
+            with stopped_by_signals(callback):
+                self._fit(learner, callback, reporter)
+        finally:
+            self._raise_data_errors()
+            reporter.close()
+        if self.devices.is_chief:
+            self._keep_weights(learner)
+        return reporter.finish(self.train_feed.damage)
+
+    def _fit(self, learner: Any, callback: LoopCallback, reporter: Reporter) -> None:
+        position = callback.position
+        callback.num_epochs = self.stages[-1].end_epoch
+        legs = plan_legs(
+            self.stages, self.steps_per_epoch, position.epoch, position.epoch_step
+        )
+        for leg in legs:
+            callback.leg = leg
+            if leg.first_epoch == leg.stage.first_epoch and not leg.first_step:
+                reporter.show_stage(
+                    leg.stage,
+                    feeding.sample_images(self.train_feed, self.experiment, leg.stage),
+                    callback.position.step,
+                )
+            set_rates(learner.network, leg.stage)
+            fit_leg(
+                learner,
+                leg,
+                feeding.training_data(
+                    self.train_feed, self.experiment, leg, self.devices
+                ),
+                is_last=False,  # The moving average is ours.
+                steps_per_epoch=leg.num_steps,
+                callbacks=[callback],
+                verbose=0,
+            )
+
+    def _build(self, is_fresh: bool) -> Any:
+        """The learner, compiled, with all of its variables."""
+        experiment = self.experiment
+        names = self.train_feed.source.class_names
+        weights = experiment.model.weights if is_fresh else None
+        with self.devices.scope():
+            network = build_network(experiment, weights, names)
+            averaged = None
+            if experiment.optimizer.ema_momentum:
+                averaged = build_network(experiment, None, names)
+            learner = create_learner(network, averaged, experiment)
+            if experiment.optimizer.name != "adamw":
+                add_l2(
+                    learner.trainable_variables, experiment.regularization.weight_decay
+                )
+            optimizer = build_optimizer(
+                experiment,
+                self.stages,
+                self.train_feed.source.num_examples,
+                variable_depths(network),
+            )
+            optimizer.build(learner.trainable_variables)
+            learner.compile(optimizer)
+        return learner
+
+    def _keep_weights(self, learner: Any) -> None:
+        path = self.workdir.weights
+        temporary = path.with_name(f".{os.getpid()}.{path.name}")
+        learner.result.save_weights(temporary)
+        os.replace(temporary, path)
+
+    def _raise_data_errors(self) -> None:
+        for feed in (self.train_feed, self.eval_feed):
+            feed.damage.raise_if_any()
+
+
+def _set_up(experiment: Experiment, devices: Devices) -> None:
+    """What is global to the process."""
+    keras.utils.set_random_seed(experiment.seed)
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        if experiment.loop.deterministic:
+            tf.config.experimental.enable_op_determinism()
+        if devices.num_replicas > 1:
+            replicas.fix_random_seeds()
+
+
+def _check(experiment: Experiment, stages: Sequence[Stage], devices: Devices) -> None:
+    """Refuses what would fail later.
+
+    Raises:
+        ValueError: batches that do not divide, or images too small.
+    """
+    pieces = experiment.optimizer.accumulation_steps
+    for stage in stages:
+        if stage.batch_size % (devices.num_replicas * pieces):
+            raise ValueError(
+                f"A batch of {stage.batch_size} images does not divide into "
+                f"{devices.num_replicas} devices times {pieces} pieces "
+                "(optimizer.accumulation_steps). Choose a multiple of "
+                f"{devices.num_replicas * pieces} as batch_size."
+            )
+    smallest = min(experiment.eval_size, *(stage.image_size for stage in stages))
+    if smallest < _SMALLEST_IMAGE:
+        raise ValueError(
+            f"Images need at least {_SMALLEST_IMAGE} pixels a side. Received: "
+            f"{smallest}, in progressive.image_size or model.eval_size."
+        )
+    group = experiment.model.bn_group_size
+    if 1 < group < devices.num_replicas and devices.num_replicas % group:
+        raise ValueError(
+            f"{devices.num_replicas} devices do not divide into groups of {group} that "
+            "share batch statistics. Choose another model.bn_group_size."
+        )

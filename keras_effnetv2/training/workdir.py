@@ -1,0 +1,146 @@
+"""The work folder of a run: what is in it, and that it belongs to one experiment."""
+
+import dataclasses
+import os
+import pathlib
+import tempfile
+
+import keras
+
+from keras_effnetv2.models import create_model
+from keras_effnetv2.training.configuration import Experiment
+from keras_effnetv2.training.network import trained_variant
+from keras_effnetv2.training.records import replace_file
+from keras_effnetv2.training.settings import from_json, list_settings, to_json
+
+
+@dataclasses.dataclass(frozen=True)
+class Workdir:
+    """Paths in the work folder of a run."""
+
+    path: pathlib.Path
+
+    @property
+    def config(self) -> pathlib.Path:
+        """The resolved experiment, JSON."""
+        return self.path / "config.json"
+
+    @property
+    def checkpoints(self) -> pathlib.Path:
+        """Folder of complete states."""
+        return self.path / "checkpoints"
+
+    @property
+    def metrics(self) -> pathlib.Path:
+        """Numbers of every epoch, a JSON object a line."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def curves(self) -> pathlib.Path:
+        """Picture of the numbers."""
+        return self.path / "curves.png"
+
+    @property
+    def scalars(self) -> pathlib.Path:
+        """Folder for TensorBoard."""
+        return self.path / "tensorboard"
+
+    @property
+    def weights(self) -> pathlib.Path:
+        """Weights of a finished run, moving averages where it has them."""
+        return self.path / "final.weights.h5"
+
+    def samples(self, stage: int) -> pathlib.Path:
+        """Picture of a few training images of a stage, from 1."""
+        return self.path / f"stage{stage}.png"
+
+
+def open_workdir(path: str | os.PathLike, experiment: Experiment) -> Workdir:
+    """The folder, made if need be, with the experiment written into it.
+
+    Raises:
+        ValueError: it cannot be written, or is that of another experiment.
+    """
+    workdir = Workdir(pathlib.Path(path).expanduser())
+    try:
+        workdir.path.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=workdir.path):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"The work folder {path} cannot be written: {error.strerror}. "
+            "Choose another --workdir."
+        ) from error
+    if workdir.config.exists():
+        _check_same(experiment, read_experiment(path), workdir.path)
+    replace_file(workdir.config, to_json(experiment).encode())
+    return workdir
+
+
+def read_experiment(path: str | os.PathLike) -> Experiment:
+    """The experiment of the run in a work folder.
+
+    Raises:
+        ValueError: there is none, or its configuration is damaged.
+    """
+    config = Workdir(pathlib.Path(path).expanduser()).config
+    try:
+        text = config.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f"{path} is not the work folder of a run: {config.name} cannot be read "
+            f"({error})."
+        ) from error
+    try:
+        return from_json(text)
+    except ValueError as error:
+        raise ValueError(f"{config}: {error}") from error
+
+
+def load_run(path: str | os.PathLike) -> keras.Model:
+    """The network that a finished run in a work folder has trained.
+
+    It gives probabilities, and carries the preprocessing it was evaluated with.
+
+    Raises:
+        ValueError: not the work folder of a finished run.
+    """
+    variant = trained_variant(read_experiment(path).model)
+    return create_model(variant, weights=trained_weights(path))
+
+
+def trained_weights(path: str | os.PathLike) -> pathlib.Path:
+    """The weights that a finished run in a work folder has left.
+
+    Raises:
+        ValueError: not the work folder of a finished run.
+    """
+    experiment = read_experiment(path)
+    weights = Workdir(pathlib.Path(path).expanduser()).weights
+    if not weights.is_file():
+        raise ValueError(
+            f"The run in {path} is not finished: {weights.name} is missing. Start it "
+            f"again: python -m keras_effnetv2 train --experiment {experiment.name} "
+            f"--workdir {path}"
+        )
+    return weights
+
+
+def _check_same(wanted: Experiment, found: Experiment, path: pathlib.Path) -> None:
+    """How a run goes on may change; what it computes may not."""
+    if wanted.name != found.name:
+        raise ValueError(
+            f"{path} is the work folder of the experiment {found.name!r}. Received: "
+            f"experiment {wanted.name!r}. Choose another --workdir."
+        )
+    wanted_settings, found_settings = list_settings(wanted), list_settings(found)
+    differences = [
+        f"{name} is {found_settings[name]!r} there and {value!r} now"
+        for name, value in wanted_settings.items()
+        if value != found_settings[name] and not name.startswith("loop.")
+    ]
+    if differences:
+        raise ValueError(
+            f"{path} is the work folder of another run of {found.name!r}: "
+            f"{'; '.join(differences)}. Choose another --workdir, or the same settings."
+        )

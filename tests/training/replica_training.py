@@ -1,0 +1,131 @@
+"""Run by test_replicas.py in a process of its own: 20 steps on some logical devices.
+
+python -m tests.training.replica_training NUM_DEVICES FIXES RESULT.json
+
+FIXES is `fixed`, or `stock` for what Keras does without keras_effnetv2's fixes.
+"""
+
+import json
+import sys
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_effnetv2.training import replicas
+from keras_effnetv2.training.devices import open_devices
+from keras_effnetv2.training.experiments import get_experiment
+from keras_effnetv2.training.learner import create_learner
+from keras_effnetv2.training.network import build_network, variable_depths
+from keras_effnetv2.training.optimizers import add_l2, build_optimizer
+from keras_effnetv2.training.settings import override
+
+STEPS = 20
+BATCH = 8
+
+SETTINGS = (
+    "batch_size=8",
+    "progressive.dropout_rate=0,0",
+    "optimizer.learning_rate=0.001",
+    "schedule.name=constant",
+    "schedule.warmup_epochs=0",
+    "regularization.weight_decay=0.001",
+    "model.bn_group_size=0",
+)
+# Each changes what the replicas have to agree on.
+CASES = {
+    "rmsprop": (
+        "optimizer.name=rmsprop",
+        "optimizer.epsilon=0.001",
+        "optimizer.learning_rate=0.0001",
+    ),
+    "clipped": ("optimizer.global_clipnorm=0.01", "optimizer.name=sgd"),
+    "half_precision": ("model.precision=mixed_float16", "optimizer.name=sgd"),
+}
+
+
+def losses_of(devices, assignments):
+    experiment = override(get_experiment("digits-smoke"), SETTINGS + assignments)
+    keras.utils.set_random_seed(0)
+    with devices.scope():
+        network = build_network(experiment, None)
+        averaged = build_network(experiment, None)
+        learner = create_learner(network, averaged, experiment)
+        add_l2(learner.trainable_variables, experiment.regularization.weight_decay)
+        stages = experiment.stages(BATCH * STEPS)
+        depths = variable_depths(network)
+        optimizer = build_optimizer(experiment, stages, BATCH * STEPS, depths)
+        optimizer.build(learner.trainable_variables)
+        learner.compile(optimizer)
+    losses = []
+
+    class Watch(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            losses.append(float(np.mean(logs["loss"])))
+
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (BATCH * STEPS, 16, 16, 3)).astype("uint8")
+    labels = np.eye(10, dtype="float32")[random.integers(0, 10, BATCH * STEPS)]
+    data = tf.data.Dataset.from_tensor_slices((images, labels))
+    data = data.batch(BATCH, drop_remainder=True)
+    learner.fit(data, callbacks=[Watch()], shuffle=False, verbose=0)
+    measured = learner.measured()
+    weights = np.ones(11, "float32")
+    held_out = (images[:11].astype("float32"), labels[:11], weights)
+    padded = [np.concatenate([x, np.zeros_like(x[:5])]) for x in held_out]
+    data = tf.data.Dataset.from_tensor_slices(tuple(padded)).batch(8)
+    learner.evaluate(data, verbose=0)
+    counts = keras.ops.convert_to_numpy(learner.metrics_variables[1])
+    return {
+        "losses": losses,
+        "measured": measured,
+        "evaluated": learner.measured(),
+        "num_evaluated": float(counts),
+        "replicas_agree": _replicas_agree(learner),
+    }
+
+
+def _replicas_agree(learner):
+    """Whether every variable has the same value on all devices."""
+    for variable in learner.variables + learner.optimizer.variables:
+        values = getattr(variable.value, "values", [variable.value])
+        if any(np.any(x.numpy() != values[0].numpy()) for x in values):
+            return False
+    return True
+
+
+def draws_of(devices):
+    """Dropout masks of every replica."""
+    with devices.scope():
+        layer = keras.layers.Dropout(0.5, seed=1)
+
+    @tf.function
+    def draw():
+        return devices.strategy.run(lambda: layer(tf.ones(64), training=True))
+
+    values = devices.strategy.experimental_local_results(draw())
+    return [x.numpy().tolist() for x in values]
+
+
+def main():
+    num_devices, fixes, path = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+    tf.config.set_logical_device_configuration(
+        tf.config.list_physical_devices("CPU")[0],
+        [tf.config.LogicalDeviceConfiguration()] * num_devices,
+    )
+    if fixes == "stock":
+        replicas._mix_in = lambda optimizer, mixin: None
+    devices = open_devices("mirrored" if num_devices > 1 else "cpu")
+    assert devices.num_replicas == num_devices
+    if fixes == "fixed":
+        replicas.fix_random_seeds()
+    cases = CASES if fixes == "fixed" else {"clipped": CASES["clipped"]}
+    result = {name: losses_of(devices, settings) for name, settings in cases.items()}
+    if num_devices > 1:
+        result["draws"] = draws_of(devices)
+    with open(path, "w") as file:
+        json.dump(result, file)
+
+
+if __name__ == "__main__":
+    main()

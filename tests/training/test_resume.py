@@ -1,0 +1,76 @@
+"""A run that is killed anywhere ends as if it had not been."""
+
+import json
+import random
+import signal
+import time
+
+import pytest
+
+from tests.training import runs
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("uninterrupted") / "run"
+    runs.finish(workdir, *runs.SETTINGS)
+    return workdir
+
+
+def epochs_of(workdir):
+    lines = (workdir / "metrics.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def without_times(records):
+    times = {"seconds", "images_per_second"}
+    return [{k: v for k, v in r.items() if k not in times} for r in records]
+
+
+def test_killed_at_five_random_moments_the_weights_have_the_same_bits(
+    tmp_path, uninterrupted
+):
+    workdir, generator = tmp_path / "run", random.Random(0)
+    for _ in range(5):
+        process = runs.start(workdir, *runs.SETTINGS)
+        runs.kill_at_random(process, workdir, generator)
+    log = runs.finish(workdir, *runs.SETTINGS)
+    assert "Going on after step" in log
+    runs.assert_same_bits(workdir, uninterrupted)
+    assert without_times(epochs_of(workdir)) == without_times(epochs_of(uninterrupted))
+
+
+def test_sigterm_saves_and_says_how_to_go_on(tmp_path, uninterrupted):
+    workdir = tmp_path / "run"
+    process = runs.start(workdir, "loop.checkpoint_steps=30")
+    while runs.steps_saved(workdir) < 30 and process.poll() is None:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait() == 143
+    stopped_at = runs.steps_saved(workdir)
+    assert stopped_at >= 30
+    log = (tmp_path / "run.log").read_text()
+    assert f"Stopped by SIGTERM after step {stopped_at}. Go on with:" in log
+    assert "python -m keras_effnetv2 train --experiment digits-smoke" in log
+    runs.finish(workdir, "loop.checkpoint_steps=30")
+    runs.assert_same_bits(workdir, uninterrupted)
+
+
+def test_a_finished_run_leaves_everything_and_is_not_trained_again(uninterrupted):
+    names = {path.name for path in uninterrupted.iterdir()}
+    assert names == {
+        "checkpoints",
+        "config.json",
+        "curves.png",
+        "final.weights.h5",
+        "metrics.jsonl",
+        "stage1.png",
+        "stage2.png",
+        "stage3.png",
+        "tensorboard",
+    }
+    before = runs.final_weights(uninterrupted)
+    runs.finish(uninterrupted, *runs.SETTINGS)
+    assert runs.final_weights(uninterrupted).keys() == before.keys()
+    assert [x["epoch"] for x in epochs_of(uninterrupted)] == [1, 2, 3]
