@@ -57,39 +57,87 @@ class Mixing:
             ValueError: another shape or type.
         """
         images, labels = _checked(images, labels)
+        before = tf.roll(images, 1, axis=0), tf.roll(labels, 1, axis=0)
+        batch_size = tf.shape(images)[0]
+        return self._mix((images, labels), before, seed, 0, batch_size)
+
+    def apply_part(
+        self, images: Any, labels: Any, seed: Any, *, first_row: Any, batch_size: Any
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Some rows of what `apply` makes of a larger batch.
+
+        Args:
+            images: as in `apply`, rows `first_row - 1`, `first_row`, ... of the larger
+                batch; the one before its first is its last. The first of them is but a
+                neighbour.
+            labels: of the same rows.
+            seed: int `(2,)`.
+            first_row: of the result, in the larger batch.
+            batch_size: rows of the larger batch.
+
+        Returns:
+            Images and labels, one row less than came.
+
+        Raises:
+            ValueError: another shape or type.
+        """
+        images, labels = _checked(images, labels)
+        rows, before = (images[1:], labels[1:]), (images[:-1], labels[:-1])
+        return self._mix(rows, before, seed, first_row, batch_size)
+
+    @property
+    def is_off(self) -> bool:
+        """Whether no image will be mixed; a variable may become so later."""
+        alphas = self.mixup_alpha, self.cutmix_alpha
+        return all(isinstance(alpha, int | float) and alpha == 0 for alpha in alphas)
+
+    def _mix(
+        self, batch: Any, before: Any, seed: Any, first_row: Any, batch_size: Any
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Images and labels of `batch`, mixed with those of `before`."""
         mixup_alpha = tf.cast(self.mixup_alpha, tf.float32)
         cutmix_alpha = tf.cast(self.cutmix_alpha, tf.float32)
 
         def mix():
             mixup_seed, cutmix_seed = random_numbers.split(seed, 2)
-            index = tf.range(tf.shape(images)[0])
-            use_cutmix = (cutmix_alpha > 0) & ((mixup_alpha <= 0) | (index % 2 == 1))
-            mixup = _mixup_weights(tf.shape(images), mixup_alpha, mixup_seed)
-            cutmix = _cutmix_weights(tf.shape(images), cutmix_alpha, cutmix_seed)
-            weights = tf.where(use_cutmix[:, None, None, None], cutmix, mixup)
-            return _mixed(images, weights), _mixed_labels(labels, weights)
+            num, height, width, _ = tf.unstack(tf.shape(batch[0]))
+            rows = first_row + tf.range(num)
+            mixup = _mixup_shares(mixup_alpha, mixup_seed, batch_size)
+            outside = _cutmix_masks(
+                cutmix_alpha, cutmix_seed, batch_size, rows, (height, width)
+            )
+            use_cutmix = (cutmix_alpha > 0) & ((mixup_alpha <= 0) | (rows % 2 == 1))
+            weights = tf.where(
+                use_cutmix[:, None, None],
+                outside,
+                tf.gather(mixup, rows)[:, None, None],
+            )
+            return _mixed(batch[0], before[0], weights), _mixed_labels(
+                batch[1], before[1], weights
+            )
 
         is_on = (mixup_alpha > 0) | (cutmix_alpha > 0)
-        return tf.cond(is_on, mix, lambda: (images, labels))
+        return tf.cond(is_on, mix, lambda: batch)
 
 
-def _mixup_weights(shape: tf.Tensor, alpha: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Weights of the images themselves, float32 `(batch, height, width, 1)`."""
-    share = random_numbers.beta(seed, _safe(alpha), shape[0])
-    share = tf.maximum(share, 1 - share)
-    return tf.broadcast_to(share[:, None, None, None], (*tf.unstack(shape[:3]), 1))
+def _mixup_shares(alpha: tf.Tensor, seed: tf.Tensor, num: Any) -> tf.Tensor:
+    """Weights of the images themselves, float32 `(num,)`."""
+    share = random_numbers.beta(seed, _safe(alpha), num)
+    return tf.maximum(share, 1 - share)
 
 
-def _cutmix_weights(shape: tf.Tensor, alpha: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """0 inside each image's rectangle, 1 outside, `(batch, height, width, 1)`."""
+def _cutmix_masks(
+    alpha: tf.Tensor, seed: tf.Tensor, num: Any, rows: tf.Tensor, sides: Any
+) -> tf.Tensor:
+    """0 inside the rectangles of some rows of `num`, 1 outside: `(rows, *sides)`."""
     share_seed, place_seed = random_numbers.split(seed, 2)
-    share = random_numbers.beta(share_seed, _safe(alpha), shape[0])
-    places = random_numbers.uniform(place_seed, (2, shape[0]))
-    inside = [
-        _inside(shape[axis + 1], places[axis], tf.sqrt(share)) for axis in range(2)
-    ]
-    hit = inside[0][:, :, None] & inside[1][:, None, :]
-    return tf.cast(~hit, tf.float32)[..., None]
+    ratio = tf.sqrt(tf.gather(random_numbers.beta(share_seed, _safe(alpha), num), rows))
+    places = tf.gather(random_numbers.uniform(place_seed, (2, num)), rows, axis=1)
+    in_rows, in_columns = (
+        _inside(side, place, ratio)
+        for side, place in zip(sides, tf.unstack(places), strict=True)
+    )
+    return tf.cast(~(in_rows[:, :, None] & in_columns[:, None, :]), tf.float32)
 
 
 def _inside(side: tf.Tensor, place: tf.Tensor, ratio: tf.Tensor) -> tf.Tensor:
@@ -106,16 +154,19 @@ def _safe(alpha: tf.Tensor) -> tf.Tensor:
     return tf.where(alpha > 0, alpha, 1)
 
 
-def _mixed(images: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-    pixels = tf.cast(images, tf.float32)
-    mixed = weights * pixels + (1 - weights) * tf.roll(pixels, 1, axis=0)
+def _mixed(images: tf.Tensor, before: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    weights = weights[..., None]
+    pixels, others = tf.cast(images, tf.float32), tf.cast(before, tf.float32)
+    mixed = weights * pixels + (1 - weights) * others
     mixed = tf.round(mixed) if images.dtype == tf.uint8 else mixed
     return tf.ensure_shape(tf.cast(mixed, images.dtype), images.shape)
 
 
-def _mixed_labels(labels: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-    share = tf.cast(tf.reduce_mean(weights, axis=(1, 2)), labels.dtype)
-    mixed = share * labels + (1 - share) * tf.roll(labels, 1, axis=0)
+def _mixed_labels(
+    labels: tf.Tensor, before: tf.Tensor, weights: tf.Tensor
+) -> tf.Tensor:
+    share = tf.cast(tf.reduce_mean(weights, axis=(1, 2)), labels.dtype)[:, None]
+    mixed = share * labels + (1 - share) * before
     return tf.ensure_shape(mixed, labels.shape)
 
 

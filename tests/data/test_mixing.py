@@ -163,6 +163,25 @@ def test_it_works_in_a_dataset_with_a_smaller_last_batch(name):
         np.testing.assert_array_equal(found[1], expected[1])
 
 
+@pytest.mark.parametrize("name", KINDS)
+def test_parts_of_a_batch_are_mixed_as_the_whole(name):
+    images, labels = batch(9, dtype="u1")
+    whole = KINDS[name].apply(images, labels, (5, 2))
+    for first, num in ((0, 3), (3, 3), (6, 3), (4, 5)):
+        rows = np.arange(first - 1, first + num)
+        part = KINDS[name].apply_part(
+            images[rows], labels[rows], (5, 2), first_row=first, batch_size=9
+        )
+        for ours, expected in zip(part, whole, strict=True):
+            np.testing.assert_array_equal(ours, expected[first : first + num])
+
+
+def test_mixing_is_off_where_nothing_can_switch_it_on():
+    assert Mixing().is_off and Mixing(0, 0.0).is_off
+    assert not Mixing(0.1).is_off and not Mixing(0, 0.1).is_off
+    assert not Mixing(tf.Variable(0.0)).is_off
+
+
 @pytest.mark.parametrize("alpha", [-0.1, float("nan"), float("inf")])
 def test_bad_alphas_are_refused(alpha):
     with pytest.raises(ValueError, match=f"mixup_alpha={alpha}"):
