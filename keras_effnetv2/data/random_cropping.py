@@ -134,26 +134,30 @@ def resize(image: Any, size: Any, interpolation: str = "bilinear") -> tf.Tensor:
     return tf.cast(tf.clip_by_value(resized, 0, 255), tf.uint8)
 
 
-def random_cutout(image: Any, seed: Any) -> tf.Tensor:
+class RandomCutout:
     """Covers a square of half the image's side with bright noise, for fine-tuning.
 
     Its centre may be anywhere, so that part of it can lie outside. The noise is the
     official one: uniform in 0..1 after normalisation to -1..1, so pixels 127..254.
-
-    Args:
-        image: uint8 `(height, width, 3)`.
-        seed: int `(2,)`.
-
-    Returns:
-        uint8 of the same shape.
     """
-    image = tf.convert_to_tensor(image)
-    place_seed, noise_seed = random_numbers.split(seed, 2)
-    place = random_numbers.uniform(place_seed, (2,))
-    noise = 127.5 + 127.5 * random_numbers.uniform(noise_seed, tf.shape(image))
-    # google/automl, efficientnetv2/preprocessing.py, augmentation "ft".
-    pad_size = tf.reduce_min(tf.shape(image)[:2]) // 4
-    return geometric_operations.cutout(image, place, pad_size, noise)
+
+    def apply(self, image: Any, seed: Any) -> tf.Tensor:
+        """The covered image; the same for the same seed.
+
+        Args:
+            image: uint8 `(height, width, 3)`.
+            seed: int `(2,)`.
+
+        Returns:
+            uint8 of the same shape.
+        """
+        image = tf.convert_to_tensor(image)
+        place_seed, noise_seed = random_numbers.split(seed, 2)
+        place = random_numbers.uniform(place_seed, (2,))
+        noise = 127.5 + 127.5 * random_numbers.uniform(noise_seed, tf.shape(image))
+        # google/automl, efficientnetv2/preprocessing.py, augmentation "ft".
+        pad_size = tf.reduce_min(tf.shape(image)[:2]) // 4
+        return geometric_operations.cutout(image, place, pad_size, noise)
 
 
 def _cut(image: tf.Tensor, window: tf.Tensor) -> tf.Tensor:

@@ -7,7 +7,12 @@ import pytest
 import tensorflow as tf
 
 from keras_effnetv2.data import cropping, images, random_cropping
-from keras_effnetv2.data.random_cropping import OFFICIAL, OFFICIAL_V1, RandomCrop
+from keras_effnetv2.data.random_cropping import (
+    OFFICIAL,
+    OFFICIAL_V1,
+    RandomCrop,
+    RandomCutout,
+)
 from keras_effnetv2.preprocessing import record
 from tests import image_files
 
@@ -74,7 +79,7 @@ def test_it_works_in_a_dataset():
     def view(contents, seed):
         image = random_cropping.resize(OFFICIAL.decode(contents, seed), 32)
         image = tf.image.stateless_random_flip_left_right(image, seed)
-        return random_cropping.random_cutout(image, seed)
+        return RandomCutout().apply(image, seed)
 
     dataset = tf.data.Dataset.from_tensor_slices((files, seeds(3))).map(view)
     assert dataset.element_spec == tf.TensorSpec((32, 32, 3), tf.uint8)
@@ -103,7 +108,7 @@ def test_cutout_covers_up_to_half_a_side_with_bright_noise():
     image = np.zeros((32, 32, 3), "u1")
     share, centers = [], []
     for seed in seeds(200):
-        covered = random_cropping.random_cutout(image, seed).numpy()
+        covered = RandomCutout().apply(image, seed).numpy()
         rows, columns = np.nonzero(covered.any(-1))
         assert np.ptp(rows) < 16 and np.ptp(columns) < 16
         assert len(rows) == (np.ptp(rows) + 1) * (np.ptp(columns) + 1)
@@ -116,7 +121,7 @@ def test_cutout_covers_up_to_half_a_side_with_bright_noise():
 
 
 def test_cutout_keeps_what_it_does_not_cover():
-    covered = random_cropping.random_cutout(NOISE, (1, 2)).numpy()
+    covered = RandomCutout().apply(NOISE, (1, 2)).numpy()
     changed = (covered != NOISE).any(-1)
     assert 0 < changed.mean() <= 22**2 / (45 * 61)
 
