@@ -17,7 +17,8 @@ def rotate(image: tf.Tensor, degrees: Any) -> tf.Tensor:
     """Turns around the centre; positive is counter-clockwise."""
     radians = tf.cast(degrees, tf.float32) * (math.pi / 180)
     sine, cosine = tf.sin(radians), tf.cos(radians)
-    center = tf.cast(tf.shape(image)[1::-1] - 1, tf.float32) / 2
+    height, width = tf.unstack(tf.shape(image)[:2])
+    center = tf.cast(tf.stack([width, height]) - 1, tf.float32) / 2
     matrix = tf.stack([[cosine, -sine], [sine, cosine]])
     # Written as separate sums, TensorFlow reorders them where the size is static, and
     # pixels half-way between two others change.
