@@ -10,6 +10,13 @@ VERSION = re.search(
     r'__version__ = "(.+)"', (ROOT / "keras_effnetv2/version.py").read_text()
 )[1]
 
+# What reads datasets and draws curves.
+TRAIN = [
+    "tensorflow-datasets>=4.9.7,<5",
+    "matplotlib>=3.8,<4",
+    "scikit-learn>=1.4,<2",
+]
+
 setuptools.setup(
     name="keras_effnetv2",
     version=VERSION,
@@ -31,9 +38,10 @@ setuptools.setup(
         "filelock>=3.12,<5",
     ],
     extras_require={
-        "demo": ["scikit-learn>=1.4,<2"],
+        "train": TRAIN,
+        "demo": TRAIN,
         "test": [
-            "scikit-learn>=1.4,<2",
+            *TRAIN,
             "jax[cpu]>=0.4.30,<0.12",
             "pytest>=8,<10",
             "ruff>=0.6,<1",
