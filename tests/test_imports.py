@@ -25,6 +25,7 @@ ALLOWED = {
     "profiling": {"architecture", "variants"},
     "weights": {"architecture", "preprocessing", "variants", "version"},
     "data": {"preprocessing"},
+    "data/sources": {"data"},
     "training": {
         "architecture",
         "data",

@@ -1,1 +1,1 @@
-"""Images: decoding, evaluation crops; later sources, augmentation and pipelines."""
+"""Images: sources, decoding, evaluation crops, augmentation, and batches of them."""

@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 
 # What Pillow may take a file for; some of its other readers start other programs.
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
-_SUFFIXES = {
+SUFFIXES = {
     ".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"
 }  # fmt: skip
 
@@ -58,6 +58,17 @@ def decode(contents: Any) -> tf.Tensor:
     return tf.ensure_shape(image, (None, None, 3))
 
 
+def to_rgb(image: tf.Tensor) -> tf.Tensor:
+    """uint8 `(height, width, 3)` of an image as sources have it, in TensorFlow ops.
+
+    Args:
+        image: encoded, as `decode` takes it; or uint8 `(height, width, 1 or 3)`.
+    """
+    if image.dtype == tf.string:
+        return decode(image)
+    return image if image.shape[-1] == 3 else tf.image.grayscale_to_rgb(image)
+
+
 def read(path: str | os.PathLike) -> np.ndarray:
     """Pixels of an image file, uint8 `(height, width, 3)`, upright.
 
@@ -89,11 +100,11 @@ def find(path: str | os.PathLike) -> list[pathlib.Path]:
     path = pathlib.Path(path)
     if not path.is_dir():
         return [path]
-    found = sorted(x for x in path.iterdir() if x.suffix.lower() in _SUFFIXES)
+    found = sorted(x for x in path.iterdir() if x.suffix.lower() in SUFFIXES)
     if not found:
         raise ValueError(
             f"{path} is a folder without images. "
-            f"Expected files that end in {', '.join(sorted(_SUFFIXES))}."
+            f"Expected files that end in {', '.join(sorted(SUFFIXES))}."
         )
     return found
 

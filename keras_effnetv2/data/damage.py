@@ -1,0 +1,95 @@
+"""What happens to images that cannot be decoded: named, counted, and stopped at 1%."""
+
+import threading
+from collections.abc import Mapping
+
+from absl import logging
+
+# Names in the error that stops a training; the log has all of them.
+_NUM_SHOWN = 5
+
+
+class Damage:
+    """The damaged examples of a dataset, each counted once.
+
+    An error that is raised inside a dataset reaches the training loop as TensorFlow's;
+    so it is kept here too, for the loop to raise instead.
+
+    Args:
+        source_name: what messages call the dataset.
+        num_examples: of the whole dataset.
+        on_error: `"skip"`: a damaged example is left out, and its name logged;
+            `"raise"`: the first one stops.
+        max_share: a larger share of damaged examples stops, 0..1. One of them never
+            does.
+
+    Attributes:
+        error: what stopped, or None.
+
+    Raises:
+        ValueError: another `on_error`.
+    """
+
+    def __init__(
+        self,
+        source_name: str,
+        num_examples: int,
+        on_error: str = "skip",
+        max_share: float = 0.01,
+    ) -> None:
+        if on_error not in ("skip", "raise"):
+            raise ValueError(
+                f"on_error is 'skip' or 'raise'. Received: on_error={on_error!r}."
+            )
+        self.error: ValueError | None = None
+        self._source_name = source_name
+        self._num_examples = num_examples
+        self._on_error = on_error
+        self._max_share = max_share
+        self._names: dict[int, str] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def num_damaged(self) -> int:
+        """Different examples that were damaged so far."""
+        return len(self._names)
+
+    def report(self, found: Mapping[int, tuple[str, str]]) -> None:
+        """Takes note of damaged examples.
+
+        Args:
+            found: index of each, its name and what is wrong with it.
+
+        Raises:
+            ValueError: these are too many.
+        """
+        with self._lock:
+            for index, (name, reason) in found.items():
+                if index in self._names:
+                    continue
+                self._names[index] = name
+                if self._on_error == "raise":
+                    self.stop(f"{name} cannot be read: {reason}.")
+                logging.warning("%s cannot be read and is skipped: %s", name, reason)
+            if len(self._names) > max(1, self._max_share * self._num_examples):
+                self.stop(self._summary())
+
+    def stop(self, message: str) -> None:
+        """Raises a ValueError, and keeps it for `raise_if_any`."""
+        self.error = ValueError(message)
+        raise self.error
+
+    def raise_if_any(self) -> None:
+        """Raises what has stopped the dataset, if anything has."""
+        if self.error is not None:
+            raise self.error
+
+    def _summary(self) -> str:
+        shown = [*self._names.values()][:_NUM_SHOWN]
+        more = ", ..." if self.num_damaged > len(shown) else ""
+        return (
+            f"{self.num_damaged:,} of the {self._num_examples:,} images of "
+            f"{self._source_name!r} cannot be read, which is more than "
+            f"{self._max_share:.0%}: {', '.join(shown)}{more}. Repair or remove them; "
+            "the log says what is wrong with each."
+        )

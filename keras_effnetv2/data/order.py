@@ -1,0 +1,105 @@
+"""Which examples each training step sees: a function of seed, epoch and step alone."""
+
+import dataclasses
+
+import tensorflow as tf
+
+from keras_effnetv2.data import random_numbers
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """Which rows of every global batch a worker makes.
+
+    Attributes:
+        index: of the worker, from 0.
+        count: workers in all; batches must divide by it.
+    """
+
+    index: int = 0
+    count: int = 1
+
+    def rows_of(self, batch_size: int) -> int:
+        """Rows of a global batch that are this worker's.
+
+        Raises:
+            ValueError: a batch that does not divide.
+        """
+        if batch_size % self.count:
+            raise ValueError(
+                f"A batch of {batch_size} images does not divide among {self.count} "
+                f"workers. Choose a multiple of {self.count} as batch_size."
+            )
+        return batch_size // self.count
+
+
+def epoch_seeds(seed: int, epoch: tf.Tensor) -> list[tf.Tensor]:
+    """Three seeds: of the order of an epoch, of its images and of its mixing."""
+    root = tf.constant((seed, 0), tf.int64)
+    return random_numbers.split(
+        tf.random.experimental.stateless_fold_in(root, epoch), 3
+    )
+
+
+def training_steps(
+    num_examples: int,
+    batch_size: int,
+    *,
+    steps_per_epoch: int,
+    first_epoch: int,
+    first_step: int,
+    num_steps: int,
+    seed: int,
+) -> tf.data.Dataset:
+    """The steps of a training, from any of them on.
+
+    Each epoch takes its images from a new permutation of all, whose rest is left out
+    where batches do not divide it.
+
+    Args:
+        num_examples: to choose from.
+        batch_size: examples a step.
+        steps_per_epoch: at most as many as there are full batches.
+        first_epoch: of the first step.
+        first_step: its place in its epoch, from 0.
+        num_steps: how many, over the borders of epochs.
+        seed: of all permutations.
+
+    Returns:
+        Epoch, step in the epoch, example indices `(batch_size,)`; all int64.
+
+    Raises:
+        ValueError: an epoch has no such steps.
+    """
+    if not 0 <= first_step < steps_per_epoch:
+        raise ValueError(
+            f"An epoch has the steps 0 to {steps_per_epoch - 1}. "
+            f"Received: first_step={first_step}."
+        )
+    num_used = steps_per_epoch * batch_size
+    if num_used > num_examples:
+        raise ValueError(
+            f"{steps_per_epoch} steps of {batch_size} images need {num_used:,} images. "
+            f"There are {num_examples:,}: make batch_size smaller."
+        )
+
+    def permutation(epoch):
+        order_seed, _, _ = epoch_seeds(seed, epoch)
+        everything = tf.range(num_examples, dtype=tf.int64)
+        return epoch, tf.random.experimental.stateless_shuffle(everything, order_seed)
+
+    def steps(epoch, indices):
+        batches = tf.reshape(indices[:num_used], (steps_per_epoch, batch_size))
+        return tf.data.Dataset.zip(
+            (
+                tf.data.Dataset.from_tensors(epoch).repeat(),
+                tf.data.Dataset.range(steps_per_epoch),
+                tf.data.Dataset.from_tensor_slices(batches),
+            )
+        )
+
+    num_epochs = -(-(first_step + num_steps) // steps_per_epoch)
+    epochs = tf.data.Dataset.range(first_epoch, first_epoch + num_epochs)
+    # The next permutation is ready before it is needed: millions take seconds.
+    permutations = epochs.map(permutation).prefetch(1)
+    return permutations.flat_map(steps).skip(first_step).take(num_steps)

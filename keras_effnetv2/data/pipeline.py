@@ -1,0 +1,154 @@
+"""Batches for training and evaluation, the same whatever they are computed on.
+
+Every random decision is a function of the seed, the epoch and the example or step; so a
+training goes on at any step as if it had not stopped, and any number of workers makes
+the same global batches.
+"""
+
+from typing import Any
+
+import tensorflow as tf
+
+from keras_effnetv2.data import cropping, images, rows
+from keras_effnetv2.data.augmenter import Augmenter
+from keras_effnetv2.data.damage import Damage
+from keras_effnetv2.data.mixing import Mixing
+from keras_effnetv2.data.order import Part, epoch_seeds, training_steps
+from keras_effnetv2.data.sources.source import Source
+from keras_effnetv2.preprocessing import Preprocessing
+
+# Batches in the making, so that the end of one overlaps the start of the next, and
+# batches made ahead. More take memory: 128 images of 300 x 300 pixels are 35 MB.
+_NUM_PARALLEL = 2
+_NUM_AHEAD = 2
+
+
+def training_batches(
+    source: Source,
+    augmenter: Augmenter,
+    mixing: Mixing,
+    *,
+    batch_size: int,
+    first_step: int,
+    num_steps: int,
+    steps_per_epoch: int,
+    first_epoch: int,
+    seed: int,
+    damage: Damage,
+    part: Part = Part(),  # noqa: B008  # Frozen.
+) -> tf.data.Dataset:
+    """Augmented and mixed batches of one image size.
+
+    An image that cannot be read is replaced by the one before it in the batch.
+
+    Args:
+        source: of the images.
+        augmenter: what is done to each.
+        mixing: what is done to batches.
+        batch_size: of the global batch, over all workers.
+        first_step: place of the first step in its epoch, from 0.
+        num_steps: how many, over the borders of epochs.
+        steps_per_epoch: at most as many as there are full batches.
+        first_epoch: of the first step.
+        seed: of every random decision.
+        damage: told which images cannot be read.
+        part: of each global batch, which rows to make.
+
+    Returns:
+        Images, uint8 `(rows, image_size, image_size, 3)`, and labels, float32
+        `(rows, classes)`: shares of classes; of a multi-label source 1 for several.
+
+    Raises:
+        ValueError: batches or steps that the source does not have.
+    """
+    num_rows = part.rows_of(batch_size)
+    first_row = part.index * num_rows
+    # A mixed image needs the one before it, which another worker may have.
+    num_before = int(part.count > 1 and not mixing.is_off)
+    places = [(first_row + row) % batch_size for row in range(-num_before, num_rows)]
+    steps = training_steps(
+        source.num_examples,
+        batch_size,
+        steps_per_epoch=steps_per_epoch,
+        first_epoch=first_epoch,
+        first_step=first_step,
+        num_steps=num_steps,
+        seed=seed,
+    )
+
+    def batch(epoch, step, indices):
+        _, image_seed, mixing_seed = epoch_seeds(seed, epoch)
+
+        def make(index):
+            image, label = source.example(index)
+            return augmenter.apply(image, _fold_in(image_seed, index)), label
+
+        made = rows.make_rows(
+            tf.gather(indices, places), make, source, damage, at_least=1
+        )
+        pixels, labels = rows.fill_with_previous(*made, len(places))
+        if mixing.is_off:
+            return pixels, labels
+        mixing_seed = _fold_in(mixing_seed, step)
+        if not num_before:
+            return mixing.apply(pixels, labels, mixing_seed)
+        return mixing.apply_part(
+            pixels, labels, mixing_seed, first_row=first_row, batch_size=batch_size
+        )
+
+    return _in_parallel(steps, batch)
+
+
+def evaluation_batches(
+    source: Source,
+    preprocessing: Preprocessing,
+    *,
+    batch_size: int,
+    damage: Damage,
+    part: Part = Part(),  # noqa: B008  # Frozen.
+) -> tf.data.Dataset:
+    """Every image once, cropped as the published accuracies were measured.
+
+    Args:
+        source: of the images.
+        preprocessing: the crop.
+        batch_size: of the global batch, over all workers.
+        damage: told which images cannot be read.
+        part: of each global batch, which rows to make.
+
+    Returns:
+        Images, float32 `(rows, image_size, image_size, 3)`, pixels 0..255; labels,
+        float32 `(rows, classes)`; weights, float32 `(rows,)`: 0 for rows after the last
+        image and for images that cannot be read, else 1. As many batches for every
+        part.
+
+    Raises:
+        ValueError: a batch that does not divide.
+    """
+    num_rows = part.rows_of(batch_size)
+    first_row = part.index * num_rows
+    starts = tf.data.Dataset.range(
+        first_row, source.num_examples + first_row, batch_size
+    )
+
+    def make(index):
+        image, label = source.example(index)
+        return cropping.evaluation_image(images.to_rgb(image), preprocessing), label
+
+    def batch(start):
+        end = tf.minimum(start + num_rows, source.num_examples)
+        indices = tf.range(start, tf.maximum(start, end))
+        made = rows.make_rows(indices, make, source, damage, at_least=0)
+        (pixels, labels), weights = rows.fill_with_zeros(*made, num_rows)
+        return pixels, labels, weights
+
+    return _in_parallel(starts, batch)
+
+
+def _in_parallel(steps: tf.data.Dataset, batch: Any) -> tf.data.Dataset:
+    batches = steps.map(batch, num_parallel_calls=_NUM_PARALLEL, deterministic=True)
+    return batches.prefetch(_NUM_AHEAD)
+
+
+def _fold_in(seed: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+    return tf.random.experimental.stateless_fold_in(seed, number)

@@ -1,0 +1,39 @@
+"""scikit-learn's 1,797 digits of 8x8 pixels, which need no download."""
+
+import numpy as np
+
+from keras_effnetv2.data.sources import source
+
+_NUM_CLASSES = 10
+
+
+def open_digits(split: str, num_classes: int) -> source.Source:
+    """Digits, ink in white: every fifth is of the split `"test"`.
+
+    Args:
+        split: `"train"` or `"test"`, or part of it as `"train[:100]"`.
+        num_classes: 10.
+
+    Raises:
+        ValueError: another split or number of classes.
+        ImportError: scikit-learn is not installed.
+    """
+    name, subset = source.parse_split(split, ("train", "test"))
+    source.check_num_classes(num_classes, _NUM_CLASSES, "The digits dataset")
+    try:
+        import sklearn.datasets
+    except ImportError as error:
+        raise ImportError(
+            "The digits are scikit-learn's: pip install 'keras_effnetv2[train]'."
+        ) from error
+    digits = sklearn.datasets.load_digits()
+    chosen = (np.arange(len(digits.target)) % 5 == 0) == (name == "test")
+    images = (digits.images[chosen] * 255 / 16).round().astype("uint8")
+    return source.from_arrays(
+        images,
+        digits.target[chosen],
+        subset,
+        _NUM_CLASSES,
+        f"digits {name}",
+        tuple("0123456789"),
+    )

@@ -1,0 +1,90 @@
+"""Files as MNIST, Fashion-MNIST and others like them have them.
+
+Format: http://yann.lecun.com/exdb/mnist/.
+"""
+
+import gzip
+import math
+import os
+import pathlib
+import struct
+
+import numpy as np
+
+from keras_effnetv2.data.sources import source
+
+# Where Debian's package dataset-fashion-mnist puts Fashion-MNIST.
+_DEBIAN = "/usr/share/datasets/fashion-mnist"
+_PREFIXES = {"train": "train", "test": "t10k"}
+# Deflate makes at most this of a byte: https://zlib.net/zlib_tech.html.
+_LARGEST_EXPANSION = 1032
+
+
+def open_idx(split: str, num_classes: int, directory: str | None) -> source.Source:
+    """Gray images of IDX files, plain or gzipped.
+
+    Args:
+        split: `"train"` or `"test"`, or part of it as `"train[:1000]"`.
+        num_classes: labels are below it.
+        directory: of files called `train-images-idx3-ubyte`, `t10k-labels-idx1-ubyte`,
+            ... or so with `.gz`. None: where Debian has Fashion-MNIST.
+
+    Raises:
+        ValueError: no such files, or not what they should be.
+    """
+    name, subset = source.parse_split(split, tuple(_PREFIXES))
+    prefix = _PREFIXES[name]
+    folder = pathlib.Path(directory or _DEBIAN)
+    image_path = _find(folder, f"{prefix}-images-idx3-ubyte")
+    label_path = _find(folder, f"{prefix}-labels-idx1-ubyte")
+    images, labels = _read(image_path, num_dims=3), _read(label_path, num_dims=1)
+    if len(images) != len(labels):
+        raise ValueError(
+            f"{image_path} has {len(images):,} images, {label_path} {len(labels):,} "
+            "labels: they do not belong together."
+        )
+    if len(labels) and labels.max() >= num_classes:
+        raise ValueError(
+            f"{label_path} has labels up to {labels.max()}. Received: "
+            f"num_classes={num_classes}. Pass num_classes={labels.max() + 1}."
+        )
+    return source.from_arrays(images, labels, subset, num_classes, str(image_path))
+
+
+def _find(folder: pathlib.Path, name: str) -> pathlib.Path:
+    for path in (folder / name, folder / f"{name}.gz"):
+        if path.is_file():
+            return path
+    raise ValueError(
+        f"There is neither {name} nor {name}.gz in {folder}. Pass the folder of an IDX "
+        "dataset as directory, or get Fashion-MNIST: "
+        "apt-get install dataset-fashion-mnist."
+    )
+
+
+def _read(path: pathlib.Path, num_dims: int) -> np.ndarray:
+    """The uint8 array of a file, its size checked before it is read."""
+    is_zipped = path.suffix == ".gz"
+    limit = os.path.getsize(path) * (_LARGEST_EXPANSION if is_zipped else 1)
+    try:
+        with gzip.open(path) if is_zipped else open(path, "rb") as file:
+            header = file.read(4 + 4 * num_dims)
+            # Two zeros, 8 for unsigned bytes, the number of dimensions.
+            if (
+                header[:4] != bytes((0, 0, 8, num_dims))
+                or len(header) < 4 + 4 * num_dims
+            ):
+                raise ValueError(f"it does not start like IDX of {num_dims} dimensions")
+            shape = struct.unpack(f">{num_dims}I", header[4:])
+            size = math.prod(shape)
+            if not size or size > limit:
+                raise ValueError(f"its header claims a shape of {shape}")
+            contents = file.read(size + 1)
+    except (ValueError, OSError, EOFError) as error:
+        raise ValueError(f"{path} is no IDX file of bytes: {error}.") from error
+    if len(contents) != size:
+        raise ValueError(
+            f"{path} claims a shape of {shape}, {size:,} bytes, but has "
+            f"{'more' if len(contents) > size else f'{len(contents):,}'}."
+        )
+    return np.frombuffer(contents, np.uint8).reshape(shape)

@@ -1,0 +1,120 @@
+"""What every kind of dataset looks like to the pipeline."""
+
+import dataclasses
+import re
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Images with labels, any of them at any time.
+
+    Attributes:
+        num_examples: how many.
+        num_classes: labels are below it.
+        multi_label: an image may have several classes.
+        read: from a scalar int64 index to an image and its label, in TensorFlow ops.
+            Image: encoded, a scalar string, or uint8 `(height, width, 1 or 3)`. Label:
+            scalar int64, or multi-hot float32 `(num_classes,)` where `multi_label`.
+        name_of: what messages call the example of an index.
+        class_names: a name for each class, or None.
+    """
+
+    num_examples: int
+    num_classes: int
+    multi_label: bool
+    read: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+    name_of: Callable[[int], str]
+    class_names: tuple[str, ...] | None = None
+
+    def example(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """An image as `read` has it, and its label as float32 `(num_classes,)`.
+
+        Raises:
+            tf.errors.InvalidArgumentError: the label is no class.
+        """
+        image, label = self.read(index)
+        if self.multi_label:
+            return image, tf.ensure_shape(label, (self.num_classes,))
+        check = tf.debugging.Assert(
+            (label >= 0) & (label < self.num_classes),
+            [f"its label is none of 0 to {self.num_classes - 1}:", label],
+        )
+        with tf.control_dependencies([check]):
+            return image, tf.one_hot(label, self.num_classes)
+
+
+def check_num_classes(received: int, found: int, where: str) -> None:
+    """Refuses a number of classes that the data does not have.
+
+    Raises:
+        ValueError: the numbers differ.
+    """
+    if received != found:
+        raise ValueError(
+            f"{where} has {found} classes. Received: num_classes={received}. "
+            f"Pass num_classes={found}."
+        )
+
+
+def from_arrays(
+    images: np.ndarray,
+    labels: np.ndarray,
+    subset: slice,
+    num_classes: int,
+    name: str,
+    class_names: tuple[str, ...] | None = None,
+) -> Source:
+    """A source of pixels that are in memory.
+
+    Args:
+        images: uint8 `(num, height, width)`, gray.
+        labels: integers `(num,)`.
+        subset: which of them; names go on counting from the first of all.
+        num_classes: labels are below it.
+        name: of the whole, for messages.
+        class_names: a name for each class, or None.
+
+    Raises:
+        ValueError: nothing is in the subset.
+    """
+    numbers = np.arange(len(images))[subset]
+    if not len(numbers):
+        raise ValueError(
+            f"{name} has {len(images):,} images, and none of them is asked for. "
+            "Choose another range."
+        )
+    # Not as constants of a graph, which would copy them.
+    pixels = tf.constant(images[subset][..., None])
+    classes = tf.constant(labels[subset], tf.int64)
+
+    def read(index):
+        return pixels[index], classes[index]
+
+    return Source(
+        num_examples=len(numbers),
+        num_classes=num_classes,
+        multi_label=False,
+        read=read,
+        name_of=lambda index: f"{name} image {numbers[index]}",
+        class_names=class_names,
+    )
+
+
+def parse_split(split: str, choices: tuple[str, ...]) -> tuple[str, slice]:
+    """The name and the range of a split such as `"train"` or `"train[:1000]"`.
+
+    Raises:
+        ValueError: another name, or no such range.
+    """
+    match = re.fullmatch(r"(\w+)(?:\[(\d*):(\d*)\])?", split)
+    if not match or match[1] not in choices:
+        raise ValueError(
+            f"The splits are {' and '.join(choices)}, whole or in part as "
+            f"{choices[0]}[:1000]. Received: split={split!r}."
+        )
+    start, stop = (int(text) if text else None for text in match.groups()[1:])
+    return match[1], slice(start, stop)
