@@ -1,6 +1,6 @@
 """Where images come from: every kind of dataset as a `Source`."""
 
-from keras_effnetv2.data.sources.opening import KINDS, open_source
+from keras_effnetv2.data.sources.opening import open_source
 from keras_effnetv2.data.sources.source import Source
 
-__all__ = ["KINDS", "Source", "open_source"]
+__all__ = ["Source", "open_source"]

@@ -1,9 +1,8 @@
 """A source of any kind, by name."""
 
-from keras_effnetv2.data.sources import digits, folder, idx
+from keras_effnetv2.data.sources import digits, folder, idx, tfds, tfrecord
+from keras_effnetv2.data.sources.cache import cached
 from keras_effnetv2.data.sources.source import Source
-
-KINDS = ("folder", "idx", "digits")
 
 
 def open_source(
@@ -19,7 +18,8 @@ def open_source(
     """Opens a split of a dataset.
 
     Args:
-        kind: one of `KINDS`.
+        kind: `"tfds"`, `"folder"`, `"imagenet_tfrecord"`, `"imagenet21k_tfrecord"`,
+            `"idx"` or `"digits"`.
         split: in the words of the kind; its module says which.
         num_classes: labels are below it.
         name: of a dataset of TensorFlow Datasets.
@@ -31,10 +31,26 @@ def open_source(
         ValueError: there is no such kind, dataset or split, or it is not as described.
         ImportError: the kind needs a package that is not installed.
     """
-    if kind not in KINDS:
-        raise ValueError(f"kind is one of {', '.join(KINDS)}. Received: {kind!r}.")
-    if kind == "digits":
-        return digits.open_digits(split, num_classes)
-    if kind == "idx":
-        return idx.open_idx(split, num_classes, directory)
-    return folder.open_folder(split, num_classes, directory)
+    openers = {
+        "tfds": lambda: tfds.open_tfds(
+            name, split, num_classes, directory, multi_label
+        ),
+        "folder": lambda: folder.open_folder(split, num_classes, directory),
+        "imagenet_tfrecord": lambda: tfrecord.open_imagenet(
+            split, num_classes, directory
+        ),
+        "imagenet21k_tfrecord": lambda: tfrecord.open_imagenet21k(
+            split, num_classes, directory
+        ),
+        "idx": lambda: idx.open_idx(split, num_classes, directory),
+        "digits": lambda: digits.open_digits(split, num_classes),
+    }
+    if kind not in openers:
+        raise ValueError(f"kind is one of {', '.join(openers)}. Received: {kind!r}.")
+    source = openers[kind]()
+    if source.multi_label != multi_label:
+        raise ValueError(
+            f"The labels of {kind!r} are such that multi_label={source.multi_label}. "
+            f"Received: multi_label={multi_label}."
+        )
+    return cached(source) if cache else source

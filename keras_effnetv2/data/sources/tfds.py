@@ -1,0 +1,117 @@
+"""Datasets of TensorFlow Datasets, without decoding their images."""
+
+import os
+from typing import Any
+
+import tensorflow as tf
+
+from keras_effnetv2.data.sources.records import find_records
+from keras_effnetv2.data.sources.source import Source, check_num_classes
+
+
+def open_tfds(
+    name: str, split: str, num_classes: int, directory: str | None, multi_label: bool
+) -> Source:
+    """A split of a dataset, which is downloaded and prepared where it is not yet.
+
+    Args:
+        name: such as `"cifar10"` or `"imagenet2012:5.1.0"`.
+        split: such as `"train"`, `"train[:98%]"` or `"train+validation"`.
+        num_classes: how many the dataset has.
+        directory: of TensorFlow Datasets. None: its default.
+        multi_label: labels are sequences of classes.
+
+    Raises:
+        ValueError: no such dataset or split, or not one of images and classes.
+        ImportError: tensorflow-datasets is not installed.
+    """
+    try:
+        import tensorflow_datasets as tfds
+    except ImportError as error:
+        raise ImportError(
+            "The package tensorflow-datasets is not installed: "
+            "pip install 'keras_effnetv2[train]'."
+        ) from error
+    builder = _prepared(tfds, name, directory)
+    image_key, label_key = _keys(tfds, builder, multi_label)
+    label_feature = builder.info.features[label_key]
+    class_feature = label_feature.feature if multi_label else label_feature
+    check_num_classes(num_classes, class_feature.num_classes, f"The dataset {name}")
+    records = _records(builder, split)
+    read_record = records.reader()
+    # Only what is used of an example is parsed.
+    features = tfds.features.FeaturesDict(
+        {key: builder.info.features[key] for key in (image_key, label_key)}
+    )
+    decoders = {image_key: tfds.decode.SkipDecoding()}
+
+    def read(index):
+        example = features.deserialize_example(read_record(index), decoders=decoders)
+        label = tf.cast(example[label_key], tf.int64)
+        if multi_label:
+            label = tf.reduce_max(tf.one_hot(label, num_classes), axis=0)
+            label = tf.maximum(label, 0)  # Of no class, the maximum is minus infinity.
+        return example[image_key], label
+
+    return Source(
+        num_examples=len(records),
+        num_classes=num_classes,
+        multi_label=multi_label,
+        read=read,
+        name_of=records.name_of,
+        class_names=tuple(class_feature.names),
+    )
+
+
+def _prepared(tfds: Any, name: str, directory: str | None) -> Any:
+    """The builder of a dataset that is there."""
+    try:
+        builder = tfds.builder(name, data_dir=directory)
+        builder.download_and_prepare()  # Does nothing where the dataset is there.
+    except Exception as error:  # It raises anything, from many libraries.
+        raise ValueError(
+            f"The dataset {name!r} of TensorFlow Datasets cannot be prepared in "
+            f"{directory or 'its default folder'}: {error}"
+        ) from error
+    file_format = builder.info.file_format.value
+    if file_format != "tfrecord":
+        raise ValueError(
+            f"The dataset {name!r} is stored as {file_format}, expected is tfrecord. "
+            f"Prepare it again: tfds.builder({name!r}, file_format='tfrecord')"
+            ".download_and_prepare()."
+        )
+    return builder
+
+
+def _keys(tfds: Any, builder: Any, multi_label: bool) -> tuple[str, str]:
+    """Names of the image and of its label."""
+    info = builder.info
+    keys = info.supervised_keys
+    is_simple = keys and len(keys) == 2 and all(isinstance(key, str) for key in keys)
+    features = [info.features[key] for key in keys] if is_simple else [None, None]
+    if multi_label:
+        features[1] = getattr(features[1], "feature", None)
+    expected = (tfds.features.Image, tfds.features.ClassLabel)
+    if not all(map(isinstance, features, expected)):
+        wanted = "a sequence of classes" if multi_label else "one class"
+        raise ValueError(
+            f"The dataset {info.full_name} is none of images, each with {wanted}: its "
+            f"supervised_keys are {keys}, its features {[*info.features]}."
+        )
+    return keys
+
+
+def _records(builder: Any, split: str) -> Any:
+    try:
+        instructions = builder.info.splits[split].file_instructions
+    except Exception as error:  # Which one depends on what is wrong with the split.
+        raise ValueError(
+            f"The dataset {builder.info.full_name} has no split {split!r}. It has "
+            f"{', '.join(builder.info.splits)}, and parts of them as train[:98%]."
+        ) from error
+    paths, parts = [], []
+    for instruction in instructions:
+        skip, take = instruction.skip, instruction.take
+        paths.append(os.fspath(instruction.filename))
+        parts.append(slice(skip, None if take == -1 else skip + take))
+    return find_records(paths, parts)

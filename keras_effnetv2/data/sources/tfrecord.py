@@ -1,0 +1,114 @@
+"""ImageNet and ImageNet-21k as the released networks were trained on them.
+
+Layouts and divisions into splits: google/automl, efficientnetv2/datasets.py.
+"""
+
+import fnmatch
+import os
+
+import tensorflow as tf
+
+from keras_effnetv2.data.sources.records import find_records
+from keras_effnetv2.data.sources.source import Source
+
+# Released code evaluates small changes on the first 20 of ImageNet's 1,024 files.
+_MINIVAL_SHARE = 20 / 1024
+# Of ImageNet-21k's files, the first 16 are for evaluation, the next 4 as minival.
+_NUM_EVALUATION, _NUM_MINIVAL = 16, 4
+
+
+def open_imagenet(split: str, num_classes: int, directory: str | None) -> Source:
+    """Records with `image/encoded` and `image/class/label`, whose 0 is background.
+
+    Args:
+        split: `"train"`: all files `train-*` but the first 2%; `"minival"`: these;
+            `"train+minival"`: both; `"validation"`: the files `validation-*`.
+        num_classes: labels are 1 to it.
+        directory: of the files, or of folders `train` and `validation` of them.
+
+    Raises:
+        ValueError: no such files or split, or files that are no TFRecords.
+    """
+    kind = "validation" if split == "validation" else "train"
+    paths = _paths(directory, (f"{kind}-*", f"{kind}/{kind}-*"))
+    num_minival = round(_MINIVAL_SHARE * len(paths))
+    parts = {
+        "train": slice(num_minival, None),
+        "minival": slice(num_minival),
+        "train+minival": slice(None),
+        "validation": slice(None),
+    }
+    records = find_records(_choose(paths, parts, split))
+    read_record = records.reader()
+    features = {
+        "image/encoded": tf.io.FixedLenFeature((), tf.string),
+        "image/class/label": tf.io.FixedLenFeature((), tf.int64),
+    }
+
+    def read(index):
+        parsed = tf.io.parse_single_example(read_record(index), features)
+        return parsed["image/encoded"], parsed["image/class/label"] - 1
+
+    return Source(len(records), num_classes, False, read, records.name_of)
+
+
+def open_imagenet21k(split: str, num_classes: int, directory: str | None) -> Source:
+    """Records with `image` and `labels`: 0 or 1 for each class.
+
+    Args:
+        split: `"validation"`: the first 16 files; `"minival"`: the next 4; `"train"`:
+            the others; `"train+minival"`.
+        num_classes: values in `labels`.
+        directory: of the files, called `imagenet21k*`, `train-*` or `*.tfrecord*`.
+
+    Raises:
+        ValueError: no such files or split, or files that are no TFRecords.
+    """
+    paths = _paths(directory, ("imagenet21k*", "train-*", "*.tfrecord*"))
+    first, end = _NUM_EVALUATION, _NUM_EVALUATION + _NUM_MINIVAL
+    parts = {
+        "train": slice(end, None),
+        "minival": slice(first, end),
+        "train+minival": slice(first, None),
+        "validation": slice(first),
+    }
+    records = find_records(_choose(paths, parts, split))
+    read_record = records.reader()
+    features = {
+        "image": tf.io.FixedLenFeature((), tf.string),
+        "labels": tf.io.FixedLenFeature((num_classes,), tf.int64),
+    }
+
+    def read(index):
+        parsed = tf.io.parse_single_example(read_record(index), features)
+        return parsed["image"], tf.cast(parsed["labels"], tf.float32)
+
+    return Source(len(records), num_classes, True, read, records.name_of)
+
+
+def _paths(directory: str | None, patterns: tuple[str, ...]) -> list[str]:
+    """The files of the first pattern that has any, in order."""
+    for pattern in patterns if directory else ():
+        folder, name = os.path.split(os.path.join(directory, pattern))
+        if tf.io.gfile.isdir(folder):
+            found = fnmatch.filter(tf.io.gfile.listdir(folder), name)
+            if found:
+                return [os.path.join(folder, name) for name in sorted(found)]
+    raise ValueError(
+        f"There are no files {' or '.join(patterns)} in {directory}. Pass the folder "
+        "of the TFRecord files as directory."
+    )
+
+
+def _choose(paths: list[str], parts: dict[str, slice], split: str) -> list[str]:
+    if split not in parts:
+        raise ValueError(
+            f"The splits are {', '.join(parts)}. Received: split={split!r}."
+        )
+    chosen = paths[parts[split]]
+    if not chosen:
+        raise ValueError(
+            f"None of the {len(paths)} files beside {paths[0]} is of the split "
+            f"{split!r}: there are too few. Choose another of {', '.join(parts)}."
+        )
+    return chosen

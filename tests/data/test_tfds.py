@@ -1,0 +1,129 @@
+"""Splits of TensorFlow Datasets, written by its own writer."""
+
+import collections
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+
+from keras_effnetv2.data.sources import open_source
+from tests.data import image_folders
+from tests.data.test_pipeline import evaluate, train
+
+
+class Pictures(tfds.core.GeneratorBasedBuilder):
+    """50 images to train with and 10 to test, each of one class."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    NAMES = ("ant", "bee", "cow")
+    label_key = "label"
+
+    def _info(self):
+        label = tfds.features.ClassLabel(names=self.NAMES)
+        features = {
+            "image": tfds.features.Image(encoding_format="jpeg"),
+            "label": label,
+            "labels": tfds.features.Sequence(label),
+            "note": tfds.features.Text(),
+        }
+        return tfds.core.DatasetInfo(
+            builder=self,
+            features=tfds.features.FeaturesDict(features),
+            supervised_keys=("image", self.label_key),
+        )
+
+    def _split_generators(self, dl_manager):
+        return {
+            "train": self._generate_examples(0, 50),
+            "test": self._generate_examples(50, 10),
+        }
+
+    def _generate_examples(self, first, num):
+        for number in range(first, first + num):
+            classes = [[], [0, 2]][number % 2]
+            yield (
+                number,
+                {
+                    "image": np.asarray(image_folders.picture(number)),
+                    "label": number % 3,
+                    "labels": classes,
+                    "note": str(number),
+                },
+            )
+
+
+class SeveralPictures(Pictures):
+    """The same, with several labels an image."""
+
+    label_key = "labels"
+
+
+@pytest.fixture(scope="module")
+def datasets(tmp_path_factory):
+    """Folder of TensorFlow Datasets with `pictures` and `several_pictures`."""
+    root = tmp_path_factory.mktemp("tfds")
+    config = tfds.download.DownloadConfig(num_shards=3)
+    for builder in (Pictures, SeveralPictures):
+        builder(data_dir=root).download_and_prepare(download_config=config)
+    return root
+
+
+def open_tfds(root, split, name="pictures", **options):
+    options = {"num_classes": 3, "directory": str(root), "name": name} | options
+    return open_source("tfds", split, **options)
+
+
+@pytest.mark.parametrize(
+    "split", ["train", "train[:98%]", "train[7:31]", "train+test", "test"]
+)
+def test_splits_are_those_of_tensorflow_datasets(datasets, split):
+    source = open_tfds(datasets, split)
+    expected = tfds.load(
+        "pictures",
+        data_dir=datasets,
+        split=split,
+        decoders={"image": tfds.decode.SkipDecoding()},
+    )
+    examples = [*expected.as_numpy_iterator()]
+    assert source.num_examples == len(examples)
+    found = collections.Counter()
+    for index in range(source.num_examples):
+        contents, label = source.read(index)
+        found[contents.numpy(), int(label)] += 1
+    wanted = collections.Counter((x["image"], int(x["label"])) for x in examples)
+    assert found == wanted
+    assert source.class_names == Pictures.NAMES
+
+
+def test_a_tfds_dataset_trains_and_evaluates(datasets):
+    (_, labels), *_ = batches = train(open_tfds(datasets, "train[:90%]"), 9)
+    assert len(batches) == 10 and labels.shape == (9, 3)
+    assert len(evaluate(open_tfds(datasets, "test", cache=True), 4)) == 3
+
+
+def test_a_tfds_dataset_may_have_several_labels(datasets):
+    options = {"name": "several_pictures", "multi_label": True}
+    source = open_tfds(datasets, "train", **options)
+    rows = {tuple(source.read(index)[1].numpy()) for index in range(50)}
+    assert rows == {(0, 0, 0), (1, 0, 1)}
+    with pytest.raises(ValueError, match="each with one class"):
+        open_tfds(datasets, "train", name="several_pictures")
+    with pytest.raises(ValueError, match="each with a sequence of classes"):
+        open_tfds(datasets, "train", multi_label=True)
+
+
+def test_what_tfds_does_not_have_is_refused(datasets):
+    with pytest.raises(ValueError, match="no split 'validation'.*train, test|test, tr"):
+        open_tfds(datasets, "validation")
+    with pytest.raises(ValueError, match="has 3 classes. Received: num_classes=10"):
+        open_tfds(datasets, "train", num_classes=10)
+    with pytest.raises(ValueError, match="'no_such_dataset'.* cannot be prepared"):
+        open_tfds(datasets, "train", name="no_such_dataset")
+
+
+def test_a_dataset_of_another_format_says_how_to_convert_it(tmp_path):
+    pytest.importorskip("array_record")  # Part of tensorflow-datasets on Linux.
+    builder = Pictures(data_dir=tmp_path, file_format="array_record")
+    builder.download_and_prepare()
+    with pytest.raises(ValueError, match="stored as array_record.*file_format='tfr"):
+        open_tfds(tmp_path, "train")
