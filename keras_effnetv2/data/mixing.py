@@ -87,7 +87,7 @@ class Mixing:
 
     @property
     def is_off(self) -> bool:
-        """Whether no image will be mixed; a variable may become so later."""
+        """Whether no image will ever be mixed; a variable may yet change."""
         alphas = self.mixup_alpha, self.cutmix_alpha
         return all(isinstance(alpha, int | float) and alpha == 0 for alpha in alphas)
 

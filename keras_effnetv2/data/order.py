@@ -19,8 +19,17 @@ class Part:
     index: int = 0
     count: int = 1
 
-    def rows_of(self, batch_size: int) -> int:
-        """Rows of a global batch that are this worker's.
+    def __post_init__(self) -> None:
+        if not 0 <= self.index < self.count:
+            raise ValueError(
+                f"Of {self.count} workers, the index is 0 to {self.count - 1}. "
+                f"Received: index={self.index}."
+            )
+
+    def rows(self, batch_size: int, num_before: int = 0) -> list[int]:
+        """Places in a global batch of this worker's rows, after some before its first.
+
+        The row before the first of the batch is its last.
 
         Raises:
             ValueError: a batch that does not divide.
@@ -30,7 +39,12 @@ class Part:
                 f"A batch of {batch_size} images does not divide among {self.count} "
                 f"workers. Choose a multiple of {self.count} as batch_size."
             )
-        return batch_size // self.count
+        num = batch_size // self.count
+        first = self.index * num
+        return [row % batch_size for row in range(first - num_before, first + num)]
+
+
+ALL_ROWS = Part()
 
 
 def epoch_seeds(seed: int, epoch: tf.Tensor) -> list[tf.Tensor]:
@@ -71,25 +85,17 @@ def training_steps(
     Raises:
         ValueError: an epoch has no such steps.
     """
-    if not 0 <= first_step < steps_per_epoch:
-        raise ValueError(
-            f"An epoch has the steps 0 to {steps_per_epoch - 1}. "
-            f"Received: first_step={first_step}."
-        )
-    num_used = steps_per_epoch * batch_size
-    if num_used > num_examples:
-        raise ValueError(
-            f"{steps_per_epoch} steps of {batch_size} images need {num_used:,} images. "
-            f"There are {num_examples:,}: make batch_size smaller."
-        )
+    _check_steps(num_examples, batch_size, steps_per_epoch, first_step)
 
     def permutation(epoch):
         order_seed, _, _ = epoch_seeds(seed, epoch)
         everything = tf.range(num_examples, dtype=tf.int64)
         return epoch, tf.random.experimental.stateless_shuffle(everything, order_seed)
 
-    def steps(epoch, indices):
-        batches = tf.reshape(indices[:num_used], (steps_per_epoch, batch_size))
+    def steps_of_epoch(epoch, indices):
+        batches = tf.reshape(
+            indices[: steps_per_epoch * batch_size], (steps_per_epoch, batch_size)
+        )
         return tf.data.Dataset.zip(
             (
                 tf.data.Dataset.from_tensors(epoch).repeat(),
@@ -102,4 +108,21 @@ def training_steps(
     epochs = tf.data.Dataset.range(first_epoch, first_epoch + num_epochs)
     # The next permutation is ready before it is needed: millions take seconds.
     permutations = epochs.map(permutation).prefetch(1)
-    return permutations.flat_map(steps).skip(first_step).take(num_steps)
+    steps = permutations.flat_map(steps_of_epoch).skip(first_step).take(num_steps)
+    return steps.apply(tf.data.experimental.assert_cardinality(num_steps))
+
+
+def _check_steps(
+    num_examples: int, batch_size: int, steps_per_epoch: int, first_step: int
+) -> None:
+    if not 0 <= first_step < steps_per_epoch:
+        raise ValueError(
+            f"An epoch has the steps 0 to {steps_per_epoch - 1}. "
+            f"Received: first_step={first_step}."
+        )
+    num_used = steps_per_epoch * batch_size
+    if num_used > num_examples:
+        raise ValueError(
+            f"{steps_per_epoch} steps of {batch_size} images need {num_used:,} images. "
+            f"There are {num_examples:,}: make batch_size smaller."
+        )

@@ -13,7 +13,7 @@ from keras_effnetv2.data import cropping, images, rows
 from keras_effnetv2.data.augmenter import Augmenter
 from keras_effnetv2.data.damage import Damage
 from keras_effnetv2.data.mixing import Mixing
-from keras_effnetv2.data.order import Part, epoch_seeds, training_steps
+from keras_effnetv2.data.order import ALL_ROWS, Part, epoch_seeds, training_steps
 from keras_effnetv2.data.sources.source import Source
 from keras_effnetv2.preprocessing import Preprocessing
 
@@ -35,7 +35,7 @@ def training_batches(
     first_epoch: int,
     seed: int,
     damage: Damage,
-    part: Part = Part(),  # noqa: B008  # Frozen.
+    part: Part = ALL_ROWS,
 ) -> tf.data.Dataset:
     """Augmented and mixed batches of one image size.
 
@@ -61,11 +61,9 @@ def training_batches(
     Raises:
         ValueError: batches or steps that the source does not have.
     """
-    num_rows = part.rows_of(batch_size)
-    first_row = part.index * num_rows
     # A mixed image needs the one before it, which another worker may have.
     num_before = int(part.count > 1 and not mixing.is_off)
-    places = [(first_row + row) % batch_size for row in range(-num_before, num_rows)]
+    places = part.rows(batch_size, num_before)
     steps = training_steps(
         source.num_examples,
         batch_size,
@@ -78,22 +76,14 @@ def training_batches(
 
     def batch(epoch, step, indices):
         _, image_seed, mixing_seed = epoch_seeds(seed, epoch)
-
-        def make(index):
-            image, label = source.example(index)
-            return augmenter.apply(image, _fold_in(image_seed, index)), label
-
-        made = rows.make_rows(
-            tf.gather(indices, places), make, source, damage, at_least=1
-        )
-        pixels, labels = rows.fill_with_previous(*made, len(places))
-        if mixing.is_off:
-            return pixels, labels
+        indices = tf.gather(indices, places)
+        pixels, labels = _augmented(indices, image_seed, source, augmenter, damage)
         mixing_seed = _fold_in(mixing_seed, step)
         if not num_before:
             return mixing.apply(pixels, labels, mixing_seed)
+        first = places[num_before]
         return mixing.apply_part(
-            pixels, labels, mixing_seed, first_row=first_row, batch_size=batch_size
+            pixels, labels, mixing_seed, first_row=first, batch_size=batch_size
         )
 
     return _in_parallel(steps, batch)
@@ -105,7 +95,7 @@ def evaluation_batches(
     *,
     batch_size: int,
     damage: Damage,
-    part: Part = Part(),  # noqa: B008  # Frozen.
+    part: Part = ALL_ROWS,
 ) -> tf.data.Dataset:
     """Every image once, cropped as the published accuracies were measured.
 
@@ -125,11 +115,9 @@ def evaluation_batches(
     Raises:
         ValueError: a batch that does not divide.
     """
-    num_rows = part.rows_of(batch_size)
-    first_row = part.index * num_rows
-    starts = tf.data.Dataset.range(
-        first_row, source.num_examples + first_row, batch_size
-    )
+    places = part.rows(batch_size)
+    first, num_rows = places[0], len(places)
+    starts = tf.data.Dataset.range(first, first + source.num_examples, batch_size)
 
     def make(index):
         image, label = source.example(index)
@@ -143,6 +131,23 @@ def evaluation_batches(
         return pixels, labels, weights
 
     return _in_parallel(starts, batch)
+
+
+def _augmented(
+    indices: tf.Tensor,
+    seed: tf.Tensor,
+    source: Source,
+    augmenter: Augmenter,
+    damage: Damage,
+) -> list[tf.Tensor]:
+    """Images of an epoch and their labels, before they are mixed."""
+
+    def make(index):
+        image, label = source.example(index)
+        return augmenter.apply(image, _fold_in(seed, index)), label
+
+    made = rows.make_rows(indices, make, source, damage, at_least=1)
+    return rows.fill_with_previous(*made, indices.shape[0])
 
 
 def _in_parallel(steps: tf.data.Dataset, batch: Any) -> tf.data.Dataset:

@@ -4,6 +4,13 @@ from keras_effnetv2.data.sources import digits, folder, idx, tfds, tfrecord
 from keras_effnetv2.data.sources.cache import cached
 from keras_effnetv2.data.sources.source import Source
 
+_OF_FILES = {
+    "folder": folder.open_folder,
+    "idx": idx.open_idx,
+    "imagenet_tfrecord": tfrecord.open_imagenet,
+    "imagenet21k_tfrecord": tfrecord.open_imagenet21k,
+}
+
 
 def open_source(
     kind: str,
@@ -31,23 +38,15 @@ def open_source(
         ValueError: there is no such kind, dataset or split, or it is not as described.
         ImportError: the kind needs a package that is not installed.
     """
-    openers = {
-        "tfds": lambda: tfds.open_tfds(
-            name, split, num_classes, directory, multi_label
-        ),
-        "folder": lambda: folder.open_folder(split, num_classes, directory),
-        "imagenet_tfrecord": lambda: tfrecord.open_imagenet(
-            split, num_classes, directory
-        ),
-        "imagenet21k_tfrecord": lambda: tfrecord.open_imagenet21k(
-            split, num_classes, directory
-        ),
-        "idx": lambda: idx.open_idx(split, num_classes, directory),
-        "digits": lambda: digits.open_digits(split, num_classes),
-    }
-    if kind not in openers:
-        raise ValueError(f"kind is one of {', '.join(openers)}. Received: {kind!r}.")
-    source = openers[kind]()
+    if kind == "tfds":
+        source = tfds.open_tfds(name, split, num_classes, directory, multi_label)
+    elif kind == "digits":
+        source = digits.open_digits(split, num_classes)
+    elif kind in _OF_FILES:
+        source = _OF_FILES[kind](split, num_classes, directory)
+    else:
+        kinds = ", ".join(("tfds", "digits", *_OF_FILES))
+        raise ValueError(f"kind is one of {kinds}. Received: {kind!r}.")
     if source.multi_label != multi_label:
         raise ValueError(
             f"The labels of {kind!r} are such that multi_label={source.multi_label}. "
