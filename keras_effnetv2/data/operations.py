@@ -40,8 +40,12 @@ _Operation = Callable[[tf.Tensor], tf.Tensor]
 class Reach:
     """Pixels at magnitude 10, whatever the image size."""
 
-    translation: int
-    cutout: int  # From the centre to each side.
+    translation: float
+    cutout: float  # From the centre to each side.
+
+    def scaled(self, scale: float) -> "Reach":
+        """The same for images that are smaller or larger by `scale`."""
+        return Reach(self.translation * scale, self.cutout * scale)
 
     def apply(
         self, image: tf.Tensor, number: Any, magnitude: Any, draws: tf.Tensor

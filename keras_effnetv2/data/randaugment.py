@@ -20,10 +20,14 @@ class RandAugment:
         num_ops: operations an image.
         magnitude: 10 is nominal; the paper trains with 5 to 25 (Table 6). A float, or
             a scalar tensor or variable, which may change without a retrace.
+        pixel_scale: multiplies translations and the side of cutout, whose pixels are
+            meant for images of 128 pixels or more, the paper's. In images of 32, an
+            unscaled magnitude 5 moves everything out of sight.
     """
 
     num_ops: int = 2
     magnitude: Any = 10.0
+    pixel_scale: float = 1.0
 
     def __post_init__(self):
         if not isinstance(self.num_ops, int) or self.num_ops < 0:
@@ -56,6 +60,7 @@ class RandAugment:
         numbers = random_numbers.below(
             len(operations.NAMES), random_numbers.uniform(number_seed, shape[:1])
         )
+        reach = _REACH.scaled(self.pixel_scale)
         for place in range(self.num_ops):
-            image = _REACH.apply(image, numbers[place], self.magnitude, draws[place])
+            image = reach.apply(image, numbers[place], self.magnitude, draws[place])
         return tf.convert_to_tensor(image)

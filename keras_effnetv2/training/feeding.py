@@ -22,6 +22,10 @@ from keras_effnetv2.training.progressive import Leg
 from keras_effnetv2.training.stages import Stage, steps_per_epoch
 
 
+# Side of the paper's smallest training images, pixels (Table 6).
+_PAPER_SIZE = 128
+
+
 @dataclasses.dataclass(frozen=True)
 class Feed:
     """The images of an experiment.
@@ -116,7 +120,11 @@ def evaluation_data(
 def _augmenter(experiment: Experiment, stage: Stage) -> Augmenter:
     settings = experiment.augmentation
     policies = {
-        "randaugment": RandAugment(settings.num_ops, stage.randaugment_magnitude),
+        "randaugment": RandAugment(
+            settings.num_ops,
+            stage.randaugment_magnitude,
+            pixel_scale=min(1.0, stage.image_size / _PAPER_SIZE),
+        ),
         "autoaugment": AutoAugment(),
         "cutout": RandomCutout(),
         "none": None,

@@ -146,3 +146,18 @@ def test_bad_num_ops_are_refused(num_ops):
 def test_bad_magnitudes_are_refused(magnitude):
     with pytest.raises(ValueError, match=f"magnitude={magnitude}"):
         RandAugment(2, magnitude)
+
+
+def test_translations_of_small_images_shrink_with_the_scale():
+    image = np.zeros((32, 32, 3), "u1")
+    image[:, :, :] = np.arange(1, 33, dtype="u1")[None, :, None]
+    number = operations.NAMES.index("TranslateX")
+    draws = np.array([0.9, 0, 0], "f4")
+    reach = operations.Reach(translation=100, cutout=40).scaled(32 / 128)
+    moved = np.array(reach.apply(image, number, 8.0, draws))
+    assert (moved[:, :12] == image[:, 20:]).all() and (moved[:, 12:] == 128).all()
+    seeds = [(0, n) for n in range(200)]
+    for scale, lowest, highest in ((1.0, 0.05, 0.5), (0.25, 0.0, 0.05)):
+        policy = RandAugment(1, 8.0, pixel_scale=scale)
+        lost = [(np.array(policy.apply(image, s)) == 128).mean() > 0.8 for s in seeds]
+        assert lowest <= np.mean(lost) <= highest
