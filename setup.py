@@ -13,6 +13,7 @@ VERSION = re.search(
 # What reads datasets and draws curves.
 TRAIN = [
     "tensorflow-datasets>=4.9.7,<5",
+    "importlib-resources>=6,<8",  # TensorFlow Datasets needs it, and does not say so.
     "matplotlib>=3.8,<4",
     "scikit-learn>=1.4,<2",
 ]
