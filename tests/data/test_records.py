@@ -162,6 +162,14 @@ def test_files_that_are_no_records_are_refused(tmp_path):
             find_records([path])
 
 
+@pytest.mark.parametrize("length", [0x8B1F, 0x0178, 0x9C78])
+def test_a_length_may_look_like_compression(tmp_path, length):
+    path = str(tmp_path / "a")
+    with tf.io.TFRecordWriter(path) as writer:
+        writer.write(b"x" * length)
+    assert find_records([path]).lengths.tolist() == [length]
+
+
 @pytest.mark.parametrize("kind", ["GZIP", "ZLIB"])
 def test_compressed_files_are_refused(tmp_path, kind):
     path = str(tmp_path / "a")

@@ -107,21 +107,22 @@ def _scan(path: str) -> np.ndarray:
         while offset < size:
             file.seek(offset)
             header = file.read(_HEADER.size)
-            if not offset and header.startswith(_COMPRESSED):
-                raise ValueError(
-                    f"{path} is compressed, so its records cannot be found. "
-                    "Decompress the file."
-                )
             length = _HEADER.unpack(header)[0] if len(header) == _HEADER.size else size
             end = offset + _HEADER.size + length + _FOOTER_SIZE
             if end > size:
-                raise ValueError(
-                    f"{path} is cut off, or no TFRecord file: at byte {offset:,} there "
-                    f"is no whole record, and the file has {size:,} bytes."
-                )
+                raise ValueError(_complaint(path, offset, size, header))
             found.append((offset, length))
             offset = end
     return np.array(found, np.int64).reshape(-1, 2)
+
+
+def _complaint(path: str, offset: int, size: int, header: bytes) -> str:
+    if not offset and header.startswith(_COMPRESSED):
+        return f"{path} is compressed, so it has no records to find. Decompress it."
+    return (
+        f"{path} is cut off, or no TFRecord file: at byte {offset:,} there is no whole "
+        f"record, and the file has {size:,} bytes. Get the file again."
+    )
 
 
 def _open(path: str) -> BinaryIO:

@@ -5,7 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_effnetv2.data.sources.records import find_records
+from keras_effnetv2.data.sources.records import Records, find_records
 from keras_effnetv2.data.sources.source import Source, check_num_classes
 
 
@@ -101,7 +101,7 @@ def _keys(tfds: Any, builder: Any, multi_label: bool) -> tuple[str, str]:
     return keys
 
 
-def _records(builder: Any, split: str) -> Any:
+def _records(builder: Any, split: str) -> Records:
     try:
         instructions = builder.info.splits[split].file_instructions
     except Exception as error:  # Which one depends on what is wrong with the split.
