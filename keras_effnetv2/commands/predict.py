@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_effnetv2 import training
 from keras_effnetv2.data import cropping, images
 from keras_effnetv2.layers import PixelNormalization
 from keras_effnetv2.models import create_model
@@ -30,9 +31,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--weights",
-        default="imagenet",
         help="imagenet, imagenet21k, imagenet21k-ft1k, a file or folder of weights, "
         "a .keras file, or an https URL (default: imagenet)",
+    )
+    parser.add_argument(
+        "--workdir",
+        metavar="DIR",
+        help="instead of --variant and --weights: work folder of a finished training",
     )
     parser.add_argument(
         "--image_size",
@@ -53,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         value = getattr(args, flag)
         if value is not None and value < 1:
             raise ValueError(f"--{flag} must be at least 1. Received: {value}.")
-    model = load_model(args.variant, args.weights)
+    model = load_model(args.variant, args.weights, args.workdir)
     normalization = find_normalization(model)
     preprocessing = evaluation_record(model, normalization, args.image_size)
     failures: list[str] = []
@@ -71,12 +76,23 @@ def run(args: argparse.Namespace) -> int:
     return 1 if failures else 0
 
 
-def load_model(variant: str | None, weights: str) -> keras.Model:
+def load_model(
+    variant: str | None, weights: str | None, workdir: str | None
+) -> keras.Model:
     """The classifier that the flags name.
 
     Raises:
-        ValueError: no variant, and weights that are no `.keras` file.
+        ValueError: no variant, and weights that are no `.keras` file; or these beside a
+            work folder.
     """
+    if workdir is not None:
+        if variant is not None or weights is not None:
+            raise ValueError(
+                f"--workdir {workdir} says which network and which weights. Leave "
+                "--variant and --weights out, or --workdir."
+            )
+        return training.load_run(workdir)
+    weights = weights or "imagenet"
     if variant is not None:
         return create_model(variant, weights=weights)
     if pathlib.Path(weights).suffix == ".keras":

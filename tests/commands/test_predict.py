@@ -12,7 +12,9 @@ from keras_effnetv2 import create_model, decode_predictions, variants
 from keras_effnetv2.commands import predict
 from keras_effnetv2.data import cropping, images
 from keras_effnetv2.preprocessing import preprocess_input, record
+from keras_effnetv2.training import load_run
 from tests import image_files as files
+from tests.commands import finished_run
 from tests.networks import tiny
 
 RECORD = record("efficientnetv2-b0", "imagenet", 32)
@@ -174,6 +176,34 @@ def test_models_of_others_are_refused(capsys, photos, tmp_path):
     )
     assert run(photos, "--weights", path) == 2
     assert "does not say how its images are made" in capsys.readouterr().err
+
+
+def test_a_finished_run_classifies_with_its_network_and_class_names(
+    capsys, photos, tmp_path
+):
+    workdir = finished_run.write(tmp_path / "run")
+    assert run(photos / "c.gif", "--workdir", workdir, "--top", 2) == 0
+    trained = load_run(workdir)
+    assert trained.preprocessing.image_size == 32
+    scores = expected(saved(tmp_path, trained), photos / "c.gif", trained.preprocessing)
+    assert scores.sum() == pytest.approx(1)
+    digits = np.argsort(-scores)[:2]
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        f"{scores[digit]:10.4f}  class {digit}" for digit in digits
+    ]
+
+
+@pytest.mark.parametrize(
+    "flags", [["--variant", "efficientnetv2-b0"], ["--weights", "imagenet"]]
+)
+def test_a_run_and_other_weights_exclude_each_other(capsys, flags):
+    assert run("photo.jpg", "--workdir", "runs/digits", *flags) == 2
+    assert "--workdir runs/digits says which network" in capsys.readouterr().err
+
+
+def test_a_run_that_is_not_there_is_said(capsys, tmp_path):
+    assert run("photo.jpg", "--workdir", tmp_path) == 2
+    assert "is not the work folder of a run" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
