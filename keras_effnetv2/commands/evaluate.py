@@ -32,11 +32,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints loss and accuracies."""
-    from keras_effnetv2.training.run import evaluate_run, evaluate_weights
+    from keras_effnetv2.training.evaluation import evaluate_run, evaluate_weights
     from keras_effnetv2.training.settings import override
 
     devices = {"strategy": args.strategy, "tpu": args.tpu}
     if args.workdir is not None:
+        if args.experiment is not None or args.weights is not None:
+            raise ValueError(
+                f"--workdir {args.workdir} says which experiment and which weights. "
+                "Leave --experiment and --weights out, or --workdir."
+            )
         result = evaluate_run(args.workdir, args.set, **devices)
     elif args.experiment is not None and args.weights is not None:
         from keras_effnetv2.training.experiments import get_experiment

@@ -76,7 +76,6 @@ def evaluate_weights(
             weights=weights,
             classes=experiment.data.num_classes,
             classifier_activation=None,
-            preprocessing=experiment.model.preprocessing,
         )
     return _evaluate_network(network, experiment, devices)
 

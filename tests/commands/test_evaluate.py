@@ -1,0 +1,42 @@
+"""`evaluate`: a finished run on all images of a split, or what is missing."""
+
+import re
+
+import pytest
+
+from keras_effnetv2 import __main__ as command_line
+from tests.commands import finished_run
+
+SETTINGS = ["--set", "data.eval_split=test[:60]", "--set", "batch_size=32"]
+
+
+def run(*flags):
+    return command_line.main(command_line.parse(["", "evaluate", *map(str, flags)]))
+
+
+def test_a_run_and_its_weights_have_the_same_accuracy(capsys, tmp_path):
+    workdir = finished_run.write(tmp_path / "run")
+    assert run("--workdir", workdir, "--strategy", "cpu", *SETTINGS) == 0
+    line = capsys.readouterr().out
+    pattern = r"accuracy \d+\.\d\d%  top-5 \d+\.\d\d%  loss \d\.\d{4}\n"
+    assert re.fullmatch(pattern, line)
+    flags = ["--experiment", "digits-smoke", "--strategy", "cpu", *SETTINGS]
+    assert run(*flags, "--weights", workdir / "final.weights.h5") == 0
+    assert capsys.readouterr().out == line
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ([], "Say what to evaluate"),
+        (["--experiment", "digits"], "Say what to evaluate"),
+        (["--workdir", "run", "--weights", "imagenet"], "--workdir run says which"),
+        (["--workdir", "run", "--experiment", "digits"], "--workdir run says which"),
+        (["--workdir", "absent"], "is not the work folder of a run"),
+    ],
+)
+def test_wrong_flags_end_in_one_line(capsys, flags, message):
+    assert run(*flags) == 2
+    errors = capsys.readouterr().err
+    assert message in errors
+    assert errors.startswith("error: ") and errors.count("\n") == 1
