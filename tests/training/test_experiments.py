@@ -135,6 +135,17 @@ def test_transfer_takes_ten_thousand_steps():
             assert rate == pytest.approx(0.001)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_only_recipes_for_a_cpu_are_slower_for_equal_bits(name):
+    is_for_cpu = "CPU" in RECIPES[name].hardware
+    assert get_experiment(name).loop.deterministic == is_for_cpu
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if "finetune" in name])
+def test_fine_tuning_evaluates_every_500_steps_at_most(name):
+    assert get_experiment(name).loop.evaluate_steps == 500
+
+
 @pytest.mark.parametrize("size", ["s", "m", "l", "xl"])
 def test_imagenet21k_has_no_stages_and_little_regularization(size):
     (stage,) = stages(f"imagenet21k-{size}")
