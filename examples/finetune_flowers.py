@@ -13,7 +13,7 @@ but the batch norms, which few images would spoil.
 Hardware: a GPU, or patience. Not run here, where pretrained weights and datasets cannot
 be downloaded: the tests run it on a small folder with `--weights none`, and what it
 reaches has not been measured. The paper's longer training, the experiment
-`finetune-flowers`, has 97.9% with S on oxford_flowers102 (Table 9).
+`finetune-flowers`, has 97.9% with S on oxford_flowers102 (Table 8).
 """
 
 import argparse

@@ -1,13 +1,14 @@
-"""Trains EfficientNetV2 on ImageNet by a published recipe, on a TPU or a pod of them.
+r"""Trains EfficientNetV2 on ImageNet by a published recipe, on a TPU or a pod of them.
 
 On a Cloud TPU VM of one host, with tensorflow-tpu, which ends at TensorFlow 2.20:
 
     python examples/train_imagenet_tpu.py --data DIRECTORY --workdir runs/s --tpu local
 
-On a pod, with jax[tpu]: the same command on every host, whose work folder must be the
-same shared one (tools/launch_tpu_pod.sh does it all):
+On a pod, with jax[tpu], the same command on every host, all of which see the same work
+folder (tools/launch_tpu_pod.sh makes a pod and starts the command line on it):
 
-    KERAS_BACKEND=jax python examples/train_imagenet_tpu.py --data DIRECTORY ...
+    KERAS_BACKEND=jax python examples/train_imagenet_tpu.py --data DIRECTORY \
+        --workdir /mnt/runs/s --strategy multiworker
 
 DIRECTORY has the TFRecord files `train-*` and `validation-*` of ImageNet as Google's
 imagenet_to_gcs.py writes them, or, with --tfds, `imagenet2012` as TensorFlow Datasets
@@ -38,7 +39,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--workdir", required=True, metavar="DIR")
     parser.add_argument("--experiment", default="imagenet-s", help="the recipe")
     parser.add_argument("--variant", help="another network than the recipe's")
-    parser.add_argument("--strategy", default="tpu", help="cpu or mirrored, to try out")
+    parser.add_argument("--strategy", default="tpu", help="multiworker on pods")
     parser.add_argument("--tpu", metavar="NAME", help="local, or a TPU's name")
     parser.add_argument("--set", action="append", default=[], metavar="SETTING=VALUE")
     return parser.parse_args()

@@ -31,7 +31,7 @@ def run(name, *arguments, folder):
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_every_example_says_its_command(path):
-    docstring = re.match(r'"""(.*?)"""', path.read_text(), flags=re.DOTALL)[1]
+    docstring = re.search(r'"""(.*?)"""', path.read_text(), flags=re.DOTALL)[1]
     assert f"python examples/{path.name}" in docstring
 
 
