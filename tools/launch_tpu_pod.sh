@@ -1,0 +1,107 @@
+#!/usr/bin/env bash
+# Trains an experiment on a Cloud TPU: one host or a pod slice of several.
+#
+#   PROJECT=my-project NFS_SHARE=10.0.0.2:/runs tools/launch_tpu_pod.sh
+#   gcloud compute tpus tpu-vm delete "$NAME" --zone "$ZONE"    # when it is done
+#
+# Run it again after a preemption or a crash: it makes what is missing, leaves a running
+# training alone, and a stopped one goes on from its last checkpoint. Needs gcloud,
+# logged in, and Python with pip. Not run here, where there is no Cloud TPU.
+set -euo pipefail
+
+PROJECT=${PROJECT:?the Google Cloud project}
+NFS_SHARE=${NFS_SHARE:?HOST:/PATH of a Filestore share for work folders}
+DATA=${DATA:-gs://BUCKET/imagenet}
+ZONE=${ZONE:-europe-west4-a}
+NAME=${NAME:-efficientnetv2}
+ACCELERATOR=${ACCELERATOR:-v3-32}
+RUNTIME=${RUNTIME:-tpu-ubuntu2204-base}
+EXPERIMENT=${EXPERIMENT:-imagenet-s}
+# jax: one process a host, which find each other; for pods and single hosts.
+# tensorflow: TPUStrategy with tensorflow-tpu, which ends at 2.20; a single host only.
+ROUTE=${ROUTE:-jax}
+WORKDIR=/mnt/runs/$EXPERIMENT
+LOCK=/tmp/keras_effnetv2.lock
+LIBTPU=https://storage.googleapis.com/jax-releases/libtpu_releases.html
+
+tpu() {
+  local action=$1
+  shift
+  gcloud compute tpus tpu-vm "$action" "$@" --project "$PROJECT" --zone "$ZONE"
+}
+
+on_all_workers() {
+  tpu ssh "$NAME" --worker all --command "$1"
+}
+
+case $ROUTE in
+  jax)
+    backend=jax
+    strategy="--strategy multiworker"
+    framework="jax[tpu] tensorflow-cpu>=2.18,<2.22"
+    ;;
+  tensorflow)
+    backend=tensorflow
+    strategy="--strategy tpu --tpu local"
+    framework="tensorflow-tpu==2.20.0"
+    ;;
+  *)
+    echo "ROUTE is jax or tensorflow. Received: $ROUTE." >&2
+    exit 2
+    ;;
+esac
+
+state=$(tpu describe "$NAME" --format "value(state)" 2> /dev/null || true)
+if [[ $state == PREEMPTED || $state == TERMINATED ]]; then
+  tpu delete "$NAME" --quiet
+  state=
+fi
+if [[ -z $state ]]; then
+  tpu create "$NAME" --accelerator-type "$ACCELERATOR" --version "$RUNTIME"
+fi
+
+# The package and what it needs, but TensorFlow, of which each route has its own.
+cd "$(dirname "$0")/.."
+build=$(mktemp -d)
+trap 'rm -rf "$build"' EXIT
+python3 -m pip wheel --quiet --no-deps --wheel-dir "$build" .
+wheel=$(basename "$build"/*.whl)
+python3 - "$build/$wheel" > "$build/requirements.txt" << 'PYTHON'
+import email, pathlib, sys, zipfile
+
+with zipfile.ZipFile(sys.argv[1]) as wheel:
+    name = next(x for x in wheel.namelist() if x.endswith(".dist-info/METADATA"))
+    metadata = email.message_from_bytes(wheel.read(name))
+for line in metadata.get_all("Requires-Dist"):
+    requirement, _, marker = line.partition(";")
+    is_wanted = not marker or "train" in marker
+    if is_wanted and not requirement.startswith(("tensorflow<", "tensorflow>")):
+        print(requirement.strip())
+PYTHON
+for word in $framework; do
+  echo "$word" >> "$build/requirements.txt"
+done
+
+tpu scp "$build/$wheel" "$build/requirements.txt" "$NAME:" --worker all
+# The lock is that of a training: what it runs on is not replaced.
+on_all_workers "
+  set -e
+  flock --nonblock $LOCK true || exit 0
+  mountpoint --quiet /mnt/runs || {
+    sudo apt-get install --yes nfs-common
+    sudo mkdir -p /mnt/runs
+    sudo mount $NFS_SHARE /mnt/runs
+    sudo chmod a+rwx /mnt/runs
+  }
+  python3 -m pip install --quiet --find-links $LIBTPU --requirement requirements.txt
+  python3 -m pip install --quiet --no-deps --force-reinstall $wheel
+"
+
+on_all_workers "
+  KERAS_BACKEND=$backend nohup flock --nonblock $LOCK \
+    python3 -m keras_effnetv2 train --experiment $EXPERIMENT --workdir $WORKDIR \
+    $strategy --set data.directory=$DATA >> train.log 2>&1 < /dev/null &
+"
+echo "Training. Follow it with:"
+echo "gcloud compute tpus tpu-vm ssh $NAME --project $PROJECT --zone $ZONE" \
+  "--worker 0 --command 'tail -f train.log'"
