@@ -22,7 +22,8 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 	touch $@
 
 demo: .venv/installed
-	$(BIN)/python examples/train_digits.py
+	rm -rf runs/demo
+	$(BIN)/python examples/train_digits.py --workdir runs/demo
 
 test: .venv/installed
 	$(BIN)/python -m pytest -m "not slow and not online"

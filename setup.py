@@ -16,6 +16,7 @@ TRAIN = [
     "importlib-resources>=6,<8",  # TensorFlow Datasets needs it, and does not say so.
     "matplotlib>=3.8,<4",
     "scikit-learn>=1.4,<2",
+    "tensorboard>=2.18,<2.22",  # Of TensorFlow's version.
 ]
 
 setuptools.setup(
@@ -45,6 +46,7 @@ setuptools.setup(
             *TRAIN,
             "jax[cpu]>=0.4.30,<0.12",
             "pytest>=8,<10",
+            "pyyaml>=6.0.1,<7",
             "ruff>=0.6,<1",
         ],
     },

@@ -21,7 +21,7 @@ def main(args: argparse.Namespace) -> int:
     """Runs the chosen command; returns the exit code."""
     try:
         return args.run(args)
-    except (ValueError, OSError, FloatingPointError) as error:
+    except (ValueError, OSError, FloatingPointError, ImportError) as error:
         logging.debug("Where the error came from:", exc_info=True)
         print("error:", " ".join(str(error).split()), file=sys.stderr)
         return 2

@@ -111,7 +111,7 @@ def _start_again(error: Exception) -> None:
         raise ValueError(
             f"Workers were lost {_MAX_RESTARTS} times; this one gives up."
         ) from error
-    reason = str(error).splitlines()[0]
+    reason = type(error).__name__
     logging.warning("A worker was lost (%s). Starting again with it.", reason)
     os.environ[_RESTARTS] = str(restarts)
     sys.stdout.flush()

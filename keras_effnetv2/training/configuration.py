@@ -29,7 +29,7 @@ class Data(Checked):
         eval_split: part to evaluate on.
         num_train_images: in `train_split`. None: counted when the source is opened.
         multi_label: an image may have several classes; labels are rows of 0 and 1.
-        cache: keep the encoded images in memory after the first epoch.
+        cache: read all encoded images into memory before the first epoch.
         on_error: an image that cannot be decoded is skipped and counted, or raised.
     """
 

@@ -21,7 +21,6 @@ from keras_effnetv2.training.devices import Devices
 from keras_effnetv2.training.progressive import Leg
 from keras_effnetv2.training.stages import Stage, steps_per_epoch
 
-
 # Side of the paper's smallest training images, pixels (Table 6).
 _PAPER_SIZE = 128
 

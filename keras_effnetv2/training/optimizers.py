@@ -109,6 +109,7 @@ class RMSpropOfTensorFlow1(keras.optimizers.RMSprop):
     """
 
     def build(self, variables: Sequence[Any]) -> None:
+        """Makes the slots."""
         built = self.built
         super().build(variables)
         if not built:

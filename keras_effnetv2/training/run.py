@@ -205,6 +205,8 @@ def _set_up(experiment: Experiment, devices: Devices) -> None:
             tf.config.experimental.enable_op_determinism()
         if devices.num_replicas > 1:
             replicas.fix_random_seeds()
+            # Else it names every all-reduce of every traced function.
+            tf.get_logger().setLevel("WARNING")
 
 
 def _check(experiment: Experiment, stages: Sequence[Stage], devices: Devices) -> None:

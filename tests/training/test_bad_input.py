@@ -1,0 +1,133 @@
+"""What cannot be trained is refused in one line, before anything is trained."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from keras_effnetv2.training.experiments import get_experiment
+from keras_effnetv2.training.run import train
+from keras_effnetv2.training.settings import override
+from tests.training import runs
+
+FOLDER = ("data.source=folder", "data.num_train_images=none", "data.num_classes=2")
+
+
+def refused(workdir, message, *settings, **arguments):
+    experiment = override(get_experiment("digits-smoke"), settings)
+    with pytest.raises(ValueError, match=message) as caught:
+        train(experiment, workdir, **arguments)
+    assert "\n" not in str(caught.value)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ((*FOLDER, "data.directory=nowhere"), "nowhere"),
+        (("data.source=imagenet_tfrecord", "data.directory=nowhere"), "nowhere"),
+        (("data.source=idx", "data.directory=nowhere"), "nowhere"),
+        (("data.eval_split=validation",), "validation"),
+        (("data.num_classes=7",), "7"),
+        (("batch_size=5000",), "A batch has 5000 images, the training data only 1437"),
+        (("optimizer.accumulation_steps=3",), "does not divide into 1 devices times 3"),
+        (("progressive.image_size=4,32",), "at least 8 pixels a side. Received: 4"),
+        (("model.eval_size=7",), "at least 8 pixels a side. Received: 7"),
+        (("model.frozen=nothing*",), "no layer is called 'nothing\\*'"),
+        (("progressive.num_stages=9",), "an epoch for each"),
+    ],
+)
+def test_settings_that_cannot_be_trained(tmp_path, settings, message):
+    refused(tmp_path / "run", message, *settings)
+    assert not (tmp_path / "run" / "metrics.jsonl").exists()
+
+
+def test_an_empty_folder_and_a_single_class(tmp_path):
+    data = tmp_path / "images"
+    data.mkdir()
+    directory = f"data.directory={data}"
+    refused(tmp_path / "run", str(data), *FOLDER, directory)
+    (data / "cats").mkdir()
+    (data / "cats" / "cat.jpg").write_bytes(b"")
+    refused(tmp_path / "run", "class", *FOLDER, directory)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_may_not_be_written(tmp_path):
+    tmp_path.chmod(0o500)
+    refused(tmp_path / "run", "cannot be written")
+
+
+def test_a_work_folder_that_is_a_file(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("")
+    refused(path, "The work folder .* cannot be written")
+
+
+def test_a_work_folder_of_another_experiment_or_other_settings(tmp_path):
+    from keras_effnetv2.training.workdir import open_workdir
+
+    experiment = get_experiment("digits-smoke")
+    open_workdir(tmp_path, experiment)
+    open_workdir(tmp_path, override(experiment, ["loop.keep=5"]))
+    with pytest.raises(ValueError, match="of the experiment 'digits-smoke'"):
+        open_workdir(tmp_path, get_experiment("digits"))
+    with pytest.raises(ValueError, match="seed is 0 there and 1 now"):
+        open_workdir(tmp_path, override(experiment, ["seed=1"]))
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(ValueError, match="not JSON"):
+        open_workdir(tmp_path, experiment)
+
+
+def test_a_batch_that_does_not_divide_among_devices(tmp_path):
+    """In a process of its own: devices cannot be changed later."""
+    script = (
+        "import tensorflow as tf, sys\n"
+        "tf.config.set_logical_device_configuration("
+        "tf.config.list_physical_devices('CPU')[0],"
+        "[tf.config.LogicalDeviceConfiguration()] * 3)\n"
+        "from keras_effnetv2.__main__ import run\nrun()"
+    )
+    command = [sys.executable, "-c", script, *runs.command(tmp_path / "run")[3:]]
+    result = subprocess.run(
+        [*command, "--strategy", "mirrored"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 2
+    assert "error: A batch of 64 images does not divide into 3 devices" in result.stderr
+
+
+def test_the_command_line_says_errors_in_one_line(tmp_path):
+    for settings, message in (
+        (("optimizer.speed=1",), "No setting is called 'optimizer.speed'"),
+        (("batch_size=many",), "batch_size must be a whole number"),
+    ):
+        command = runs.command(tmp_path / "run", *settings)
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        lines = [x for x in result.stderr.splitlines() if x.startswith("error:")]
+        assert result.returncode == 2
+        assert len(lines) == 1 and message in lines[0]
+    assert not pathlib.Path(tmp_path / "run").exists()
+
+
+def test_a_loss_that_is_no_number_names_the_step_and_keeps_the_checkpoint(tmp_path):
+    workdir = tmp_path / "run"
+    settings = (
+        "optimizer.name=sgd",
+        "optimizer.learning_rate=1e20",
+        "schedule.warmup_epochs=1",
+        "loop.checkpoint_steps=1",
+        "epochs=3",
+    )
+    process = runs.start(workdir, *settings)
+    assert process.wait() == 2
+    log = (tmp_path / "run.log").read_text()
+    (line,) = [x for x in log.splitlines() if x.startswith("error:")]
+    assert "at step" in line or "after step" in line
+    assert "The last good checkpoint is in" in line
+    # The first step of the warm-up has rate 0.
+    assert runs.steps_saved(workdir) >= 1

@@ -1,0 +1,79 @@
+"""Two worker processes train as one does, and go on when one of them is lost."""
+
+import json
+import socket
+import time
+
+import pytest
+
+from tests.training import runs
+
+# Small steps of the released optimizer, and no dropout, which differs by replica:
+# what is left to differ is rounding.
+ALIKE = (
+    "epochs=1",
+    "progressive.num_stages=1",
+    "progressive.image_size=16,16",
+    "progressive.dropout_rate=0,0",
+    "optimizer.name=rmsprop",
+    "optimizer.epsilon=0.001",
+    "optimizer.learning_rate=0.0001",
+    "schedule.name=constant",
+    "schedule.warmup_epochs=0",
+    "model.bn_group_size=0",
+)
+
+
+def free_addresses(num):
+    sockets = [socket.socket() for _ in range(num)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    addresses = [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
+    for each in sockets:
+        each.close()
+    return addresses
+
+
+def start_worker(workdir, index, addresses, *settings):
+    task = {
+        "cluster": {"worker": addresses},
+        "task": {"type": "worker", "index": index},
+    }
+    return runs.start(
+        workdir,
+        *settings,
+        options=("--strategy", "multiworker"),
+        environment={"TF_CONFIG": json.dumps(task)},
+    )
+
+
+def train_with_workers(workdir, *settings):
+    addresses = free_addresses(2)
+    workers = [start_worker(workdir, i, addresses, *settings) for i in range(2)]
+    codes = [worker.wait() for worker in workers]
+    assert codes == [0, 0], (workdir.parent / f"{workdir.name}.log").read_text()[-3000:]
+
+
+def losses(workdir):
+    lines = (workdir / "metrics.jsonl").read_text().splitlines()
+    return [json.loads(line)["loss"] for line in lines]
+
+
+def test_two_workers_train_as_one_process(tmp_path):
+    runs.finish(tmp_path / "one", *ALIKE)
+    train_with_workers(tmp_path / "two", *ALIKE)
+    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), abs=1e-4)
+
+
+@pytest.mark.slow
+def test_a_worker_that_was_killed_rejoins_and_the_run_ends_with_the_same_bits(tmp_path):
+    settings = ("epochs=1", "progressive.num_stages=1", "loop.checkpoint_steps=3")
+    train_with_workers(tmp_path / "whole", *settings)
+    workdir, addresses = tmp_path / "killed", free_addresses(2)
+    first, second = (start_worker(workdir, i, addresses, *settings) for i in range(2))
+    runs.kill_at_random(second, workdir)
+    time.sleep(5)
+    second = start_worker(workdir, 1, addresses, *settings)
+    assert (first.wait(), second.wait()) == (0, 0)
+    assert "A worker was lost" in (tmp_path / "killed.log").read_text()
+    runs.assert_same_bits(workdir, tmp_path / "whole")
