@@ -1,4 +1,4 @@
-"""Trains EfficientNetV2-B0 progressively on digits, and classifies some it has not seen.
+"""Trains EfficientNetV2-B0 progressively on digits, and names some it has not seen.
 
     python examples/train_digits.py [--workdir runs/digits]
 

@@ -114,7 +114,7 @@ class RMSpropOfTensorFlow1(keras.optimizers.RMSprop):
         super().build(variables)
         if not built:
             for velocity in self._velocities:
-                velocity.assign(keras.ops.ones_like(velocity))
+                velocity.assign(keras.ops.ones(velocity.shape, velocity.dtype))
 
 
 def _build(

@@ -10,12 +10,19 @@ import time
 import h5py
 import numpy as np
 
+from tests.conftest import ROOT
+
 # Checkpoints come often, so that what is killed has got somewhere.
 SETTINGS = ("loop.checkpoint_steps=3",)
 
 
-def command(workdir, *settings, experiment="digits-smoke", options=()):
-    parts = [sys.executable, "-m", "keras_effnetv2", "train", *options]
+TRAIN = ("-m", "keras_effnetv2", "train")
+# The same on two logical devices.
+MIRRORED = (str(ROOT / "examples" / "train_mirrored.py"), "--cpu_devices", "2")
+
+
+def command(workdir, *settings, program=TRAIN, experiment="digits-smoke", options=()):
+    parts = [sys.executable, *program, *options]
     parts += ["--experiment", experiment, "--workdir", str(workdir)]
     for setting in settings:
         parts += ["--set", setting]

@@ -17,6 +17,14 @@ def uninterrupted(tmp_path_factory):
     return workdir
 
 
+def train_with_kills(workdir, num_kills, **arguments):
+    generator = random.Random(0)
+    for _ in range(num_kills):
+        process = runs.start(workdir, *runs.SETTINGS, **arguments)
+        runs.kill_at_random(process, workdir, generator)
+    assert "Going on after step" in runs.finish(workdir, *runs.SETTINGS, **arguments)
+
+
 def epochs_of(workdir):
     lines = (workdir / "metrics.jsonl").read_text().splitlines()
     return [json.loads(line) for line in lines]
@@ -30,14 +38,17 @@ def without_times(records):
 def test_killed_at_five_random_moments_the_weights_have_the_same_bits(
     tmp_path, uninterrupted
 ):
-    workdir, generator = tmp_path / "run", random.Random(0)
-    for _ in range(5):
-        process = runs.start(workdir, *runs.SETTINGS)
-        runs.kill_at_random(process, workdir, generator)
-    log = runs.finish(workdir, *runs.SETTINGS)
-    assert "Going on after step" in log
+    workdir = tmp_path / "run"
+    train_with_kills(workdir, 5)
     runs.assert_same_bits(workdir, uninterrupted)
     assert without_times(epochs_of(workdir)) == without_times(epochs_of(uninterrupted))
+
+
+@pytest.mark.slow
+def test_killed_on_two_logical_devices_the_weights_have_the_same_bits(tmp_path):
+    runs.finish(tmp_path / "whole", *runs.SETTINGS, program=runs.MIRRORED)
+    train_with_kills(tmp_path / "killed", 5, program=runs.MIRRORED)
+    runs.assert_same_bits(tmp_path / "killed", tmp_path / "whole")
 
 
 def test_sigterm_saves_and_says_how_to_go_on(tmp_path, uninterrupted):

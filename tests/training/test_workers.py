@@ -66,6 +66,15 @@ def test_two_workers_train_as_one_process(tmp_path):
 
 
 @pytest.mark.slow
+def test_two_jax_devices_train_as_one(tmp_path):
+    for num in (1, 2):
+        flag = f"--xla_force_host_platform_device_count={num}"
+        environment = {"KERAS_BACKEND": "jax", "XLA_FLAGS": flag}
+        runs.finish(tmp_path / str(num), *ALIKE, environment=environment)
+    assert losses(tmp_path / "2") == pytest.approx(losses(tmp_path / "1"), abs=1e-4)
+
+
+@pytest.mark.slow
 def test_a_worker_that_was_killed_rejoins_and_the_run_ends_with_the_same_bits(tmp_path):
     settings = ("epochs=1", "progressive.num_stages=1", "loop.checkpoint_steps=3")
     train_with_workers(tmp_path / "whole", *settings)
