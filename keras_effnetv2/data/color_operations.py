@@ -54,14 +54,15 @@ def solarize(image: tf.Tensor, threshold: Any) -> tf.Tensor:
     The official threshold is a uint8 and wraps: 256 inverts everything, 384 is 128.
     """
     threshold = tf.cast(tf.cast(threshold, tf.int32) % 256, tf.uint8)
-    return tf.where(image < threshold, image, 255 - image)
+    # A choice between two images takes three times as long.
+    return image ^ (255 * tf.cast(image >= threshold, tf.uint8))
 
 
 def solarize_add(image: tf.Tensor, addition: Any) -> tf.Tensor:
     """Adds `addition` to the pixels below 128, up to 255."""
-    added = tf.cast(image, tf.int32) + tf.cast(addition, tf.int32)
-    added = tf.cast(tf.clip_by_value(added, 0, 255), tf.uint8)
-    return tf.where(image < 128, added, image)
+    addition = tf.cast(tf.clip_by_value(addition, 0, 255), tf.uint8)
+    addition = tf.minimum(addition, 255 - image)
+    return image + addition * tf.cast(image < 128, tf.uint8)
 
 
 def color(image: tf.Tensor, factor: Any) -> tf.Tensor:
