@@ -157,7 +157,7 @@ def _safe(alpha: tf.Tensor) -> tf.Tensor:
 def _mixed(images: tf.Tensor, before: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
     weights = weights[..., None]
     pixels, others = tf.cast(images, tf.float32), tf.cast(before, tf.float32)
-    mixed = weights * pixels + (1 - weights) * others
+    mixed = others + weights * (pixels - others)
     mixed = tf.round(mixed) if images.dtype == tf.uint8 else mixed
     return tf.ensure_shape(tf.cast(mixed, images.dtype), images.shape)
 
