@@ -1,0 +1,168 @@
+"""Images/s of training batches from JPEG files: ours against two peers.
+
+Every pipeline reads a file, decodes it, cuts out a random window, resizes and mirrors
+it, and applies two operations of RandAugment at magnitude 10, on as many cores.
+"""
+
+import os
+import pathlib
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+
+import numpy as np
+from PIL import Image
+
+from benchmarks import comparison, official_style
+
+# What the photographs of ImageNet are like: pixels, and about 60 kB each.
+_PHOTO_SIZE = (500, 375)
+_QUALITY = 90
+_BATCH_SIZE = 32
+# Batches that are not counted: they fill what is made ahead.
+_NUM_SETTLING = 4
+
+
+def measure(
+    repeats: int,
+    num_photos: int = 200,
+    image_sizes: tuple[int, ...] = (128, 224),
+    seconds: float = 4,
+) -> list[dict]:
+    """Images/s at each size, against every peer, from files written on the spot."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_photos(pathlib.Path(folder), num_photos)
+        return [
+            comparison.row(
+                "data",
+                f"JPEG to batch, {image_size} pixels",
+                "images/s",
+                peer_name,
+                _in_turn(repeats, seconds, ours(folder, image_size), peer),
+                "above 1",
+            )
+            for image_size in image_sizes
+            for peer_name, peer in (
+                ("keras.layers", with_keras_layers(folder, image_size)),
+                ("google/automl style", in_official_style(folder, image_size)),
+            )
+        ]
+
+
+def write_photos(folder: pathlib.Path, num: int) -> None:
+    """JPEGs of windows of scikit-learn's two photographs, in two classes."""
+    from sklearn.datasets import load_sample_images
+
+    photos = [Image.fromarray(pixels) for pixels in load_sample_images().images]
+    numbers = np.random.default_rng(0)
+    for number in range(num):
+        photo = photos[number % len(photos)]
+        width = numbers.uniform(0.7, 1) * photo.width
+        height = width * _PHOTO_SIZE[1] / _PHOTO_SIZE[0]
+        height = min(height, photo.height)
+        left = numbers.uniform(0, photo.width - width)
+        top = numbers.uniform(0, photo.height - height)
+        window = (left, top, left + width, top + height)
+        path = folder / "train" / f"class{number % 2}" / f"{number:03}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        photo.resize(_PHOTO_SIZE, box=window).save(path, quality=_QUALITY)
+
+
+def ours(folder: str, image_size: int):
+    """Endless batches of `keras_effnetv2.data.pipeline`, as trainings read them."""
+    from keras_effnetv2.data import pipeline, random_cropping
+    from keras_effnetv2.data.augmenter import Augmenter
+    from keras_effnetv2.data.damage import Damage
+    from keras_effnetv2.data.mixing import Mixing
+    from keras_effnetv2.data.randaugment import RandAugment
+    from keras_effnetv2.data.sources import open_source
+
+    source = open_source("folder", "train", num_classes=2, directory=folder)
+    return pipeline.training_batches(
+        source,
+        Augmenter(
+            image_size, random_cropping.OFFICIAL, True, "bilinear", RandAugment(2, 10.0)
+        ),
+        Mixing(),
+        batch_size=_BATCH_SIZE,
+        first_step=0,
+        num_steps=1_000_000,
+        steps_per_epoch=source.num_examples // _BATCH_SIZE,
+        first_epoch=0,
+        seed=0,
+        damage=Damage("train", source.num_examples),
+    )
+
+
+def with_keras_layers(folder: str, image_size: int):
+    """The same of stock Keras layers, one image at a time."""
+    import keras
+
+    resize = keras.layers.Resizing(image_size, image_size)
+    flip = keras.layers.RandomFlip("horizontal")
+    rand_augment = keras.layers.RandAugment(num_ops=2)
+    return _batches(folder, lambda window: rand_augment(flip(resize(window))))
+
+
+def in_official_style(folder: str, image_size: int):
+    """The same as google/automl's code does it."""
+    import tensorflow as tf
+
+    def change(window):
+        image = tf.cast(tf.image.resize(window, (image_size, image_size)), tf.uint8)
+        image = tf.image.random_flip_left_right(image)
+        return official_style.rand_augment(image, num_ops=2, magnitude=10)
+
+    return _batches(folder, change)
+
+
+def _batches(folder: str, change: Callable):
+    """Endless batches of changed random windows of images, decoded as a whole."""
+    import tensorflow as tf
+
+    paths = sorted(str(path) for path in pathlib.Path(folder).rglob("*.jpg"))
+    labels = [path.split(os.sep)[-2] == "class1" for path in paths]
+
+    def example(path, label):
+        image = tf.io.decode_jpeg(tf.io.read_file(path), channels=3)
+        begin, size, _ = tf.image.sample_distorted_bounding_box(
+            tf.shape(image),
+            tf.zeros((1, 0, 4)),
+            min_object_covered=0,
+            aspect_ratio_range=(0.75, 1.33),
+            area_range=(0.05, 1.0),
+            use_image_if_no_bounding_boxes=True,
+        )
+        window = tf.ensure_shape(tf.slice(image, begin, size), (None, None, 3))
+        return change(window), tf.one_hot(tf.cast(label, tf.int32), 2)
+
+    files = tf.data.Dataset.from_tensor_slices((paths, labels))
+    files = files.shuffle(len(paths)).repeat()
+    images = files.map(example, num_parallel_calls=os.cpu_count())
+    return images.batch(_BATCH_SIZE, drop_remainder=True).prefetch(2)
+
+
+def _in_turn(repeats: int, seconds: float, ours, peer) -> list[tuple[float, float]]:
+    """Images/s of two endless datasets, in pairs."""
+    pairs = []
+    for number in range(repeats + 1):
+        pair = _images_per_second(ours, seconds), _images_per_second(peer, seconds)
+        print(f"\rrun {number} of {repeats}", end="", file=sys.stderr, flush=True)
+        if number:  # The first run traces functions and fills the disk's cache.
+            pairs.append(pair)
+    print(file=sys.stderr)
+    return pairs
+
+
+def _images_per_second(dataset, seconds: float) -> float:
+    """Of one iterator, which with its threads is gone afterwards."""
+    batches = iter(dataset)
+    for _ in range(_NUM_SETTLING):
+        next(batches)
+    num_batches = 0
+    start = time.perf_counter()
+    while time.perf_counter() < start + seconds:
+        next(batches)
+        num_batches += 1
+    return num_batches * _BATCH_SIZE / (time.perf_counter() - start)
