@@ -170,7 +170,7 @@ def test_fine_tuning_follows_the_evaluation_size_of_the_variant():
     [
         ("digits", [48, 56, 64]),
         ("digits-smoke", [16, 24, 32]),
-        ("fashion-mnist", [16, 24, 32]),
+        ("fashion-mnist", [48, 72, 96]),
     ],
 )
 def test_small_recipes_grow_in_three_stages(name, sizes):
