@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from tests.data import image_folders
-from tests.data.test_records import write_imagenet
+from tests.data.test_record_files import write_imagenet
 
 ROOT = pathlib.Path(__file__).parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
