@@ -208,8 +208,10 @@ class Loop(Checked):
         keep: so many checkpoints, the newest, and the best.
         evaluate_steps: an evaluation follows the end of an epoch where so many steps
             have passed since the last one. 0: every epoch.
-        steps_per_execution: steps between two looks at the run, at the most, where
-            the numbers of steps allow it; more saves time on TPUs.
+        steps_per_execution: steps that run without Python between them, which looks,
+            saves and stops only after them: this number or the next lower one that
+            divides an epoch's steps. More saves time on TPUs. Not with the strategies
+            mirrored and multiworker.
         deterministic: the same bits on every run, also after a restart; slower on
             GPUs, where it also switches XLA off.
     """

@@ -17,13 +17,15 @@ from keras_effnetv2.training.learner import create_learner
 from keras_effnetv2.training.loop import LoopCallback, stopped_by_signals
 from keras_effnetv2.training.network import build_network, variable_depths
 from keras_effnetv2.training.optimizers import add_l2, build_optimizer
-from keras_effnetv2.training.progressive import fit_leg, plan_legs, set_rates
+from keras_effnetv2.training.progressive import Leg, fit_leg, plan_legs, set_rates
 from keras_effnetv2.training.reporting import Reporter
 from keras_effnetv2.training.stages import Stage, steps_per_epoch
 from keras_effnetv2.training.workdir import Workdir, open_workdir
 
 # Pixels a side; less than this is no image, but a mistyped number.
 _SMALLEST_IMAGE = 8
+# Whose collectives fail within Keras's loop of steps.
+_STEP_BY_STEP = ("mirrored", "multiworker")
 
 
 def train(
@@ -147,6 +149,7 @@ class _Run:
                     callback.position.step,
                 )
             set_rates(learner.network, leg.stage)
+            learner.steps_per_execution = self._steps_per_execution(leg)
             fit_leg(
                 learner,
                 leg,
@@ -158,6 +161,11 @@ class _Run:
                 callbacks=[callback],
                 verbose=0,
             )
+
+    def _steps_per_execution(self, leg: Leg) -> int:
+        """As many as are asked for, or fewer: `fit` would train past an epoch's end."""
+        most = min(self.experiment.loop.steps_per_execution, leg.num_steps)
+        return next(x for x in range(most, 0, -1) if leg.num_steps % x == 0)
 
     def _build(self, is_fresh: bool) -> Any:
         """The learner, compiled, with all of its variables."""
@@ -213,8 +221,21 @@ def _check(experiment: Experiment, stages: Sequence[Stage], devices: Devices) ->
     """Refuses what would fail later.
 
     Raises:
-        ValueError: batches that do not divide, or images too small.
+        ValueError: a warm-up longer than the training, batches that do not divide,
+            images too small, or several steps at once where that fails.
     """
+    if experiment.loop.steps_per_execution > 1 and devices.name in _STEP_BY_STEP:
+        raise ValueError(
+            "Several steps at once run on one device, on TPUs and on JAX. Received: "
+            f"loop.steps_per_execution={experiment.loop.steps_per_execution} with the "
+            f"strategy {devices.name}. Leave it at 1."
+        )
+    warmup, epochs = experiment.schedule.warmup_epochs, stages[-1].end_epoch
+    if warmup > epochs:
+        raise ValueError(
+            f"The learning rate warms up for {warmup:g} epochs, and the training has "
+            f"{epochs}. Set schedule.warmup_epochs to less, or epochs to more."
+        )
     pieces = experiment.optimizer.accumulation_steps
     for stage in stages:
         if stage.batch_size % (devices.num_replicas * pieces):

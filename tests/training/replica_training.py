@@ -42,6 +42,7 @@ CASES = {
     ),
     "clipped": (*SGD, "optimizer.momentum=0", "optimizer.global_clipnorm=0.5"),
 }
+CASES["five at once"] = (*CASES["clipped"], "loop.steps_per_execution=5")
 
 
 def losses_of(devices, assignments):
@@ -56,7 +57,9 @@ def losses_of(devices, assignments):
         depths = variable_depths(network)
         optimizer = build_optimizer(experiment, stages, BATCH * STEPS, depths)
         optimizer.build(learner.trainable_variables)
-        learner.compile(optimizer)
+        learner.compile(
+            optimizer, steps_per_execution=experiment.loop.steps_per_execution
+        )
     losses = []
 
     class Watch(keras.callbacks.Callback):
@@ -137,7 +140,10 @@ def main():
     assert devices.num_replicas == num_devices
     if fixes == "fixed":
         replicas.fix_random_seeds()
-    cases = CASES if fixes == "fixed" else {"clipped": CASES["clipped"]}
+    names = ["clipped"] if fixes == "stock" else ["rmsprop", "clipped"]
+    if num_devices == 1:
+        names.append("five at once")
+    cases = {name: CASES[name] for name in names}
     result = {name: losses_of(devices, settings) for name, settings in cases.items()}
     if num_devices > 1:
         result["draws"] = draws_of(devices)

@@ -46,6 +46,13 @@ def test_the_loss_curve_is_that_of_one_device(results, num_devices, case):
     assert several["replicas_agree"]
 
 
+def test_several_steps_at_once_are_the_same_steps(results):
+    single, looped = (results(1)[x] for x in ("clipped", "five at once"))
+    np.testing.assert_allclose(looped["losses"], single["losses"][4::5], atol=1e-4)
+    for name in ("measured", "evaluated"):
+        assert looped[name] == pytest.approx(single[name], abs=1e-4)
+
+
 @pytest.mark.parametrize("num_devices", DEVICES)
 def test_evaluation_counts_every_image_once(results, num_devices):
     one, several = results(1)["rmsprop"], results(num_devices)["rmsprop"]
