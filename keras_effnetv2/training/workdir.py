@@ -61,6 +61,11 @@ def open_workdir(path: str | os.PathLike, experiment: Experiment) -> Workdir:
     Raises:
         ValueError: it cannot be written, or is that of another experiment.
     """
+    if "://" in os.fspath(path):
+        raise ValueError(
+            f"The work folder must be a folder of the file system. Received: {path}. "
+            "Mount the bucket, or copy the folder there after the training."
+        )
     workdir = Workdir(pathlib.Path(path).expanduser())
     try:
         workdir.path.mkdir(parents=True, exist_ok=True)

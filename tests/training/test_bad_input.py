@@ -37,6 +37,10 @@ def refused(workdir, message, *settings, **arguments):
         (("model.eval_size=7",), "at least 8 pixels a side. Received: 7"),
         (("model.frozen=nothing*",), "no layer is called 'nothing\\*'"),
         (("progressive.num_stages=9",), "an epoch for each"),
+        (
+            ("schedule.warmup_epochs=4",),
+            "warms up for 4 epochs, and the training has 3",
+        ),
     ],
 )
 def test_settings_that_cannot_be_trained(tmp_path, settings, message):
@@ -58,6 +62,11 @@ def test_an_empty_folder_and_a_single_class(tmp_path):
 def test_a_folder_that_may_not_be_written(tmp_path):
     tmp_path.chmod(0o500)
     refused(tmp_path / "run", "cannot be written")
+
+
+def test_a_work_folder_in_a_bucket():
+    refused("gs://bucket/run", "a folder of the file system")
+    assert not pathlib.Path("gs:").exists()
 
 
 def test_a_work_folder_that_is_a_file(tmp_path):
@@ -99,6 +108,15 @@ def test_a_batch_that_does_not_divide_among_devices(tmp_path):
     )
     assert result.returncode == 2
     assert "error: A batch of 64 images does not divide into 3 devices" in result.stderr
+
+
+def test_several_steps_at_once_on_mirrored_devices(tmp_path):
+    refused(
+        tmp_path / "run",
+        "Several steps at once run on one device",
+        "loop.steps_per_execution=2",
+        strategy="mirrored",
+    )
 
 
 def test_the_command_line_says_errors_in_one_line(tmp_path):
