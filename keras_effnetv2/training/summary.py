@@ -36,7 +36,7 @@ def summarize(
         lines.append(
             f"Progressive stages took {format_duration(seconds)}; at "
             f"{stages[-1].image_size} pixels throughout it would have taken about "
-            f"{format_duration(fixed)} (estimated from the last stage's median epoch)."
+            f"{format_duration(fixed)} (estimated from the last stage's epochs)."
         )
     if num_damaged:
         lines.append(f"Damaged images that were skipped: {num_damaged:,}.")
@@ -72,5 +72,7 @@ def _seconds_at_fixed_size(
     last = _of_stage(records, stages[-1])
     if not last or len({stage.image_size for stage in stages}) == 1:
         return None
-    # The median: a first epoch compiles, and one that resumed is short.
-    return len(records) * statistics.median(record["seconds"] for record in last)
+    seconds = [record["seconds"] for record in last]
+    # The first epoch of a stage traces the step, unless it was resumed and is short.
+    median = statistics.median(seconds)
+    return max(seconds[0], median) + (len(records) - 1) * median
