@@ -13,23 +13,13 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image, UnidentifiedImageError
 
+from keras_effnetv2.data.orientation import ORIENTATION_TAG, TURNS
+
 # What Pillow may take a file for; some of its other readers start other programs.
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
 SUFFIXES = {
     ".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"
 }  # fmt: skip
-
-_ORIENTATION_TAG = 0x0112
-# EXIF orientation -> (transpose, then step along rows, step along columns).
-_UPRIGHT = {
-    2: (False, 1, -1),
-    3: (False, -1, -1),
-    4: (False, -1, 1),
-    5: (True, 1, 1),
-    6: (True, 1, -1),
-    7: (True, -1, -1),
-    8: (True, -1, 1),
-}
 
 
 def decode(contents: Any) -> tf.Tensor:
@@ -135,13 +125,13 @@ def _decode_with_pillow(image: Image.Image) -> np.ndarray:
 
 def _orientation(image: Image.Image) -> int | None:
     try:
-        return image.getexif().get(_ORIENTATION_TAG)
+        return image.getexif().get(ORIENTATION_TAG)
     except Exception:  # Damaged EXIF hides the orientation, not the image.
         return None
 
 
 def _upright(pixels: np.ndarray, orientation: int | None) -> np.ndarray:
-    transpose, row_step, column_step = _UPRIGHT.get(orientation, (False, 1, 1))
+    transpose, row_step, column_step = TURNS.get(orientation, TURNS[1])
     if transpose:
         pixels = pixels.swapaxes(0, 1)
     return np.ascontiguousarray(pixels[::row_step, ::column_step])
