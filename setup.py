@@ -19,6 +19,19 @@ TRAIN = [
     "tensorboard>=2.18,<2.22",  # Of TensorFlow's version.
 ]
 
+# What writes and runs exports.
+EXPORT = [
+    "tensorflow-hub>=0.16.1,<1",
+    "setuptools>=70,<81",  # TensorFlow Hub needs pkg_resources, and does not say so.
+    "tf_keras>=2.18,<2.22",  # Of TensorFlow's version.
+    "tensorflow-serving-api>=2.18,<2.22",  # Likewise.
+    "ai-edge-litert>=1.0.1,<3",
+    "onnx>=1.16.2,<2",
+    "onnxruntime>=1.18.1,<2",
+    "tf2onnx>=1.16.1,<2",
+    "openvino>=2024.4,<2027",
+]
+
 setuptools.setup(
     name="keras_effnetv2",
     version=VERSION,
@@ -41,9 +54,12 @@ setuptools.setup(
     ],
     extras_require={
         "train": TRAIN,
+        "export": EXPORT,
         "demo": TRAIN,
         "test": [
             *TRAIN,
+            *EXPORT,
+            "scikit-image>=0.22,<1",  # Its photographs.
             "jax[cpu]>=0.4.30,<0.12",
             "pytest>=8,<10",
             "pyyaml>=6.0.1,<7",

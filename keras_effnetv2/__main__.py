@@ -13,6 +13,7 @@ COMMANDS = {
     "predict": "classify image files",
     "train": "train an experiment, or go on with it",
     "evaluate": "measure the accuracy of a trained run or of weights",
+    "export": "write a model in the form it is deployed in",
     "convert": "write weights of any known format as a .weights.h5 file",
 }
 

@@ -26,6 +26,15 @@ ALLOWED = {
     "weights": {"architecture", "preprocessing", "variants", "version"},
     "data": {"preprocessing"},
     "data/sources": {"data"},
+    "export": {
+        "data",
+        "layers",
+        "networks",
+        "preprocessing",
+        "transfer",
+        "version",
+        "weights",
+    },
     "training": {
         "architecture",
         "data",

@@ -17,6 +17,10 @@ from keras_effnetv2.layers.squeeze_excite import (
 from keras_effnetv2.layers.stochastic_depth import StochasticDepth
 
 
+# Attributes: convolution -> the batch norm after it.
+_PAIRS = {"expand_conv": "expand_bn", "dwconv2": "bn", "project_conv": "project_bn"}
+
+
 class _Block(keras.layers.Layer):
     """What MBConv and Fused-MBConv share: arguments, shortcut, rematerialisation."""
 
@@ -35,6 +39,7 @@ class _Block(keras.layers.Layer):
         bn_epsilon: float = 1e-3,
         bn_synchronized: bool | int = False,
         remat: bool = False,
+        use_batch_norm: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -57,6 +62,7 @@ class _Block(keras.layers.Layer):
         self.bn_epsilon = bn_epsilon
         self.bn_synchronized = bn_synchronized
         self.remat = remat
+        self.use_batch_norm = use_batch_norm
         self.stochastic_depth = StochasticDepth(
             drop_path_rate, dtype=self.dtype_policy, name="stochastic_depth"
         )
@@ -67,7 +73,7 @@ class _Block(keras.layers.Layer):
         input_filters = input_shape[-1]
         self._has_shortcut = self.strides == 1 and input_filters == self.filters
         self._build_branch(input_filters, int(input_filters * self.expand_ratio))
-        for layer in self._sublayers():
+        for layer in self.sublayers():
             layer.trainable = self.trainable and layer.name not in self._frozen
 
     def _build_branch(self, input_filters: int, hidden_filters: int) -> None:
@@ -93,7 +99,7 @@ class _Block(keras.layers.Layer):
         traced values on JAX), so the branch runs without side effects: variables go in
         as arguments, their new values come out and are assigned here, once.
         """
-        norms = [x for x in self._sublayers() if isinstance(x, BatchNorm)]
+        norms = [x for x in self.sublayers() if isinstance(x, BatchNorm)]
         norms = [norm for norm in norms if norm.trainable]
         updated = [v for x in norms for v in (x.moving_mean, x.moving_variance)]
 
@@ -125,7 +131,7 @@ class _Block(keras.layers.Layer):
             kernel_size,
             strides,
             padding="same",
-            use_bias=False,
+            use_bias=not self.use_batch_norm,
             data_format="channels_last",
             kernel_initializer=CONV_INITIALIZER,
             dtype=self.dtype_policy,
@@ -134,7 +140,9 @@ class _Block(keras.layers.Layer):
         layer.build((None, None, None, inputs))
         return layer
 
-    def _batch_norm(self, filters: int, name: str) -> BatchNorm:
+    def _batch_norm(self, filters: int, name: str) -> keras.layers.Layer:
+        if not self.use_batch_norm:
+            return keras.layers.Identity(dtype=self.dtype_policy, name=name)
         layer = BatchNorm(
             momentum=self.bn_momentum,
             epsilon=self.bn_epsilon,
@@ -155,7 +163,12 @@ class _Block(keras.layers.Layer):
         layer.build((None, None, None, filters))
         return layer
 
-    def _sublayers(self) -> list[keras.layers.Layer]:
+    def conv_norm_pairs(self) -> list[tuple[keras.layers.Layer, keras.layers.Layer]]:
+        """Each convolution that a batch norm follows, with that batch norm."""
+        parts = vars(self)
+        return [(parts[a], parts[b]) for a, b in _PAIRS.items() if a in parts]
+
+    def sublayers(self) -> list[keras.layers.Layer]:
         return [v for v in vars(self).values() if isinstance(v, keras.layers.Layer)]
 
     def get_config(self) -> dict[str, Any]:
@@ -173,9 +186,8 @@ class _Block(keras.layers.Layer):
             "bn_epsilon": self.bn_epsilon,
             "bn_synchronized": self.bn_synchronized,
             "remat": self.remat,
-            "frozen": [
-                layer.name for layer in self._sublayers() if not layer.trainable
-            ],
+            "use_batch_norm": self.use_batch_norm,
+            "frozen": [layer.name for layer in self.sublayers() if not layer.trainable],
         }
 
     @classmethod
@@ -215,6 +227,8 @@ class MBConv(_Block):
             so many; see `BatchNorm`.
         remat: keep only the block's input for the gradient and compute the rest again:
             the same numbers with less memory and more time.
+        use_batch_norm: False: convolutions have biases instead, as what
+            `export.fold_batch_norm` makes has.
 
     Raises:
         ValueError: a number out of range.
@@ -232,7 +246,7 @@ class MBConv(_Block):
             self.kernel_size,
             self.strides,
             padding="same",
-            use_bias=False,
+            use_bias=not self.use_batch_norm,
             data_format="channels_last",
             depthwise_initializer=CONV_INITIALIZER,
             dtype=self.dtype_policy,

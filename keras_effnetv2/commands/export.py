@@ -1,0 +1,90 @@
+"""`export`: a trained classifier in the form that it is deployed in."""
+
+import argparse
+import importlib
+import pathlib
+from typing import Any
+
+from absl import logging
+
+from keras_effnetv2.commands.predict import load_model
+
+# Format -> what it is for; a module of `commands.exports` each.
+FORMATS = {
+    "saved_model": "TensorFlow SavedModel with signatures for pixels and image files",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The format, and its own flags beside those that all have."""
+    formats = parser.add_subparsers(metavar="FORMAT", required=True)
+    for name, summary in FORMATS.items():
+        format_parser = formats.add_parser(name, help=summary, description=summary)
+        _add_common_arguments(format_parser)
+        module = importlib.import_module(f"keras_effnetv2.commands.exports.{name}")
+        module.add_arguments(format_parser)
+        format_parser.set_defaults(write=module.write)
+
+
+def _add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--variant", help="a name that the command list prints, with --weights"
+    )
+    parser.add_argument(
+        "--weights",
+        help="imagenet, imagenet21k, imagenet21k-ft1k, none (random), a file or folder "
+        "of weights, or an https URL",
+    )
+    parser.add_argument("--model", metavar="FILE", help="instead: a .keras file")
+    parser.add_argument(
+        "--workdir", metavar="DIR", help="instead: work folder of a finished training"
+    )
+    parser.add_argument(
+        "--output", required=True, metavar="DIR", help="folder to write"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Writes the export, and prints what was found when it was loaded back."""
+    logging.set_verbosity(logging.WARNING)  # Of every function that TensorFlow saves.
+    model, source = open_model(args)
+    args.write(model, args, source)
+    return 0
+
+
+def open_model(args: argparse.Namespace) -> tuple[Any, dict[str, str]]:
+    """The model that the flags name, and where it is from, for the card.
+
+    Raises:
+        ValueError: not exactly one of the three is named, or it cannot be opened.
+    """
+    from_variant = args.variant is not None or args.weights is not None
+    if from_variant + (args.model is not None) + (args.workdir is not None) != 1:
+        raise ValueError(
+            "Say what to export by one of: --variant and --weights, --model, --workdir."
+        )
+    if args.workdir is not None:
+        from keras_effnetv2.training.workdir import read_experiment
+
+        experiment = read_experiment(args.workdir)
+        source = {"variant": experiment.model.variant, "experiment": experiment.name}
+        return load_model(None, None, args.workdir), source
+    if args.model is not None:
+        if pathlib.Path(args.model).suffix != ".keras":
+            raise ValueError(f"--model takes a .keras file. Received: {args.model}.")
+        return load_model(None, args.model, None), {"model": args.model}
+    if args.variant is None or args.weights is None:
+        raise ValueError("--variant and --weights go together, as in --weights none.")
+    source = {"variant": args.variant, "weights": args.weights}
+    if args.weights == "none":
+        from keras_effnetv2.models import create_model
+
+        return create_model(args.variant, weights=None), source
+    return load_model(args.variant, args.weights, None), source
+
+
+def print_differences(card: Any) -> None:
+    """The round trip's results, a line an output."""
+    print("differences from the model, of the largest number, by another process:")
+    for name, difference in card.contents["differences"].items():
+        print(f"  {name:32}{difference:9.1e}")

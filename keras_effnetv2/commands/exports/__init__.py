@@ -1,0 +1,1 @@
+"""Formats of `export`, a module each: `add_arguments` and `write`."""

@@ -1,0 +1,50 @@
+"""`export saved_model`."""
+
+import argparse
+from collections.abc import Mapping
+from typing import Any
+
+from keras_effnetv2.commands.export import print_differences
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the signatures take and give."""
+    add_signature_arguments(parser)
+
+
+def add_signature_arguments(parser: argparse.ArgumentParser) -> None:
+    """What SavedModels for any purpose have in common."""
+    parser.add_argument(
+        "--image_size", type=int, help="side of the pixels it takes (default: any)"
+    )
+    parser.add_argument(
+        "--input_dtype",
+        choices=("float32", "uint8"),
+        default="float32",
+        help="of the pixels it takes (default: float32)",
+    )
+    parser.add_argument(
+        "--top", type=int, default=5, help="classes that classify gives (default: 5)"
+    )
+    parser.add_argument(
+        "--fold",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="fold batch norms into convolutions (default: yes)",
+    )
+
+
+def signature_options(args: argparse.Namespace) -> dict[str, Any]:
+    """The arguments of `export.saved_model` that the flags say."""
+    names = ("image_size", "input_dtype", "top", "fold")
+    return {name: getattr(args, name) for name in names}
+
+
+def write(model: Any, args: argparse.Namespace, source: Mapping[str, str]) -> None:
+    """Writes the SavedModel."""
+    from keras_effnetv2 import export
+
+    options = signature_options(args)
+    card = export.saved_model(model, args.output, **options, source=source)
+    print_differences(card)
+    print(f"SavedModel: {args.output}")

@@ -1,0 +1,23 @@
+"""The way out: SavedModel, TF Hub, TF Serving, LiteRT and ONNX.
+
+from keras_effnetv2 import export
+export.saved_model(model, "saved_models/flowers")
+"""
+
+import importlib
+from typing import Any
+
+# Imported when they are asked for: each needs an engine of its own.
+_MODULES = {
+    "fold_batch_norm": "folding",
+    "saved_model": "signatures",
+}
+
+__all__ = sorted(_MODULES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"{__name__} has no attribute {name!r}.")
+    module = importlib.import_module(f"{__name__}.{_MODULES[name]}")
+    return getattr(module, name)

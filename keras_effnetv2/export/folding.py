@@ -1,0 +1,142 @@
+"""Copies of models for inference: in float32, with or without batch norms.
+
+In inference a batch norm scales and shifts each channel, which the convolution before
+it can do. Source: Jacob et al. 2018, https://arxiv.org/abs/1712.05877, Section 3.2.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_effnetv2.layers import FusedMBConv, MBConv
+
+# Layers outside of blocks: convolution -> the batch norm after it.
+_NORMS = {"stem_conv": "stem_bn", "top_conv": "top_bn"}
+
+_Layer = keras.layers.Layer
+_Blocks = MBConv | FusedMBConv
+
+
+@keras.saving.register_keras_serializable("keras_effnetv2")
+class FoldedBatchNorm(keras.layers.Layer):
+    """What is left of a batch norm whose convolution does its work: nothing."""
+
+    # Keras's Identity does not take the arguments that a batch norm was called with.
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        """The inputs."""
+        return inputs
+
+
+def fold_batch_norm(model: keras.Model) -> keras.Model:
+    """An equal model for inference without batch norms, in float32.
+
+    The batch norms of a network of `create_model` go into its convolutions, which get
+    biases; other layers stay. Outputs agree but for rounding. `model` is not changed.
+
+    Args:
+        model: from `create_model`, or a functional model that contains one.
+
+    Raises:
+        ValueError: no network in `model`, or one that is folded already.
+    """
+    folded, copies = _copy(model, _folded_copy)
+    norms = _conv_norms([layer for layer, _ in copies])
+    if not norms:
+        raise ValueError(
+            f"{model.name} has no batch norms to fold. Expected a model of "
+            "create_model, or one built on it, that is not folded yet."
+        )
+    for original, copy in copies:
+        for source, target in _parts(original, copy):
+            if id(source) in norms:
+                target.set_weights(_fold(source, norms[id(source)]))
+            elif target.weights:  # A folded batch norm has none left.
+                target.set_weights(source.get_weights())
+    return folded
+
+
+def in_float32(model: keras.Model) -> keras.Model:
+    """The model; or its copy in float32, if a layer computes in anything else."""
+    dtypes = {
+        layer.compute_dtype
+        for layer in model._flatten_layers()
+        if not isinstance(layer, keras.Model | keras.layers.InputLayer)
+    }
+    if dtypes == {"float32"}:
+        return model
+    copy, _ = _copy(model, _float32_copy)
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def _copy(
+    model: keras.Model, copy_layer: Callable[[_Layer], _Layer]
+) -> tuple[keras.Model, list[tuple[_Layer, _Layer]]]:
+    """A copy with fresh weights, by `copy_layer`; pairs of layer and copy."""
+    pairs = []
+
+    def clone(layer: _Layer) -> _Layer:
+        if not isinstance(layer, _Layer):  # An operation such as ops.add.
+            return layer
+        pairs.append((layer, copy_layer(layer)))
+        return pairs[-1][1]
+
+    copy = keras.models.clone_model(model, clone_function=clone, recursive=True)
+    return copy, pairs
+
+
+def _float32_copy(layer: _Layer, **changes: Any) -> _Layer:
+    config = {**layer.get_config(), "dtype": "float32", **changes}
+    return type(layer).from_config(config)
+
+
+def _folded_copy(layer: _Layer) -> _Layer:
+    if isinstance(layer, _Blocks):
+        return _float32_copy(layer, use_batch_norm=False)
+    if layer.name in _NORMS:
+        return _float32_copy(layer, use_bias=True)
+    if layer.name in _NORMS.values():
+        return FoldedBatchNorm(dtype="float32", name=layer.name)
+    return _float32_copy(layer)
+
+
+def _conv_norms(layers: list[_Layer]) -> dict[int, _Layer]:
+    """Batch norms by the `id` of the convolution before them."""
+    norms = {}
+    for layer in layers:
+        if isinstance(layer, _Blocks) and layer.use_batch_norm:
+            norms |= {id(conv): norm for conv, norm in layer.conv_norm_pairs()}
+    # Several networks in a model have layers of the same names, in the same order.
+    for conv_name, norm_name in _NORMS.items():
+        convs, found = (
+            [x for x in layers if x.name == name] for name in (conv_name, norm_name)
+        )
+        for conv, norm in zip(convs, found, strict=True):
+            if not conv.use_bias:
+                norms[id(conv)] = norm
+    return norms
+
+
+def _parts(original: _Layer, copy: _Layer) -> Iterator[tuple[_Layer, _Layer]]:
+    """A layer and its copy; of a block, the layers inside and their copies."""
+    if not isinstance(original, _Blocks):
+        yield original, copy
+        return
+    copies = {layer.name: layer for layer in copy.sublayers()}
+    for layer in original.sublayers():
+        yield layer, copies[layer.name]
+
+
+def _fold(conv: _Layer, norm: _Layer) -> list[np.ndarray]:
+    """Kernel and bias of a convolution that does what its batch norm does after it."""
+    (kernel,) = conv.get_weights()
+    gamma, beta, mean, variance = (
+        np.asarray(keras.ops.convert_to_numpy(x), "float64")
+        for x in (norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance)
+    )
+    scale = gamma / np.sqrt(variance + norm.epsilon)
+    # Of a depthwise kernel the last two axes, inputs and multiplier, are the outputs.
+    shape = kernel.shape[2:] if isinstance(conv, keras.layers.DepthwiseConv2D) else -1
+    return [kernel * scale.reshape(shape), beta - mean * scale]

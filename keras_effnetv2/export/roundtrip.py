@@ -1,0 +1,162 @@
+"""Whether an export, loaded by its engine in another process, does what the model does."""
+
+import os
+import pathlib
+import pickle
+import subprocess
+import sys
+import tempfile
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_effnetv2.data import cropping, images
+from keras_effnetv2.export import engines
+from keras_effnetv2.export.classifier import Classifier
+from keras_effnetv2.transfer import feature_pyramid
+
+# Relative to the largest number of an output, of float32 formats.
+MAX_DIFFERENCE = 1e-4
+_NUM_SAMPLES = 3
+
+
+def run_engine(
+    engine: str, path: str | os.PathLike, inputs: engines.Arrays
+) -> engines.Arrays:
+    """Outputs of an export in another process, which knows nothing of this package.
+
+    Args:
+        engine: a name of `engines.ENGINES`.
+        path: of the export.
+        inputs: signature -> name of an input -> array.
+
+    Raises:
+        ValueError: the engine refuses the export.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        files = [pathlib.Path(folder, name) for name in ("inputs", "outputs")]
+        files[0].write_bytes(pickle.dumps(inputs))
+        command = [sys.executable, engines.__file__, engine, os.fspath(path)]
+        quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ}
+        done = subprocess.run(
+            [*command, *map(str, files)], capture_output=True, text=True, env=quiet
+        )
+        if done.returncode:
+            lines = done.stderr.strip().splitlines() or ["it was killed"]
+            raise ValueError(f"{engine} cannot run {path}: {lines[-1]}")
+        return pickle.loads(files[1].read_bytes())
+
+
+def compare(wanted: engines.Arrays, found: engines.Arrays) -> dict[str, float]:
+    """Largest differences by `signature/output`, relative to the largest number."""
+    return {
+        f"{name}/{key}": relative_difference(array, found[name][key])
+        for name, arrays in wanted.items()
+        for key, array in arrays.items()
+    }
+
+
+def relative_difference(wanted: np.ndarray, found: np.ndarray) -> float:
+    """The largest difference relative to the largest number of `wanted`."""
+    if wanted.shape != found.shape:
+        return float("inf")
+    return float(np.max(np.abs(wanted - found)) / np.max(np.abs(wanted)))
+
+
+def check_signatures(folder: pathlib.Path, signatures: Any) -> dict[str, float]:
+    """Differences of a SavedModel's signatures from the model that it is of.
+
+    Raises:
+        ValueError: they are larger than rounding can make them.
+    """
+    classifier = signatures.classifier
+    pixels = sample_images(classifier)
+    inputs = {
+        name: {"images": pixels.astype(specs["images"].dtype.as_numpy_dtype)}
+        for name, specs in signatures.specs.items()
+        if "images" in specs
+    }
+    wanted = keras_outputs(classifier, pixels)
+    if "serving_bytes" in signatures.specs:
+        encoded = sample_bytes()
+        prepared = np.stack(
+            [
+                cropping.evaluation_image(images.decode(x), classifier.evaluation)
+                for x in encoded
+            ]
+        )
+        of_bytes = keras_outputs(classifier, prepared)["serving_default"]
+        inputs["serving_bytes"] = {"image_bytes": np.array(encoded, dtype=object)}
+        wanted["serving_bytes"] = of_bytes
+    wanted = {name: wanted[name] for name in inputs}
+    differences = compare(wanted, run_engine("saved_model", folder, inputs))
+    check_differences(differences, MAX_DIFFERENCE)
+    return differences
+
+
+def check_differences(differences: dict[str, float], largest: float) -> None:
+    """Refuses an export that is not the model.
+
+    Raises:
+        ValueError: a difference above `largest`.
+    """
+    for name, difference in differences.items():
+        if not difference <= largest:  # Not a number is no agreement.
+            raise ValueError(
+                f"The export is not kept: its {name} differs from the model's by "
+                f"{difference:.2g} of the largest number, more than {largest:g}."
+            )
+
+
+def keras_outputs(classifier: Classifier, pixels: np.ndarray) -> engines.Arrays:
+    """What the signatures of pixels should give, by the model itself."""
+    model = classifier.model
+    head = model.layers[-1]
+    outputs = {"scores": model.outputs[0], "features": head.input}
+    if "reduction_1" in classifier.network.output:
+        outputs["pyramid"] = feature_pyramid(model).output
+    results = keras.Model(model.inputs[0], outputs).predict(pixels, verbose=0)
+    scores, features = results.pop("scores"), results.pop("features")
+    # Probabilities near 0 and 1 would hide differences.
+    logits = features @ head.get_weights()[0] + (head.get_weights()[1:] or [0])[0]
+    is_linear = head.activation is keras.activations.linear
+    default = {"logits": logits} | ({} if is_linear else {"probabilities": scores})
+    return {
+        "serving_default": default,
+        "features": {"features": features},
+        **results,
+    }
+
+
+def sample_images(classifier: Classifier) -> np.ndarray:
+    """Smooth random pictures as float32, whole pixels 0..255, of the model's shape."""
+    *sides, channels = classifier.input_shape
+    size = classifier.preprocessing.image_size
+    shape = [side or size for side in sides]
+    return np.stack(
+        [_picture(seed, *shape, channels) for seed in range(_NUM_SAMPLES)]
+    ).astype("float32")
+
+
+def sample_bytes() -> list[bytes]:
+    """Random pictures of odd sizes as JPEG and PNG files."""
+    encoders = (tf.io.encode_jpeg, tf.io.encode_png)
+    sides = ((97, 131), (180, 75))
+    return [
+        encode(_picture(seed, *shape, 3)).numpy()
+        for seed, (encode, shape) in enumerate(zip(encoders, sides, strict=True))
+    ]
+
+
+def _picture(seed: int, height: int, width: int, channels: int) -> np.ndarray:
+    """uint8 `(height, width, channels)`: coarse and fine random patches, added."""
+    random = np.random.default_rng(seed)
+    layers = [
+        tf.image.resize(random.uniform(0, 1, (side, side, channels)), (height, width))
+        for side in (3, 9, 27)
+    ]
+    mean = np.mean([np.asarray(x) for x in layers], axis=0)
+    low, high = mean.min(), mean.max()
+    return ((mean - low) / (high - low) * 255).round().astype("uint8")
