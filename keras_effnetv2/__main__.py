@@ -11,6 +11,7 @@ COMMANDS = {
     "list": "print every variant with its size beside the published figures",
     "profile": "count and measure what a variant costs, stage by stage",
     "predict": "classify image files",
+    "explain": "draw where in image files a network sees their classes",
     "train": "train an experiment, or go on with it",
     "evaluate": "measure the accuracy of a trained run or of weights",
     "export": "write a model in the form it is deployed in",

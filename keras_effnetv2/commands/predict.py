@@ -22,6 +22,17 @@ from keras_effnetv2.weights import labels
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The images, the network, and how many classes to print."""
+    add_model_arguments(parser)
+    parser.add_argument(
+        "--top", type=int, default=5, help="classes an image (default: 5)"
+    )
+    parser.add_argument(
+        "--batch_size", type=int, default=8, help="images at a time (default: 8)"
+    )
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """The images, and the network that they are for."""
     parser.add_argument(
         "images", nargs="+", metavar="IMAGE", help="image file, or folder of them"
     )
@@ -44,20 +55,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         help="image side, pixels (default: that of the weights' evaluation)",
     )
-    parser.add_argument(
-        "--top", type=int, default=5, help="classes an image (default: 5)"
-    )
-    parser.add_argument(
-        "--batch_size", type=int, default=8, help="images at a time (default: 8)"
-    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Prints the best classes of every image; 1 if one could not be read."""
-    for flag in ("image_size", "top", "batch_size"):
-        value = getattr(args, flag)
-        if value is not None and value < 1:
-            raise ValueError(f"--{flag} must be at least 1. Received: {value}.")
+    check_counts(args, "image_size", "top", "batch_size")
     model = load_model(args.variant, args.weights, args.workdir)
     normalization = find_normalization(model)
     preprocessing = evaluation_record(model, normalization, args.image_size)
@@ -65,15 +67,25 @@ def run(args: argparse.Namespace) -> int:
     examples = read_examples(args.images, preprocessing, failures)
     while batch := list(itertools.islice(examples, args.batch_size)):
         paths, pixels = zip(*batch, strict=True)
-        inputs = np.stack(pixels)
-        if not normalization.enabled:
-            inputs = preprocess_input(inputs, mode=preprocessing)
+        inputs = network_inputs(np.stack(pixels), normalization)
         scores = model.predict(inputs, verbose=0)
         for path, rows in zip(
             paths, best_classes(scores, preprocessing.labels, args.top), strict=True
         ):
             print("\n".join([str(path), *rows]), flush=True)
     return 1 if failures else 0
+
+
+def check_counts(args: argparse.Namespace, *flags: str) -> None:
+    """Refuses numbers below 1; None is left to its default.
+
+    Raises:
+        ValueError: there is one.
+    """
+    for flag in flags:
+        value = getattr(args, flag)
+        if value is not None and value < 1:
+            raise ValueError(f"--{flag} must be at least 1. Received: {value}.")
 
 
 def load_model(
@@ -114,18 +126,25 @@ def evaluation_record(
     input_shape, output_shape = model.input_shape, model.output_shape
     if len(output_shape) != 2 or len(input_shape) != 4 or input_shape[3] != 3:
         raise ValueError(
-            "predict needs a classifier of RGB images: input (batch, height, width, 3)"
-            f" and output (batch, classes). Received: {input_shape}, {output_shape}."
+            "Expected a classifier of RGB images: input (batch, height, width, 3) and "
+            f"output (batch, classes). Received: {input_shape}, {output_shape}."
         )
     height, width = input_shape[1:3]
     record = normalization.preprocessing
     size = image_size or height or record.image_size
     if height not in (None, size) or width not in (None, size):
         raise ValueError(
-            f"The model takes images of {height}x{width} pixels, predict gives it "
+            f"The model takes images of {height}x{width} pixels. Received: "
             f"{size}x{size}. Leave --image_size out for a model of one square size."
         )
     return dataclasses.replace(record, image_size=size)
+
+
+def network_inputs(pixels: np.ndarray, normalization: PixelNormalization) -> np.ndarray:
+    """Images 0..255 as the network takes them: normalised, if it does not do that."""
+    if normalization.enabled:
+        return pixels
+    return preprocess_input(pixels, mode=normalization.preprocessing)
 
 
 def read_examples(
@@ -168,16 +187,33 @@ def best_classes(
             their numbers.
         top: how many lines; fewer if there are fewer classes.
     """
-    top = min(top, scores.shape[1])
-    if NUM_LABELS.get(class_labels) == scores.shape[1]:
-        return [
-            [f"{score:10.4f}  {wordnet_id}  {name}" for wordnet_id, name, score in row]
-            for row in labels.decode_predictions(scores, top)
-        ]
-    has_names = isinstance(class_labels, tuple) and len(class_labels) == scores.shape[1]
-    names = class_labels if has_names else range(scores.shape[1])
-    order = np.argsort(-scores, axis=1, kind="stable")[:, :top]
+    names = class_names(class_labels, scores.shape[1])
     return [
-        [f"{row[i]:10.4f}  class {names[i]}" for i in best]
-        for best, row in zip(order, scores, strict=True)
+        ["  ".join(filter(None, (f"{row[i]:10.4f}", *names[i]))) for i in best]
+        for best, row in zip(best_columns(scores, top), scores, strict=True)
     ]
+
+
+def best_columns(scores: np.ndarray, top: int) -> np.ndarray:
+    """The numbers of the best classes `(batch, top)` of scores `(batch, classes)`.
+
+    They are fewer than `top` if there are fewer classes. Of equals the first is first.
+    """
+    return np.argsort(-scores, axis=1, kind="stable")[:, :top]
+
+
+def class_names(
+    class_labels: str | tuple[str, ...] | None, num_classes: int
+) -> list[tuple[str, str]]:
+    """The WordNet id, or an empty text, and the name of every class.
+
+    Args:
+        class_labels: as `Preprocessing.labels`; of another number of classes they are
+            not used, and the names are numbers.
+        num_classes: how many there are.
+    """
+    if NUM_LABELS.get(class_labels) == num_classes:
+        return list(labels.class_names(class_labels))
+    has_names = isinstance(class_labels, tuple) and len(class_labels) == num_classes
+    names = class_labels if has_names else range(num_classes)
+    return [("", f"class {name}") for name in names]

@@ -1,5 +1,6 @@
 """A Keras classifier taken apart, as exports need it."""
 
+import contextlib
 import dataclasses
 from collections.abc import Callable
 from typing import Any
@@ -46,10 +47,9 @@ class Classifier:
         model = fold_batch_norm(model) if fold else in_float32(model)
         head = _head(model)
         outputs = {"features": head.input}
-        try:
+        # Without it, if the network is a model within the model.
+        with contextlib.suppress(ValueError):
             outputs |= feature_pyramid(model).output
-        except ValueError:  # The network is a model within the model.
-            pass
         network = keras.Model(model.inputs[0], outputs, name=model.name)
         return cls(original, network, head, record, _labels(model, record))
 

@@ -1,4 +1,4 @@
-"""Whether an export, loaded by its engine in another process, does what the model does."""
+"""Whether an export, run by its engine in another process, does what the model does."""
 
 import os
 import pathlib

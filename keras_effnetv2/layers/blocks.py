@@ -16,7 +16,6 @@ from keras_effnetv2.layers.squeeze_excite import (
 )
 from keras_effnetv2.layers.stochastic_depth import StochasticDepth
 
-
 # Attributes: convolution -> the batch norm after it.
 _PAIRS = {"expand_conv": "expand_bn", "dwconv2": "bn", "project_conv": "project_bn"}
 

@@ -167,7 +167,7 @@ def test_a_users_model_around_ours_keeps_the_preprocessing(photos, tmp_path, cap
 def test_models_that_are_no_classifiers_are_refused(capsys, photos, tmp_path):
     path = saved(tmp_path, model(include_top=False, classes=None))
     assert run(photos, "--weights", path) == 2
-    assert "predict needs a classifier of RGB images" in capsys.readouterr().err
+    assert "Expected a classifier of RGB images" in capsys.readouterr().err
 
 
 def test_models_of_others_are_refused(capsys, photos, tmp_path):
