@@ -24,6 +24,12 @@ def encode(image, kind, **options):
     return stream.getvalue()
 
 
+def exif(orientation):
+    tags = Image.Exif()
+    tags[0x0112] = orientation
+    return tags
+
+
 def with_alpha(image):
     image = image.copy()
     image.putalpha(ALPHA)

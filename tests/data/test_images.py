@@ -123,11 +123,11 @@ def test_transparent_pixels_keep_their_own_colour(tmp_path):
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_photographs_come_upright(tmp_path, kind, orientation):
-    exif = Image.Exif()
-    exif[0x0112] = orientation
     options = {"quality": 95} if kind == "JPEG" else {}
     options |= {"lossless": True} if kind == "WEBP" else {}
-    pixels = read(tmp_path, files.encode(files.RGB, kind, exif=exif, **options))
+    pixels = read(
+        tmp_path, files.encode(files.RGB, kind, exif=files.exif(orientation), **options)
+    )
     stored = Image.fromarray(by_pillow(files.JPEG)) if kind == "JPEG" else files.RGB
     turned = np.asarray(_as_viewers_show(stored, orientation))
     assert difference(pixels, turned) <= (JPEG_TOLERANCE if kind == "JPEG" else 0)
@@ -151,9 +151,7 @@ def _as_viewers_show(image, orientation):
 
 
 def test_graphs_leave_the_orientation_alone():
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    contents = files.encode(files.RGB, "PNG", exif=exif)
+    contents = files.encode(files.RGB, "PNG", exif=files.exif(6))
     assert images.decode(contents).shape == files.GRADIENT.shape
 
 

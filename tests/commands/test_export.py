@@ -1,0 +1,82 @@
+"""`export`: says where the model is from and how far the export is from it."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_effnetv2 import __main__ as command_line
+from keras_effnetv2.training import load_run
+from tests.commands import finished_run
+
+
+def run(*flags):
+    words = ["", "export", *(str(flag) for flag in flags)]
+    return command_line.main(command_line.parse(words))
+
+
+def card(folder):
+    return json.loads((folder / "model.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+    return finished_run.write(tmp_path_factory.mktemp("runs") / "digits")
+
+
+def test_a_finished_run(workdir, tmp_path, capsys):
+    folder = tmp_path / "digits"
+    assert run("saved_model", "--workdir", workdir, "--output", folder, "--top", 2) == 0
+    assert "serving_bytes/probabilities" in capsys.readouterr().out
+    assert card(folder)["experiment"] == "digits-smoke"
+    assert card(folder)["preprocessing"]["labels"] == list("0123456789")
+    images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype("float32")
+    loaded = tf.saved_model.load(folder)
+    found = loaded.signatures["serving_default"](images=images)["probabilities"]
+    wanted = load_run(workdir).predict(images, verbose=0)  # Averaged weights.
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
+def test_a_keras_file(workdir, tmp_path):
+    load_run(workdir).save(tmp_path / "digits.keras")
+    folder = tmp_path / "export"
+    flags = ("--image_size", 32, "--input_dtype", "uint8", "--no-fold")
+    assert not run(
+        "saved_model", "--model", tmp_path / "digits.keras", "--output", folder, *flags
+    )
+    assert card(folder)["model"].endswith("digits.keras")
+    assert card(folder)["options"] == {"batch_norm_folded": False}
+    inputs = card(folder)["signatures"]["serving_default"]["inputs"]
+    assert inputs["images"] == "uint8 (?, 32, 32, 3)"
+
+
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        ([], "Say what to export by one of"),
+        (["--variant", "efficientnetv2-b0"], "--variant and --weights go together"),
+        (["--variant", "x", "--weights", "none"], "Unknown variant"),
+        (["--model", "network.h5"], "--model takes a .keras file"),
+        (["--model", "a.keras", "--workdir", "b"], "Say what to export by one of"),
+        (["--model", "absent.keras"], "absent.keras"),
+        (["--workdir", "absent"], "is not the work folder of a run"),
+    ],
+)
+def test_bad_input_is_one_line(flags, message, tmp_path, capsys):
+    assert run("saved_model", *flags, "--output", tmp_path / "export") == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_folder_that_is_no_export_stays(workdir, tmp_path, capsys):
+    (tmp_path / "photo.jpg").touch()
+    assert run("saved_model", "--workdir", workdir, "--output", tmp_path) == 2
+    assert "is no export" in capsys.readouterr().err
+
+
+def test_unknown_formats_are_listed(capsys):
+    with pytest.raises(SystemExit):
+        run("caffe", "--output", "x")
+    assert "saved_model" in capsys.readouterr().err
