@@ -1,0 +1,104 @@
+"""`explain`: pictures of where in images a network sees their classes."""
+
+import argparse
+import pathlib
+from collections.abc import Mapping, Sequence
+
+from keras_effnetv2 import explanation, heat_maps
+from keras_effnetv2.commands import predict
+from keras_effnetv2.data import cropping, images
+from keras_effnetv2.export.folders import check_writable
+from keras_effnetv2.networks import find_normalization
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The images, the network, what to show of them, and where to."""
+    predict.add_model_arguments(parser)
+    parser.add_argument(
+        "--top", type=int, default=3, help="classes an image (default: 3)"
+    )
+    parser.add_argument(
+        "--method",
+        choices=explanation.METHODS,
+        default="hirescam",
+        help="they are the same where a network pools by averages, as all released "
+        "ones do (default: hirescam)",
+    )
+    parser.add_argument(
+        "--output",
+        required=True,
+        metavar="FILE.png|FOLDER",
+        help="the picture of one image, or a folder with NAME.png for each image",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Writes a picture of every image, and prints where."""
+    predict.check_counts(args, "image_size", "top")
+    heat_maps.require_matplotlib()
+    pictures = find_pictures(args.images, args.output)
+    model = predict.load_model(args.variant, args.weights, args.workdir)
+    normalization = find_normalization(model)
+    preprocessing = predict.evaluation_record(model, normalization, args.image_size)
+    classifier = explanation.cut(model)
+    names = predict.class_names(preprocessing.labels, classifier.dense.units)
+    for path, picture in pictures.items():
+        pixels = cropping.evaluation_image(images.read(path), preprocessing).numpy()
+        inputs = predict.network_inputs(pixels[None], normalization)
+        features = classifier.features(inputs)
+        (scores,) = classifier.scores(features)
+        best = predict.best_columns(scores[None], args.top)
+        (maps,) = classifier.maps(features, best, args.method)
+        titles = [f"{path.name}\n{preprocessing.image_size} px"]
+        for column in best[0]:
+            name = names[column][1].replace("_", " ")
+            titles.append(f"{name}\n{scores[column]:.4f}")
+        heat_maps.draw_heat_maps(pixels, maps, titles, picture)
+        print(picture, flush=True)
+    return 0
+
+
+def find_pictures(
+    names: Sequence[str], output: str
+) -> dict[pathlib.Path, pathlib.Path]:
+    """Image files, found and read, and the picture that each is to get.
+
+    Raises:
+        ValueError: a file that is no image, two images for one picture, a picture that
+            would replace an image, or an output that cannot be written.
+    """
+    paths = list(dict.fromkeys(path for name in names for path in images.find(name)))
+    target = pathlib.Path(output).expanduser()
+    is_picture = target.suffix.lower() == ".png" and not target.is_dir()
+    if is_picture and len(paths) > 1:
+        raise ValueError(
+            f"--output {output} is the picture of one image. Received: {len(paths)} "
+            "images. Name a folder."
+        )
+    if not is_picture and target.suffix.lower() in images.SUFFIXES:
+        raise ValueError(f"--output is a .png file or a folder. Received: {output}.")
+    pictures = {
+        path: target if is_picture else target / f"{path.stem}.png" for path in paths
+    }
+    _check_names(pictures)
+    for path in paths:
+        images.read(path)
+    check_writable(target.parent if is_picture else target)
+    return pictures
+
+
+def _check_names(pictures: Mapping[pathlib.Path, pathlib.Path]) -> None:
+    sources = {path.resolve() for path in pictures}
+    owners: dict[pathlib.Path, pathlib.Path] = {}
+    for path, picture in pictures.items():
+        if picture.resolve() in sources:
+            raise ValueError(
+                f"{picture} is one of the images, and would be replaced. Choose "
+                "another --output."
+            )
+        owner = owners.setdefault(picture, path)
+        if owner is not path:
+            raise ValueError(
+                f"{owner} and {path} would both get the picture {picture}. Explain "
+                "them into different folders."
+            )
