@@ -28,9 +28,12 @@ EXPORT = [
     "ai-edge-litert>=1.0.1,<3",
     "onnx>=1.16.2,<2",
     "onnxruntime>=1.18.1,<2",
-    "tf2onnx>=1.16.1,<2",
+    "tf2onnx>=1.17,<2",  # 1.16 needs protobuf 3 and NumPy 1.
     "openvino>=2024.4,<2027",
 ]
+
+# What searches architectures: it trains, too.
+SEARCH = [*TRAIN, "optuna>=4.3,<5"]
 
 setuptools.setup(
     name="keras_effnetv2",
@@ -55,10 +58,12 @@ setuptools.setup(
     extras_require={
         "train": TRAIN,
         "export": EXPORT,
-        "demo": TRAIN,
+        "search": SEARCH,
+        "demo": [*TRAIN, *EXPORT],
         "test": [
             *TRAIN,
             *EXPORT,
+            *SEARCH,
             "scikit-image>=0.22,<1",  # Its photographs.
             "jax[cpu]>=0.4.30,<0.12",
             "pytest>=8,<10",

@@ -14,6 +14,7 @@ from keras_effnetv2.models import (
 )
 from keras_effnetv2.preprocessing import Preprocessing, preprocess_input
 from keras_effnetv2.transfer import feature_pyramid, freeze
+from keras_effnetv2.variant_files import write_variant
 from keras_effnetv2.variants import fuse_stages, get_variant, list_variants
 from keras_effnetv2.version import __version__
 from keras_effnetv2.weights.labels import decode_predictions
@@ -39,4 +40,5 @@ __all__ = [
     "get_variant",
     "list_variants",
     "preprocess_input",
+    "write_variant",
 ]

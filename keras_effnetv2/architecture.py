@@ -185,6 +185,29 @@ def layout(variant: Variant) -> tuple[Block, ...]:
     return tuple(blocks)
 
 
+def multiply_out(variant: Variant) -> Variant:
+    """The same network with its coefficients, now both 1, multiplied into its rows.
+
+    Filters and repeats are then those of the blocks: `layout` does not change.
+    """
+    rows = [
+        dataclasses.replace(
+            spec,
+            filters=variant.round_filters(spec.filters),
+            num_repeats=variant.round_repeats(spec.num_repeats),
+        )
+        for spec in variant.blocks
+    ]
+    return dataclasses.replace(
+        variant,
+        blocks=tuple(rows),
+        stem_filters=variant.round_filters(variant.stem_filters),
+        top_filters=variant.round_filters(variant.top_filters),
+        width_coefficient=1.0,
+        depth_coefficient=1.0,
+    )
+
+
 def _letters(position: int) -> str:
     """Spreadsheet letters: 0 -> a, 25 -> z, 26 -> aa. XL's sixth row has 32 blocks."""
     first, last = divmod(position, 26)

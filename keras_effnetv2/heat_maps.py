@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from keras_effnetv2.training.records import replace_file
+from keras_effnetv2.files import replace_file
 
 _MAX_COLUMNS = 4
 _PANEL_INCHES = 3.5

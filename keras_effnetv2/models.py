@@ -28,7 +28,7 @@ _DEFAULT_CLASSES = 1000
 
 
 def create_model(
-    variant: str | Variant,
+    variant: str | os.PathLike | Variant,
     include_top: bool = True,
     weights: str | os.PathLike | None = None,
     input_tensor: Any = None,
@@ -54,7 +54,8 @@ def create_model(
     size, and gives float32 scores `(batch, classes)`; without top, features.
 
     Args:
-        variant: a name of `list_variants()`, or a `Variant` of your own.
+        variant: a name of `list_variants()`, a `Variant` of your own, or the path of a
+            `.json` file of one.
         include_top: end in pooling, dropout and classifier.
         weights: None (random), `"imagenet"`, `"imagenet21k"`, `"imagenet21k-ft1k"`, a
             local file or folder in any known format, or an https URL.

@@ -6,9 +6,11 @@ https://arxiv.org/abs/1905.11946, Table 1 (V1).
 """
 
 import dataclasses
+import os
 from collections.abc import Iterable
 
 from keras_effnetv2.architecture import FUSED_MBCONV, MBCONV, BlockSpec, Variant
+from keras_effnetv2.variant_files import is_variant_file, read_variant
 
 
 def _v1(
@@ -113,20 +115,33 @@ def list_variants() -> list[str]:
     return list(VARIANTS)
 
 
-def get_variant(name_or_variant: str | Variant) -> Variant:
-    """The `Variant` of that name; a `Variant` passes through.
+def get_variant(name_or_variant: str | os.PathLike | Variant) -> Variant:
+    """The `Variant` of that name, or in that file; a `Variant` passes through.
+
+    Args:
+        name_or_variant: a name of `list_variants()`, or the path of a file that
+            `write_variant` or a search wrote, such as `"found.json"`.
 
     Raises:
-        ValueError: no variant has that name.
+        ValueError: no variant has that name, or none is in the file.
     """
     if isinstance(name_or_variant, Variant):
         return name_or_variant
-    if name_or_variant not in VARIANTS:
+    if name_or_variant in VARIANTS:
+        return VARIANTS[name_or_variant]
+    if not is_variant_file(name_or_variant):
         raise ValueError(
-            f"Unknown variant {name_or_variant!r}. "
-            f"Expected a Variant or one of: {', '.join(VARIANTS)}."
+            f"Unknown variant {name_or_variant!r}. Expected a Variant, a .json file of "
+            f"one, or one of: {', '.join(VARIANTS)}."
         )
-    return VARIANTS[name_or_variant]
+    variant = read_variant(name_or_variant)
+    if VARIANTS.get(variant.name, variant) != variant:
+        # Released weights, their preprocessing and published sizes go by the name.
+        raise ValueError(
+            f"{os.fspath(name_or_variant)} holds another network than the published "
+            f"{variant.name!r}, whose name it has. Change its name."
+        )
+    return variant
 
 
 def fuse_stages(variant: Variant, stages: Iterable[int]) -> Variant:

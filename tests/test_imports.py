@@ -14,7 +14,8 @@ PACKAGE = pathlib.Path(keras_effnetv2.__file__).parent
 # Module or folder -> what of the package it may import at its top.
 ALLOWED = {
     "architecture": set(),
-    "variants": {"architecture"},
+    "variant_files": {"architecture", "files"},
+    "variants": {"architecture", "variant_files"},
     "preprocessing": set(),
     "version": set(),
     "range_check": set(),
@@ -22,12 +23,16 @@ ALLOWED = {
     "networks": {"architecture", "layers", "preprocessing", "range_check"},
     "models": {"architecture", "layers", "networks", "preprocessing", "variants"},
     "transfer": {"layers", "networks"},
+    "explanation": {"networks"},
+    "files": set(),
+    "heat_maps": {"files"},
     "profiling": {"architecture", "variants"},
     "weights": {"architecture", "preprocessing", "variants", "version"},
     "data": {"preprocessing"},
     "data/sources": {"data"},
     "export": {
         "data",
+        "files",
         "layers",
         "networks",
         "preprocessing",
@@ -38,16 +43,35 @@ ALLOWED = {
     "training": {
         "architecture",
         "data",
+        "files",
         "layers",
         "models",
         "networks",
         "preprocessing",
         "profiling",
+        "variant_files",
+        "variants",
+    },
+    "search": {
+        "architecture",
+        "data",
+        "files",
+        "layers",
+        "models",
+        "profiling",
+        "training",
         "variants",
     },
 }
 HEAVY = {"tensorflow", "h5py", "PIL", "safetensors", "filelock", "sklearn"}
-KERAS_ONLY = ("layers", "networks", "models", "transfer", "range_check")
+KERAS_ONLY = (
+    "layers",
+    "networks",
+    "models",
+    "transfer",
+    "explanation",
+    "range_check",
+)
 
 
 def modules(name):

@@ -30,7 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "destination", help="new file, NAME.weights.h5 or, with the network, NAME.keras"
     )
     parser.add_argument(
-        "--variant", required=True, help="a name that the command list prints"
+        "--variant",
+        required=True,
+        help="a name that the command list prints, or a variant file",
     )
     parser.add_argument(
         "--include_top",

@@ -38,7 +38,8 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--variant",
-        help="a name that the command list prints; may be left out for a .keras file",
+        help="a name that the command list prints, or a variant file; may be left out "
+        "for a .keras file",
     )
     parser.add_argument(
         "--weights",

@@ -7,7 +7,9 @@ from keras_effnetv2 import profiling
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The variant, the sizes, and whether to measure."""
-    parser.add_argument("variant", help="a name that the command list prints")
+    parser.add_argument(
+        "variant", help="a name that the command list prints, or a variant file"
+    )
     parser.add_argument(
         "--image_size",
         type=int,

@@ -8,6 +8,7 @@ import collections
 import dataclasses
 import itertools
 import math
+import os
 from collections.abc import Iterable, Mapping
 
 from keras_effnetv2.architecture import MBCONV, Block, Variant, layout
@@ -88,7 +89,7 @@ class Profile:
 
 
 def profile(
-    name_or_variant: str | Variant,
+    name_or_variant: str | os.PathLike | Variant,
     image_size: int | tuple[int, int] | None = None,
     batch_size: int = 1,
     measure: bool = True,
@@ -96,7 +97,8 @@ def profile(
     """Counts, and measures, what a network with a 1,000-class top costs.
 
     Args:
-        name_or_variant: e.g. `"efficientnetv2-s"`, or a `Variant` of your own.
+        name_or_variant: e.g. `"efficientnetv2-s"`, a `Variant` of your own, or a
+            `.json` file of one.
         image_size: side, or `(height, width)`, pixels; None: the variant's evaluation
             size.
         batch_size: images in a training step (memory) and in a call (latency).

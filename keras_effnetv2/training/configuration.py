@@ -73,7 +73,8 @@ class Model(Checked):
     """Which network, and what it starts from.
 
     Attributes:
-        variant: e.g. `"efficientnetv2-s"`.
+        variant: e.g. `"efficientnetv2-s"`, or a `.json` file of one, which the run's
+            work folder keeps a copy of.
         weights: to start from: `"imagenet"`, `"imagenet21k"`, `"imagenet21k-ft1k"` or
             a file. None: random.
         preprocessing: normalisation and evaluation crop, as the released weights of

@@ -6,8 +6,8 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from keras_effnetv2.files import replace_file
 from keras_effnetv2.training.pace import format_duration
-from keras_effnetv2.training.records import replace_file
 
 _TRAIN, _EVAL, _PLAIN = "#e08e2b", "#1f5fa8", "#444444"
 _BANDS = ("#f2f4f7", "#e3e8ef")

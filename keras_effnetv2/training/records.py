@@ -6,6 +6,8 @@ import os
 import pathlib
 from typing import Any
 
+from keras_effnetv2.files import replace_file
+
 
 class Records:
     """The records of a run, in a file that outlives it.
@@ -70,20 +72,6 @@ class Records:
                 f"a step. Received: {line[:60]!r}. Remove the line, or the file."
             )
         return record
-
-
-def replace_file(path: str | os.PathLike, contents: bytes) -> None:
-    """Writes a file that is always whole: the old one, until the new one is."""
-    path = pathlib.Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(contents)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _to_line(record: dict[str, Any]) -> bytes:

@@ -8,12 +8,13 @@ from typing import Any
 import keras
 from absl import logging
 
+from keras_effnetv2.data.sources import Source
 from keras_effnetv2.training import feeding, replicas
 from keras_effnetv2.training.checkpoints import Checkpoints, Position, write_state
 from keras_effnetv2.training.configuration import Experiment
 from keras_effnetv2.training.devices import Devices, open_devices
 from keras_effnetv2.training.evaluation import measure
-from keras_effnetv2.training.learner import create_learner
+from keras_effnetv2.training.learner import Learner, create_learner
 from keras_effnetv2.training.loop import LoopCallback, stopped_by_signals
 from keras_effnetv2.training.network import build_network, variable_depths
 from keras_effnetv2.training.optimizers import add_l2, build_optimizer
@@ -57,7 +58,7 @@ def train(
         Interrupted: SIGINT or SIGTERM came.
     """
     devices = open_devices(strategy, tpu)
-    _set_up(experiment, devices)
+    set_up_process(experiment, devices)
     run = _Run.open(experiment, workdir, devices)
     return run.train()
 
@@ -101,7 +102,13 @@ class _Run:
         checkpoints = Checkpoints(self.workdir.checkpoints, self.experiment.loop.keep)
         restored = checkpoints.restore()
         position = restored[1] if restored else Position()
-        learner = self._build(is_fresh=restored is None)
+        learner = build_learner(
+            self.experiment,
+            self.stages,
+            self.train_feed.source,
+            self.devices,
+            weights=None if restored else self.experiment.model.weights,
+        )
         if restored:
             write_state(learner, restored[0])
         reporter = Reporter(
@@ -167,31 +174,6 @@ class _Run:
         most = min(self.experiment.loop.steps_per_execution, leg.num_steps)
         return next(x for x in range(most, 0, -1) if leg.num_steps % x == 0)
 
-    def _build(self, is_fresh: bool) -> Any:
-        """The learner, compiled, with all of its variables."""
-        experiment = self.experiment
-        names = self.train_feed.source.class_names
-        weights = experiment.model.weights if is_fresh else None
-        with self.devices.scope():
-            network = build_network(experiment, weights, names)
-            averaged = None
-            if experiment.optimizer.ema_momentum:
-                averaged = build_network(experiment, None, names)
-            learner = create_learner(network, averaged, experiment)
-            if experiment.optimizer.name != "adamw":
-                add_l2(
-                    learner.trainable_variables, experiment.regularization.weight_decay
-                )
-            optimizer = build_optimizer(
-                experiment,
-                self.stages,
-                self.train_feed.source.num_examples,
-                variable_depths(network),
-            )
-            optimizer.build(learner.trainable_variables)
-            learner.compile(optimizer)
-        return learner
-
     def _keep_weights(self, learner: Any) -> None:
         path = self.workdir.weights
         temporary = path.with_name(f".{os.getpid()}.{path.name}")
@@ -203,8 +185,41 @@ class _Run:
             feed.damage.raise_if_any()
 
 
-def _set_up(experiment: Experiment, devices: Devices) -> None:
-    """What is global to the process."""
+def build_learner(
+    experiment: Experiment,
+    stages: Sequence[Stage],
+    source: Source,
+    devices: Devices,
+    weights: str | None = None,
+) -> Learner:
+    """The learner of an experiment, compiled, with all of its variables.
+
+    Args:
+        experiment: its settings.
+        stages: of the training.
+        source: the training images.
+        devices: what it runs on.
+        weights: to start from.
+    """
+    names = source.class_names
+    with devices.scope():
+        network = build_network(experiment, weights, names)
+        averaged = None
+        if experiment.optimizer.ema_momentum:
+            averaged = build_network(experiment, None, names)
+        learner = create_learner(network, averaged, experiment)
+        if experiment.optimizer.name != "adamw":
+            add_l2(learner.trainable_variables, experiment.regularization.weight_decay)
+        optimizer = build_optimizer(
+            experiment, stages, source.num_examples, variable_depths(network)
+        )
+        optimizer.build(learner.trainable_variables)
+        learner.compile(optimizer)
+    return learner
+
+
+def set_up_process(experiment: Experiment, devices: Devices) -> None:
+    """What is global to the process: seeds and determinism."""
     keras.utils.set_random_seed(experiment.seed)
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from keras_effnetv2.training.records import replace_file
+from keras_effnetv2.files import replace_file
 
 _MAX_IMAGES = 8
 _MIN_SIDE = 128  # Pixels; smaller images are enlarged to at least that.

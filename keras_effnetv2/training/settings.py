@@ -8,6 +8,7 @@ from typing import Any
 from keras_effnetv2.training.checked import Checked, hints, parse
 from keras_effnetv2.training.configuration import Experiment
 from keras_effnetv2.training.stages import Ramp
+from keras_effnetv2.variant_files import is_variant_file
 
 
 def list_settings(experiment: Experiment) -> dict[str, Any]:
@@ -55,8 +56,13 @@ def to_json(experiment: Experiment) -> str:
     return json.dumps(_plain(experiment), indent=2) + "\n"
 
 
-def from_json(text: str) -> Experiment:
+def from_json(text: str, variant_copy: str | None = None) -> Experiment:
     """The experiment that `to_json` wrote.
+
+    Args:
+        text: JSON.
+        variant_copy: the file to take the variant from, where the experiment has it
+            from a file, which may have changed since.
 
     Raises:
         ValueError: not JSON, a setting missing, unknown or out of range.
@@ -65,6 +71,8 @@ def from_json(text: str) -> Experiment:
         values = json.loads(text)
     except json.JSONDecodeError as error:
         raise ValueError(f"The configuration is not JSON: {error}.") from error
+    if variant_copy is not None and _has_variant_file(values):
+        values["model"]["variant"] = variant_copy
     return _from_plain(Experiment, values, "the experiment")
 
 
@@ -87,6 +95,12 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Checked):
         return {name: _plain(getattr(value, name)) for name in hints(type(value))}
     return [value.first, value.last] if isinstance(value, Ramp) else value
+
+
+def _has_variant_file(values: Any) -> bool:
+    """Whether an experiment, not checked yet, has its variant from a file."""
+    model = values.get("model") if isinstance(values, dict) else None
+    return isinstance(model, dict) and is_variant_file(model.get("variant", ""))
 
 
 def _from_plain(group: type[Checked], values: Any, name: str) -> Any:

@@ -4,14 +4,17 @@ import dataclasses
 import os
 import pathlib
 import tempfile
+from typing import Any
 
 import keras
 
+from keras_effnetv2.files import replace_file
 from keras_effnetv2.models import create_model
 from keras_effnetv2.training.configuration import Experiment
 from keras_effnetv2.training.network import trained_variant
-from keras_effnetv2.training.records import replace_file
 from keras_effnetv2.training.settings import from_json, list_settings, to_json
+from keras_effnetv2.variant_files import is_variant_file, write_variant
+from keras_effnetv2.variants import get_variant
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +27,11 @@ class Workdir:
     def config(self) -> pathlib.Path:
         """The resolved experiment, JSON."""
         return self.path / "config.json"
+
+    @property
+    def variant(self) -> pathlib.Path:
+        """Copy of the experiment's variant, where that is a file: the run's own."""
+        return self.path / "variant.json"
 
     @property
     def checkpoints(self) -> pathlib.Path:
@@ -78,6 +86,8 @@ def open_workdir(path: str | os.PathLike, experiment: Experiment) -> Workdir:
         ) from error
     if workdir.config.exists():
         _check_same(experiment, read_experiment(path), workdir.path)
+    if is_variant_file(experiment.model.variant):
+        write_variant(get_variant(experiment.model.variant), workdir.variant)
     replace_file(workdir.config, to_json(experiment).encode())
     return workdir
 
@@ -85,10 +95,13 @@ def open_workdir(path: str | os.PathLike, experiment: Experiment) -> Workdir:
 def read_experiment(path: str | os.PathLike) -> Experiment:
     """The experiment of the run in a work folder.
 
+    Its variant is the run's own copy, where the run was started with a variant file.
+
     Raises:
         ValueError: there is none, or its configuration is damaged.
     """
-    config = Workdir(pathlib.Path(path).expanduser()).config
+    workdir = Workdir(pathlib.Path(path).expanduser())
+    config = workdir.config
     try:
         text = config.read_text()
     except (OSError, UnicodeDecodeError) as error:
@@ -97,7 +110,7 @@ def read_experiment(path: str | os.PathLike) -> Experiment:
             f"({error})."
         ) from error
     try:
-        return from_json(text)
+        return from_json(text, variant_copy=str(workdir.variant))
     except ValueError as error:
         raise ValueError(f"{config}: {error}") from error
 
@@ -142,10 +155,17 @@ def _check_same(wanted: Experiment, found: Experiment, path: pathlib.Path) -> No
     differences = [
         f"{name} is {found_settings[name]!r} there and {value!r} now"
         for name, value in wanted_settings.items()
-        if value != found_settings[name] and not name.startswith("loop.")
+        if not _is_same(name, value, found_settings[name])
     ]
     if differences:
         raise ValueError(
             f"{path} is the work folder of another run of {found.name!r}: "
             f"{'; '.join(differences)}. Choose another --workdir, or the same settings."
         )
+
+
+def _is_same(name: str, wanted: Any, found: Any) -> bool:
+    """Whether a setting is the same, or only decides how a run goes on."""
+    if name == "model.variant":  # A file may have moved.
+        return get_variant(wanted) == get_variant(found)
+    return wanted == found or name.startswith("loop.")

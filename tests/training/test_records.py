@@ -5,7 +5,8 @@ import os
 
 import pytest
 
-from keras_effnetv2.training.records import Records, replace_file
+from keras_effnetv2.files import replace_file
+from keras_effnetv2.training.records import Records
 from tests.training.run_records import make_record
 
 
