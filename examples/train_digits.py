@@ -1,10 +1,13 @@
-"""Trains EfficientNetV2-B0 progressively on digits, and names some it has not seen.
+"""Trains EfficientNetV2-B0 progressively on digits, exports it, and reads with that.
 
     python examples/train_digits.py [--workdir runs/digits]
 
 The images are scikit-learn's 1,797 digits of 8x8 pixels, which need no download; every
 fifth is held out. Three stages of growing images take about four minutes on two CPU
 cores. Stopped and started again, it goes on where it was.
+
+At the end the trained network is exported for TF Serving. Another process, which knows
+only TensorFlow, loads the export and reads the held-out digits from PNG files.
 """
 
 import argparse
@@ -16,29 +19,36 @@ import numpy as np
 import sklearn.datasets
 from PIL import Image
 
-from keras_effnetv2 import training
+from keras_effnetv2 import export, training
 
 WANTED_ACCURACY = 0.97
+CLASSIFY = pathlib.Path(__file__).with_name("classify_exported.py")
 
 
-def write_digits(folder: pathlib.Path) -> list[pathlib.Path]:
-    """Writes five digits that were held out as PNG files."""
+def write_digits(folder: pathlib.Path) -> tuple[list[pathlib.Path], np.ndarray]:
+    """Writes the held-out digits as PNG files; the files, and what they show."""
+    folder.mkdir(exist_ok=True)
     digits = sklearn.datasets.load_digits()
+    held_out = np.arange(0, len(digits.target), 5)
     paths = []
-    for index in np.arange(0, len(digits.target), 5)[:5]:
+    for index in held_out:
         pixels = (digits.images[index] * 255 / 16).round().astype("uint8")
         paths.append(folder / f"digit_{digits.target[index]}_{index}.png")
         Image.fromarray(pixels).save(paths[-1])
-    return paths
+    return paths, digits.target[held_out]
 
 
-def classify(workdir: pathlib.Path) -> None:
-    """Has another process name digits that the network has not seen."""
-    command = [sys.executable, "-m", "keras_effnetv2", "predict"]
-    command += [*map(str, write_digits(workdir)), "--workdir", str(workdir)]
-    command += ["--top", "2"]
-    print("\n$ python", " ".join(command[1:]), flush=True)
-    subprocess.run(command, check=True)
+def classify(version: pathlib.Path, paths: list[pathlib.Path]) -> np.ndarray:
+    """What the exported network, in another process, takes the images for."""
+    command = [sys.executable, str(CLASSIFY), str(version)]
+    shown = ["$ python", *command[1:], *map(str, paths[:5]), "..."]
+    print("\n" + " ".join(shown), flush=True)
+    output = subprocess.run(
+        [*command, *map(str, paths)], check=True, stdout=subprocess.PIPE, text=True
+    ).stdout
+    lines = output.splitlines()
+    print("\n".join([*lines[:5], "..."]))
+    return np.array([int(line.split("\t")[1]) for line in lines])
 
 
 def main() -> None:
@@ -51,11 +61,24 @@ def main() -> None:
 
     experiment = training.get_experiment("digits")
     experiment = training.override(experiment, arguments.settings)
-    training.train(experiment, arguments.workdir)
-    accuracy = training.evaluate_run(arguments.workdir)["accuracy"]
-    print(f"\nAccuracy on 360 held-out digits, reloaded: {accuracy:.1%}")
+    *_, last = training.train(experiment, arguments.workdir)
     print(f"Curves: {arguments.workdir / 'curves.png'}", flush=True)
-    classify(arguments.workdir)
+
+    model = training.load_run(arguments.workdir)
+    served = export.serving(model, arguments.workdir / "serving" / "digits")
+    difference = max(served.card.contents["differences"].values())
+    print(
+        f"\nExported for TF Serving: {served.path}\nIts outputs differ from the model's by "
+        f"at most {difference:.1e} of the largest."
+    )
+
+    paths, digits = write_digits(arguments.workdir / "held_out")
+    found = classify(served.path, paths)
+    accuracy = np.mean(found == digits)
+    print(
+        f"\nAccuracy on {len(digits)} held-out digits, from PNG files by the export: "
+        f"{accuracy:.1%}; by the network in training: {last['eval_accuracy']:.1%}"
+    )
     if accuracy < WANTED_ACCURACY:
         sys.exit(f"error: the accuracy is below {WANTED_ACCURACY:.0%}")
 

@@ -8,10 +8,15 @@ from typing import Any
 from absl import logging
 
 from keras_effnetv2.commands.predict import load_model
+from keras_effnetv2.variants import get_variant
 
 # Format -> what it is for; a module of `commands.exports` each.
 FORMATS = {
+    "hub": "TensorFlow Hub modules to fine-tune: classification and feature vector",
+    "litert": "LiteRT (TFLite) models in float and int8, with a report",
+    "onnx": "ONNX graph of pixels, for ONNX Runtime, OpenVINO and other engines",
     "saved_model": "TensorFlow SavedModel with signatures for pixels and image files",
+    "serving": "the next version of a model that TF Serving serves",
 }
 
 
@@ -28,7 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--variant", help="a name that the command list prints, with --weights"
+        "--variant",
+        help="a name that the command list prints, or a variant file, with --weights",
     )
     parser.add_argument(
         "--weights",
@@ -67,7 +73,8 @@ def open_model(args: argparse.Namespace) -> tuple[Any, dict[str, str]]:
         from keras_effnetv2.training.workdir import read_experiment
 
         experiment = read_experiment(args.workdir)
-        source = {"variant": experiment.model.variant, "experiment": experiment.name}
+        variant = get_variant(experiment.model.variant).name  # Not the file's.
+        source = {"variant": variant, "experiment": experiment.name}
         return load_model(None, None, args.workdir), source
     if args.model is not None:
         if pathlib.Path(args.model).suffix != ".keras":

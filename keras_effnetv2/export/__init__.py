@@ -9,8 +9,13 @@ from typing import Any
 
 # Imported when they are asked for: each needs an engine of its own.
 _MODULES = {
+    "HubLayer": "hub_layer",
     "fold_batch_norm": "folding",
+    "hub": "reusable",
+    "litert": "lite",
+    "onnx": "onnx_graphs",
     "saved_model": "signatures",
+    "serving": "versions",
 }
 
 __all__ = sorted(_MODULES)

@@ -20,7 +20,7 @@ class Classifier:
     """An image classifier from pixels to probabilities, in float32.
 
     Attributes:
-        model: what was given.
+        model: what was given, in float32.
         network: of the same images: a dict of `features` `(batch, channels)`, what the
             last layer takes, and, where the model has blocks at its top level, the
             feature pyramid as `reduction_1` ... `reduction_5`.
@@ -43,15 +43,15 @@ class Classifier:
             ValueError: it is no classifier of pixels by a last dense layer.
         """
         record = _check(model)
-        original = model
-        model = fold_batch_norm(model) if fold else in_float32(model)
+        exact = in_float32(model)
+        model = fold_batch_norm(model) if fold else exact
         head = _head(model)
         outputs = {"features": head.input}
         # Without it, if the network is a model within the model.
         with contextlib.suppress(ValueError):
             outputs |= feature_pyramid(model).output
         network = keras.Model(model.inputs[0], outputs, name=model.name)
-        return cls(original, network, head, record, _labels(model, record))
+        return cls(exact, network, head, record, _labels(model, record))
 
     @property
     def input_shape(self) -> tuple[int | None, ...]:

@@ -6,14 +6,19 @@
 export can have made the outputs. Inputs and outputs: signature -> name -> array.
 """
 
+import os
 import pathlib
 import pickle
 import sys
+import time
 from typing import Any
 
 import numpy as np
 
 Arrays = dict[str, dict[str, np.ndarray]]
+
+# Of a LiteRT model, for the median of its times.
+_MIN_RUNS = 20
 
 
 def run_saved_model(path: str, inputs: Arrays) -> Arrays:
@@ -32,7 +37,116 @@ def run_saved_model(path: str, inputs: Arrays) -> Arrays:
     return outputs
 
 
-ENGINES: dict[str, Any] = {"saved_model": run_saved_model}
+def run_hub(path: str, inputs: Arrays) -> Arrays:
+    """Modules in the folders of a TF Hub export, called as `hub.KerasLayer` does."""
+    os.environ["TF_USE_LEGACY_KERAS"] = "1"  # Else TF Hub imports Keras 3.
+    import tensorflow as tf
+    import tensorflow_hub as hub
+
+    outputs = {}
+    for name, arrays in inputs.items():
+        module = hub.load(os.path.join(path, name))
+        (key,) = module.signatures["serving_default"].structured_outputs
+        called = module(tf.constant(arrays["images"]), training=False)
+        outputs[name] = {key: called.numpy()}
+    return outputs
+
+
+def run_onnx(path: str, inputs: Arrays) -> Arrays:
+    """An ONNX file in ONNX Runtime on the CPU; its one graph under any names."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return {
+        name: dict(zip(names, session.run(None, arrays), strict=True))
+        for name, arrays in inputs.items()
+    }
+
+
+def run_openvino(path: str, inputs: Arrays) -> Arrays:
+    """What OpenVINO reads on the CPU: ONNX, or a SavedModel's default signature.
+
+    In float32: by default it computes in bfloat16 where the CPU has that.
+    """
+    import openvino
+
+    hints = {"INFERENCE_PRECISION_HINT": "f32"}
+    model = openvino.Core().compile_model(path, "CPU", hints)
+    outputs = {}
+    for name, arrays in inputs.items():
+        results = model(arrays)
+        outputs[name] = {x.get_any_name(): np.array(results[x]) for x in model.outputs}
+    return outputs
+
+
+def run_litert(path: str, inputs: Arrays) -> Arrays:
+    """LiteRT models `NAME.tflite` in a folder, image by image, on one thread.
+
+    The models take turns, so that all are as slow on a busy machine. Beside its outputs
+    each gives the `seconds` of its runs, `(runs,)`.
+    """
+    models = {
+        name: _litert_interpreter(os.path.join(path, f"{name}.tflite"))
+        for name in inputs
+    }
+    rows: dict[str, list] = {name: [] for name in inputs}
+    seconds: dict[str, list] = {name: [] for name in inputs}
+    num_images = len(next(iter(inputs.values()))["images"])
+    for turn in range(max(num_images, _MIN_RUNS)):
+        for name, model in models.items():
+            images = inputs[name]["images"]
+            result, duration = _run_litert_model(model, images[turn % num_images])
+            rows[name].append(result)
+            seconds[name].append(duration)
+    outputs = {}
+    for name, results in rows.items():
+        results = results[:num_images]
+        outputs[name] = {key: np.stack([x[key] for x in results]) for key in results[0]}
+        outputs[name]["seconds"] = np.array(seconds[name])
+    return outputs
+
+
+def _litert_interpreter(path: str) -> Any:
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError:
+        from tensorflow.lite import Interpreter
+    interpreter = Interpreter(model_path=path, num_threads=1)
+    interpreter.allocate_tensors()
+    return interpreter
+
+
+def _run_litert_model(model: Any, image: np.ndarray) -> tuple[dict, float]:
+    """Real numbers `(classes,)` of each output, and seconds."""
+    runner = model.get_signature_runner()
+    details = runner.get_input_details()["images"]
+    dtype = details["dtype"]
+    if np.issubdtype(dtype, np.integer):
+        scale, zero = details["quantization"]
+        limits = np.iinfo(dtype)
+        image = np.clip(np.round(image / scale + zero), limits.min, limits.max)
+    images = image[None].astype(dtype)
+    start = time.perf_counter()
+    results = runner(images=images)
+    duration = time.perf_counter() - start
+    outputs = {}
+    for name, details in runner.get_output_details().items():
+        (result,) = results[name]
+        if np.issubdtype(details["dtype"], np.integer):
+            scale, zero = details["quantization"]
+            result = (result.astype("float32") - zero) * scale
+        outputs[name] = result
+    return outputs, duration
+
+
+ENGINES: dict[str, Any] = {
+    "hub": run_hub,
+    "litert": run_litert,
+    "onnx": run_onnx,
+    "openvino": run_openvino,
+    "saved_model": run_saved_model,
+}
 
 
 def main(engine: str, path: str, inputs: str, outputs: str) -> None:

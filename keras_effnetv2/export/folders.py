@@ -87,8 +87,9 @@ def scratch_folder(parent: pathlib.Path) -> Iterator[pathlib.Path]:
     So are those of exports that were killed days ago.
     """
     for left in parent.glob(f"{_PREFIX}*"):
-        if time.time() - left.stat().st_mtime > _ABANDONED_SECONDS:
-            shutil.rmtree(left, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):  # Another export's, just done.
+            if time.time() - left.stat().st_mtime > _ABANDONED_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
     scratch = pathlib.Path(tempfile.mkdtemp(dir=parent, prefix=_PREFIX))
     try:
         yield scratch

@@ -58,7 +58,10 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
 
 
 def in_float32(model: keras.Model) -> keras.Model:
-    """The model; or its copy in float32, if a layer computes in anything else."""
+    """The model; or its copy in float32, if a layer computes in anything else.
+
+    The copy's variables have the regularizers of the model's.
+    """
     dtypes = {
         layer.compute_dtype
         for layer in model._flatten_layers()
@@ -68,6 +71,8 @@ def in_float32(model: keras.Model) -> keras.Model:
         return model
     copy, _ = _copy(model, _float32_copy)
     copy.set_weights(model.get_weights())
+    for variable, original in zip(copy.weights, model.weights, strict=True):
+        variable.regularizer = original.regularizer
     return copy
 
 

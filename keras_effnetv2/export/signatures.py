@@ -144,8 +144,12 @@ class Signatures:
             }
         return descriptions
 
+    # Servers do not look at shapes, and some kernels end the process on a wrong rank.
+    def _checked(self, images: tf.Tensor) -> tf.Tensor:
+        return tf.ensure_shape(images, self.pixels.shape)
+
     def _scores(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        return self.classifier.scores(images)
+        return self.classifier.scores(self._checked(images))
 
     def _scores_of_bytes(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         return self.classifier.scores(self.evaluation_images(image_bytes))
@@ -166,7 +170,8 @@ class Signatures:
         return {x: outputs[x] for x in outputs if x.startswith("reduction_")}
 
     def _network(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        return self.classifier.network(tf.cast(images, tf.float32), training=False)
+        images = tf.cast(self._checked(images), tf.float32)
+        return self.classifier.network(images, training=False)
 
     def evaluation_images(self, image_bytes: tf.Tensor) -> tf.Tensor:
         """float32 `(batch, size, size, 3)`, pixels 0..255, of encoded images."""

@@ -190,3 +190,14 @@ def test_other_backends_are_refused(classifier, tmp_path, monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     with pytest.raises(ValueError, match="KERAS_BACKEND=tensorflow"):
         export.saved_model(classifier, tmp_path / "export")
+
+
+def test_mixed_precision_is_exported_in_float32(images, tmp_path):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = create_model(tiny("tiny-s"), classes=3)
+        spread_weights(model, images)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    card = export.saved_model(model, tmp_path / "export")
+    assert max(card.contents["differences"].values()) < 1e-4

@@ -1,0 +1,21 @@
+"""`export hub`."""
+
+import argparse
+from collections.abc import Mapping
+from typing import Any
+
+from keras_effnetv2.commands.export import print_differences
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """None of its own: modules are there to be changed by who uses them."""
+
+
+def write(model: Any, args: argparse.Namespace, source: Mapping[str, str]) -> None:
+    """Writes the modules and their archives."""
+    from keras_effnetv2 import export
+
+    card = export.hub(model, args.output, source=source)
+    print_differences(card)
+    for name in card.contents["modules"]:
+        print(f"module: {args.output}/{name}, and {name}.tar.gz beside it to host")

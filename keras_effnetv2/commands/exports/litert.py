@@ -1,0 +1,133 @@
+"""`export litert`."""
+
+import argparse
+import os
+from collections.abc import Mapping
+from typing import Any
+
+# As in `keras_effnetv2.export.lite_conversion`, which takes TensorFlow to import.
+_FORMATS = ("float32", "float16", "dynamic", "int8")
+_IO_TYPES = ("float32", "uint8", "int8")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The formats, and the images that int8 is calibrated on."""
+    parser.add_argument(
+        "--formats",
+        nargs="+",
+        choices=_FORMATS,
+        default=_FORMATS,
+        help="models to write (default: all four)",
+    )
+    _add_image_arguments(parser)
+    parser.add_argument(
+        "--image_size",
+        type=int,
+        help="side of the images (default: that of the model's evaluation)",
+    )
+    for name in ("input_type", "output_type"):
+        parser.add_argument(
+            f"--{name}",
+            choices=_IO_TYPES,
+            default="float32",
+            help=f"{name.partition('_')[0]}s of int8 (default: float32)",
+        )
+    parser.add_argument(
+        "--float_layers",
+        nargs="+",
+        default=[],
+        metavar="PATTERN",
+        help="layers that stay in float in int8, as se or 'block[12]*'",
+    )
+    parser.add_argument(
+        "--logits", action="store_true", help="give logits beside probabilities"
+    )
+    parser.add_argument(
+        "--fold",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="fold batch norms into convolutions (default: yes)",
+    )
+
+
+def _add_image_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group(
+        "images", "What int8 is calibrated on; with --workdir, by default its data."
+    )
+    group.add_argument("--images", metavar="DIR", help="folder of image files")
+    group.add_argument(
+        "--source", metavar="KIND", help="instead: a dataset, as tfds, folder or digits"
+    )
+    group.add_argument("--name", default="", help="of a dataset of KIND tfds")
+    group.add_argument("--directory", metavar="DIR", help="where the dataset is")
+    group.add_argument(
+        "--split", default="train", help="to calibrate on (default: train)"
+    )
+    group.add_argument(
+        "--eval_split", help="to compare on (default: that of the calibration)"
+    )
+
+
+def write(model: Any, args: argparse.Namespace, source: Mapping[str, str]) -> None:
+    """Writes the models, and prints the report."""
+    from keras_effnetv2 import export
+
+    representative, evaluation = open_images(args, model.output_shape[-1])
+    names = ("formats", "image_size", "input_type", "output_type", "float_layers")
+    export.litert(
+        model,
+        args.output,
+        representative=representative,
+        evaluation=evaluation,
+        source=source,
+        **{name: getattr(args, name) for name in (*names, "logits", "fold")},
+    )
+    with open(os.path.join(args.output, "report.md"), encoding="utf-8") as report:
+        print(report.read().strip())
+    print(f"LiteRT: {args.output}")
+
+
+def open_images(args: argparse.Namespace, num_classes: int) -> tuple[Any, Any]:
+    """The images to calibrate on and those to compare on, or None for either.
+
+    Raises:
+        ValueError: two kinds of images are named, or they cannot be opened.
+    """
+    if args.images is not None and args.source is not None:
+        raise ValueError("Say where images are by one of: --images, --source.")
+    if args.images is not None:
+        return args.images, None
+    if args.source is not None:
+        splits = args.split, args.eval_split
+        settings = {
+            "kind": args.source,
+            "num_classes": num_classes,
+            "name": args.name,
+            "directory": args.directory,
+        }
+    elif args.workdir is not None:
+        splits, settings = _of_run(args.workdir)
+    else:
+        return None, None
+    from keras_effnetv2.data.sources import open_source
+
+    representative, evaluation = (
+        None if split is None else open_source(split=split, **settings)
+        for split in splits
+    )
+    return representative, evaluation
+
+
+def _of_run(workdir: str) -> tuple[tuple[str, str], dict[str, Any]]:
+    """Splits and dataset that a run was trained and evaluated on."""
+    from keras_effnetv2.training.workdir import read_experiment
+
+    data = read_experiment(workdir).data
+    settings = {
+        "kind": data.source,
+        "num_classes": data.num_classes,
+        "name": data.name,
+        "directory": data.directory,
+        "multi_label": data.multi_label,
+    }
+    return (data.train_split, data.eval_split), settings

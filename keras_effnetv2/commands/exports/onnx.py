@@ -1,0 +1,43 @@
+"""`export onnx`."""
+
+import argparse
+from collections.abc import Mapping
+from typing import Any
+
+from keras_effnetv2.commands.export import print_differences
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the graph takes, and which operators it is of."""
+    parser.add_argument(
+        "--opset",
+        type=int,
+        default=17,
+        help="version of the standard operators, 13 to 18 (default: 17)",
+    )
+    parser.add_argument(
+        "--image_size", type=int, help="side of the pixels it takes (default: any)"
+    )
+    parser.add_argument(
+        "--input_dtype",
+        choices=("float32", "uint8"),
+        default="float32",
+        help="of the pixels it takes (default: float32)",
+    )
+    parser.add_argument(
+        "--fold",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="fold batch norms into convolutions (default: yes)",
+    )
+
+
+def write(model: Any, args: argparse.Namespace, source: Mapping[str, str]) -> None:
+    """Writes the folder of the graph."""
+    from keras_effnetv2 import export
+
+    names = ("opset", "image_size", "input_dtype", "fold")
+    options = {name: getattr(args, name) for name in names}
+    card = export.onnx(model, args.output, **options, source=source)
+    print_differences(card)
+    print(f"ONNX: {args.output}")

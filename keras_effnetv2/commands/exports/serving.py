@@ -1,0 +1,54 @@
+"""`export serving`."""
+
+import argparse
+from collections.abc import Mapping
+from typing import Any
+
+from keras_effnetv2.commands.export import print_differences
+from keras_effnetv2.commands.exports.saved_model import (
+    add_signature_arguments,
+    signature_options,
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the server is told, beside what the signatures take and give."""
+    add_signature_arguments(parser)
+    parser.add_argument(
+        "--version", type=int, help="number of the version (default: the next)"
+    )
+    parser.add_argument(
+        "--keep",
+        type=int,
+        metavar="N",
+        help="versions that stay, beside those that labels name (default: all)",
+    )
+    parser.add_argument("--name", help="of the model (default: that of the folder)")
+    parser.add_argument(
+        "--server_path",
+        metavar="DIR",
+        help="the folder as the server sees it (default: /models/NAME)",
+    )
+    parser.add_argument(
+        "--batch_sizes",
+        type=int,
+        nargs="+",
+        metavar="SIZE",
+        help="of the batches that the server may form (default: 1 2 4 8 16)",
+    )
+
+
+def write(model: Any, args: argparse.Namespace, source: Mapping[str, str]) -> None:
+    """Writes the version, and says what the server will do with it."""
+    from keras_effnetv2 import export
+
+    options = signature_options(args)
+    if args.batch_sizes:
+        options["allowed_batch_sizes"] = args.batch_sizes
+    for name in ("keep", "name", "server_path"):
+        options[name] = getattr(args, name)
+    served = export.serving(model, args.output, args.version, **options, source=source)
+    print_differences(served.card)
+    print(f"version {served.version} of {served.name}: {served.path}")
+    for label, version in sorted(served.labels.items()):
+        print(f"  {label:8}version {version}")
