@@ -68,8 +68,8 @@ def main() -> None:
     served = export.serving(model, arguments.workdir / "serving" / "digits")
     difference = max(served.card.contents["differences"].values())
     print(
-        f"\nExported for TF Serving: {served.path}\nIts outputs differ from the model's by "
-        f"at most {difference:.1e} of the largest."
+        f"\nExported for TF Serving: {served.path}\nIts outputs differ from the "
+        f"network's by at most {difference:.1e} of the largest."
     )
 
     paths, digits = write_digits(arguments.workdir / "held_out")

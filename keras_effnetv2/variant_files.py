@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from keras_effnetv2.architecture import FUSED_MBCONV, MBCONV, BlockSpec, Variant
+from keras_effnetv2.files import replace_file
 
 SUFFIX = ".json"
 

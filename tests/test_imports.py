@@ -60,6 +60,7 @@ ALLOWED = {
         "models",
         "profiling",
         "training",
+        "variant_files",
         "variants",
     },
 }

@@ -15,6 +15,8 @@ from typing import Any
 
 from google.protobuf import text_format
 
+from keras_effnetv2.files import replace_file
+
 MODELS = "models.config"
 BATCHING = "batching.config"
 MODEL_BATCHING = "batching_params.pbtxt"

@@ -15,6 +15,7 @@ from keras_effnetv2.export.classifier import Classifier
 from keras_effnetv2.export.folders import CARD, check_writable, scratch_folder
 from keras_effnetv2.export.signatures import Signatures, write_checked
 from keras_effnetv2.export.warmup import write_warmup
+from keras_effnetv2.files import replace_file
 
 # Each is warmed up, and pads what is smaller.
 BATCH_SIZES = (1, 2, 4, 8, 16)
