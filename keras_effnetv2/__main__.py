@@ -15,6 +15,7 @@ COMMANDS = {
     "train": "train an experiment, or go on with it",
     "evaluate": "measure the accuracy of a trained run or of weights",
     "export": "write a model in the form it is deployed in",
+    "search": "search for a network, or go on with a search",
     "convert": "write weights of any known format as a .weights.h5 file",
 }
 

@@ -1,0 +1,1 @@
+"""Training-aware architecture search: the space, rewards, engines, scaling."""

@@ -1,0 +1,138 @@
+"""How good candidates are: each is trained for some epochs, and measured."""
+
+import dataclasses
+import gc
+import math
+import os
+import tempfile
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from keras_effnetv2.architecture import Variant
+from keras_effnetv2.search.workers import CandidateError
+from keras_effnetv2.training import feeding
+from keras_effnetv2.training.configuration import Experiment
+from keras_effnetv2.training.devices import open_devices
+from keras_effnetv2.training.evaluation import measure
+from keras_effnetv2.training.progressive import fit_leg, plan_legs, set_rates
+from keras_effnetv2.training.run import build_learner, set_up_process
+from keras_effnetv2.training.stages import steps_per_epoch
+from keras_effnetv2.variant_files import write_variant
+
+# Takes epochs trained and the accuracy after them; raises to end the training.
+Report = Callable[[int, float], None]
+
+
+class Evaluator:
+    """Trains networks of any variant by one experiment, on the CPU or one accelerator.
+
+    The same variant and seed give the same accuracy, where the experiment is
+    deterministic.
+
+    Args:
+        experiment: whose `data.eval_split` is the minival, images that are not trained
+            on. Its variant is not used, nor are its coefficients.
+
+    Raises:
+        ValueError: there is no such data.
+    """
+
+    def __init__(self, experiment: Experiment) -> None:
+        model = dataclasses.replace(
+            experiment.model, width_coefficient=None, depth_coefficient=None
+        )
+        self.experiment = dataclasses.replace(experiment, model=model)
+        self.devices = open_devices("auto")
+        data = experiment.data
+        self._feeds = [
+            feeding.Feed.open(data, split)
+            for split in (data.train_split, data.eval_split)
+        ]
+
+    def accuracy(
+        self, variant: Variant, seed: int | None = None, report: Report | None = None
+    ) -> float:
+        """Accuracy on the minival after training, of the averaged weights, 0 to 1.
+
+        Args:
+            variant: to train.
+            seed: of the training. None: the experiment's.
+            report: called after every epoch.
+
+        Raises:
+            CandidateError: the loss is no number any more, or memory is too small.
+        """
+        experiment = self.experiment
+        if seed is not None:
+            experiment = dataclasses.replace(experiment, seed=seed)
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                path = os.path.join(folder, "candidate.json")
+                write_variant(dataclasses.replace(variant, name="candidate"), path)
+                model = dataclasses.replace(experiment.model, variant=path)
+                return self._train(dataclasses.replace(experiment, model=model), report)
+        except Exception as error:
+            if not _is_out_of_memory(error):
+                raise
+            raise CandidateError(f"out of memory: {type(error).__name__}") from error
+        finally:
+            # Of the models, which refer to each other in circles.
+            keras.backend.clear_session()
+            gc.collect()
+
+    def _train(self, experiment: Experiment, report: Report | None) -> float:
+        set_up_process(experiment, self.devices)
+        train_feed, eval_feed = self._feeds
+        num_images = train_feed.source.num_examples
+        stages = experiment.stages(num_images)
+        learner = build_learner(experiment, stages, train_feed.source, self.devices)
+        callback = _EpochEnd(
+            lambda: measure(learner, eval_feed, stages[-1].batch_size, self.devices),
+            report,
+        )
+        legs = plan_legs(
+            stages, lambda stage: steps_per_epoch(num_images, stage.batch_size)
+        )
+        for leg in legs:
+            set_rates(learner.network, leg.stage)
+            fit_leg(
+                learner,
+                leg,
+                feeding.training_data(train_feed, experiment, leg, self.devices),
+                is_last=False,  # The moving average is ours.
+                steps_per_epoch=leg.num_steps,
+                callbacks=[callback],
+                verbose=0,
+            )
+        for feed in self._feeds:
+            feed.damage.raise_if_any()
+        return callback.accuracy
+
+
+class _EpochEnd(keras.callbacks.Callback):
+    """Measures the accuracy after every epoch."""
+
+    def __init__(
+        self, evaluate: Callable[[], dict[str, float]], report: Report | None
+    ) -> None:
+        super().__init__()
+        self.evaluate = evaluate
+        self.report = report
+        self.accuracy = 0.0
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Refuses losses that are no numbers, then reports."""
+        loss = self.model.measured()["loss"]
+        if not math.isfinite(loss):
+            raise CandidateError(f"the loss is {loss} in epoch {epoch + 1}")
+        self.accuracy = self.evaluate()["accuracy"]
+        if self.report is not None:
+            self.report(epoch + 1, self.accuracy)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    if isinstance(error, MemoryError):
+        return True
+    return type(error).__name__ == "ResourceExhaustedError"

@@ -1,0 +1,104 @@
+"""A study: the space that is searched, how, and all trials so far."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import optuna
+
+from keras_effnetv2.search.policy import Choice
+from keras_effnetv2.search.storage import open_storage
+
+Decisions = Mapping[str, Sequence[Choice]]
+
+_DECISIONS, _SETTINGS = "decisions", "settings"
+
+
+def open_study(
+    location: str | os.PathLike | None,
+    decisions: Decisions,
+    settings: Mapping[str, Any],
+    sampler: optuna.samplers.BaseSampler,
+    pruner: optuna.pruners.BasePruner | None = None,
+    name: str = "search",
+) -> optuna.Study:
+    """The study at a location, made if need be; its rewards are maximized.
+
+    Args:
+        location: see `open_storage`.
+        decisions: the space, name -> choices.
+        settings: whatever else makes results comparable, such as the experiment and the
+            name and seed of the sampler; of JSON's types.
+        sampler: of points; see `create_sampler`.
+        pruner: stops hopeless trials; None: none.
+        name: of the study; a database may hold several.
+
+    Raises:
+        ValueError: an empty space or a decision without different choices; a storage
+            that cannot be opened; a study of another space or of other settings.
+    """
+    _check_decisions(decisions)
+    # It would log every study; what a search shows is `SearchProgress`'s.
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage = open_storage(location)
+    study = optuna.create_study(
+        storage=storage,
+        sampler=sampler,
+        pruner=pruner or optuna.pruners.NopPruner(),
+        study_name=name,
+        direction="maximize",
+        load_if_exists=True,
+    )
+    wanted = {
+        _DECISIONS: {key: list(choices) for key, choices in decisions.items()},
+        _SETTINGS: dict(settings),
+    }
+    for key, value in wanted.items():
+        if key not in study.user_attrs:
+            study.set_user_attr(key, value)
+        # Read anew: another worker may have made the study at the same time.
+        _check_same(key, value, study.user_attrs[key], location)
+    return study
+
+
+def read_decisions(study: optuna.Study) -> dict[str, tuple[Choice, ...]]:
+    """The space that a study searches.
+
+    Raises:
+        ValueError: the study was not made by `open_study`.
+    """
+    decisions = study.user_attrs.get(_DECISIONS)
+    if decisions is None:
+        raise ValueError(
+            f"The study {study.study_name!r} does not say what it decides. Make it "
+            "with open_study."
+        )
+    return {name: tuple(choices) for name, choices in decisions.items()}
+
+
+def _check_decisions(decisions: Decisions) -> None:
+    if not decisions:
+        raise ValueError("The space is empty: nothing is to be decided.")
+    for name, choices in decisions.items():
+        if not choices or len(set(choices)) < len(choices):
+            raise ValueError(
+                f"A decision needs choices, each once. Received: {name} of "
+                f"{tuple(choices)}."
+            )
+
+
+def _check_same(
+    key: str, wanted: Any, found: Any, location: str | os.PathLike | None
+) -> None:
+    wanted = json.loads(json.dumps(wanted))  # Tuples come back as lists.
+    differences = [
+        f"{name} is {found.get(name)!r} there and {wanted.get(name)!r} now"
+        for name in {**found, **wanted}
+        if found.get(name) != wanted.get(name)
+    ]
+    if differences:
+        raise ValueError(
+            f"{location} holds a study of other {key}: {'; '.join(differences)}. "
+            "Choose another study, or the same settings."
+        )
