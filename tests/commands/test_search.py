@@ -1,0 +1,83 @@
+"""`search`: studies go on, the winner is a file, bad input is one line."""
+
+import csv
+
+import pytest
+
+from keras_effnetv2 import __main__ as command_line
+from keras_effnetv2.search.experiments import SEARCHES
+from keras_effnetv2.variants import get_variant
+from tests.search import test_evaluator
+
+
+def run(*flags):
+    words = ["", "search", *(str(flag) for flag in flags)]
+    return command_line.main(command_line.parse(words))
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """The name of a search whose candidates take seconds."""
+    monkeypatch.setitem(SEARCHES, "small", test_evaluator.search("epochs=1"))
+    return "small"
+
+
+def test_a_search_and_its_continuation(small, tmp_path, capsys):
+    flags = ("--experiment", small, "--study", tmp_path / "small.journal")
+    assert run(*flags, "--trials", 1, "--sampler", "random") == 0
+    with (tmp_path / "small" / "results.csv").open() as file:
+        (first,) = csv.DictReader(file)
+    assert run(*flags, "--trials", 2, "--sampler", "random") == 0
+    with (tmp_path / "small" / "results.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert rows[0] == first and len(rows) == 2
+    assert {path.name for path in (tmp_path / "small").iterdir()} >= {
+        "results.csv", "rewards.png", "front.png", "found.json",
+    }  # fmt: skip
+    winner = max(rows, key=lambda row: float(row["reward"]))
+    found = get_variant(str(tmp_path / "small" / "found.json"))
+    assert found.blocks[0].operator == winner["stage1/operator"]
+    assert "trials 2/2" in capsys.readouterr().err
+    # Nothing is left to do, or another sampler's.
+    assert run(*flags, "--trials", 2, "--sampler", "random") == 0
+    assert run(*flags, "--trials", 2, "--sampler", "reinforce") == 2
+    assert "another study" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        (["--experiment", "x", "--study", "s.journal"], "Unknown search 'x'"),
+        (["--experiment", "small", "--study", "s.txt"], "s.txt"),
+        (["--experiment", "small", "--study", "x://h/s"], "--output is needed"),
+        (
+            ["--experiment", "small", "--study", "s.db", "--workers", 0],
+            "--workers must be at least 1",
+        ),
+        (
+            ["--experiment", "small", "--study", "s.db", "--set", "epoch=2"],
+            "epoch",
+        ),
+        (
+            ["--experiment", "small", "--study", "s.db", "--trials", "-1"],
+            "-1",
+        ),
+        (
+            ["--experiment", "small", "--study", "s.db", "--set", "model.eval_size=4"],
+            "4",
+        ),
+    ],
+)
+def test_bad_input_is_one_line(small, flags, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run(*flags) == 2
+    error = capsys.readouterr().err
+    assert message in error.splitlines()[-1]
+
+
+def test_an_unknown_sampler_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        run(
+            "--experiment", "digits-search", "--study", "s.db", "--sampler", "annealing"
+        )
+    assert "reinforce" in capsys.readouterr().err

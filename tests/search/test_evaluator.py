@@ -1,0 +1,133 @@
+"""Candidates are trained on some images and measured on others."""
+
+import dataclasses
+
+import numpy as np
+import optuna
+import pytest
+
+from keras_effnetv2.architecture import FUSED_MBCONV, MBCONV, BlockSpec
+from keras_effnetv2.models import create_model
+from keras_effnetv2.search.evaluator import Evaluator
+from keras_effnetv2.search.experiments import SEARCHES, get_search
+from keras_effnetv2.search.objective import SearchObjective, count_parameters
+from keras_effnetv2.search.reward import Measurement, reward
+from keras_effnetv2.search.workers import CandidateError
+from keras_effnetv2.training.settings import override
+
+SMALL = dataclasses.replace(
+    get_search("digits-search").backbone,
+    name="two-stages",
+    depth_coefficient=1.0,
+    blocks=(
+        BlockSpec(FUSED_MBCONV, 3, 2, 1, 32, 1),
+        BlockSpec(MBCONV, 3, 2, 4, 64, 1, 0.25),
+    ),
+)
+SETTINGS = [
+    "data.train_split=train[:512]",
+    "data.eval_split=train[1137:1337]",
+    "model.eval_size=16",
+]
+
+
+def search(*settings):
+    experiment = get_search("digits-search")
+    training = override(experiment.training, [*SETTINGS, *settings])
+    choices = {"layers": (1, 2)}
+    return dataclasses.replace(
+        experiment, backbone=SMALL, choices=choices, training=training
+    )
+
+
+@pytest.fixture(scope="module")
+def evaluator():
+    return Evaluator(search("epochs=3").training)
+
+
+@pytest.fixture(scope="module")
+def trained(evaluator):
+    epochs = []
+    accuracy = evaluator.accuracy(SMALL, report=lambda *x: epochs.append(x))
+    return accuracy, epochs
+
+
+def test_accuracy_is_learned_and_reported(trained):
+    accuracy, epochs = trained
+    assert accuracy > 0.4  # One of ten by chance.
+    assert [epoch for epoch, _ in epochs] == [1, 2, 3]
+    assert epochs[-1][1] == accuracy
+    assert accuracy * 200 == pytest.approx(round(accuracy * 200))
+
+
+def test_the_same_seed_gives_the_same_accuracy(evaluator, trained):
+    accuracy, epochs = trained
+    again = []
+    assert evaluator.accuracy(SMALL, 0, lambda *x: again.append(x)) == accuracy
+    assert again == epochs
+
+
+def test_a_loss_that_is_no_number_fails_the_candidate():
+    diverging = Evaluator(search("epochs=2", "optimizer.learning_rate=1e30").training)
+    with pytest.raises(CandidateError, match="the loss is"):
+        diverging.accuracy(SMALL)
+
+
+def test_too_little_memory_fails_the_candidate(evaluator, monkeypatch):
+    def exhausted(*arguments):
+        raise MemoryError
+
+    monkeypatch.setattr(Evaluator, "_train", exhausted)
+    with pytest.raises(CandidateError, match="out of memory"):
+        evaluator.accuracy(SMALL)
+
+
+def test_the_reward_is_of_what_is_measured(monkeypatch):
+    objective = SearchObjective(search("epochs=1"))
+    monkeypatch.setattr(objective.evaluator, "accuracy", lambda *x, **y: 0.75)
+    trial = optuna.create_study(direction="maximize").ask()
+    point = objective.space.point(SMALL)
+    value = objective(trial, point)
+    attributes = trial.user_attrs
+    assert attributes["accuracy"] == 0.75
+    assert attributes["parameters"] == count_parameters(SMALL, 10)
+    measured = Measurement(**attributes)
+    backbone = Measurement(0.0, objective._backbone_seconds, measured.parameters)
+    assert value == pytest.approx(reward(measured, backbone))
+    # The candidate is the backbone: only noise is between them.
+    assert value == pytest.approx(0.75, rel=0.05)
+
+
+def test_hopeless_trainings_are_pruned(monkeypatch):
+    objective = SearchObjective(search("epochs=1"))
+
+    def accuracy(variant, report):
+        report(1, 0.1)
+        return 0.1
+
+    monkeypatch.setattr(objective.evaluator, "accuracy", accuracy)
+    pruner = optuna.pruners.ThresholdPruner(lower=0.2)
+    study = optuna.create_study(direction="maximize", pruner=pruner)
+    with pytest.raises(optuna.TrialPruned):
+        objective(study.ask(), objective.space.point(SMALL))
+
+
+@pytest.mark.parametrize("classes", [10, 1000])
+def test_parameters_are_those_of_the_network(classes):
+    model = create_model(SMALL, weights=None, classes=classes)
+    assert count_parameters(SMALL, classes) == model.count_params()
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_named_searches_have_spaces_that_build(name):
+    named = get_search(name)
+    point = named.space.random(np.random.default_rng(0))
+    assert named.space.point(named.space.variant(point)) == point
+    assert named.training.data.eval_split != named.training.data.train_split
+    if name != "imagenet-search":  # B4's space has its own coefficients only.
+        create_model(named.space.variant(point), weights=None, classes=10)
+
+
+def test_unknown_searches_are_listed():
+    with pytest.raises(ValueError, match="digits-search, fashion-mnist-search"):
+        get_search("cifar-search")
