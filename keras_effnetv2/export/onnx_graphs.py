@@ -15,7 +15,6 @@ import tensorflow as tf
 from keras_effnetv2.export.cards import Card
 from keras_effnetv2.export.classifier import Classifier
 from keras_effnetv2.export.folders import check_target, replaced_folder
-from keras_effnetv2.export.folding import in_float32
 from keras_effnetv2.export.roundtrip import (
     MAX_DIFFERENCE,
     check_differences,
@@ -82,7 +81,7 @@ def onnx(
             f"opset must be {OPSETS[0]} to {OPSETS[-1]}. Received: {opset!r}."
         )
     target = check_target(path)
-    classifier = Classifier.open(in_float32(model), fold)
+    classifier = Classifier.open(model, fold)
     pixels = Signatures(classifier, image_size, input_dtype, top=1).pixels
     options = {"batch_norm_folded": fold, "opset": opset}
     card = Card.of(classifier, "ONNX", source, options)

@@ -1,0 +1,257 @@
+"""Exports against the Keras models that they are of: size, agreement, latency.
+
+    python tools/compare_exports.py [--subjects b0 s custom] [--repeats 9]
+
+Every format that `keras_effnetv2.export` has is written, run in another process on the
+same images as the model, and timed: all of a model are loaded in processes of their own
+and take turns, since machines are noisy, and each turn gives a ratio to Keras.
+"""
+
+import argparse
+import dataclasses
+import pathlib
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from export_comparison import classifiers
+from export_comparison.stopwatch import Stopwatch
+
+from keras_effnetv2 import export
+from keras_effnetv2.commands.export import FORMATS
+from keras_effnetv2.export.engines import ENGINES
+from keras_effnetv2.export.roundtrip import relative_difference, run_engine
+
+# Engines whose exports are folders of several models.
+_OF_FOLDERS = ("hub", "litert")
+
+
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """An export's file in an engine.
+
+    Attributes:
+        title: for the table.
+        format: a function of `keras_effnetv2.export`.
+        engine: a name of `ENGINES`.
+        file: what is deployed, in the export's folder.
+        group: what `run_engine` is to call its inputs and outputs.
+        scale: of the pixels that it takes.
+    """
+
+    title: str
+    format: str
+    engine: str
+    file: str
+    group: str
+    scale: float = 1.0
+
+
+# fmt: off
+READINGS = (
+    Reading("SavedModel", "saved_model", "saved_model", "", "serving_default"),
+    Reading("SavedModel in OpenVINO", "saved_model", "openvino", "", "all"),
+    Reading("ONNX in ONNX Runtime", "onnx", "onnx", "model.onnx", "all"),
+    Reading("ONNX in OpenVINO", "onnx", "openvino", "model.onnx", "all"),
+    Reading("LiteRT float32", "litert", "litert", "float32.tflite", "float32"),
+    Reading("LiteRT float16", "litert", "litert", "float16.tflite", "float16"),
+    Reading("LiteRT dynamic", "litert", "litert", "dynamic.tflite", "dynamic"),
+    Reading("LiteRT int8", "litert", "litert", "int8.tflite", "int8"),
+    Reading("TF Hub classification", "hub", "hub", "classification", "classification",
+            1 / 255),
+)
+# fmt: on
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A line of the table.
+
+    Attributes:
+        model: title.
+        reading: title.
+        megabytes: of the file, 10^6 bytes.
+        difference: of logits, relative to the largest of them.
+        agreement: share of the images with Keras's best class.
+        latency: batch of 1, in times of Keras's; median over the turns.
+    """
+
+    model: str
+    reading: str
+    megabytes: float
+    difference: float
+    agreement: float
+    latency: float
+
+
+def available() -> list[Reading]:
+    """The readings whose formats and engines this version has."""
+    formats = {*export.__all__} & {*FORMATS}
+    return [x for x in READINGS if x.format in formats and x.engine in ENGINES]
+
+
+def compare(
+    subject: classifiers.Subject, repeats: int, folder: pathlib.Path
+) -> tuple[list[Row], list[float]]:
+    """The table's lines of one model, and what folding gains.
+
+    Args:
+        subject: the model and its images.
+        repeats: turns of the timing.
+        folder: to write exports into.
+
+    Returns:
+        The lines, and for each turn the latency of the SavedModel in times of that of
+        one whose batch norms are not folded.
+    """
+    formats = _write(subject, folder)
+    readings = [x for x in available() if x.format in formats]
+    wanted = classifiers.logits(subject.model, subject.images)
+    found = [_outputs(x, subject, folder) for x in readings]
+    turns = _turns(readings, subject, repeats, folder)
+    rows = [
+        Row(
+            subject.title,
+            reading.title,
+            _megabytes(folder / reading.format / reading.file),
+            relative_difference(wanted, logits),
+            float(np.mean(wanted.argmax(1) == logits.argmax(1))),
+            statistics.median(turn[reading.title] / turn["keras"] for turn in turns),
+        )
+        for reading, logits in zip(readings, found, strict=True)
+    ]
+    pairs = [(turn.get("SavedModel"), turn["unfolded"]) for turn in turns]
+    return rows, [folded / unfolded for folded, unfolded in pairs if folded]
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Markdown."""
+    lines = [
+        "| model | format | MB | largest difference | top-1 agreement | latency |",
+        "|---|---|---:|---:|---:|---:|",
+    ]
+    lines += [
+        f"| {row.model} | {row.reading} | {row.megabytes:.1f} | {row.difference:.1e} "
+        f"| {row.agreement:.0%} | {row.latency:.2f} |"
+        for row in rows
+    ]
+    return "\n".join(lines)
+
+
+def _write(subject: classifiers.Subject, folder: pathlib.Path) -> list[str]:
+    """Every format, and what all are compared with; the formats that succeeded."""
+    options: Mapping[str, dict[str, Any]] = {
+        "litert": {
+            "representative": subject.others,
+            "evaluation": subject.others[:1],  # We compare more images ourselves.
+            "logits": True,
+        }
+    }
+    written = []
+    for name in sorted({x.format for x in available()}):
+        _say(f"{subject.title}: writing {name}")
+        write = getattr(export, name)
+        try:
+            write(subject.model, folder / name, **options.get(name, {}))
+            written.append(name)
+        except ValueError as error:  # The table goes on without it.
+            _say(f"{subject.title}: {name} is refused: {error}")
+    export.saved_model(subject.model, folder / "unfolded", fold=False)
+    subject.model.save(folder / "model.keras")
+    np.save(folder / "image.npy", subject.images[:1])
+    return written
+
+
+def _outputs(
+    reading: Reading, subject: classifiers.Subject, folder: pathlib.Path
+) -> np.ndarray:
+    """Logits, by another process."""
+    _say(f"{subject.title}: running {reading.title}")
+    path = folder / reading.format
+    if reading.engine not in _OF_FOLDERS:
+        path /= reading.file
+    images = (subject.images * reading.scale).astype("float32")
+    found = run_engine(reading.engine, path, {reading.group: {"images": images}})
+    return found[reading.group]["logits"]
+
+
+def _turns(
+    readings: Sequence[Reading],
+    subject: classifiers.Subject,
+    repeats: int,
+    folder: pathlib.Path,
+) -> list[dict[str, float]]:
+    """For each turn, seconds of one image by the title of a reading, and of Keras."""
+    _say(f"{subject.title}: loading all of them")
+    image = folder / "image.npy"
+    watches = {
+        "keras": Stopwatch("keras", folder / "model.keras", image),
+        "unfolded": Stopwatch("saved_model", folder / "unfolded", image),
+    }
+    for x in readings:
+        watches[x.title] = Stopwatch(x.engine, folder / x.format / x.file, image)
+    turns = []
+    for number in range(repeats):
+        _say(f"{subject.title}: timing, turn {number + 1} of {repeats}")
+        turns.append({title: watch.seconds() for title, watch in watches.items()})
+    for watch in watches.values():
+        watch.close()
+    return turns
+
+
+def _megabytes(path: pathlib.Path) -> float:
+    files = [path] if path.is_file() else path.rglob("*")
+    return sum(x.stat().st_size for x in files if x.is_file()) / 1e6
+
+
+def _say(text: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+
+def _caption(num_images: int, repeats: int) -> str:
+    return (
+        f"{num_images} images: pieces of photographs of scikit-image and scikit-learn "
+        "through the evaluation crop, or digits for the custom model. Weights: random, "
+        "uneven batch norms with the statistics of other such images, and a last layer "
+        "that makes the mean of their logits 0. Largest difference: of logits, "
+        "relative to the largest. Latency: of one image in times of the compiled "
+        f"function of Keras's predict, median of {repeats} turns of a process for "
+        "each; one thread, float32 pixels in, NumPy out."
+    )
+
+
+def _median_and_quartiles(ratios: Sequence[float]) -> str:
+    if len(ratios) < 2:
+        return "not measured"
+    low, median, high = statistics.quantiles(ratios, n=4, method="inclusive")
+    return f"{median:.2f} ({low:.2f} to {high:.2f})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    names = list(classifiers.SUBJECTS)
+    parser.add_argument("--subjects", nargs="+", choices=names, default=names)
+    parser.add_argument("--num_images", type=int, default=32)
+    parser.add_argument("--repeats", type=int, default=9, help="turns of the timing")
+    arguments = parser.parse_args()
+    rows, gains = [], []
+    for name in arguments.subjects:
+        _say(f"{name}: building")
+        subject = classifiers.subject(name, arguments.num_images)
+        with tempfile.TemporaryDirectory() as folder:
+            found, ratios = compare(subject, arguments.repeats, pathlib.Path(folder))
+        rows += found
+        gains.append(f"{subject.title} {_median_and_quartiles(ratios)}")
+    print(_caption(arguments.num_images, arguments.repeats), table(rows), sep="\n\n")
+    print(
+        "\nLatency of the SavedModel with batch norms folded, in times of that without "
+        f"(quartiles): {'; '.join(gains)}."
+    )
+
+
+if __name__ == "__main__":
+    main()

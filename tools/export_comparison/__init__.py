@@ -1,0 +1,1 @@
+"""What tools/compare_exports.py is made of: classifiers, photographs, stopwatches."""
