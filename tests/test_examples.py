@@ -94,6 +94,7 @@ def test_a_folder_of_photographs_is_fine_tuned_in_two_phases(tmp_path):
     assert (tmp_path / "runs" / "flowers" / "flowers.keras").exists()
 
 
+@pytest.mark.slow
 def test_a_resnet_trains_progressively(tmp_path):
     output = run(
         "train_cifar10_progressively.py",

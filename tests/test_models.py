@@ -213,6 +213,7 @@ def test_saved_models_give_the_same_scores_in_a_fresh_process(tmp_path):
     assert result.stdout.strip() == "True"
 
 
+@pytest.mark.slow
 def test_xl_builds_calls_saves_and_reloads(tmp_path):
     model = keras_effnetv2.EfficientNetV2XL(weights=None)
     assert len({layer.name for layer in model.layers}) == len(model.layers)

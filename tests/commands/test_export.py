@@ -38,6 +38,7 @@ def test_a_finished_run(workdir, tmp_path, capsys):
     np.testing.assert_allclose(found, wanted, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_keras_file(workdir, tmp_path):
     load_run(workdir).save(tmp_path / "digits.keras")
     folder = tmp_path / "export"

@@ -13,10 +13,13 @@ from keras_effnetv2.export import folders
 
 # Replaces a folder of many files again and again.
 WRITER = """
-import itertools, pathlib, sys
-from keras_effnetv2.export.folders import replaced_folder
+import importlib.util, itertools, pathlib, sys
+# Not by its name, which would import Keras.
+spec = importlib.util.spec_from_file_location("folders", sys.argv[3])
+folders = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(folders)
 for number in itertools.count():
-    with replaced_folder(pathlib.Path(sys.argv[1])) as folder:
+    with folders.replaced_folder(pathlib.Path(sys.argv[1])) as folder:
         for name in ("model.json", *map(str, range(20))):
             (folder / name).write_text(f"{sys.argv[2]} {number}")
     print(number, flush=True)
@@ -29,7 +32,7 @@ def fill(target, text):
 
 
 def start_writer(target, name):
-    command = [sys.executable, "-c", WRITER, str(target), name]
+    command = [sys.executable, "-c", WRITER, str(target), name, folders.__file__]
     writer = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     writer.stdout.readline()
     return writer

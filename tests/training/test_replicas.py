@@ -70,6 +70,7 @@ def test_every_replica_drops_other_units(results):
     assert 10 < sum(x == 0 for x in second) < 54
 
 
+@pytest.mark.slow
 def test_stock_keras_looks_before_it_sums_and_drops_the_same_units(results):
     stock, one = results(2, "stock"), results(1)
     differences = np.subtract(stock["clipped"]["losses"], one["clipped"]["losses"])

@@ -35,11 +35,13 @@ def without_times(records):
     return [{k: v for k, v in r.items() if k not in times} for r in records]
 
 
-def test_killed_at_five_random_moments_the_weights_have_the_same_bits(
-    tmp_path, uninterrupted
+# Each start costs some 15 seconds.
+@pytest.mark.parametrize("num_kills", [2, pytest.param(5, marks=pytest.mark.slow)])
+def test_killed_at_random_moments_the_weights_have_the_same_bits(
+    tmp_path, uninterrupted, num_kills
 ):
     workdir = tmp_path / "run"
-    train_with_kills(workdir, 5)
+    train_with_kills(workdir, num_kills)
     runs.assert_same_bits(workdir, uninterrupted)
     assert without_times(epochs_of(workdir)) == without_times(epochs_of(uninterrupted))
 
@@ -51,6 +53,7 @@ def test_killed_on_two_logical_devices_the_weights_have_the_same_bits(tmp_path):
     runs.assert_same_bits(tmp_path / "killed", tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_sigterm_saves_and_says_how_to_go_on(tmp_path, uninterrupted):
     workdir = tmp_path / "run"
     process = runs.start(workdir, "loop.checkpoint_steps=30")
