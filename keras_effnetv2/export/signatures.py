@@ -128,7 +128,9 @@ class Signatures:
             name: function.get_concrete_function()
             for name, function in self.functions.items()
         }
-        tf.saved_model.save(module, os.fspath(folder), signatures=signatures)
+        # Of activations, for whoever trains on; it takes as long as all else.
+        options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+        tf.saved_model.save(module, os.fspath(folder), signatures, options)
         if self.classifier.labels:
             text = "\n".join(self.classifier.labels)
             (folder / "assets" / "labels.txt").write_text(f"{text}\n", encoding="utf-8")

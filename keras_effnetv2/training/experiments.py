@@ -11,6 +11,7 @@ from keras_effnetv2.training.configuration import (
     Augmentation,
     Data,
     Experiment,
+    Loop,
     Model,
     Optimizer,
     Progressive,
@@ -122,7 +123,8 @@ _ROWS = (
            model=dataclasses.replace(_B0_SMALL, eval_size=64),
            progressive=_DIGITS_STAGES,
            augmentation=dataclasses.replace(_SMALL_AUGMENTATION, min_crop_area=0.9),
-           schedule=Schedule("cosine", warmup_epochs=2), batch_size=64, epochs=27),
+           schedule=Schedule("cosine", warmup_epochs=2),
+           loop=Loop(evaluate_steps=66), batch_size=64, epochs=27),  # 3 epochs.
     _small("digits-smoke", _DIGITS, "the end in 41 seconds", model=_TINY,
            schedule=Schedule("cosine", warmup_epochs=0.5), batch_size=64, epochs=3),
     _small("fashion-mnist", _FASHION, "not measured yet",
