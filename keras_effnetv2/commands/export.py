@@ -50,6 +50,25 @@ def _add_common_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_graph_arguments(parser: argparse.ArgumentParser) -> None:
+    """What formats that hold a TensorFlow graph have in common."""
+    parser.add_argument(
+        "--image_size", type=int, help="side of the pixels it takes (default: any)"
+    )
+    parser.add_argument(
+        "--input_dtype",
+        choices=("float32", "uint8"),
+        default="float32",
+        help="of the pixels it takes (default: float32)",
+    )
+    parser.add_argument(
+        "--fold",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="fold batch norms into convolutions (default: yes)",
+    )
+
+
 def run(args: argparse.Namespace) -> int:
     """Writes the export, and prints what was found when it was loaded back."""
     logging.set_verbosity(logging.WARNING)  # Of every function that TensorFlow saves.

@@ -8,8 +8,6 @@ import sys
 
 from keras_effnetv2.search.experiments import SEARCHES, SearchExperiment, get_search
 
-# Optuna's names for the same are longer.
-_SAMPLERS = ("random", "reinforce", "tpe", "nsga2")
 # Trials that end by themselves before the pruner compares, and epochs likewise.
 _PRUNER_TRIALS, _PRUNER_EPOCHS = 8, 2
 
@@ -28,9 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--sampler",
-        choices=_SAMPLERS,
         default="reinforce",
-        help="of candidates (default: reinforce)",
+        help="of candidates: reinforce, random, tpe or nsga2 (default: reinforce)",
     )
     parser.add_argument("--trials", type=int, help="of the study, over all workers")
     parser.add_argument(

@@ -12,6 +12,7 @@ from keras_effnetv2.search.experiments import SearchExperiment
 from keras_effnetv2.search.reward import Measurement, reward
 from keras_effnetv2.search.step_time import measure_step_times, relative_step_time
 from keras_effnetv2.search.workers import Point
+from keras_effnetv2.search.workload import Workload
 
 
 class SearchObjective:
@@ -22,13 +23,15 @@ class SearchObjective:
         prune: lets the study's pruner end trainings early.
 
     Raises:
-        ValueError: there is no such data.
+        ValueError: there is no such data, or images are too small for the strides.
     """
 
     def __init__(self, search: SearchExperiment, prune: bool = True) -> None:
         self.search = search
         self.space = search.space
         self.prune = prune
+        # All candidates have the backbone's strides.
+        Workload(**self._workload()).check(self.space.backbone)
         self.evaluator = Evaluator(search.training)
 
     def __call__(self, trial: optuna.Trial, point: Point) -> float:

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
-from keras_effnetv2.commands.export import print_differences
+from keras_effnetv2.commands.export import add_graph_arguments, print_differences
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,21 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=17,
         help="version of the standard operators, 13 to 18 (default: 17)",
     )
-    parser.add_argument(
-        "--image_size", type=int, help="side of the pixels it takes (default: any)"
-    )
-    parser.add_argument(
-        "--input_dtype",
-        choices=("float32", "uint8"),
-        default="float32",
-        help="of the pixels it takes (default: float32)",
-    )
-    parser.add_argument(
-        "--fold",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="fold batch norms into convolutions (default: yes)",
-    )
+    add_graph_arguments(parser)
 
 
 def write(model: Any, args: argparse.Namespace, source: Mapping[str, str]) -> None:

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
-from keras_effnetv2.commands.export import print_differences
+from keras_effnetv2.commands.export import add_graph_arguments, print_differences
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,23 +14,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_signature_arguments(parser: argparse.ArgumentParser) -> None:
     """What SavedModels for any purpose have in common."""
-    parser.add_argument(
-        "--image_size", type=int, help="side of the pixels it takes (default: any)"
-    )
-    parser.add_argument(
-        "--input_dtype",
-        choices=("float32", "uint8"),
-        default="float32",
-        help="of the pixels it takes (default: float32)",
-    )
+    add_graph_arguments(parser)
     parser.add_argument(
         "--top", type=int, default=5, help="classes that classify gives (default: 5)"
-    )
-    parser.add_argument(
-        "--fold",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="fold batch norms into convolutions (default: yes)",
     )
 
 
