@@ -82,10 +82,12 @@ def test_image_files_as_predict_reads_them(classifier, signatures, tmp_path):
     found = numbers(signatures["serving_bytes"](image_bytes=encoded))
     assert_close(found["probabilities"], wanted)
     best = numbers(signatures["classify"](image_bytes=encoded))
-    order = np.argsort(-wanted, axis=1)[:, :3]
-    np.testing.assert_array_equal(best["classes"], order)
-    assert_close(best["scores"], np.take_along_axis(wanted, order, axis=1))
-    names = [[LABELS[i].encode() for i in row] for row in order]
+    # Not the places of the classes: rounding may swap two that are all but equal.
+    assert_close(best["scores"], -np.sort(-wanted, axis=1)[:, :3])
+    classes = best["classes"]
+    assert_close(best["scores"], np.take_along_axis(wanted, classes, axis=1))
+    assert all(len(set(row)) == 3 for row in classes.tolist())
+    names = [[LABELS[i].encode() for i in row] for row in classes]
     np.testing.assert_array_equal(best["labels"], names)
 
 
