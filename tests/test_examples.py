@@ -103,3 +103,18 @@ def test_a_resnet_trains_progressively(tmp_path):
     )
     assert output.count("val_accuracy") == 2
     assert re.search(r"Accuracy on the test images: \d+\.\d%", output)
+
+
+@pytest.mark.slow
+def test_a_small_network_is_searched_scaled_and_trained(tmp_path):
+    study = tmp_path / "found" / "study.db"
+    output = run(
+        "search_small_network.py",
+        *("--trials", 2, "--sampler", "random", "--study", study),
+        folder=tmp_path,
+    )
+    for name in ("small-backbone", "small-found"):
+        assert re.search(rf"^{name}: reward 0\.\d+, accuracy ", output, re.MULTILINE)
+    assert re.search(r"^small-found-l .* \d\.\d\dx$", output, re.MULTILINE)
+    assert re.search(r"reads \d+\.\d% of the test images", output)
+    assert (study.parent / "results.csv").read_text().count("complete") == 2

@@ -1,4 +1,4 @@
-"""`profile`: what a variant costs, stage by stage."""
+"""`profile`: what a variant costs, stage by stage; or a series made of it."""
 
 import argparse
 
@@ -6,33 +6,67 @@ from keras_effnetv2 import profiling
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The variant, the sizes, and whether to measure."""
+    """The variant, the sizes, whether to measure, and whether a series is made."""
     parser.add_argument(
         "variant", help="a name that the command list prints, or a variant file"
     )
     parser.add_argument(
         "--image_size",
         type=int,
-        help="image side, pixels (default: the variant's evaluation size)",
+        help="image side, pixels (default: the variant's evaluation size; of a "
+        "series' training steps, each member's training size)",
     )
     parser.add_argument(
         "--batch_size",
         type=int,
         default=1,
-        help="images a step and a call, for memory and latency (default: 1)",
+        help="images a step and a call, for memory, latency and training steps "
+        "(default: 1)",
     )
     parser.add_argument(
         "--measure",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="build the network, to measure activation memory and latency",
+        help="build the network, to measure activation memory and latency; of a "
+        "series, the training steps",
+    )
+    parser.add_argument(
+        "--series",
+        action="store_true",
+        help="scale the variant to a series of four, and compare what they cost",
+    )
+    parser.add_argument(
+        "--precision",
+        default="float32",
+        help="of a series' training steps: float32, mixed_bfloat16 or mixed_float16 "
+        "(default: float32)",
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Prints the table."""
+    if args.series:
+        return _compare_series(args)
     result = profiling.profile(
         args.variant, args.image_size, args.batch_size, measure=args.measure
     )
     print(profiling.format_table(result))
+    return 0
+
+
+def _compare_series(args: argparse.Namespace) -> int:
+    from keras_effnetv2 import search
+    from keras_effnetv2.variants import get_variant
+
+    series = search.scale_series(get_variant(args.variant))
+    if args.measure:
+        costs = search.measure_costs(
+            series,
+            batch_size=args.batch_size,
+            image_size=args.image_size,
+            precision=args.precision,
+        )
+    else:
+        costs = search.count_costs(series)
+    print(search.format_costs(costs))
     return 0

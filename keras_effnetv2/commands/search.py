@@ -2,14 +2,17 @@
 
 import argparse
 import dataclasses
+import os
 import pathlib
 import statistics
 import sys
 
+from keras_effnetv2 import search as searching
 from keras_effnetv2.search.experiments import SEARCHES, SearchExperiment, get_search
 
-# Trials that end by themselves before the pruner compares, and epochs likewise.
-_PRUNER_TRIALS, _PRUNER_EPOCHS = 8, 2
+# Trials of a process: TensorFlow keeps about 0.1 GB of each.
+_SHARE = 25
+_FIGURES = ("rewards.png", "front.png", "importance.png")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,25 +62,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SETTING=VALUE",
         help="change a setting of the candidates' training, as in --set epochs=5",
     )
+    # Of the processes that evaluate: the first one writes what all have found.
+    parser.add_argument("--only_work", action="store_true", help=argparse.SUPPRESS)
 
 
 def run(args: argparse.Namespace) -> int:
     """Searches, then writes what was found."""
-    from keras_effnetv2.search import processes
-
     search = _search(args)
     if args.workers < 1:
         raise ValueError(f"--workers must be at least 1. Received: {args.workers}.")
     output = _output(args)
     study = _open(args, search)
-    if args.workers == 1:
-        _work(args, search, study)
+    from keras_effnetv2.search import processes
+
+    if args.only_work:
+        is_done = searching.run_search(
+            search, study, args.trials, args.prune, most=_SHARE
+        )
+        return 0 if is_done else processes.RENEW
+    num_trials = search.num_trials if args.trials is None else args.trials
+    print(f"{search.name}: {search.space.size:.3g} networks, {num_trials} trials by "
+          f"{args.sampler}", file=sys.stderr)  # fmt: skip
+    if args.workers == 1 and num_trials <= _SHARE:
+        searching.run_search(search, study, num_trials, args.prune)
     else:
+        # Else TensorFlow takes all of a GPU's memory for the first process.
+        os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+        searching.check_search(search, study, num_trials)
         processes.run_workers(_worker_command(), args.workers)
         study = _open(args, search)
-    winner = write_found(study, search, output)
-    if winner is not None and args.confirm:
-        _confirm(search, winner, args.confirm)
+    found = _write(search, study, output)
+    if found is not None and args.confirm:
+        _confirm(search, study, found.variant, args.confirm)
     return 0
 
 
@@ -100,90 +116,39 @@ def _output(args: argparse.Namespace) -> pathlib.Path:
 
 
 def _open(args: argparse.Namespace, search: SearchExperiment):
-    """The study, made if need be."""
-    import optuna
-
-    from keras_effnetv2.search.samplers import create_sampler
-    from keras_effnetv2.search.study import open_study
-    from keras_effnetv2.training.settings import to_json
-
-    settings = {
-        "search": search.name,
-        "training": to_json(search.training),
-        "exponents": [search.step_exponent, search.parameter_exponent],
-        "sampler": args.sampler,
-        "seed": args.seed,
-    }
-    pruner = optuna.pruners.MedianPruner(_PRUNER_TRIALS, _PRUNER_EPOCHS)
-    return open_study(
-        args.study,
-        search.space.decisions,
-        settings,
-        create_sampler(args.sampler, args.seed),
-        pruner,
-    )
-
-
-def _work(args: argparse.Namespace, search: SearchExperiment, study) -> None:
-    from keras_effnetv2.search.objective import SearchObjective
-    from keras_effnetv2.search.progress import SearchProgress
-    from keras_effnetv2.search.workers import run_worker
-
-    num_trials = args.trials or search.num_trials
-    print(f"{search.name}: {search.space.size:.3g} networks, {num_trials} trials by "
-          f"{args.sampler}", file=sys.stderr)  # fmt: skip
-    objective = SearchObjective(search, args.prune)
-    run_worker(study, objective, num_trials, SearchProgress(num_trials))
+    return searching.open_search(search, args.study, args.sampler, args.seed)
 
 
 def _worker_command() -> list[str]:
-    """This command for one worker; what follows the trials is for the first process."""
-    flags = [*sys.argv[1:], "--workers", "1", "--confirm", "0"]
-    return [sys.executable, "-m", "keras_effnetv2", *flags]
+    """This command, for one that only evaluates candidates."""
+    return [sys.executable, "-m", "keras_effnetv2", *sys.argv[1:], "--only_work"]
 
 
-def write_found(study, search: SearchExperiment, output: pathlib.Path):
-    """Writes results, figures and the winner; returns the winner, if there is one."""
-    from keras_effnetv2.search.figures import draw_figures
-    from keras_effnetv2.search.results import best_result, read_results, write_results
-    from keras_effnetv2.variant_files import write_variant
-
-    results = read_results(study)
-    write_results(study, output / "results.csv")
-    pictures = draw_figures(results, output, search.name)
-    for path in (output / "results.csv", *pictures):
-        print(path)
-    best = best_result(results)
-    if best is None:
+def _write(search: SearchExperiment, study, output: pathlib.Path):
+    """Writes what was found, says where, and returns the winner."""
+    found = searching.write_found(search, study, output)
+    for name in ("results.csv", *_FIGURES):
+        if (output / name).exists():
+            print(output / name)
+    if found is None:
         print("No trial has a reward yet.")
         return None
-    winner = search.space.variant(best.point, name=f"{search.name}-found")
-    write_variant(winner, output / "found.json")
+    best = found.result
     print(
-        f"{output / 'found.json'}: reward {best.reward:.4f}, accuracy "
-        f"{best.accuracy:.1%}, step {1000 * best.step_seconds:.1f} ms, "
-        f"{best.parameters:,} parameters (trial {best.number})"
+        f"{found.path}: reward {best.reward:.4f}, accuracy {best.accuracy:.1%}, step "
+        f"{1000 * best.step_seconds:.1f} ms, {best.parameters:,} parameters "
+        f"(trial {best.number})"
     )
-    return winner
+    return found
 
 
-def _confirm(search: SearchExperiment, winner, num_seeds: int) -> None:
-    """Trains winner and backbone afresh, by turns, with seeds that no trial had."""
-    from keras_effnetv2.search.objective import SearchObjective
-
-    objective = SearchObjective(search, prune=False)
+def _confirm(search: SearchExperiment, study, winner, num_seeds: int) -> None:
+    """Trains winner and backbone afresh; each result, and the mean of each."""
     rewards: dict[str, list[float]] = {}
-    for seed in range(1000, 1000 + num_seeds):
-        for variant in (search.space.backbone, winner):
-            accuracy = objective.evaluator.accuracy(variant, seed=seed)
-            measured, reward = objective.measure(variant, accuracy)
-            rewards.setdefault(variant.name, []).append(reward)
-            print(
-                f"seed {seed}  {variant.name}: reward {reward:.4f}, accuracy "
-                f"{accuracy:.1%}, step {1000 * measured.step_seconds:.1f} ms, "
-                f"{measured.parameters:,} parameters",
-                flush=True,
-            )
+    networks = (search.space.backbone, winner)
+    for confirmation in searching.confirm(search, study, networks, num_seeds):
+        print(confirmation, flush=True)
+        rewards.setdefault(confirmation.variant, []).append(confirmation.reward)
     for name, values in rewards.items():
         spread = statistics.stdev(values) if num_seeds > 1 else 0.0
         print(f"{name}: reward {statistics.mean(values):.4f} ± {spread:.4f}")

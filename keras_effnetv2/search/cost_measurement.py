@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import itertools
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TextIO
 
@@ -14,6 +13,7 @@ from keras_effnetv2.layers import FusedMBConv, MBConv
 from keras_effnetv2.search.block_shapes import BlockShape, space_shapes
 from keras_effnetv2.search.cost_cache import CostCache
 from keras_effnetv2.search.space import Space
+from keras_effnetv2.search.step_progress import StepProgress
 from keras_effnetv2.search.step_time import (
     compare_step_times,
     measuring,
@@ -21,7 +21,6 @@ from keras_effnetv2.search.step_time import (
     time_in_turns,
 )
 from keras_effnetv2.search.workload import Workload, layer_step, network_step
-from keras_effnetv2.training.pace import format_duration
 
 _MAX_GROUP = 12  # Blocks that are in memory at once.
 _DROP_PATH_RATE = 0.1  # Any above 0 takes the same time.
@@ -58,7 +57,7 @@ class CostMeasurement:
         groups = list(self._groups())
         todo = sum(map(len, groups))
         if todo:
-            progress = _Progress("blocks", todo, self._stream)
+            progress = StepProgress("blocks", todo, self._stream)
             with measuring():
                 backbone = network_step(self._space.backbone, self._workload)
                 for group in groups:
@@ -105,7 +104,7 @@ class CostMeasurement:
             return
         rng = np.random.default_rng(len(self.costs.networks))
         networks = [self._space.variant(self._space.random(rng)) for _ in range(num)]
-        progress = _Progress("networks", num, self._stream)
+        progress = StepProgress("networks", num, self._stream)
         options = {
             field.name: getattr(self._workload, field.name)
             for field in dataclasses.fields(self._workload)
@@ -136,23 +135,3 @@ def _block(shape: BlockShape, workload: Workload) -> list[keras.layers.Layer]:
         dtype=workload.precision,
     )
     return [block]
-
-
-class _Progress:
-    """A line for each group: what, how far, how long yet."""
-
-    def __init__(self, what: str, num: int, stream: TextIO) -> None:
-        self._what, self._num, self._stream = what, num, stream
-        self._done, self._start = 0, time.monotonic()
-        self._write("measuring")
-
-    def advance(self, num: int) -> None:
-        self._done += num
-        passed = time.monotonic() - self._start
-        left = passed * (self._num - self._done) / self._done
-        self._write(f"left {format_duration(left)}" if left else "done")
-
-    def _write(self, state: str) -> None:
-        counts = f"{self._done:{len(str(self._num))}}/{self._num}"
-        self._stream.write(f"step times: {self._what} {counts}  {state}\n")
-        self._stream.flush()

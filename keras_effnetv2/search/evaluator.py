@@ -1,11 +1,12 @@
 """How good candidates are: each is trained for some epochs, and measured."""
 
+import contextlib
 import dataclasses
 import gc
 import math
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -17,7 +18,7 @@ from keras_effnetv2.training.configuration import Experiment
 from keras_effnetv2.training.devices import open_devices
 from keras_effnetv2.training.evaluation import measure
 from keras_effnetv2.training.progressive import fit_leg, plan_legs, set_rates
-from keras_effnetv2.training.run import build_learner, set_up_process
+from keras_effnetv2.training.run import build_learner, check, set_up_process
 from keras_effnetv2.training.stages import steps_per_epoch
 from keras_effnetv2.variant_files import write_variant
 
@@ -36,12 +37,15 @@ class Evaluator:
             on. Its variant is not used, nor are its coefficients.
 
     Raises:
-        ValueError: there is no such data.
+        ValueError: there is no such data, or settings that do not go together.
     """
 
     def __init__(self, experiment: Experiment) -> None:
         model = dataclasses.replace(
-            experiment.model, width_coefficient=None, depth_coefficient=None
+            experiment.model,
+            width_coefficient=None,
+            depth_coefficient=None,
+            eval_size=experiment.eval_size,
         )
         self.experiment = dataclasses.replace(experiment, model=model)
         self.devices = open_devices("auto")
@@ -50,6 +54,8 @@ class Evaluator:
             feeding.Feed.open(data, split)
             for split in (data.train_split, data.eval_split)
         ]
+        stages = self.experiment.stages(self._feeds[0].source.num_examples)
+        check(self.experiment, stages, self.devices)
 
     def accuracy(
         self, variant: Variant, seed: int | None = None, report: Report | None = None
@@ -68,15 +74,11 @@ class Evaluator:
         if seed is not None:
             experiment = dataclasses.replace(experiment, seed=seed)
         try:
-            with tempfile.TemporaryDirectory() as folder:
+            with failing_out_of_memory(), tempfile.TemporaryDirectory() as folder:
                 path = os.path.join(folder, "candidate.json")
                 write_variant(dataclasses.replace(variant, name="candidate"), path)
                 model = dataclasses.replace(experiment.model, variant=path)
                 return self._train(dataclasses.replace(experiment, model=model), report)
-        except Exception as error:
-            if not _is_out_of_memory(error):
-                raise
-            raise CandidateError(f"out of memory: {type(error).__name__}") from error
         finally:
             # Of the models, which refer to each other in circles.
             keras.backend.clear_session()
@@ -132,7 +134,15 @@ class _EpochEnd(keras.callbacks.Callback):
             self.report(epoch + 1, self.accuracy)
 
 
-def _is_out_of_memory(error: Exception) -> bool:
-    if isinstance(error, MemoryError):
-        return True
-    return type(error).__name__ == "ResourceExhaustedError"
+@contextlib.contextmanager
+def failing_out_of_memory() -> Iterator[None]:
+    """What does not fit in memory is the candidate's failure, not the worker's."""
+    try:
+        yield
+    except Exception as error:
+        if not (
+            isinstance(error, MemoryError)
+            or type(error).__name__ == "ResourceExhaustedError"
+        ):
+            raise
+        raise CandidateError(f"out of memory: {type(error).__name__}") from error

@@ -9,7 +9,7 @@ from typing import Any
 
 from keras_effnetv2.files import replace_file
 from keras_effnetv2.search.importance import Importance, measure_importance
-from keras_effnetv2.search.results import Result
+from keras_effnetv2.search.results import Result, best_trades
 
 _TRIAL, _BEST, _NO_REWARD = "#8fa3bd", "#1f5fa8", "#c0392b"
 _INCHES_PER_BAR = 0.28
@@ -40,11 +40,7 @@ def draw_figures(
             "Figures are drawn with matplotlib: pip install keras_effnetv2[search]."
         ) from error
     complete = [result for result in results if result.reward is not None]
-    measured = [
-        result
-        for result in complete
-        if None not in (result.accuracy, result.step_seconds, result.parameters)
-    ]
+    measured = [result for result in complete if result.measured]
     pictures = {
         "rewards": (_draw_rewards, results if complete else None, 5.0),
         "front": (_draw_front, measured or None, 6.0),
@@ -92,19 +88,22 @@ def _draw_rewards(axes: Any, results: Sequence[Result]) -> None:
     axes.set_xlabel("trial")
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_ylabel("reward")
-    axes.legend(loc="lower right")
+    axes.figure.legend(loc="outside lower center", ncols=4)
     axes.grid(alpha=0.3)
 
 
 def _draw_front(axes: Any, results: Sequence[Result]) -> None:
-    """Accuracy over step time; parameters as color; the trials that none beats."""
+    """Accuracy over step time; parameters as color; the trials that none beats.
+
+    The line looks at accuracy and step time alone, the rings at parameters too.
+    """
     front = _front(results)
     axes.plot(
         [1000 * result.step_seconds for result in front],
         [100 * result.accuracy for result in front],
         color=_BEST,
         drawstyle="steps-post",
-        label="Pareto front",
+        label="front of accuracy and step time",
         zorder=1,
     )
     dots = axes.scatter(
@@ -118,6 +117,15 @@ def _draw_front(axes: Any, results: Sequence[Result]) -> None:
         s=50,
     )
     axes.figure.colorbar(dots, ax=axes, label="parameters (million)")
+    trades = best_trades(results)
+    axes.scatter(
+        [1000 * result.step_seconds for result in trades],
+        [100 * result.accuracy for result in trades],
+        facecolors="none",
+        edgecolors="black",
+        s=110,
+        label="best trades of accuracy, step time and parameters",
+    )
     winner = max(results, key=lambda result: result.reward)
     axes.plot(
         1000 * winner.step_seconds,
@@ -129,7 +137,7 @@ def _draw_front(axes: Any, results: Sequence[Result]) -> None:
     )
     axes.set_xlabel("training step (ms)")
     axes.set_ylabel("accuracy (%)")
-    axes.legend(loc="lower right")
+    axes.figure.legend(loc="outside lower center", ncols=3)
     axes.grid(alpha=0.3)
 
 

@@ -7,12 +7,15 @@ import optuna
 
 from keras_effnetv2.architecture import Variant
 from keras_effnetv2.profiling import profile
-from keras_effnetv2.search.evaluator import Evaluator
+from keras_effnetv2.search.evaluator import Evaluator, failing_out_of_memory
 from keras_effnetv2.search.experiments import SearchExperiment
 from keras_effnetv2.search.reward import Measurement, reward
-from keras_effnetv2.search.step_time import measure_step_times, relative_step_time
+from keras_effnetv2.search.step_time import StepTimer, relative_step_time
 from keras_effnetv2.search.workers import Point
 from keras_effnetv2.search.workload import Workload
+
+# Attribute of a study: seconds of the backbone's step, in which all workers count.
+_BACKBONE_SECONDS = "backbone_step_seconds"
 
 
 class SearchObjective:
@@ -49,28 +52,33 @@ class SearchObjective:
 
         variant = self.space.variant(point, name=f"trial-{trial.number}")
         accuracy = self.evaluator.accuracy(variant, report=report)
-        measured, value = self.measure(variant, accuracy)
+        measured, value = self.measure(variant, accuracy, trial.study)
         trial.set_user_attr("accuracy", measured.accuracy)
         trial.set_user_attr("step_seconds", measured.step_seconds)
         trial.set_user_attr("parameters", measured.parameters)
         return value
 
-    def measure(self, variant: Variant, accuracy: float) -> tuple[Measurement, float]:
+    def measure(
+        self, variant: Variant, accuracy: float, study: optuna.Study
+    ) -> tuple[Measurement, float]:
         """What is measured of a trained variant, and its reward.
 
         Its step is timed in turns with the backbone's. The seconds are those that it
-        would take where the backbone takes what it took first in this process.
+        would take where the backbone takes what it took first in the study: neither
+        slow moments of a machine count, nor slow machines.
+
+        Raises:
+            CandidateError: memory is too small.
         """
-        training = self.search.training
-        own, beside = measure_step_times(
-            [variant, self.space.backbone], **self._workload()
-        )
-        ratio = relative_step_time(own, beside)
-        backbone = Measurement(0.0, self._backbone_seconds, self._backbone_parameters)
+        timer = self._timer
+        with failing_out_of_memory():
+            beside, own = timer.measure([variant])
+        seconds = _backbone_seconds(study, beside.median)
+        backbone = Measurement(0.0, seconds, self._backbone_parameters)
         measured = Measurement(
             accuracy,
-            ratio * backbone.step_seconds,
-            count_parameters(variant, training.data.num_classes),
+            relative_step_time(own, beside) * backbone.step_seconds,
+            count_parameters(variant, self.search.training.data.num_classes),
         )
         value = reward(
             measured,
@@ -92,15 +100,22 @@ class SearchObjective:
         }
 
     @functools.cached_property
-    def _backbone_seconds(self) -> float:
-        (time,) = measure_step_times([self.space.backbone], **self._workload())
-        return time.median
+    def _timer(self) -> StepTimer:
+        return StepTimer(self.space.backbone, **self._workload())
 
     @functools.cached_property
     def _backbone_parameters(self) -> int:
         return count_parameters(
             self.space.backbone, self.search.training.data.num_classes
         )
+
+
+def _backbone_seconds(study: optuna.Study, measured: float) -> float:
+    """Those of the study; what was just measured, where it has none yet."""
+    if _BACKBONE_SECONDS not in study.user_attrs:
+        study.set_user_attr(_BACKBONE_SECONDS, measured)
+    # Read anew: another worker may have measured at the same time.
+    return study.user_attrs[_BACKBONE_SECONDS]
 
 
 def count_parameters(variant: Variant, classes: int) -> int:

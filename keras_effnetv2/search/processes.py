@@ -13,13 +13,16 @@ _GRACE = 20.0  # Seconds that an interrupted worker has to return its trial.
 # The system kills what takes too much memory: often the candidate's fault, not the
 # worker's. A worker that is killed more often has another reason.
 _MAX_RESTARTS = 3
+# Exit status of a worker that has done its share; a new one is to go on.
+RENEW = 75
 
 
 def run_workers(command: Sequence[str], num_workers: int) -> None:
     """Runs a command in several processes, and waits until all are done.
 
-    A process that was killed is started again, three times at most; one that fails is
-    not, and the others go on. An interrupt or SIGTERM stops all.
+    A process that was killed is started again, three times at most; one that ends with
+    `RENEW`, always; one that fails is not, and the others go on. An interrupt or
+    SIGTERM stops all.
 
     Args:
         command: of one worker, such as `python -m keras_effnetv2 search ...`.
@@ -27,7 +30,7 @@ def run_workers(command: Sequence[str], num_workers: int) -> None:
 
     Raises:
         ValueError: no workers.
-        RuntimeError: a worker failed; the others have done what they could.
+        ChildProcessError: a worker failed; the others have done what they could.
     """
     if num_workers < 1:
         raise ValueError(f"A search needs workers. Received: {num_workers}.")
@@ -42,7 +45,7 @@ def run_workers(command: Sequence[str], num_workers: int) -> None:
             _stop(workers)
     failed = sum(worker.process.returncode != 0 for worker in workers)
     if failed:
-        raise RuntimeError(
+        raise ChildProcessError(
             f"{failed} of {num_workers} workers failed; see above. The trials they "
             "had begun are not lost: the same command goes on."
         )
@@ -62,9 +65,12 @@ class _Worker:
         self.process = subprocess.Popen(self._command, start_new_session=True)
 
     def is_running(self) -> bool:
-        """Starts the process again if it was killed."""
+        """Starts the process again if it was killed, or has done its share."""
         code = self.process.poll()
         if code is None:
+            return True
+        if code == RENEW:
+            self.start()
             return True
         if code >= 0 or self._num_restarts == _MAX_RESTARTS:
             return False

@@ -12,6 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from keras_effnetv2.files import replace_file
 from keras_effnetv2.search.policy import Choice
 from keras_effnetv2.search.queue import FAILURE
+from keras_effnetv2.search.reward import Measurement, pareto_front
 from keras_effnetv2.search.study import read_decisions
 
 _STATES = {
@@ -37,6 +38,14 @@ class Result:
     duration: float | None  # Seconds; of a finished trial, its last attempt.
     failure: str | None  # Why a trial failed.
 
+    @property
+    def measured(self) -> Measurement | None:
+        """Of a complete trial, what was measured, if all was."""
+        numbers = (self.accuracy, self.step_seconds, self.parameters)
+        if self.reward is None or None in numbers:
+            return None
+        return Measurement(*numbers)
+
 
 def read_results(study: optuna.Study) -> list[Result]:
     """All trials that have a point, in the order of their numbers."""
@@ -47,6 +56,8 @@ def read_results(study: optuna.Study) -> list[Result]:
 def write_results(study: optuna.Study, path: str | os.PathLike) -> None:
     """Writes `read_results` as CSV, a column a decision; an older file is replaced.
 
+    The last column says which are among the `best_trades`.
+
     Raises:
         ValueError: see `read_decisions`.
     """
@@ -54,13 +65,16 @@ def write_results(study: optuna.Study, path: str | os.PathLike) -> None:
     file = io.StringIO(newline="")
     writer = csv.writer(file, lineterminator="\n")
     before, after = _columns()
-    writer.writerow([*before, *decisions, *after])
-    for result in read_results(study):
+    writer.writerow([*before, *decisions, *after, "best_trade"])
+    results = read_results(study)
+    trades = {result.number for result in best_trades(results)}
+    for result in results:
         writer.writerow(
             [
                 *(getattr(result, name) for name in before),
                 *(result.point.get(name) for name in decisions),
                 *(getattr(result, name) for name in after),
+                result.number in trades,
             ]
         )
     replace_file(path, file.getvalue().encode())
@@ -70,6 +84,13 @@ def best_result(results: Sequence[Result]) -> Result | None:
     """The complete trial of the greatest reward; None where there is none."""
     complete = [result for result in results if result.state == "complete"]
     return max(complete, key=lambda result: result.reward, default=None)
+
+
+def best_trades(results: Sequence[Result]) -> list[Result]:
+    """The measured trials that no other beats: see `pareto_front`."""
+    measured = [result for result in results if result.measured]
+    front = pareto_front([result.measured for result in measured])
+    return [measured[index] for index in front]
 
 
 def _columns() -> tuple[list[str], list[str]]:

@@ -60,54 +60,88 @@ class StepTime:
         return low, high
 
 
-def measure_step_times(
-    variants: Sequence[Variant],
-    *,
-    image_size: int,
-    batch_size: int,
-    precision: str = "float32",
-    repeats: int = REPEATS,
-    classes: int = 10,
-    optimizer: Optimizer | None = None,
-) -> list[StepTime]:
-    """Times the training step of networks in turn, after warming up.
+class StepTimer:
+    """Times training steps of networks in turn with a first one, made once.
 
     A step is forward, backward and update as the training has them, with its loss,
-    optimizer and moving average, on a batch that is held in memory. All networks are in
-    memory at once: for many, see `compare_step_times`.
+    optimizer and moving average, on a batch that is held in memory. The first network
+    stays in memory: its weights, their averages and what the optimizer keeps.
 
     Args:
-        variants: the networks.
-        image_size: pixels a side.
+        first: the network that the others are compared with.
+        image_size: pixels a side; None: the training size of each variant.
         batch_size: images a step.
         precision: `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`.
         repeats: rounds.
         classes: width of the classifier.
         optimizer: settings of the training; None: the paper's RMSProp.
 
+    Raises:
+        ValueError: a number below 1, images that the strides of the network reduce to
+            nothing, or a backend other than TensorFlow.
+    """
+
+    def __init__(
+        self,
+        first: Variant,
+        *,
+        image_size: int | None,
+        batch_size: int,
+        precision: str = "float32",
+        repeats: int = REPEATS,
+        classes: int = 10,
+        optimizer: Optimizer | None = None,
+    ) -> None:
+        self._first = first
+        self._repeats = repeats
+        self._workload = lambda variant: Workload(
+            variant.train_size if image_size is None else image_size,
+            batch_size,
+            precision,
+            classes,
+            optimizer or Optimizer(),
+        )
+        self._step = network_step(first, self._workload(first))
+
+    def measure(self, others: Sequence[Variant] = ()) -> list[StepTime]:
+        """Times of the first network and of others, after warming up.
+
+        Raises:
+            ValueError: as for the first network; fewer rounds than one.
+        """
+        workloads = [self._workload(variant) for variant in others]
+        for variant, workload in zip(others, workloads, strict=True):
+            workload.check(variant)
+        with measuring():
+            steps = [self._step, *map(network_step, others, workloads)]
+            rounds = time_in_turns(steps, self._repeats)
+            del steps
+        device = device_name()
+        return [
+            StepTime(variant.name, seconds, device)
+            for variant, seconds in zip((self._first, *others), rounds, strict=True)
+        ]
+
+
+def measure_step_times(variants: Sequence[Variant], **workload: Any) -> list[StepTime]:
+    """Times the training step of networks in turn, after warming up.
+
+    All networks are in memory at once: for many, see `compare_step_times`.
+
+    Args:
+        variants: the networks.
+        **workload: arguments of `StepTimer`.
+
     Returns:
         A time for each variant, in their order.
 
     Raises:
-        ValueError: no variant, a number below 1, images that the strides of a network
-            reduce to nothing, or a backend other than TensorFlow.
+        ValueError: no variant, or as `StepTimer`.
     """
-    workload = Workload(
-        image_size, batch_size, precision, classes, optimizer or Optimizer()
-    )
     if not variants:
         raise ValueError("There is no variant to measure. Pass at least one.")
-    for variant in variants:
-        workload.check(variant)
-    with measuring():
-        steps = [network_step(variant, workload) for variant in variants]
-        rounds = time_in_turns(steps, repeats)
-        del steps
-    device = device_name()
-    return [
-        StepTime(variant.name, seconds, device)
-        for variant, seconds in zip(variants, rounds, strict=True)
-    ]
+    first, *others = variants
+    return StepTimer(first, **workload).measure(others)
 
 
 def compare_step_times(
@@ -119,26 +153,26 @@ def compare_step_times(
 ) -> Iterator[tuple[StepTime, StepTime]]:
     """Times many networks, each beside the backbone, a group after the other.
 
-    The backbone is measured anew with every group, so that a machine that has become
+    The backbone is timed anew with every group, so that a machine that has become
     slower meanwhile does not count.
 
     Args:
         candidates: the networks.
         backbone: to compare with.
         group_size: networks that are in memory at once, beside the backbone.
-        **workload: arguments of `measure_step_times`.
+        **workload: arguments of `StepTimer`.
 
     Yields:
         Of each candidate in order, its time and the backbone's of the same rounds.
 
     Raises:
-        ValueError: as `measure_step_times`; a group of none.
+        ValueError: as `StepTimer`; a group of none.
     """
     if group_size < 1:
         raise ValueError(f"group_size must be at least 1. Received: {group_size!r}.")
+    timer = StepTimer(backbone, **workload)
     for start in range(0, len(candidates), group_size):
-        group = candidates[start : start + group_size]
-        beside, *times = measure_step_times([backbone, *group], **workload)
+        beside, *times = timer.measure(candidates[start : start + group_size])
         for own in times:
             yield own, beside
 

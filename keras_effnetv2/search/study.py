@@ -12,7 +12,7 @@ from keras_effnetv2.search.storage import open_storage
 
 Decisions = Mapping[str, Sequence[Choice]]
 
-_DECISIONS, _SETTINGS = "decisions", "settings"
+_DECISIONS, _SETTINGS, _BACKBONE = "decisions", "settings", "backbone"
 
 
 def open_study(
@@ -22,6 +22,7 @@ def open_study(
     sampler: optuna.samplers.BaseSampler,
     pruner: optuna.pruners.BasePruner | None = None,
     name: str = "search",
+    backbone: Mapping[str, Any] | None = None,
 ) -> optuna.Study:
     """The study at a location, made if need be; its rewards are maximized.
 
@@ -33,10 +34,11 @@ def open_study(
         sampler: of points; see `create_sampler`.
         pruner: stops hopeless trials; None: none.
         name: of the study; a database may hold several.
+        backbone: of the space, likewise of JSON's types; None: it is not kept.
 
     Raises:
         ValueError: an empty space or a decision without different choices; a storage
-            that cannot be opened; a study of another space or of other settings.
+            that cannot be opened; a study of another space, backbone or other settings.
     """
     _check_decisions(decisions)
     # It would log every study; what a search shows is `SearchProgress`'s.
@@ -54,6 +56,9 @@ def open_study(
         _DECISIONS: {key: list(choices) for key, choices in decisions.items()},
         _SETTINGS: dict(settings),
     }
+    # Beside the settings, so that older studies, which lack it, go on.
+    if backbone is not None:
+        wanted[_BACKBONE] = dict(backbone)
     for key, value in wanted.items():
         if key not in study.user_attrs:
             study.set_user_attr(key, value)

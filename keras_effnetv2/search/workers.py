@@ -34,8 +34,9 @@ def run_worker(
     objective: Objective,
     num_trials: int,
     on_trial_end: Callable[[optuna.Study, FrozenTrial], None] | None = None,
+    most: int | None = None,
     **queue_options: Any,
-) -> None:
+) -> bool:
     """Evaluates trials until the study has `num_trials` finished ones, by any worker.
 
     Where other workers have the last trials, this one waits for them, and takes over
@@ -49,7 +50,11 @@ def run_worker(
             `accuracy`, `step_seconds` and `parameters` in `trial.set_user_attr`.
         num_trials: of the study, over all workers and restarts.
         on_trial_end: called after each trial that this worker has finished.
+        most: trials that this worker evaluates. None: no limit.
         queue_options: `interval` and `patience` of `TrialQueue`.
+
+    Returns:
+        Whether the study has enough; else this worker has evaluated `most`.
 
     Raises:
         ValueError: see `TrialQueue` and `read_decisions`.
@@ -57,15 +62,20 @@ def run_worker(
     """
     decisions = read_decisions(study)
     queue = TrialQueue(study, num_trials, **queue_options)
+    count = 0
     with interrupt_on_sigterm():
         while queue.num_finished < num_trials:
+            if count == most:
+                return False
             trial = queue.claim()
             if trial is None:
                 time.sleep(_POLL)
                 continue
+            count += 1
             is_finished = _run_trial(queue, trial, objective, decisions)
             if is_finished and on_trial_end is not None:
                 on_trial_end(study, study.get_trials(deepcopy=False)[trial.number])
+    return True
 
 
 def _run_trial(

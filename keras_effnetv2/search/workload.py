@@ -54,11 +54,13 @@ class Workload(Checked):
             )
 
     def check(self, variant: Variant) -> None:
-        """Refuses images that do not reach the end of a network.
+        """Refuses steps that could not be timed.
 
         Raises:
-            ValueError: they have fewer pixels a side than all strides together.
+            ValueError: a backend other than TensorFlow, or images of fewer pixels a
+                side than all strides of the network together.
         """
+        _check_backend()
         strides = 2 * math.prod(spec.strides for spec in variant.blocks)
         if self.image_size < strides:
             raise ValueError(
@@ -175,11 +177,7 @@ def _compiled(
     depths: Callable[[keras.Model], list[int]],
 ) -> keras.Model:
     """The learner of an experiment with the optimizer that it trains with."""
-    if keras.backend.backend() != "tensorflow":
-        raise ValueError(
-            "Step times are measured on TensorFlow. Received: the backend "
-            f"{keras.backend.backend()!r}. Set KERAS_BACKEND=tensorflow."
-        )
+    _check_backend()
     network = build()
     averaged = build() if experiment.optimizer.ema_momentum else None
     learner = create_learner(network, averaged, experiment)
@@ -192,6 +190,14 @@ def _compiled(
     optimizer.build(learner.trainable_variables)
     learner.compile(optimizer)
     return learner
+
+
+def _check_backend() -> None:
+    if keras.backend.backend() != "tensorflow":
+        raise ValueError(
+            "Step times are measured on TensorFlow. Received: the backend "
+            f"{keras.backend.backend()!r}. Set KERAS_BACKEND=tensorflow."
+        )
 
 
 def _labels(batch_size: int, classes: int) -> Any:

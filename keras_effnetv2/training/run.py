@@ -90,7 +90,7 @@ class _Run:
                 *(f"{data.num_train_images:,}", data.train_split, f"{num_images:,}"),
             )
         stages = experiment.stages(num_images)
-        _check(experiment, stages, devices)
+        check(experiment, stages, devices)
         return cls(
             experiment, open_workdir(workdir, experiment), devices, *feeds, stages
         )
@@ -232,7 +232,7 @@ def set_up_process(experiment: Experiment, devices: Devices) -> None:
             tf.get_logger().setLevel("WARNING")
 
 
-def _check(experiment: Experiment, stages: Sequence[Stage], devices: Devices) -> None:
+def check(experiment: Experiment, stages: Sequence[Stage], devices: Devices) -> None:
     """Refuses what would fail later.
 
     Raises:

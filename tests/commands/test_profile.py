@@ -3,6 +3,7 @@
 import pytest
 
 from keras_effnetv2 import __main__ as command_line
+from keras_effnetv2.search import scaling
 
 
 def run(*flags):
@@ -22,6 +23,26 @@ def test_flags_reach_the_profile(capsys):
     output = capsys.readouterr().out
     assert "32x32 pixels" in output
     assert "Latency of a batch of 2" in output
+
+
+def test_a_series_is_compared(capsys, monkeypatch):
+    assert run("efficientnetv2-b0", "--series", "--no-measure") == 0
+    counted = capsys.readouterr().out
+    assert [line.split()[0] for line in counted.splitlines()] == [
+        "variant",
+        *(f"efficientnetv2-b0-{suffix}" for suffix in ("s", "m", "l", "xl")),
+    ]
+
+    def measure_costs(variants, **workload):
+        assert workload == {
+            "batch_size": 4, "image_size": 64, "precision": "mixed_bfloat16",
+        }  # fmt: skip
+        return scaling.count_costs(variants)
+
+    monkeypatch.setattr(scaling, "measure_costs", measure_costs)
+    flags = ("--batch_size", "4", "--image_size", "64", "--precision", "mixed_bfloat16")
+    assert run("efficientnetv2-b0", "--series", *flags) == 0
+    assert capsys.readouterr().out == counted
 
 
 @pytest.mark.parametrize(

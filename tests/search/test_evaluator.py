@@ -8,10 +8,12 @@ import pytest
 
 from keras_effnetv2.architecture import FUSED_MBCONV, MBCONV, BlockSpec
 from keras_effnetv2.models import create_model
+from keras_effnetv2.search import objective as objective_module
 from keras_effnetv2.search.evaluator import Evaluator
 from keras_effnetv2.search.experiments import SEARCHES, get_search
 from keras_effnetv2.search.objective import SearchObjective, count_parameters
 from keras_effnetv2.search.reward import Measurement, reward
+from keras_effnetv2.search.step_time import StepTime
 from keras_effnetv2.search.workers import CandidateError
 from keras_effnetv2.training.settings import override
 
@@ -82,8 +84,12 @@ def test_too_little_memory_fails_the_candidate(evaluator, monkeypatch):
         evaluator.accuracy(SMALL)
 
 
-def test_the_reward_is_of_what_is_measured(monkeypatch):
-    objective = SearchObjective(search("epochs=1"))
+@pytest.fixture(scope="module")
+def objective():
+    return SearchObjective(search("epochs=3"))
+
+
+def test_the_reward_is_of_what_is_measured(objective, monkeypatch):
     monkeypatch.setattr(objective.evaluator, "accuracy", lambda *x, **y: 0.75)
     trial = optuna.create_study(direction="maximize").ask()
     point = objective.space.point(SMALL)
@@ -92,15 +98,62 @@ def test_the_reward_is_of_what_is_measured(monkeypatch):
     assert attributes["accuracy"] == 0.75
     assert attributes["parameters"] == count_parameters(SMALL, 10)
     measured = Measurement(**attributes)
-    backbone = Measurement(0.0, objective._backbone_seconds, measured.parameters)
+    seconds = trial.study.user_attrs["backbone_step_seconds"]
+    backbone = Measurement(0.0, seconds, measured.parameters)
     assert value == pytest.approx(reward(measured, backbone))
     # The candidate is the backbone: only noise is between them.
     assert value == pytest.approx(0.75, rel=0.05)
 
 
-def test_hopeless_trainings_are_pruned(monkeypatch):
-    objective = SearchObjective(search("epochs=1"))
+def test_the_backbone_stays_and_changes_no_accuracy(objective, trained, monkeypatch):
+    study = optuna.create_study()
+    objective.measure(SMALL, 0.5, study)
+    assert objective.evaluator.accuracy(SMALL, 0) == trained[0]
+    monkeypatch.setattr(objective_module, "StepTimer", None)
+    measured, _ = objective.measure(SMALL, 0.5, study)
+    seconds = study.user_attrs["backbone_step_seconds"]
+    assert measured.step_seconds == pytest.approx(seconds, rel=0.7)
 
+
+class Timer:
+    """The backbone takes ever longer, and candidates twice as long."""
+
+    def __init__(self, seconds):
+        self.seconds = seconds
+
+    def measure(self, others):
+        self.seconds *= 3
+        times = StepTime("S0", (self.seconds,), "d"), self.seconds * 2
+        return [times[0], *(StepTime(x.name, times[1:], "d") for x in others)]
+
+
+def test_seconds_are_those_of_the_first_backbone_of_the_study(objective, monkeypatch):
+    """Other workers, on slower machines, count in them too."""
+    study = optuna.create_study()
+    for timer in (Timer(1.0), Timer(100.0)):
+        monkeypatch.setitem(vars(objective), "_timer", timer)
+        for _ in range(2):
+            measured, value = objective.measure(SMALL, 0.5, study)
+            assert measured.step_seconds == 6
+            assert value == pytest.approx(0.5 * 2**-0.07)
+
+
+def test_too_little_memory_for_timing_fails_the_candidate(objective, monkeypatch):
+    class Exhausted:
+        def measure(self, others):
+            raise type("ResourceExhaustedError", (Exception,), {})
+
+    monkeypatch.setitem(vars(objective), "_timer", Exhausted())
+    with pytest.raises(CandidateError, match="out of memory: ResourceExhausted"):
+        objective.measure(SMALL, 0.5, optuna.create_study())
+
+
+def test_settings_that_do_not_go_together_are_refused_before_any_trial():
+    with pytest.raises(ValueError, match="warms up for 5 epochs, and the training has"):
+        Evaluator(search("epochs=3", "schedule.warmup_epochs=5").training)
+
+
+def test_hopeless_trainings_are_pruned(objective, monkeypatch):
     def accuracy(variant, report):
         report(1, 0.1)
         return 0.1

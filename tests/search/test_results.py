@@ -11,7 +11,12 @@ from PIL import Image
 from keras_effnetv2.search.figures import draw_figures
 from keras_effnetv2.search.importance import measure_importance
 from keras_effnetv2.search.progress import SearchProgress
-from keras_effnetv2.search.results import best_result, read_results, write_results
+from keras_effnetv2.search.results import (
+    best_result,
+    best_trades,
+    read_results,
+    write_results,
+)
 from keras_effnetv2.search.samplers import create_sampler
 from keras_effnetv2.search.study import open_study
 from keras_effnetv2.search.workers import CandidateError, run_worker
@@ -44,7 +49,15 @@ def test_results_have_a_row_a_trial(study, tmp_path):
     write_results(study, tmp_path / "results.csv")
     rows = list(csv.DictReader((tmp_path / "results.csv").open()))
     before, after = ["number", "state"], ["accuracy", "step_seconds", "parameters"]
-    columns = [*before, *DECISIONS, *after, "reward", "duration", "failure"]
+    columns = [
+        *before,
+        *DECISIONS,
+        *after,
+        "reward",
+        "duration",
+        "failure",
+        "best_trade",
+    ]
     assert list(rows[0]) == columns
     assert [row["number"] for row in rows] == [str(number) for number in range(6)]
     assert [row["state"] for row in rows[:4]] == [
@@ -127,3 +140,20 @@ def test_pictures_of_what_there_is(study, tmp_path):
     run_worker(study, lambda trial, point: trial.number / 10, 4)
     paths = draw_figures(read_results(study), tmp_path, "no measurements")
     assert [path.name for path in paths] == ["rewards.png", "importance.png"]
+
+
+def test_the_best_trades_are_marked(tmp_path):
+    study = open_study(None, {"layers": (1, 2, 3)}, {}, create_sampler("random", 0))
+    seconds = iter([2.0, 1.0, 3.0])
+
+    def objective(trial, point):
+        measured = {"accuracy": 0.5, "step_seconds": next(seconds), "parameters": 7}
+        for name, value in measured.items():
+            trial.set_user_attr(name, value)
+        return 0.5
+
+    run_worker(study, objective, 3)
+    assert [x.number for x in best_trades(read_results(study))] == [1]
+    write_results(study, tmp_path / "results.csv")
+    rows = csv.DictReader((tmp_path / "results.csv").open())
+    assert [row["best_trade"] for row in rows] == ["False", "True", "False"]

@@ -18,6 +18,7 @@ from keras_effnetv2.training.configuration import Optimizer
 from tests.networks import tiny
 
 SMALL = dataclasses.replace(tiny("tiny-b0"), blocks=tiny("tiny-b0").blocks[:2])
+SIZES = {"image_size": 8, "batch_size": 2}
 PLAIN = Optimizer("sgd", ema_momentum=0)
 
 
@@ -127,24 +128,45 @@ def test_a_step_trains(optimizer):
     assert any("moving_mean" in path and path in moved for path in statistics)
 
 
-def test_the_backbone_is_measured_with_every_group(monkeypatch):
+@pytest.fixture
+def made(monkeypatch):
+    """Names and image sizes of the networks that are made; their steps do nothing."""
+    made = []
+
+    def network_step(variant, workload):
+        made.append((variant.name, workload.image_size))
+        return lambda: None
+
+    monkeypatch.setattr(step_time, "network_step", network_step)
+    return made
+
+
+def test_the_backbone_is_made_once_and_timed_with_every_group(made, monkeypatch):
     groups = []
 
-    def measure(variants, **workload):
-        groups.append([variant.name for variant in variants])
-        assert workload == {"image_size": 32, "batch_size": 2}
-        return [StepTime(x.name, (float(len(groups)),), "d") for x in variants]
+    def time_in_turns(steps, repeats):
+        groups.append(len(steps))
+        return [(float(len(groups)),) * repeats for _ in steps]
 
-    monkeypatch.setattr(step_time, "measure_step_times", measure)
+    monkeypatch.setattr(step_time, "time_in_turns", time_in_turns)
     candidates = [dataclasses.replace(SMALL, name=name) for name in "abcde"]
     backbone = dataclasses.replace(SMALL, name="S0")
     pairs = compare_step_times(
-        candidates, backbone, group_size=2, image_size=32, batch_size=2
+        candidates, backbone, group_size=2, image_size=32, batch_size=2, repeats=3
     )
     own, beside = zip(*pairs, strict=True)
-    assert groups == [["S0", "a", "b"], ["S0", "c", "d"], ["S0", "e"]]
+    assert groups == [3, 3, 2]
+    assert [name for name, _ in made] == ["S0", *"abcde"]
     assert [x.name for x in own] == list("abcde")
     assert [x.median for x in beside] == [1, 1, 2, 2, 3]
+    assert {x.repeats for x in own + beside} == {3}
+
+
+def test_networks_of_a_series_have_their_own_training_sizes(made):
+    large = dataclasses.replace(SMALL, name="large", train_size=40)
+    measure_step_times([SMALL, large], image_size=None, batch_size=2, repeats=1)
+    measure_step_times([SMALL, large], image_size=24, batch_size=2, repeats=1)
+    assert [size for _, size in made] == [SMALL.train_size, 40, 24, 24]
 
 
 @pytest.mark.parametrize(
@@ -163,7 +185,7 @@ def test_the_backbone_is_measured_with_every_group(monkeypatch):
     ],
 )
 def test_bad_input_is_refused_in_one_line(changes, message):
-    arguments = {"image_size": 8, "batch_size": 2, "repeats": 1} | changes
+    arguments = SIZES | {"repeats": 1} | changes
     with pytest.raises(ValueError, match=message) as error:
         measure_step_times([SMALL], **arguments)
     assert "\n" not in str(error.value)
@@ -171,6 +193,6 @@ def test_bad_input_is_refused_in_one_line(changes, message):
 
 def test_nothing_to_measure_is_refused():
     with pytest.raises(ValueError, match="no variant to measure"):
-        measure_step_times([], image_size=8, batch_size=2)
+        measure_step_times([], **SIZES)
     with pytest.raises(ValueError, match="group_size must be at least 1. Received: 0"):
-        list(compare_step_times([SMALL], SMALL, group_size=0))
+        list(compare_step_times([SMALL], SMALL, group_size=0, **SIZES))

@@ -60,6 +60,18 @@ def test_other_spaces_and_settings_are_refused(name, tmp_path):
     open_small(tmp_path / name)
 
 
+def test_another_backbone_is_refused_and_one_without_gets_one(tmp_path):
+    def open_with(backbone):
+        sampler = create_sampler("random", 0)
+        return open_study(tmp_path / "a.db", SMALL, {}, sampler, backbone=backbone)
+
+    open_with(None)
+    open_with({"stem_filters": 8, "blocks": (1, 2)})
+    open_with({"stem_filters": 8, "blocks": (1, 2)})
+    with pytest.raises(ValueError, match="other backbone: stem_filters is 8 there"):
+        open_with({"stem_filters": 16, "blocks": (1, 2)})
+
+
 @pytest.mark.parametrize(
     ("decisions", "message"),
     [({}, "space is empty"), ({"x": ()}, "x of"), ({"x": (1, 1)}, "each once")],

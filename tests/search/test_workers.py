@@ -156,9 +156,9 @@ def test_several_processes_run_and_killed_ones_start_again(tmp_path):
 
 
 def test_processes_that_fail_are_reported():
-    with pytest.raises(RuntimeError, match="2 of 2 workers failed"):
+    with pytest.raises(ChildProcessError, match="2 of 2 workers failed"):
         run_workers(python("raise SystemExit(3)"), 2)
-    with pytest.raises(RuntimeError, match="1 of 1"):
+    with pytest.raises(ChildProcessError, match="1 of 1"):
         run_workers(python("import os; os.kill(os.getpid(), 9)"), 1)
     with pytest.raises(ValueError, match="needs workers"):
         run_workers(python(""), 0)
@@ -181,3 +181,22 @@ def test_an_interrupt_stops_all_processes(number, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run_workers(python(code, tmp_path, int(number)), 3)
     assert len(list(tmp_path.glob("stopped*"))) == 3
+
+
+def test_a_worker_leaves_after_its_share():
+    study = open_small()
+    assert run_worker(study, lambda trial, point: 0.5, 5, most=2) is False
+    assert len(study.trials) == 2
+    assert run_worker(study, lambda trial, point: 0.5, 5, most=3) is True
+    assert len(study.trials) == 5
+
+
+def test_another_worker_goes_on(tmp_path):
+    code = (
+        "import pathlib, sys; from keras_effnetv2.search.processes import RENEW; "
+        "log = pathlib.Path(sys.argv[1]); log.open('a').write('x'); "
+        "sys.exit(RENEW if log.stat().st_size < 6 else 0)"
+    )
+    log = tmp_path / "log"
+    run_workers([sys.executable, "-c", code, str(log)], 1)
+    assert log.read_text() == "x" * 6  # More often than a killed worker is restarted.
