@@ -1,50 +1,123 @@
 """Benchmarks against peers: each figure is a ratio measured in one run.
 
-    python tools/benchmark.py startup|data [--repeats 7] [--json FILE]
+    python tools/benchmark.py train|infer|memory|growth|startup|data|all
+        [--repeats 7] [--threads N] [--json FILE] [--chart FILE.png]
+        [--torch_python PYTHON]
 
-Machines are noisy, so ours and the peer's run in turn (A B A B), each in a fresh
-process where start-up is measured, and the median of the ratios is what counts.
+Machines are noisy, so ours and the peers' run in turn (A B A B), each in a process of
+its own that is idle while the others run, and the median of the ratios of all rounds is
+what counts. All on the processor, in float32, on all cores. On a machine that has other
+work to do, threads of the same process wait for each other, PyTorch's most of all, and
+`--threads 1` is fairer.
+
+Peers are keras.applications, tf_keras.applications and timm on PyTorch in
+channels_last; those that are not installed are left out, and named. timm is best in an
+environment of its own, and neither it nor PyTorch is a dependency of this package:
+
+    python -m venv .venv-torch
+    .venv-torch/bin/pip install torch timm
+    python tools/benchmark.py train --torch_python .venv-torch/bin/python
 """
 
 import argparse
 import json
+import os
+import pathlib
 import platform
+import sys
+from collections.abc import Callable, Sequence
 
-from benchmarks import data, startup
+from benchmarks import data, growth, infer, memory, report, sides, startup, train
+from benchmarks.sides import OURS, Side
 
-SUITES = {"startup": startup.measure, "data": data.measure}
+# In the order of `all`.
+SUITES: dict[str, Callable[[int, Sequence[Side]], list[dict]]] = {
+    "startup": lambda repeats, _: startup.measure(repeats),
+    "data": lambda repeats, _: data.measure(repeats),
+    "train": train.measure,
+    "infer": infer.measure,
+    "memory": memory.measure,
+    "growth": lambda repeats, _: growth.measure(repeats),
+}
+ALL = "all"
 
 
-def _print_table(rows: list[dict]) -> None:
-    import keras
-    import tensorflow as tf
+def caption(repeats: int, peers: Sequence[Side]) -> str:
+    """Machine, versions and how often, in words."""
+    from keras_effnetv2.search.workload import device_name
 
-    print(
-        f"Keras {keras.__version__}, TensorFlow {tf.__version__}, Python "
-        f"{platform.python_version()}, {platform.machine()}; ratio "
-        f"{rows[0]['better']}: ours is faster; spread: quartiles of the ratio."
+    versions: dict[str, str] = {}
+    for side in (OURS, *peers):
+        versions |= side.versions() or {}
+    packages = ", ".join(f"{name} {number}" for name, number in versions.items())
+    rounds = f"{repeats} rounds in turn" if repeats > 1 else "1 round: no spread"
+    threads = sides.num_threads()
+    return (
+        f"{device_name()}, {threads} thread{'s' * (threads > 1)}; Python "
+        f"{platform.python_version()}, {packages}; {rounds}."
     )
-    print("| work | what | ours | peer | ratio | spread |\n|---|---|---|---|---|---|")
-    for row in rows:
-        low, high = row["spread"]
+
+
+def _warn_if_busy() -> None:
+    load, cores = os.getloadavg()[0], os.cpu_count()
+    if load > 0.5:
         print(
-            f"| {row['work']} | {row['metric']} | {row['ours']:.2f} | "
-            f"{row['peer']:.2f} ({row['peer_name']}) | {row['ratio']:.2f} | "
-            f"{low:.2f} to {high:.2f} |"
+            f"Other work is running (load {load:.1f} on {cores} cores): figures are "
+            "rough, and PyTorch's suffer most. See --threads.",
+            file=sys.stderr,
         )
 
 
-def main() -> None:
+def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
+    """Refuses what could not be measured or written, before anything is measured."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("suite", choices=SUITES)
-    parser.add_argument("--repeats", type=int, default=7, help="pairs of runs")
-    parser.add_argument("--json", metavar="FILE", help="also write the rows there")
-    arguments = parser.parse_args()
-    rows = SUITES[arguments.suite](arguments.repeats)
-    _print_table(rows)
-    if arguments.json:
-        with open(arguments.json, "w") as file:
-            json.dump(rows, file, indent=1)
+    parser.add_argument("suite", choices=[*SUITES, ALL])
+    parser.add_argument("--repeats", type=int, default=7, help="rounds")
+    parser.add_argument(
+        "--threads", type=int, help="to compute with (default: one for each core)"
+    )
+    parser.add_argument(
+        "--json", type=pathlib.Path, metavar="FILE", help="also write the rows there"
+    )
+    parser.add_argument(
+        "--chart", type=pathlib.Path, metavar="FILE.png", help="also draw them there"
+    )
+    parser.add_argument(
+        "--torch_python", metavar="PYTHON", help="of the environment with torch, timm"
+    )
+    arguments = parser.parse_args(words)
+    for name in ("repeats", "threads"):
+        value = getattr(arguments, name)
+        if value is not None and value < 1:
+            parser.error(f"--{name} must be at least 1. Received: {value}.")
+    if arguments.chart and arguments.chart.suffix != ".png":
+        parser.error(f"--chart must end in .png. Received: {arguments.chart}.")
+    for path in (arguments.json, arguments.chart):
+        if path and not path.parent.is_dir():
+            parser.error(f"There is no folder {path.parent} for {path.name}.")
+    try:
+        arguments.peers = sides.installed_peers(arguments.torch_python)
+    except ValueError as error:
+        parser.error(str(error))
+    return arguments
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    arguments = parse(words)
+    if arguments.threads:
+        sides.limit_threads(arguments.threads)
+    _warn_if_busy()
+    names = SUITES if arguments.suite == ALL else [arguments.suite]
+    rows: list[dict] = []
+    for name in names:
+        rows += SUITES[name](arguments.repeats, arguments.peers)
+        if arguments.json:  # As soon as it is there: a later suite may fail.
+            arguments.json.write_text(json.dumps(rows, indent=1))
+    text = caption(arguments.repeats, arguments.peers)
+    print(f"{text}\n\n{report.table(rows)}")
+    if arguments.chart:
+        for path in report.draw(rows, arguments.chart, text):
+            print(f"\nChart: {path}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,12 @@
 """A line of a benchmark's table: ours against a peer, measured in turn."""
 
 import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
+
+from benchmarks.progress import Progress
+
+_Key = TypeVar("_Key")
 
 
 def row(
@@ -8,7 +14,7 @@ def row(
     work: str,
     metric: str,
     peer_name: str,
-    pairs: list[tuple[float, float]],
+    pairs: Sequence[tuple[float, float]],
     better: str,
 ) -> dict:
     """Medians of ours and the peer's, median ratio of the pairs and its quartiles.
@@ -18,11 +24,12 @@ def row(
         work: what is done.
         metric: what is measured, and its unit.
         peer_name: of whom we compare with.
-        pairs: ours and the peer's, one after the other.
-        better: `"below 1"` or `"above 1"`, where ours is the faster.
+        pairs: ours and the peer's, one after the other; of a single pair the quartiles
+            are its ratio.
+        better: `"below 1"` or `"above 1"`, where ours is the better; `"nearer 1"` of a
+            limit.
     """
-    ratios = [ours / peer for ours, peer in pairs]
-    low, median, high = statistics.quantiles(ratios, n=4, method="inclusive")
+    low, median, high = quartiles([ours / peer for ours, peer in pairs])
     return {
         "suite": suite,
         "work": work,
@@ -34,3 +41,27 @@ def row(
         "spread": [low, high],
         "better": better,
     }
+
+
+def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
+    """The lower one, the median and the upper one; of one value, that."""
+    if len(values) == 1:
+        return (values[0],) * 3
+    return tuple(statistics.quantiles(values, n=4, method="inclusive"))
+
+
+def take_turns(
+    turns: Mapping[_Key, Callable[[], float]], repeats: int, progress: Progress
+) -> dict[_Key, list[float]]:
+    """What each gives in every round; in a round all follow each other (A B A B)."""
+    found: dict[_Key, list[float]] = {key: [] for key in turns}
+    for _ in range(repeats):
+        for key, turn in turns.items():
+            progress.begin(" ".join(map(str, key)) if isinstance(key, tuple) else key)
+            found[key].append(turn())
+    return found
+
+
+def pairs(ours: Iterable[float], peers: Iterable[float]) -> list[tuple[float, float]]:
+    """Of the same rounds."""
+    return list(zip(ours, peers, strict=True))

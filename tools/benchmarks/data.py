@@ -6,7 +6,6 @@ it, and applies two operations of RandAugment at magnitude 10, on as many cores.
 
 import os
 import pathlib
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -15,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks import comparison, official_style
+from benchmarks.progress import Progress
 
 # What the photographs of ImageNet are like: pixels, and about 60 kB each.
 _PHOTO_SIZE = (500, 375)
@@ -31,6 +31,8 @@ def measure(
     seconds: float = 4,
 ) -> list[dict]:
     """Images/s at each size, against every peer, from files written on the spot."""
+    num_pairs = 2 * len(image_sizes) * (repeats + 1)
+    progress = Progress("data", num_pairs)
     with tempfile.TemporaryDirectory() as folder:
         write_photos(pathlib.Path(folder), num_photos)
         return [
@@ -39,7 +41,7 @@ def measure(
                 f"JPEG to batch, {image_size} pixels",
                 "images/s",
                 peer_name,
-                _in_turn(repeats, seconds, ours(folder, image_size), peer),
+                _in_turn(repeats, seconds, ours(folder, image_size), peer, progress),
                 "above 1",
             )
             for image_size in image_sizes
@@ -143,15 +145,16 @@ def _batches(folder: str, change: Callable):
     return images.batch(_BATCH_SIZE, drop_remainder=True).prefetch(2)
 
 
-def _in_turn(repeats: int, seconds: float, ours, peer) -> list[tuple[float, float]]:
+def _in_turn(
+    repeats: int, seconds: float, ours, peer, progress: Progress
+) -> list[tuple[float, float]]:
     """Images/s of two endless datasets, in pairs."""
     pairs = []
     for number in range(repeats + 1):
+        progress.begin(f"pair {number} of {repeats}")
         pair = _images_per_second(ours, seconds), _images_per_second(peer, seconds)
-        print(f"\rrun {number} of {repeats}", end="", file=sys.stderr, flush=True)
         if number:  # The first run traces functions and fills the disk's cache.
             pairs.append(pair)
-    print(file=sys.stderr)
     return pairs
 
 

@@ -1,73 +1,90 @@
-"""Import to first prediction, and building: ours against keras.applications."""
+"""Import to first prediction and to first training step, against keras.applications."""
 
 import subprocess
 import sys
+from collections.abc import Sequence
 
 from benchmarks import comparison
+from benchmarks.progress import Progress
+from benchmarks.works import NETWORKS, Work
 
-# Printed by each measured process: seconds of every part.
-_FIRST_PREDICTION = """
+# Printed by each measured process: seconds of every part. Fresh processes, as users
+# have them: with the imports of the first build, and the trace of the first call.
+_SCRIPT = """
 import time
 start = time.perf_counter()
 {imports}
 imported = time.perf_counter()
-model = {model}
+model = models.{constructor}(weights=None)
 built = time.perf_counter()
 import numpy as np
-model.predict(np.zeros((1, 224, 224, 3), "float32"), verbose=0)
+images = np.zeros(({batch}, {size}, {size}, 3), "float32")
+{first}
 end = time.perf_counter()
 print(imported - start, built - imported, end - built, end - start)
 """
-_BUILD = """
-import time
-{imports}
-{warm_up}
-start = time.perf_counter()
-model = {model}
-print(time.perf_counter() - start)
-"""
+_FIRST = {
+    "prediction": "model.predict(images, verbose=0)",
+    "training step": """
+model.compile("rmsprop", "sparse_categorical_crossentropy")
+model.train_on_batch(images, np.zeros(len(images), "int32"))
+""",
+}
+_IMPORTS = ("import keras_effnetv2 as models", "import keras.applications as models")
+
+# What is done first in a process, and with what.
+FIRSTS = (
+    ("prediction", Work("B0", 224, 1)),
+    ("prediction", Work("S", 384, 1)),
+    ("training step", Work("B0", 224, 8)),
+)
 
 
-def measure(repeats: int) -> list[dict]:
-    """Import to first prediction of B0, and building S: seconds."""
-    first = _in_turn(
-        repeats,
-        _FIRST_PREDICTION,
-        model="models.EfficientNetV2B0(weights=None)",
-    )
-    parts = ("import", "build", "first prediction", "import to first prediction")
-    rows = [
-        _row("B0@224 batch 1", part, [(o[i], p[i]) for o, p in first])
-        for i, part in enumerate(parts)
-    ]
-    built = _in_turn(
-        repeats,
-        _BUILD,
-        model="models.EfficientNetV2S(weights=None)",
-        warm_up="models.EfficientNetV2B0(weights=None)",
-    )
-    rows.append(_row("S", "build", [(o[0], p[0]) for o, p in built]))
+def measure(repeats: int, firsts: Sequence[tuple[str, Work]] = FIRSTS) -> list[dict]:
+    """Seconds of import, build, first prediction or step, and all of it."""
+    progress = Progress("startup", 1 + repeats * len(firsts))
+    progress.begin("filling the disk's cache")
+    _pair(*firsts[0])
+    rows = []
+    for first, work in firsts:
+        pairs = []
+        for _ in range(repeats):
+            progress.begin(f"{work}: first {first}")
+            pairs.append(_pair(first, work))
+        rows += _rows(first, work, pairs)
     return rows
 
 
-def _row(work: str, part: str, pairs: list[tuple[float, float]]) -> dict:
-    return comparison.row(
-        "startup", work, f"{part}, s", "keras.applications", pairs, "below 1"
+def _rows(first: str, work: Work, pairs: Sequence[tuple]) -> list[dict]:
+    parts = ("import", "build", f"first {first}", f"import to first {first}")
+    return [
+        comparison.row(
+            "startup",
+            str(work),
+            f"{part}, s",
+            "keras.applications",
+            [(ours[place], peers[place]) for ours, peers in pairs],
+            "below 1",
+        )
+        for place, part in enumerate(parts)
+    ]
+
+
+def _pair(first: str, work: Work) -> tuple[list[float], list[float]]:
+    """Seconds of the parts, of ours and the peer."""
+    ours, peers = (
+        _seconds(
+            _SCRIPT.format(
+                imports=line,
+                constructor=NETWORKS[work.network][0],
+                batch=work.batch_size,
+                size=work.image_size,
+                first=_FIRST[first],
+            )
+        )
+        for line in _IMPORTS
     )
-
-
-def _in_turn(repeats: int, template: str, **values: str) -> list[tuple]:
-    """Seconds printed by fresh processes of ours and the peer, in pairs."""
-    imports = ("import keras_effnetv2 as models", "import keras.applications as models")
-    scripts = [template.format(imports=line, **values) for line in imports]
-    pairs = []
-    for number in range(repeats + 1):
-        pair = tuple(_seconds(script) for script in scripts)
-        print(f"\rrun {number} of {repeats}", end="", file=sys.stderr, flush=True)
-        if number:  # The first run fills the disk's cache.
-            pairs.append(pair)
-    print(file=sys.stderr)
-    return pairs
+    return ours, peers
 
 
 def _seconds(script: str) -> list[float]:

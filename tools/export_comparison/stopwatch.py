@@ -1,74 +1,54 @@
 """Times a model or its export in a process of its own.
 
-    python stopwatch.py ENGINE PATH IMAGES.npy
+    python -m export_comparison.stopwatch ENGINE PATH IMAGES.npy THREADS
 
-Ready, and after each line that it reads, it writes a line: first "ready", then the
-median of the seconds of some runs. So several can take turns, each with its model
-loaded. Each has one thread: several would wait for each other on a busy machine, some
-engines more than others.
+So several can take turns, each with its model loaded. By default each has one thread:
+several would wait for each other on a busy machine, some engines more than others.
 """
 
-import os
 import pathlib
-import statistics
-import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Callable
 
 import numpy as np
-
-# TensorFlow's threads; other engines have arguments for it.
-_ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
-
-# Of each turn, whichever takes longer.
-_MIN_RUNS = 5
-_MIN_SECONDS = 0.3
-
-Run = Callable[[], object]
+from benchmarks.workers import Run, Worker, answer, median_seconds
 
 
-class Stopwatch:
-    """The process, from outside."""
+class Stopwatch(Worker):
+    """The process, from outside.
 
-    def __init__(self, engine: str, path: pathlib.Path, images: pathlib.Path) -> None:
-        self.name = f"{engine} {path}"
-        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  Until `close`.
-        self.process = subprocess.Popen(
-            [sys.executable, __file__, engine, str(path), str(images)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.errors,
-            text=True,
-            env={"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ, **_ONE_THREAD},
+    Args:
+        engine: a name of `LOADERS`.
+        path: of what it runs.
+        images: file of an array `(batch, height, width, 3)`.
+        num_threads: to compute with.
+    """
+
+    def __init__(
+        self,
+        engine: str,
+        path: pathlib.Path,
+        images: pathlib.Path,
+        num_threads: int = 1,
+    ) -> None:
+        # TensorFlow's threads; other engines have arguments for it.
+        names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+        super().__init__(
+            "export_comparison.stopwatch",
+            *(engine, str(path), str(images), str(num_threads)),
+            environment=dict.fromkeys(names, str(num_threads)),
         )
-        self._read()
+        self.ready()
 
     def seconds(self) -> float:
-        """Of one run, now.
+        """Of one run, now: the median of some.
 
         Raises:
             RuntimeError: the process has failed.
         """
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
-        return float(self._read())
-
-    def close(self) -> None:
-        """Ends the process."""
-        self.process.communicate()
-        self.errors.close()
-
-    def _read(self) -> str:
-        line = self.process.stdout.readline()
-        if not line:
-            self.errors.seek(0)
-            raise RuntimeError(f"{self.name} failed:\n{self.errors.read()}")
-        return line
+        return self.ask("seconds")
 
 
-def load_keras(path: str, images: np.ndarray) -> Run:
+def load_keras(path: str, images: np.ndarray, num_threads: int) -> Run:
     """The compiled function of `predict`, without the pipeline around it."""
     import keras
 
@@ -78,7 +58,7 @@ def load_keras(path: str, images: np.ndarray) -> Run:
     return lambda: model.predict_on_batch(images)
 
 
-def load_saved_model(path: str, images: np.ndarray) -> Run:
+def load_saved_model(path: str, images: np.ndarray, num_threads: int) -> Run:
     """The default signature."""
     import tensorflow as tf
 
@@ -89,7 +69,7 @@ def load_saved_model(path: str, images: np.ndarray) -> Run:
     ].numpy()
 
 
-def load_hub(path: str, images: np.ndarray) -> Run:
+def load_hub(path: str, images: np.ndarray, num_threads: int) -> Run:
     """The module, called."""
     import tensorflow as tf
 
@@ -97,31 +77,31 @@ def load_hub(path: str, images: np.ndarray) -> Run:
     return lambda: module(tf.constant(images / 255), training=False).numpy()
 
 
-def load_onnx(path: str, images: np.ndarray) -> Run:
+def load_onnx(path: str, images: np.ndarray, num_threads: int) -> Run:
     """ONNX Runtime."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
+    options.intra_op_num_threads = num_threads
     providers = ["CPUExecutionProvider"]
     session = onnxruntime.InferenceSession(path, options, providers=providers)
     return lambda: session.run(["logits"], {"images": images})
 
 
-def load_openvino(path: str, images: np.ndarray) -> Run:
+def load_openvino(path: str, images: np.ndarray, num_threads: int) -> Run:
     """OpenVINO, in float32 as `engines.run_openvino`."""
     import openvino
 
-    hints = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
+    hints = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": num_threads}
     model = openvino.Core().compile_model(path, "CPU", hints)
     return lambda: model({"images": images})
 
 
-def load_litert(path: str, images: np.ndarray) -> Run:
+def load_litert(path: str, images: np.ndarray, num_threads: int) -> Run:
     """LiteRT."""
     from ai_edge_litert.interpreter import Interpreter
 
-    model = Interpreter(path, num_threads=1)
+    model = Interpreter(path, num_threads=num_threads)
     runner = model.get_signature_runner()
     return lambda: runner(images=images)
 
@@ -136,24 +116,15 @@ LOADERS = {
 }
 
 
-def main(engine: str, path: str, images: str) -> None:
-    """Answers until there is nothing more to read."""
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # What engines print is no answer.
-    run = LOADERS[engine](path, np.load(images))
-    _median_seconds(run)  # Traces, compiles, allocates.
-    print("ready", file=answers, flush=True)
-    for _ in sys.stdin:
-        print(_median_seconds(run), file=answers, flush=True)
+def main(engine: str, path: str, images: str, num_threads: str) -> None:
+    """Answers how long a run takes, until there is nothing more to read."""
 
+    def prepare() -> tuple:
+        run = LOADERS[engine](path, np.load(images), int(num_threads))
+        median_seconds(run)  # Traces, compiles, allocates.
+        return {}, {"seconds": lambda: median_seconds(run)}
 
-def _median_seconds(run: Run) -> float:
-    durations: list[float] = []
-    while len(durations) < _MIN_RUNS or sum(durations) < _MIN_SECONDS:
-        start = time.perf_counter()
-        run()
-        durations.append(time.perf_counter() - start)
-    return statistics.median(durations)
+    answer(prepare)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,47 @@
+"""The processes of a measurement, which are started and ended together."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from benchmarks.progress import Progress
+from benchmarks.workers import Worker
+
+MATRIX = "matrix multiplication"
+
+_Worker = TypeVar("_Worker", bound=Worker)
+
+
+class Crew:
+    """Processes by name, of which one at a time is at work.
+
+    Attributes:
+        workers: name -> the process.
+    """
+
+    def __init__(self, progress: Progress) -> None:
+        self.workers: dict[str, Worker] = {}
+        self._progress = progress
+
+    def add(self, name: str, start: Callable[[], _Worker]) -> _Worker:
+        """Starts a process, and waits until it is ready."""
+        self._progress.begin(f"starting {name}")
+        worker = start()
+        self.workers[name] = worker
+        worker.ready()
+        return worker
+
+    def add_matrices(self) -> Worker:
+        """A process that can be asked for `"gflops"` of matrix multiplication."""
+        return self.add(MATRIX, lambda: Worker("benchmarks.keras_side", "matmul"))
+
+
+@contextlib.contextmanager
+def crew(progress: Progress) -> Iterator[Crew]:
+    """An empty crew, whose processes end with it."""
+    found = Crew(progress)
+    try:
+        yield found
+    finally:
+        for worker in found.workers.values():
+            worker.close()

@@ -1,0 +1,117 @@
+"""A process that runs a Keras network: ours, keras.applications' or tf_keras'.
+
+    python -m benchmarks.keras_side KIND SOURCE CONSTRUCTOR REMAT SIZExBATCH ...
+
+KIND is `train`, `infer`, `memory` or `matmul`. All sides get the same step: softmax
+cross-entropy of 1,000 logits, and RMSProp as the paper has it.
+"""
+
+import functools
+import importlib
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from benchmarks.workers import Run, added_memory, answer, median_seconds
+
+# Tan and Le 2021, Section 5; a learning rate so small that no loss explodes.
+RMSPROP = {"learning_rate": 1e-5, "rho": 0.9, "momentum": 0.9, "epsilon": 1e-3}
+_MATRIX_SIDE = 2048  # 17 GFLOP: well over what starting a call takes.
+_NUM_WARM_UPS = 2  # The first call traces, the second settles memory.
+
+
+def build(source: str, constructor: str, image_size: int, remat: bool = False) -> Any:
+    """A network with random weights that gives 1,000 logits."""
+    options = {"remat": True} if remat else {}
+    return getattr(importlib.import_module(source), constructor)(
+        weights=None,
+        input_shape=(image_size, image_size, 3),
+        classifier_activation=None,
+        **options,
+    )
+
+
+def images(image_size: int, batch_size: int) -> tf.Tensor:
+    """float32 pixels 0..255, `(batch_size, image_size, image_size, 3)`."""
+    shape = (batch_size, image_size, image_size, 3)
+    return tf.random.stateless_uniform(shape, (0, 0), maxval=255.0)
+
+
+def training_step(source: str, network: Any) -> Callable[[Any, Any], Any]:
+    """Forward, backward and update as a function of a batch, which gives the loss."""
+    keras = importlib.import_module(
+        source.partition(".")[0].replace("keras_effnetv2", "keras")
+    )
+    optimizer = keras.optimizers.RMSprop(**RMSPROP)
+    optimizer.build(network.trainable_variables)
+    loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+    def step(batch: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            loss = loss_of(labels, network(batch, training=True))
+        variables = network.trainable_variables
+        gradients = tape.gradient(loss, variables)
+        optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        return loss
+
+    return tf.function(step)
+
+
+def training_run(source: str, network: Any, image_size: int, batch_size: int) -> Run:
+    """A step on a batch that is held in memory, in a graph of its own."""
+    step = training_step(source, network)
+    batch = images(image_size, batch_size)
+    labels = tf.range(batch_size) % 1000
+    return lambda: step(batch, labels).numpy()
+
+
+def inference_run(network: Any, image_size: int, batch_size: int) -> Run:
+    """`tf.function` of the network, from NumPy to NumPy."""
+    call = tf.function(lambda batch: network(batch, training=False))
+    batch = images(image_size, batch_size).numpy()
+    return lambda: call(tf.constant(batch)).numpy()
+
+
+def matrix_multiplications() -> float:
+    """GFLOP/s in float32."""
+    factors = [tf.random.normal((_MATRIX_SIDE, _MATRIX_SIDE)) for _ in range(2)]
+    seconds = median_seconds(lambda: tf.matmul(*factors).numpy(), 3)
+    return 2e-9 * _MATRIX_SIDE**3 / seconds
+
+
+def allocator_peak(run: Run) -> int:
+    """Bytes that a run adds at its peak, by TensorFlow's allocator; 0: unknown."""
+    before = tf.config.experimental.get_memory_info("CPU:0")["current"]
+    tf.config.experimental.reset_memory_stats("CPU:0")
+    run()
+    return tf.config.experimental.get_memory_info("CPU:0")["peak"] - before
+
+
+def make_runs(kind: str, source: str, name: str, remat: bool, works: list) -> list[Run]:
+    """A run for each `(image_size, batch_size)`; works of a size share a network."""
+    network = functools.cache(lambda size: build(source, name, size, remat))
+    if kind == "infer":
+        return [inference_run(network(size), size, batch) for size, batch in works]
+    return [training_run(source, network(size), size, batch) for size, batch in works]
+
+
+def prepare(kind: str, source: str = "", name: str = "", remat: str = "0", *sizes: str):
+    """What the process says of itself, and what it can be asked."""
+    if kind == "matmul":
+        return {}, {"gflops": matrix_multiplications}
+    works = [tuple(map(int, words.split("x"))) for words in sizes]
+    runs = make_runs(kind, source, name, remat == "1", works)
+    greeting = {"added_bytes": added_memory(runs[0])} if kind == "memory" else {}
+    for run in runs:
+        for _ in range(_NUM_WARM_UPS):
+            run()
+    return greeting, {
+        "seconds": lambda place, *least: median_seconds(runs[place], *least),
+        "peak_bytes": lambda place: allocator_peak(runs[place]),
+    }
+
+
+if __name__ == "__main__":
+    answer(functools.partial(prepare, *sys.argv[1:]))

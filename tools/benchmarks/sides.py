@@ -1,0 +1,106 @@
+"""Who is compared: ours, and the peers that are installed."""
+
+import dataclasses
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from benchmarks.workers import Worker
+from benchmarks.works import NETWORKS, Work
+
+# What TensorFlow and, of OpenMP, PyTorch read.
+_THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+
+# Versions of the distributions that are named; fails where one is missing.
+_VERSIONS = """
+import importlib.metadata, json, sys
+print(json.dumps({name: importlib.metadata.version(name) for name in sys.argv[1:]}))
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Side:
+    """Whose networks a process runs.
+
+    Attributes:
+        name: for the table.
+        packages: distributions that it needs.
+        module: of the process.
+        source: the module with the constructors of the networks; of timm none.
+        place: of its name in a row of `NETWORKS`.
+        python: interpreter; None: this one.
+    """
+
+    name: str
+    packages: tuple[str, ...]
+    module: str = "benchmarks.keras_side"
+    source: str = ""
+    place: int = 0
+    python: str | None = None
+
+    def start(self, kind: str, works: Sequence[Work], remat: bool = False) -> Worker:
+        """A process that builds the network of `works` and runs each twice.
+
+        Args:
+            kind: `"train"`, `"infer"` or `"memory"`.
+            works: of one network.
+            remat: of ours: keep only block inputs for the gradient.
+        """
+        (network,) = {work.network for work in works}
+        sizes = [f"{work.image_size}x{work.batch_size}" for work in works]
+        words = [kind, self.source, NETWORKS[network][self.place], str(int(remat))]
+        return Worker(self.module, *words, *sizes, python=self.python)
+
+    def versions(self) -> dict[str, str] | None:
+        """Of its packages; None where one is not installed."""
+        command = [self.python or sys.executable, "-c", _VERSIONS, *self.packages]
+        done = subprocess.run(command, capture_output=True, text=True)
+        return None if done.returncode else json.loads(done.stdout)
+
+
+OURS = Side("ours", ("keras_effnetv2", "keras", "tensorflow"), source="keras_effnetv2")
+KERAS = Side("keras.applications", ("keras",), source="keras.applications")
+TF_KERAS = Side("tf_keras.applications", ("tf_keras",), source="tf_keras.applications")
+TIMM = Side("timm", ("timm", "torch"), module="benchmarks.torch_side", place=1)
+
+
+def installed_peers(torch_python: str | None = None) -> list[Side]:
+    """The peers that can be run; the others are named on standard error.
+
+    Args:
+        torch_python: interpreter of an environment with torch and timm; None: this one.
+
+    Raises:
+        ValueError: there is no such interpreter.
+    """
+    if torch_python and not shutil.which(torch_python):
+        raise ValueError(
+            "torch_python must be a Python interpreter. Received: "
+            f"{torch_python!r}, which is no program."
+        )
+    peers = []
+    for side in (KERAS, TF_KERAS, dataclasses.replace(TIMM, python=torch_python)):
+        if side.versions() is not None:
+            peers.append(side)
+            continue
+        needed, where = " and ".join(side.packages), side.python or "this environment"
+        text = f"{side.name} is left out: {where} does not have {needed}."
+        print(text, file=sys.stderr)
+    return peers
+
+
+def limit_threads(num: int) -> None:
+    """All processes that start from now on compute with so many."""
+    os.environ |= dict.fromkeys(_THREADS, str(num))
+
+
+def num_threads() -> int:
+    """That all sides compute with: what was set, or the cores of this process."""
+    if _THREADS[0] in os.environ:
+        return int(os.environ[_THREADS[0]])
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,75 @@
+"""A process that runs a network of timm on PyTorch, on the processor in channels_last.
+
+    python -m benchmarks.torch_side KIND "" NAME 0 SIZExBATCH ...
+
+The arguments, the step and what can be asked are those of `keras_side`. The network is
+eager, as PyTorch's users run it, and gets normalised pixels. Its environment has torch
+and timm, and nothing of TensorFlow.
+"""
+
+import functools
+import sys
+
+import timm
+import torch
+
+from benchmarks.workers import Run, added_memory, answer, median_seconds
+
+# As `keras_side.RMSPROP`, in PyTorch's words.
+_RMSPROP = {"lr": 1e-5, "alpha": 0.9, "momentum": 0.9, "eps": 1e-3}
+_DROP_RATES = {"drop_rate": 0.2, "drop_path_rate": 0.2}  # Those of B0 and S.
+_NUM_WARM_UPS = 2
+
+
+def images(image_size: int, batch_size: int) -> torch.Tensor:
+    """float32 -1..1, `(batch_size, 3, image_size, image_size)`, channels last."""
+    pixels = 2 * torch.rand(batch_size, 3, image_size, image_size) - 1
+    return pixels.contiguous(memory_format=torch.channels_last)
+
+
+def training_run(network: torch.nn.Module, image_size: int, batch_size: int) -> Run:
+    """Forward, backward and update on a batch that is held in memory."""
+    network.train()
+    optimizer = torch.optim.RMSprop(network.parameters(), **_RMSPROP)
+    batch = images(image_size, batch_size)
+    labels = torch.arange(batch_size) % 1000
+
+    def run() -> float:
+        optimizer.zero_grad()
+        loss = torch.nn.functional.cross_entropy(network(batch), labels)
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return run
+
+
+def inference_run(network: torch.nn.Module, image_size: int, batch_size: int) -> Run:
+    """An eager call, to NumPy."""
+    network.eval()
+    batch = images(image_size, batch_size)
+
+    def run() -> object:
+        with torch.inference_mode():
+            return network(batch).numpy()
+
+    return run
+
+
+def prepare(kind: str, _source: str, name: str, _remat: str, *sizes: str) -> tuple:
+    """What the process says of itself, and what it can be asked."""
+    network = timm.create_model(name, pretrained=False, **_DROP_RATES)
+    network = network.to(memory_format=torch.channels_last)
+    make_run = inference_run if kind == "infer" else training_run
+    runs = [make_run(network, *map(int, words.split("x"))) for words in sizes]
+    greeting = {"added_bytes": added_memory(runs[0])} if kind == "memory" else {}
+    for run in runs:
+        for _ in range(_NUM_WARM_UPS):
+            run()
+    return greeting, {
+        "seconds": lambda place, *least: median_seconds(runs[place], *least),
+    }
+
+
+if __name__ == "__main__":
+    answer(functools.partial(prepare, *sys.argv[1:]))

@@ -1,0 +1,98 @@
+"""A training step: forward, backward and update with RMSProp, against every peer."""
+
+import functools
+from collections.abc import Mapping, Sequence
+
+from benchmarks import comparison
+from benchmarks.crews import MATRIX, crew
+from benchmarks.progress import Progress
+from benchmarks.sides import OURS, Side
+from benchmarks.works import Work
+
+# A row for each set of processes: they hold the networks of all its works.
+WORKS = (
+    (Work("B0", 224, 8), Work("B0", 224, 1), Work("B0", 128, 8), Work("B0", 128, 32)),
+    (Work("S", 300, 8),),
+)
+# Of a turn: steps and seconds, at least.
+_TURN = (1, 0.7)
+
+
+def measure(
+    repeats: int,
+    peers: Sequence[Side],
+    works: Sequence[Sequence[Work]] = WORKS,
+) -> list[dict]:
+    """Seconds of a step, and the share of what matrix multiplication reaches."""
+    sides = (OURS, *peers)
+    num_turns = sum(1 + len(group) * len(sides) for group in works)
+    num_starts = len(works) * (1 + len(sides))
+    progress = Progress("train", num_starts + repeats * num_turns)
+    rows = []
+    for group in works:
+        found = _measure_group(repeats, sides, group, progress)
+        for work in group:
+            rows += _rows(work, found, peers)
+    return rows
+
+
+def _measure_group(
+    repeats: int, sides: Sequence[Side], works: Sequence[Work], progress: Progress
+) -> dict[tuple, list[float]]:
+    """Seconds of `(work, name of a side)`; GFLOP/s of `(MATRIX,)`."""
+    with crew(progress) as members:
+        matrices = members.add_matrices()
+        for side in sides:
+            members.add(side.name, functools.partial(side.start, "train", works))
+        turns = {(MATRIX,): functools.partial(matrices.ask, "gflops")}
+        for place, work in enumerate(works):
+            for side in sides:
+                worker = members.workers[side.name]
+                question = "seconds", place, *_TURN
+                turns[work, side.name] = functools.partial(worker.ask, *question)
+        return comparison.take_turns(turns, repeats, progress)
+
+
+def _rows(
+    work: Work, found: Mapping[tuple, list[float]], peers: Sequence[Side]
+) -> list[dict]:
+    ours = found[work, OURS.name]
+    rows = [
+        comparison.row(
+            "train",
+            str(work),
+            "training step, s",
+            peer.name,
+            comparison.pairs(ours, found[work, peer.name]),
+            "below 1",
+        )
+        for peer in peers
+    ]
+    return [*rows, limit_row("train", work, work.training_flops, ours, found)]
+
+
+def limit_row(
+    suite: str,
+    work: Work,
+    flops: float,
+    seconds: Sequence[float],
+    found: Mapping[tuple, list[float]],
+) -> dict:
+    """Achieved GFLOP/s, as a share of those of matrix multiplication.
+
+    Args:
+        suite: name.
+        work: what is done.
+        flops: of it, two a multiply-add.
+        seconds: of it, in every round.
+        found: GFLOP/s of matrix multiplication in the same rounds, as `(MATRIX,)`.
+    """
+    achieved = [1e-9 * flops / duration for duration in seconds]
+    return comparison.row(
+        suite,
+        str(work),
+        "GFLOP/s",
+        f"limit: float32 {MATRIX}",
+        comparison.pairs(achieved, found[MATRIX,]),
+        "nearer 1",
+    )

@@ -1,0 +1,178 @@
+"""Where a training step spends its time, by kinds of operations: TensorFlow's profiler.
+
+    python tools/profile_ops.py [--network B0] [--image_size 224] [--batch_size 8]
+        [--side ours|keras.applications|tf_keras.applications] [--top 20]
+
+The step is that of `benchmark.py train`. Operations run one after the other here, each
+on all cores, so that their times add up to that of the step; TensorFlow lets several
+run at once otherwise, and the step is a little shorter. Fusions have names of their
+own: `_MklNativeFusedConv2D` is a convolution with what follows it.
+"""
+
+import argparse
+import collections
+import pathlib
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from benchmarks import sides
+from benchmarks.works import NETWORKS, Work
+
+# Of the profiler, in the plane of the processor: "name of a node:kind of operation".
+_OPERATION = re.compile(r"[^:]+:(\w+)")
+_NUM_WARM_UPS = 3
+
+# What a kind of operation is for, from its name; the first that is found counts.
+# fmt: off
+PURPOSES = (
+    ("depthwise convolutions",     r"Depthwise"),
+    ("convolutions and matrices",  r"Conv2D|MatMul"),
+    ("batch norm",                 r"BatchNorm"),
+    ("optimizer's variables",      r"Variable|Assign|ResourceApply"),
+    ("activations",                r"Swish|Sigmoid|Relu|Softmax"),
+    ("sums and means",             r"Sum|Mean|BiasAdd"),
+    ("elementwise",                r"^(Add|Sub|Mul|Neg|Square|Rsqrt|Sqrt|Real|Div|Max|"
+                                   r"_MklNative(Add|Mul|Sub|Square)|_Fused|Pow|Cast)"),
+    ("copies and shapes",          r"Tile|Transpose|Reshape|Concat|Slice|Pad|Broadcast|"
+                                   r"ToTf|Identity|Select|Shape|Fill"),
+)
+# fmt: on
+OTHER = "other"
+
+
+class Kind(NamedTuple):
+    """Operations of one kind in a step: how many, and seconds of all."""
+
+    name: str
+    num: float
+    seconds: float
+
+
+def purpose(name: str) -> str:
+    """What operations of that name are for."""
+    return next((x for x, pattern in PURPOSES if re.search(pattern, name)), OTHER)
+
+
+def count(events: Iterable[tuple[str, float]], num_steps: int) -> list[Kind]:
+    """Kinds by their time in a step.
+
+    Args:
+        events: names that the profiler gave, and seconds.
+        num_steps: that were profiled.
+    """
+    seconds: dict[str, list[float]] = collections.defaultdict(list)
+    for name, duration in events:
+        if found := _OPERATION.fullmatch(name):
+            seconds[found[1]].append(duration)
+    kinds = [
+        Kind(name, len(durations) / num_steps, sum(durations) / num_steps)
+        for name, durations in seconds.items()
+    ]
+    return sorted(kinds, key=lambda kind: -kind.seconds)
+
+
+def table(kinds: Sequence[Kind], top: int) -> str:
+    """Markdown: purposes, and the `top` kinds, by time."""
+    total = sum(kind.seconds for kind in kinds)
+    by_purpose: dict[str, list[Kind]] = collections.defaultdict(list)
+    for kind in kinds:
+        by_purpose[purpose(kind.name)].append(kind)
+    groups = [
+        Kind(name, sum(x.num for x in group), sum(x.seconds for x in group))
+        for name, group in by_purpose.items()
+    ]
+    groups.sort(key=lambda group: -group.seconds)
+    sections = (("for", groups), ("operation", list(kinds)[:top]))
+    return "\n\n".join(_section(title, rows, total) for title, rows in sections)
+
+
+def _section(title: str, rows: Sequence[Kind], total: float) -> str:
+    lines = [f"| {title} | number | ms a step | share |", "|---|---:|---:|---:|"]
+    lines += [
+        f"| {row.name} | {row.num:g} | {1000 * row.seconds:.1f} "
+        f"| {row.seconds / total:.1%} |"
+        for row in rows
+    ]
+    return "\n".join(lines)
+
+
+def profile(run: Any, num_steps: int) -> list[tuple[str, float]]:
+    """Names and seconds of what the processor did in so many runs.
+
+    Raises:
+        RuntimeError: the profiler wrote nothing.
+    """
+    import tensorflow as tf
+    from tensorflow.tsl.profiler.protobuf import xplane_pb2
+
+    with tempfile.TemporaryDirectory() as folder:
+        tf.profiler.experimental.start(folder)
+        for _ in range(num_steps):
+            run()
+        tf.profiler.experimental.stop()
+        files = list(pathlib.Path(folder).rglob("*.xplane.pb"))
+        if not files:
+            raise RuntimeError("TensorFlow's profiler wrote no *.xplane.pb.")
+        space = xplane_pb2.XSpace.FromString(files[0].read_bytes())
+    return [
+        (plane.event_metadata[event.metadata_id].name, 1e-12 * event.duration_ps)
+        for plane in space.planes
+        if plane.name == "/host:CPU"
+        for line in plane.lines
+        for event in line.events
+    ]
+
+
+def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    of_keras = {x.name: x for x in (sides.OURS, sides.KERAS, sides.TF_KERAS)}
+    parser.add_argument("--side", choices=of_keras, default=sides.OURS.name)
+    parser.add_argument("--network", choices=NETWORKS, default="B0")
+    parser.add_argument("--image_size", type=int, default=224, help="pixels")
+    parser.add_argument("--batch_size", type=int, default=8, help="images")
+    parser.add_argument("--steps", type=int, default=5, help="to profile")
+    parser.add_argument("--top", type=int, default=20, help="kinds to list")
+    parser.add_argument("--remat", action="store_true", help="of ours")
+    arguments = parser.parse_args(words)
+    for name in ("image_size", "batch_size", "steps", "top"):
+        if getattr(arguments, name) < 1:
+            value = getattr(arguments, name)
+            parser.error(f"--{name} must be at least 1. Received: {value}.")
+    arguments.side = of_keras[arguments.side]
+    if arguments.remat and arguments.side is not sides.OURS:
+        parser.error("--remat is of ours. Leave out --side.")
+    return arguments
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    arguments = parse(words)
+    import tensorflow as tf
+    from benchmarks import keras_side
+
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    work = Work(arguments.network, arguments.image_size, arguments.batch_size)
+    source, size = arguments.side.source, work.image_size
+    name = NETWORKS[work.network][arguments.side.place]
+    print(f"building and tracing {work}", file=sys.stderr)
+    network = keras_side.build(source, name, size, arguments.remat)
+    run = keras_side.training_run(source, network, size, work.batch_size)
+    for _ in range(_NUM_WARM_UPS):
+        start = time.perf_counter()
+        run()
+        seconds = time.perf_counter() - start
+    print(f"profiling {arguments.steps} steps", file=sys.stderr)
+    kinds = count(profile(run, arguments.steps), arguments.steps)
+    total = sum(kind.seconds for kind in kinds)
+    print(
+        f"{arguments.side.name}, {work}: a training step of {1000 * seconds:.0f} ms "
+        f"without the profiler; {1000 * total:.0f} ms in operations with it.\n"
+    )
+    print(table(kinds, arguments.top))
+
+
+if __name__ == "__main__":
+    main()
