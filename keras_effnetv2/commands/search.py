@@ -12,6 +12,8 @@ from keras_effnetv2.search.experiments import SEARCHES, SearchExperiment, get_se
 
 # Trials of a process: TensorFlow keeps about 0.1 GB of each.
 _SHARE = 25
+# Settings of the network that each candidate has its own of.
+_SEARCHED = ("variant", "weights", "width_coefficient", "depth_coefficient", "frozen")
 _FIGURES = ("rewards.png", "front.png", "importance.png")
 
 
@@ -102,7 +104,15 @@ def _search(args: argparse.Namespace) -> SearchExperiment:
     from keras_effnetv2.training.settings import override
 
     search = get_search(args.experiment)
-    return dataclasses.replace(search, training=override(search.training, args.set))
+    training = override(search.training, args.set)
+    for name in _SEARCHED:
+        if getattr(training.model, name) != getattr(search.training.model, name):
+            raise ValueError(
+                f"model.{name} cannot be set: a search makes its own networks, around "
+                f"{search.backbone.name}. A backbone of your own needs Python: see "
+                "examples/search_small_network.py."
+            )
+    return dataclasses.replace(search, training=training)
 
 
 def _output(args: argparse.Namespace) -> pathlib.Path:
@@ -148,7 +158,8 @@ def _confirm(search: SearchExperiment, study, winner, num_seeds: int) -> None:
     networks = (search.space.backbone, winner)
     for confirmation in searching.confirm(search, study, networks, num_seeds):
         print(confirmation, flush=True)
-        rewards.setdefault(confirmation.variant, []).append(confirmation.reward)
+        if confirmation.measured is not None:
+            rewards.setdefault(confirmation.variant, []).append(confirmation.reward)
     for name, values in rewards.items():
-        spread = statistics.stdev(values) if num_seeds > 1 else 0.0
+        spread = statistics.stdev(values) if len(values) > 1 else 0.0
         print(f"{name}: reward {statistics.mean(values):.4f} ± {spread:.4f}")

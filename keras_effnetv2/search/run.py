@@ -1,6 +1,7 @@
 """A search from start to end: it is run, what it found is written and confirmed."""
 
 import dataclasses
+import math
 import os
 import pathlib
 from collections.abc import Iterator, Sequence
@@ -23,7 +24,7 @@ from keras_effnetv2.search.results import (
 from keras_effnetv2.search.reward import Measurement
 from keras_effnetv2.search.samplers import create_sampler
 from keras_effnetv2.search.study import open_study
-from keras_effnetv2.search.workers import run_worker
+from keras_effnetv2.search.workers import CandidateError, run_worker
 from keras_effnetv2.training.settings import to_json
 from keras_effnetv2.variant_files import write_variant
 
@@ -174,17 +175,21 @@ class Confirmation:
     Attributes:
         variant: its name.
         seed: of the training.
-        measured: of it.
-        reward: of that.
+        measured: of it; None where it could not be trained.
+        reward: of that; not a number where it could not.
+        failure: why it could not.
     """
 
     variant: str
     seed: int
-    measured: Measurement
+    measured: Measurement | None
     reward: float
+    failure: str | None = None
 
     def __str__(self) -> str:
         measured = self.measured
+        if measured is None:
+            return f"{self.variant}: {self.failure} (seed {self.seed})"
         return (
             f"{self.variant}: reward {self.reward:.4f}, accuracy "
             f"{measured.accuracy:.1%}, step {1000 * measured.step_seconds:.1f} ms, "
@@ -211,6 +216,10 @@ def confirm(
     objective = SearchObjective(search, prune=False)
     for seed in range(_FIRST_SEED, _FIRST_SEED + num_seeds):
         for variant in variants:
-            accuracy = objective.evaluator.accuracy(variant, seed=seed)
-            measured, reward = objective.measure(variant, accuracy, study)
-            yield Confirmation(variant.name, seed, measured, reward)
+            try:
+                accuracy = objective.evaluator.accuracy(variant, seed=seed)
+                measured, reward = objective.measure(variant, accuracy, study)
+            except CandidateError as error:
+                yield Confirmation(variant.name, seed, None, math.nan, str(error))
+            else:
+                yield Confirmation(variant.name, seed, measured, reward)

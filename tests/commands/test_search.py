@@ -1,14 +1,19 @@
 """`search`: studies go on, the winner is a file, bad input is one line."""
 
 import csv
+import dataclasses
 import subprocess
 import sys
 
 import pytest
 
 from keras_effnetv2 import __main__ as command_line
-from keras_effnetv2.search import processes
+from keras_effnetv2.search import confirm, open_search, processes
+from keras_effnetv2.search.evaluator import Evaluator
 from keras_effnetv2.search.experiments import SEARCHES
+from keras_effnetv2.search.objective import SearchObjective
+from keras_effnetv2.search.reward import Measurement
+from keras_effnetv2.search.workers import CandidateError
 from keras_effnetv2.variants import get_variant
 from tests.search import test_evaluator
 
@@ -112,6 +117,10 @@ def test_missing_packages_are_named():
             "No setting is called 'epoch'",
         ),
         (
+            ["--experiment", "small", "--study", "s.db", "--set", "model.weights=x.h5"],
+            "model.weights cannot be set",
+        ),
+        (
             ["--experiment", "small", "--study", "s.db", "--trials", "-1"],
             "A search needs trials. Received: -1",
         ),
@@ -141,3 +150,24 @@ def test_an_unknown_sampler_is_refused(small, tmp_path, monkeypatch, capsys):
         == 2
     )
     assert "reinforce" in capsys.readouterr().err
+
+
+def test_a_confirmation_that_diverges_is_said_and_the_rest_goes_on(
+    small, tmp_path, monkeypatch
+):
+    search = SEARCHES[small]
+    study = open_search(search, None, "random")
+
+    def accuracy(self, variant, seed):
+        if variant.name == "bad":
+            raise CandidateError("the loss is nan")
+        return 0.5
+
+    monkeypatch.setattr(Evaluator, "accuracy", accuracy)
+    measured = Measurement(0.5, 0.1, 7), 0.4
+    monkeypatch.setattr(SearchObjective, "measure", lambda *_: measured)
+    backbone = search.space.backbone
+    networks = [dataclasses.replace(backbone, name=name) for name in ("a", "bad")]
+    lines = list(map(str, confirm(search, study, networks, 1)))
+    assert lines[0].startswith("a: reward 0.4000, accuracy 50.0%")
+    assert lines[1] == "bad: the loss is nan (seed 1000)"
