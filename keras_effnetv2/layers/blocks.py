@@ -70,7 +70,7 @@ class _Block(keras.layers.Layer):
     def build(self, input_shape: tuple) -> None:
         """Makes the sublayers for `(batch, height, width, channels)`."""
         input_filters = input_shape[-1]
-        self._has_shortcut = self.strides == 1 and input_filters == self.filters
+        self.has_shortcut = self.strides == 1 and input_filters == self.filters
         self._build_branch(input_filters, int(input_filters * self.expand_ratio))
         for layer in self.sublayers():
             layer.trainable = self.trainable and layer.name not in self._frozen
@@ -87,7 +87,7 @@ class _Block(keras.layers.Layer):
         """`(batch, height / strides, width / strides, filters)`, rounded up."""
         run = self._rematerialized if self.remat and training else self._branch
         x = run(inputs, training)
-        if not self._has_shortcut:
+        if not self.has_shortcut:
             return x
         return self.stochastic_depth(x, training=training) + inputs
 

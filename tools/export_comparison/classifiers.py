@@ -9,6 +9,7 @@ import numpy as np
 from export_comparison import photographs
 from keras_effnetv2 import create_model, get_variant
 from keras_effnetv2.data.cropping import evaluation_image
+from keras_effnetv2.layers import FusedMBConv, MBConv
 from keras_effnetv2.preprocessing import record
 
 _DIGITS = tuple("0123456789")
@@ -61,12 +62,14 @@ def spread_weights(model: keras.Model, images: np.ndarray) -> None:
     """
     random = np.random.default_rng(0)
     norms = list(_layers(model, keras.layers.BatchNormalization))
+    blocks = [*_layers(model, MBConv), *_layers(model, FusedMBConv)]
+    ends = {id(x.project_bn) for x in blocks if x.has_shortcut}
     for norm in norms:
         # Branches add little to their shortcuts in trained networks; random ones that
         # add as much would magnify rounding from block to block.
-        share = 0.3 if norm.name == "project_bn" else 1.0
+        share = 0.3 if id(norm) in ends else 1.0
         norm.gamma.assign(share * random.uniform(0.6, 1.2, norm.gamma.shape))
-        norm.beta.assign(random.normal(0, 0.2, norm.beta.shape))
+        norm.beta.assign(share * random.normal(0, 0.2, norm.beta.shape))
     momenta, rates = [norm.momentum for norm in norms], _switch_off_drops(model)
     for norm in norms:
         norm.momentum = 0.0  # The statistics become those of these images.
