@@ -14,7 +14,6 @@ from keras_effnetv2.search.experiments import SEARCHES, SearchExperiment, get_se
 _SHARE = 25
 # Settings of the network that each candidate has its own of.
 _SEARCHED = ("variant", "weights", "width_coefficient", "depth_coefficient", "frozen")
-_FIGURES = ("rewards.png", "front.png", "importance.png")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -70,13 +69,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Searches, then writes what was found."""
+    from keras_effnetv2.search import processes
+
     search = _search(args)
     if args.workers < 1:
         raise ValueError(f"--workers must be at least 1. Received: {args.workers}.")
     output = _output(args)
     study = _open(args, search)
-    from keras_effnetv2.search import processes
-
     if args.only_work:
         is_done = searching.run_search(
             search, study, args.trials, args.prune, most=_SHARE
@@ -137,9 +136,7 @@ def _worker_command() -> list[str]:
 def _write(search: SearchExperiment, study, output: pathlib.Path):
     """Writes what was found, says where, and returns the winner."""
     found = searching.write_found(search, study, output)
-    for name in ("results.csv", *_FIGURES):
-        if (output / name).exists():
-            print(output / name)
+    print(f"Results and figures: {output}")
     if found is None:
         print("No trial has a reward yet.")
         return None

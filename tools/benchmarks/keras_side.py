@@ -14,12 +14,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from benchmarks.workers import Run, added_memory, answer, median_seconds
+from benchmarks.workers import Run, answer, median_seconds, warm_up
 
 # Tan and Le 2021, Section 5; a learning rate so small that no loss explodes.
 RMSPROP = {"learning_rate": 1e-5, "rho": 0.9, "momentum": 0.9, "epsilon": 1e-3}
 _MATRIX_SIDE = 2048  # 17 GFLOP: well over what starting a call takes.
-_NUM_WARM_UPS = 2  # The first call traces, the second settles memory.
 
 
 def build(source: str, constructor: str, image_size: int, remat: bool = False) -> Any:
@@ -103,11 +102,7 @@ def prepare(kind: str, source: str = "", name: str = "", remat: str = "0", *size
         return {}, {"gflops": matrix_multiplications}
     works = [tuple(map(int, words.split("x"))) for words in sizes]
     runs = make_runs(kind, source, name, remat == "1", works)
-    greeting = {"added_bytes": added_memory(runs[0])} if kind == "memory" else {}
-    for run in runs:
-        for _ in range(_NUM_WARM_UPS):
-            run()
-    return greeting, {
+    return warm_up(kind, runs), {
         "seconds": lambda place, *least: median_seconds(runs[place], *least),
         "peak_bytes": lambda place: allocator_peak(runs[place]),
     }

@@ -13,12 +13,11 @@ import sys
 import timm
 import torch
 
-from benchmarks.workers import Run, added_memory, answer, median_seconds
+from benchmarks.workers import Run, answer, median_seconds, warm_up
 
 # As `keras_side.RMSPROP`, in PyTorch's words.
 _RMSPROP = {"lr": 1e-5, "alpha": 0.9, "momentum": 0.9, "eps": 1e-3}
 _DROP_RATES = {"drop_rate": 0.2, "drop_path_rate": 0.2}  # Those of B0 and S.
-_NUM_WARM_UPS = 2
 
 
 def images(image_size: int, batch_size: int) -> torch.Tensor:
@@ -62,11 +61,7 @@ def prepare(kind: str, _source: str, name: str, _remat: str, *sizes: str) -> tup
     network = network.to(memory_format=torch.channels_last)
     make_run = inference_run if kind == "infer" else training_run
     runs = [make_run(network, *map(int, words.split("x"))) for words in sizes]
-    greeting = {"added_bytes": added_memory(runs[0])} if kind == "memory" else {}
-    for run in runs:
-        for _ in range(_NUM_WARM_UPS):
-            run()
-    return greeting, {
+    return warm_up(kind, runs), {
         "seconds": lambda place, *least: median_seconds(runs[place], *least),
     }
 

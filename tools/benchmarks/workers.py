@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 TOOLS = pathlib.Path(__file__).parents[1]
@@ -22,6 +22,7 @@ TOOLS = pathlib.Path(__file__).parents[1]
 # Peers of different frameworks compare on the processor, wherever there is a GPU too.
 _ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
 _STATUS = pathlib.Path("/proc/self/status")
+_NUM_WARM_UPS = 2  # The first call traces, the second settles memory.
 _RESET_PEAK = "5"  # Of /proc/self/clear_refs, proc(5): the peak becomes today's size.
 
 Run = Callable[[], object]
@@ -114,6 +115,15 @@ def answer(prepare: Callable[[], tuple[Any, Mapping[str, Callable]]]) -> None:
     for line in sys.stdin:
         name, *arguments = json.loads(line)
         print(json.dumps(functions[name](*arguments)), file=answers, flush=True)
+
+
+def warm_up(kind: str, runs: Sequence[Run]) -> dict[str, int | None]:
+    """Runs each twice; for the kind `"memory"`, says what the first one adds."""
+    greeting = {"added_bytes": added_memory(runs[0])} if kind == "memory" else {}
+    for run in runs:
+        for _ in range(_NUM_WARM_UPS):
+            run()
+    return greeting
 
 
 def median_seconds(run: Run, num_runs: int = 5, seconds: float = 0.3) -> float:
