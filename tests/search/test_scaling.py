@@ -1,7 +1,6 @@
 """Series: coefficients, the paper's two changes, and how near the released ones are."""
 
 import dataclasses
-import io
 
 import pytest
 
@@ -10,11 +9,9 @@ from keras_effnetv2.architecture import layout
 from keras_effnetv2.models import create_model
 from keras_effnetv2.search import scaling
 from keras_effnetv2.search.scaling import SERIES, Scale, scale, scale_series
+from keras_effnetv2.search.series_costs import count_costs
 from keras_effnetv2.search.space import Space
-from keras_effnetv2.search.step_time import StepTime
-from keras_effnetv2.search.workload import device_name
 from keras_effnetv2.variants import get_variant
-from tests.networks import tiny
 
 S = get_variant("efficientnetv2-s")
 SMALL, MEDIUM, LARGE, EXTRA = scale_series(S)
@@ -103,7 +100,7 @@ def test_layers_are_rounded_up_and_not_by_the_error_of_a_float():
 def test_compound_scaling_is_that_of_efficientnet():
     by = scaling.compound(1, "one")
     assert (by.width, by.depth, by.size) == (1.1, 1.2, 1.15)
-    costs = scaling.count_costs(
+    costs = count_costs(
         [
             scale(S, by, max_eval_size=10_000)
             for by in (
@@ -148,63 +145,6 @@ def test_impossible_scales_are_refused(field):
         dataclasses.replace(SERIES[0], late_layers=-1)
     with pytest.raises(ValueError, match="max_eval_size must be 1 or more"):
         scale(S, SERIES[0], max_eval_size=0)
-
-
-def test_the_table_has_a_row_a_member():
-    counted = scaling.format_costs(scaling.count_costs([SMALL, MEDIUM])).splitlines()
-    assert len(counted) == 3
-    assert " ".join(counted[1].split()) == (
-        "efficientnetv2-s-s 2 4 4 6 9 15 384 21.46 8.37"
-    )
-
-
-def test_steps_are_timed_beside_the_first_and_stated(monkeypatch):
-    """The machine is half as fast when the third is timed."""
-
-    def compare(others, first, **workload):
-        assert first is SMALL and workload == {
-            "group_size": 1,
-            "batch_size": 8,
-            "image_size": None,
-            "precision": "mixed_bfloat16",
-            "classes": 1000,
-            "repeats": 3,
-        }
-        for slowness, (other, ratio) in enumerate(zip(others, (2.5, 4.0), strict=True)):
-            seconds = 0.5 * 2**slowness
-            yield (
-                StepTime(other.name, (ratio * seconds,) * 3, "d"),
-                StepTime(first.name, (seconds,) * 3, "d"),
-            )
-
-    monkeypatch.setattr(scaling, "compare_step_times", compare)
-    stream = io.StringIO()
-    costs = scaling.measure_costs(
-        [SMALL, MEDIUM, LARGE],
-        batch_size=8,
-        precision="mixed_bfloat16",
-        repeats=3,
-        stream=stream,
-    )
-    assert [cost.step.seconds for cost in costs] == pytest.approx([0.75, 1.875, 3.0])
-    lines = scaling.format_costs(costs).splitlines()
-    assert lines[0].split()[-4:] == ["train", "pixels", "step", "(s)"]
-    assert lines[3].split()[-3:] == ["376", "3", "4.00x"]
-    assert lines[4] == (
-        f"A step trains on 8 images in mixed_bfloat16, on {device_name()}."
-    )
-    assert "networks 2/2  done" in stream.getvalue()
-
-
-def test_one_network_is_timed_alone():
-    tiny_one = dataclasses.replace(tiny("tiny-b0"), blocks=tiny("tiny-b0").blocks[:1])
-    (cost,) = scaling.measure_costs(
-        [tiny_one], batch_size=2, image_size=8, classes=3, repeats=1
-    )
-    assert 0 < cost.step.seconds < 10
-    assert (cost.step.image_size, cost.step.batch_size) == (8, 2)
-    with pytest.raises(ValueError, match="no variant to measure"):
-        scaling.measure_costs([], batch_size=2)
 
 
 def test_a_member_of_a_found_network_builds():
