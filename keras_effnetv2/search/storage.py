@@ -75,11 +75,11 @@ def open_storage(location: str | os.PathLike | None) -> optuna.storages.BaseStor
     ) as error:  # What a driver or a damaged file raises can be anything.
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         hidden = re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", location)
+        reason = reason.replace(location, hidden).rstrip(".")
         raise ValueError(
-            f"The study's storage {hidden} cannot be opened: "
-            f"{reason.replace(location, hidden)}. Expected a file that ends in "
-            f"{', '.join(_JOURNALS + _DATABASES)}, or the URL of a database. Choose "
-            "another, or move a damaged file away."
+            f"The study's storage {hidden} cannot be opened: {reason}. Expected "
+            f"a file that ends in {', '.join(_JOURNALS + _DATABASES)}, or the URL of a "
+            "database. Choose another, or move a damaged file away."
         ) from error
 
 

@@ -97,6 +97,15 @@ def test_a_storage_out_of_reach(tmp_path):
         assert reason in str(error.value) and str(error.value).count("\n") == 0
 
 
+def test_a_reason_that_is_a_sentence_ends_once(monkeypatch):
+    def fail(location):
+        raise ImportError("No driver for this URL. Please install one.\nMore of it.")
+
+    monkeypatch.setattr("optuna.storages.RDBStorage", fail)
+    with pytest.raises(ValueError, match=r"URL\. Please install one\. Expected a file"):
+        open_small("postgresql://server/a")
+
+
 def test_a_password_is_not_shown():
     with pytest.raises(ValueError, match=r"ann:\*\*\*@server") as error:
         open_small("nonsense://ann:secret@server/a")
