@@ -10,7 +10,7 @@ import time
 import optuna
 import pytest
 
-from keras_effnetv2.search.processes import run_workers
+from keras_effnetv2.search.processes import RENEW, run_workers
 from keras_effnetv2.search.samplers import create_sampler
 from keras_effnetv2.search.study import open_study
 from keras_effnetv2.search.workers import CandidateError, run_worker
@@ -193,10 +193,10 @@ def test_a_worker_leaves_after_its_share():
 
 def test_another_worker_goes_on(tmp_path):
     code = (
-        "import pathlib, sys; from keras_effnetv2.search.processes import RENEW; "
+        "import pathlib, sys; "
         "log = pathlib.Path(sys.argv[1]); log.open('a').write('x'); "
-        "sys.exit(RENEW if log.stat().st_size < 6 else 0)"
+        "sys.exit(int(sys.argv[2]) if log.stat().st_size < 6 else 0)"
     )
     log = tmp_path / "log"
-    run_workers([sys.executable, "-c", code, str(log)], 1)
+    run_workers(python(code, log, RENEW), 1)
     assert log.read_text() == "x" * 6  # More often than a killed worker is restarted.
