@@ -96,12 +96,20 @@ def write_variant(variant: Variant, path: str | os.PathLike) -> None:
     path = pathlib.Path(path).expanduser()
     if path.suffix != SUFFIX:
         raise ValueError(f"A variant file must end in {SUFFIX}. Received: {path}.")
-    text = to_json(variant)
-    from_json(text)
+    check_variant(variant)
     try:
-        replace_file(path, text.encode())
+        replace_file(path, to_json(variant).encode())
     except OSError as error:
         raise ValueError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def check_variant(variant: Variant) -> None:
+    """Refuses a variant that no file may hold.
+
+    Raises:
+        ValueError: it could not be read back; the message says why.
+    """
+    from_json(to_json(variant))
 
 
 def read_variant(path: str | os.PathLike) -> Variant:

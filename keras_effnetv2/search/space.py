@@ -29,6 +29,7 @@ from keras_effnetv2.architecture import (
     Variant,
     multiply_out,
 )
+from keras_effnetv2.variant_files import check_variant
 from keras_effnetv2.variants import get_variant
 
 OPERATORS = (MBCONV, FUSED_MBCONV)
@@ -85,16 +86,19 @@ class Space:
                 the backbone has, one more at least.
 
         Raises:
-            ValueError: nothing to choose from, or a choice that no block can have.
+            ValueError: nothing to choose from, a choice that no block can have, or
+                networks too large for a variant file.
         """
         backbone = multiply_out(get_variant(backbone))
-        return cls(
+        space = cls(
             backbone,
             _operators(operators),
             _whole(kernels, "kernels", is_odd=True),
             _whole(expansions, "expansions"),
             _layers(layers, backbone),
         )
+        _check_largest(space)
+        return space
 
     @property
     def decisions(self) -> dict[str, tuple[str | int, ...]]:
@@ -204,6 +208,17 @@ class Space:
             name: choices[choices.index(point[name])]
             for name, choices in decisions.items()
         }
+
+
+def _check_largest(space: Space) -> None:
+    """Refuses a space whose networks, or winner, could not be written as files."""
+    largest = {name: max(choices) for name, choices in space.decisions.items()}
+    try:
+        check_variant(space.variant(largest))
+    except ValueError as error:
+        raise ValueError(
+            f"The largest network of the space cannot be a variant file: {error}"
+        ) from error
 
 
 def _layers(

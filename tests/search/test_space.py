@@ -9,6 +9,7 @@ from keras_effnetv2 import variants
 from keras_effnetv2.architecture import FUSED_MBCONV, MBCONV, layout, multiply_out
 from keras_effnetv2.models import create_model
 from keras_effnetv2.search.space import Space
+from keras_effnetv2.variant_files import read_variant, write_variant
 
 # Published variants that lie in the space of a backbone. B1 has B0's channels and a
 # layer more in each stage; all others have channels or stages of their own.
@@ -165,6 +166,27 @@ def test_layers_are_set_for_all_stages_or_for_some():
 def test_impossible_choices_are_refused(choices, message):
     with pytest.raises(ValueError, match=message):
         tiny(**choices)
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        ({"kernels": [3, 17]}, "kernel_size must be a whole number from 1 to 15.*17"),
+        ({"expansions": [32]}, "expand_ratio must be a number from 1 to 16.*32"),
+        ({"layers": [1001]}, "num_repeats must be a whole number from 1 to 1000"),
+        ({"layers": [1, 200]}, "It has 1,200 blocks; 1,000 are the most"),
+    ],
+)
+def test_what_variant_files_refuse_no_space_has(choices, message):
+    with pytest.raises(ValueError, match=f"The largest network of .*{message}"):
+        tiny(**choices)
+
+
+def test_every_network_of_the_largest_space_can_be_a_file(tmp_path):
+    space = tiny(kernels=[15], expansions=[16], layers=[166])
+    variant = space.variant(space.random(np.random.default_rng(0)))
+    write_variant(variant, tmp_path / "found.json")
+    assert read_variant(tmp_path / "found.json") == variant
 
 
 def test_points_that_are_not_of_the_space_are_refused():
