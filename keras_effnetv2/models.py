@@ -14,7 +14,7 @@ import keras
 
 from keras_effnetv2 import preprocessing as records
 from keras_effnetv2.architecture import Variant
-from keras_effnetv2.layers.blocks import Activation
+from keras_effnetv2.layers.activations import Activation
 from keras_effnetv2.networks import (
     BlockOptions,
     EfficientNet,

@@ -14,7 +14,8 @@ import keras
 
 from keras_effnetv2.architecture import MBCONV, Block, Variant, layout
 from keras_effnetv2.layers import BatchNorm, FusedMBConv, MBConv, PixelNormalization
-from keras_effnetv2.layers.blocks import CONV_INITIALIZER, Activation
+from keras_effnetv2.layers.activations import Activation, FastActivation
+from keras_effnetv2.layers.squeeze_excite import CONV_INITIALIZER
 from keras_effnetv2.preprocessing import Preprocessing
 from keras_effnetv2.range_check import range_problem, watch
 
@@ -237,7 +238,7 @@ def _conv_bn_activation(
         synchronized=options.bn_synchronized,
         name=f"{name}_bn",
     )(x)
-    return keras.layers.Activation(options.activation, name=f"{name}_activation")(x)
+    return FastActivation(options.activation, name=f"{name}_activation")(x)
 
 
 def _block(block: Block, options: BlockOptions) -> keras.layers.Layer:

@@ -1,10 +1,11 @@
 """Layers of EfficientNetV2, for its models and for anybody's functional model.
 
-Images are channels-last everywhere. Stock Keras and `keras.ops` throughout; the one
-exception is `BatchNorm`, which calls TensorFlow's fused kernel where it can and sums
-over replicas.
+Images are channels-last everywhere. Stock Keras and `keras.ops` throughout, with two
+exceptions for TensorFlow's sake: `BatchNorm`, which calls its fused kernel where it can
+and sums over replicas, and the gradient of SiLU.
 """
 
+from keras_effnetv2.layers.activations import FastActivation
 from keras_effnetv2.layers.batch_norm import BatchNorm
 from keras_effnetv2.layers.blocks import FusedMBConv, MBConv
 from keras_effnetv2.layers.pixels import PixelNormalization
@@ -13,6 +14,7 @@ from keras_effnetv2.layers.stochastic_depth import StochasticDepth
 
 __all__ = [
     "BatchNorm",
+    "FastActivation",
     "FusedMBConv",
     "MBConv",
     "PixelNormalization",

@@ -8,12 +8,9 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_effnetv2.layers.activations import Activation, activate
 from keras_effnetv2.layers.batch_norm import BatchNorm
-from keras_effnetv2.layers.squeeze_excite import (
-    CONV_INITIALIZER,
-    Activation,
-    SqueezeExcite,
-)
+from keras_effnetv2.layers.squeeze_excite import CONV_INITIALIZER, SqueezeExcite
 from keras_effnetv2.layers.stochastic_depth import StochasticDepth
 
 # Attributes: convolution -> the batch norm after it.
@@ -263,8 +260,8 @@ class MBConv(_Block):
     def _branch(self, x: Any, training: bool | None) -> Any:
         if self.expand_ratio > 1:
             x = self.expand_bn(self.expand_conv(x), training=training)
-            x = self.activation(x)
-        x = self.activation(self.bn(self.dwconv2(x), training=training))
+            x = activate(x, self.activation)
+        x = activate(self.bn(self.dwconv2(x), training=training), self.activation)
         if self.se_ratio:
             x = self.se(x)
         return self.project_bn(self.project_conv(x), training=training)
@@ -296,9 +293,9 @@ class FusedMBConv(_Block):
     def _branch(self, x: Any, training: bool | None) -> Any:
         if self.expand_ratio > 1:
             x = self.expand_bn(self.expand_conv(x), training=training)
-            x = self.activation(x)
+            x = activate(x, self.activation)
         if self.se_ratio:
             x = self.se(x)
         x = self.project_bn(self.project_conv(x), training=training)
         # Without expansion the projection is the only convolution, and activated.
-        return x if self.expand_ratio > 1 else self.activation(x)
+        return x if self.expand_ratio > 1 else activate(x, self.activation)

@@ -1,18 +1,17 @@
 """Squeeze-and-excitation: gates for channels."""
 
-from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras import ops
+
+from keras_effnetv2.layers.activations import Activation
 
 # A normal of variance 2 / (kernel area * filters), as the released code has it.
 CONV_INITIALIZER = {
     "class_name": "VarianceScaling",
     "config": {"scale": 2.0, "mode": "fan_out", "distribution": "untruncated_normal"},
 }
-
-Activation = str | Callable | None
 
 
 @keras.saving.register_keras_serializable("keras_effnetv2")

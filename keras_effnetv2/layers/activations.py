@@ -1,0 +1,53 @@
+"""Activations: SiLU (swish) with a gradient that TensorFlow computes in fewer passes."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+Activation = str | Callable | None
+
+
+def activate(x: Any, activation: Callable[[Any], Any]) -> Any:
+    """`activation(x)`, with `silu` in the place of Keras's on TensorFlow."""
+    is_silu = activation is keras.activations.silu
+    if is_silu and keras.backend.backend() == "tensorflow":
+        return silu(x)
+    return activation(x)
+
+
+def silu(x: Any) -> Any:
+    """`x * sigmoid(x)` on TensorFlow, of any shape and floating dtype.
+
+    With y the output, the derivative is `sigmoid(x) * (1 + x - y)`: that gradient takes
+    four passes over the memory where TensorFlow's own takes six and a sigmoid more,
+    which is a tenth of a training step of EfficientNetV2 on a CPU. It is computed in at
+    least float32: a CPU's kernels for elementwise work in bfloat16 are much slower.
+    """
+    import tensorflow as tf
+
+    @tf.custom_gradient
+    def run(x: Any) -> tuple[Any, Callable[[Any], Any]]:
+        # Sigmoid and Mul: converters and graph optimizers know SiLU by them.
+        y = x * tf.sigmoid(x)
+
+        def gradient(dy: Any) -> Any:
+            dtype = tf.float32 if x.dtype.size < 4 else x.dtype
+            features, outputs, gradients = (tf.cast(v, dtype) for v in (x, y, dy))
+            gradients *= 1.0 + (features - outputs)
+            # Its gradients times the sigmoid of its features.
+            dx = tf.raw_ops.SoftplusGrad(gradients=gradients, features=features)
+            return tf.cast(dx, x.dtype)
+
+        return y, gradient
+
+    return run(x)
+
+
+@keras.saving.register_keras_serializable("keras_effnetv2")
+class FastActivation(keras.layers.Activation):
+    """`keras.layers.Activation`: same arguments, shapes and results, faster SiLU."""
+
+    def call(self, inputs: Any) -> Any:
+        """The activation of each of `inputs`."""
+        return activate(inputs, self.activation)
