@@ -1,5 +1,6 @@
 """What a trial of a search does: train, time, count, and make one number of it."""
 
+import dataclasses
 import functools
 from typing import Any
 
@@ -10,7 +11,11 @@ from keras_effnetv2.profiling import profile
 from keras_effnetv2.search.evaluator import Evaluator, failing_out_of_memory
 from keras_effnetv2.search.experiments import SearchExperiment
 from keras_effnetv2.search.reward import Measurement, reward
-from keras_effnetv2.search.step_time import StepTimer, relative_step_time
+from keras_effnetv2.search.step_time import (
+    StepTimer,
+    relative_step_spread,
+    relative_step_time,
+)
 from keras_effnetv2.search.workers import Point
 from keras_effnetv2.search.workload import Workload
 
@@ -53,9 +58,8 @@ class SearchObjective:
         variant = self.space.variant(point, name=f"trial-{trial.number}")
         accuracy = self.evaluator.accuracy(variant, report=report)
         measured, value = self.measure(variant, accuracy, trial.study)
-        trial.set_user_attr("accuracy", measured.accuracy)
-        trial.set_user_attr("step_seconds", measured.step_seconds)
-        trial.set_user_attr("parameters", measured.parameters)
+        for name, number in dataclasses.asdict(measured).items():
+            trial.set_user_attr(name, number)
         return value
 
     def measure(
@@ -79,6 +83,7 @@ class SearchObjective:
             accuracy,
             relative_step_time(own, beside) * backbone.step_seconds,
             count_parameters(variant, self.search.training.data.num_classes),
+            relative_step_spread(own, beside) * backbone.step_seconds,
         )
         value = reward(
             measured,

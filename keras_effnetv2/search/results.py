@@ -33,6 +33,7 @@ class Result:
     point: dict[str, Choice]
     accuracy: float | None  # From 0 to 1; of a pruned trial, the last it reported.
     step_seconds: float | None
+    step_spread: float | None  # Seconds between the quartiles of the step's rounds.
     parameters: int | None
     reward: float | None  # Of a complete trial.
     duration: float | None  # Seconds; of a finished trial, its last attempt.
@@ -111,6 +112,7 @@ def _to_result(trial: FrozenTrial) -> Result:
         point=trial.params,
         accuracy=accuracy,
         step_seconds=trial.user_attrs.get("step_seconds"),
+        step_spread=trial.user_attrs.get("step_spread"),
         parameters=trial.user_attrs.get("parameters"),
         reward=trial.value if trial.state == TrialState.COMPLETE else None,
         duration=trial.duration.total_seconds() if trial.duration else None,

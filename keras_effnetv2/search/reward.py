@@ -16,11 +16,14 @@ class Measurement:
         accuracy: share of images, 0 to 1.
         step_seconds: of a training step.
         parameters: number of them.
+        step_spread: seconds from quartile to quartile of the rounds that `step_seconds`
+            is the median of; None: not known.
     """
 
     accuracy: float
     step_seconds: float
     parameters: int
+    step_spread: float | None = None
 
     def __post_init__(self) -> None:
         valid = {

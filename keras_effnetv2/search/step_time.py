@@ -54,10 +54,7 @@ class StepTime:
     @property
     def quartiles(self) -> tuple[float, float]:
         """The lower and the upper one, seconds."""
-        if self.repeats == 1:
-            return self.seconds * 2
-        low, _, high = statistics.quantiles(self.seconds, n=4, method="inclusive")
-        return low, high
+        return _quartiles(self.seconds)
 
 
 class StepTimer:
@@ -187,6 +184,25 @@ def relative_step_time(candidate: StepTime, backbone: StepTime) -> float:
     Raises:
         ValueError: they were not measured together.
     """
+    return statistics.median(_ratios(candidate, backbone))
+
+
+def relative_step_spread(candidate: StepTime, backbone: StepTime) -> float:
+    """How far the ratios of all rounds lie apart: from quartile to quartile.
+
+    Args:
+        candidate: as of `relative_step_time`.
+        backbone: likewise.
+
+    Raises:
+        ValueError: they were not measured together.
+    """
+    low, high = _quartiles(_ratios(candidate, backbone))
+    return high - low
+
+
+def _ratios(candidate: StepTime, backbone: StepTime) -> tuple[float, ...]:
+    """Of every round."""
     if (candidate.repeats, candidate.device) != (backbone.repeats, backbone.device):
         raise ValueError(
             "A ratio needs times of the same rounds: measure both networks together. "
@@ -194,7 +210,15 @@ def relative_step_time(candidate: StepTime, backbone: StepTime) -> float:
             f"{backbone.repeats} on {backbone.device}."
         )
     pairs = zip(candidate.seconds, backbone.seconds, strict=True)
-    return statistics.median(own / beside for own, beside in pairs)
+    return tuple(own / beside for own, beside in pairs)
+
+
+def _quartiles(values: tuple[float, ...]) -> tuple[float, float]:
+    """The lower and the upper one."""
+    if len(values) == 1:
+        return values * 2
+    low, _, high = statistics.quantiles(values, n=4, method="inclusive")
+    return low, high
 
 
 def time_in_turns(

@@ -115,15 +115,16 @@ def test_the_same_seed_gives_the_same_accuracy_beside_the_backbone_that_stays(
 
 
 class Timer:
-    """The backbone takes ever longer, and candidates twice as long."""
+    """The backbone takes ever longer, and candidates twice as long, more or less."""
 
     def __init__(self, seconds):
         self.seconds = seconds
 
     def measure(self, others):
         self.seconds *= 3
-        times = StepTime("S0", (self.seconds,), "d"), self.seconds * 2
-        return [times[0], *(StepTime(x.name, times[1:], "d") for x in others)]
+        own = tuple(self.seconds * ratio for ratio in (1.5, 2.0, 3.0))
+        backbone = StepTime("S0", (self.seconds,) * 3, "d")
+        return [backbone, *(StepTime(x.name, own, "d") for x in others)]
 
 
 def test_seconds_are_those_of_the_first_backbone_of_the_study(objective, monkeypatch):
@@ -134,6 +135,7 @@ def test_seconds_are_those_of_the_first_backbone_of_the_study(objective, monkeyp
         for _ in range(2):
             measured, value = objective.measure(SMALL, 0.5, study)
             assert measured.step_seconds == 6
+            assert measured.step_spread == pytest.approx(2.25)  # 1.75 to 2.5 times 3.
             assert value == pytest.approx(0.5 * 2**-0.07)
 
 

@@ -34,6 +34,7 @@ def objective(trial, point):
     reward = 0.5 + 0.2 * (point["operator"] == "mbconv") + 0.05 * (point["kernel"] - 3)
     trial.set_user_attr("accuracy", reward + 0.1)
     trial.set_user_attr("step_seconds", 0.01 * (1 + trial.number % 4))
+    trial.set_user_attr("step_spread", 0.001)
     trial.set_user_attr("parameters", 1000 * (1 + trial.number))
     return reward
 
@@ -48,11 +49,14 @@ def test_results_have_a_row_a_trial(study, tmp_path):
     study.enqueue_trial({"operator": "mbconv"})  # Nothing is known of it yet.
     write_results(study, tmp_path / "results.csv")
     rows = list(csv.DictReader((tmp_path / "results.csv").open()))
-    before, after = ["number", "state"], ["accuracy", "step_seconds", "parameters"]
     columns = [
-        *before,
+        "number",
+        "state",
         *DECISIONS,
-        *after,
+        "accuracy",
+        "step_seconds",
+        "step_spread",
+        "parameters",
         "reward",
         "duration",
         "failure",
@@ -71,6 +75,7 @@ def test_results_have_a_row_a_trial(study, tmp_path):
     assert rows[2]["failure"] == "out of memory" and rows[2]["reward"] == ""
     assert rows[3]["accuracy"] == "0.25" and rows[3]["reward"] == ""
     assert float(rows[1]["reward"]) == study.trials[1].value
+    assert rows[1]["step_spread"] == "0.001" and rows[2]["step_spread"] == ""
     assert rows[1]["parameters"] == "2000" and float(rows[1]["duration"]) >= 0
     best = best_result(read_results(study))
     assert best.reward == study.best_value and best.number == study.best_trial.number

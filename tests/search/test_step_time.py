@@ -10,6 +10,7 @@ from keras_effnetv2.search.step_time import (
     StepTime,
     compare_step_times,
     measure_step_times,
+    relative_step_spread,
     relative_step_time,
     time_in_turns,
 )
@@ -75,6 +76,7 @@ def test_a_ratio_is_that_of_rounds_and_not_of_medians():
     candidate = StepTime("a", (1.0, 4.0, 9.0), "d")
     backbone = StepTime("b", (1.0, 1.0, 3.0), "d")
     assert relative_step_time(candidate, backbone) == 3.0  # Of 1, 4 and 3.
+    assert relative_step_spread(candidate, backbone) == 1.5  # From 2 to 3.5.
 
 
 def test_a_ratio_needs_the_same_rounds():
