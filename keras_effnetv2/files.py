@@ -1,7 +1,12 @@
-"""Files that are whole at any moment."""
+"""Files that are whole at any moment, and names that they may have."""
 
 import os
 import pathlib
+import re
+from typing import Any
+
+# Of models and studies, which files and folders are called after.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def replace_file(path: str | os.PathLike, contents: bytes) -> None:
@@ -16,3 +21,16 @@ def replace_file(path: str | os.PathLike, contents: bytes) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_name(name: Any) -> None:
+    """Refuses what could not be the name of a file or folder on every machine.
+
+    Raises:
+        ValueError: it has other characters, too many, or is no string.
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ValueError(
+            "name must be of letters, digits, '.', '_' and '-', begin with a letter or "
+            f"digit, and have 64 of them at most. Received: {repr(name)[:100]}."
+        )

@@ -12,12 +12,11 @@ import json
 import math
 import os
 import pathlib
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from keras_effnetv2.architecture import FUSED_MBCONV, MBCONV, BlockSpec, Variant
-from keras_effnetv2.files import replace_file
+from keras_effnetv2.files import check_name, replace_file
 
 SUFFIX = ".json"
 
@@ -29,8 +28,6 @@ _MAX_BYTES = 100_000
 _MAX_BLOCKS = 1000
 _MAX_FILTERS = 32_768
 _MAX_SIDE = 8192
-# It becomes the name of a Keras model, which folders and files are called after.
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,7 +165,7 @@ def from_json(text: str) -> Variant:
     _check_fields(values, ("format", "name", "blocks", *_VARIANT_NUMBERS), "The file")
     if values.pop("format") != _FORMAT:
         raise ValueError(f"Its format is not {_FORMAT!r}.")
-    _check_name(values["name"])
+    check_name(values["name"])
     _check_numbers(values, _VARIANT_NUMBERS, "")
     rows = values.pop("blocks")
     if not isinstance(rows, list) or not 1 <= len(rows) <= _MAX_BLOCKS:
@@ -209,14 +206,6 @@ def _check_fields(values: Any, expected: tuple[str, ...], place: str) -> None:
             f"{place} must have exactly the fields {', '.join(expected)}. "
             f"Missing: {_short(sorted(set(expected) - found))}. "
             f"Unknown: {_short(sorted(found - set(expected)))}."
-        )
-
-
-def _check_name(name: Any) -> None:
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise ValueError(
-            "name must be of letters, digits, '.', '_' and '-', begin with a letter or "
-            f"digit, and have 64 of them at most. Received: {_short(name)}."
         )
 
 

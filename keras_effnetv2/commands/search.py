@@ -8,10 +8,13 @@ import statistics
 import sys
 
 from keras_effnetv2 import search as searching
+from keras_effnetv2.files import check_name
 from keras_effnetv2.search.experiments import SEARCHES, SearchExperiment, get_search
 
 # Trials of a process: TensorFlow keeps about 0.1 GB of each.
 _SHARE = 25
+# Of a study that is given none; its results need no folder of their own.
+_NAME = "search"
 # Settings of the network that each candidate has its own of.
 _SEARCHED = ("variant", "weights", "width_coefficient", "depth_coefficient", "frozen")
 
@@ -27,6 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="journal (.journal), SQLite file (.db) or database URL; one that is there "
         "goes on. Results, figures and the winner are written beside a file",
+    )
+    parser.add_argument(
+        "--name",
+        default=_NAME,
+        help="of the study, where FILE holds several (default: search)",
     )
     parser.add_argument(
         "--sampler",
@@ -54,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output",
         metavar="DIR",
-        help="of results (default: the folder FILE without its ending)",
+        help="of results (default: the folder FILE without its ending, or NAME in it)",
     )
     parser.add_argument(
         "--set",
@@ -119,13 +127,17 @@ def _output(args: argparse.Namespace) -> pathlib.Path:
         raise ValueError(
             f"--output is needed with a database. Received: --study {args.study}."
         )
-    output = pathlib.Path(args.output or pathlib.Path(args.study).with_suffix(""))
+    beside = pathlib.Path(args.study).with_suffix("")
+    if args.name != _NAME:
+        check_name(args.name)
+        beside /= args.name
+    output = pathlib.Path(args.output or beside)
     output.mkdir(parents=True, exist_ok=True)
     return output
 
 
 def _open(args: argparse.Namespace, search: SearchExperiment):
-    return searching.open_search(search, args.study, args.sampler, args.seed)
+    return searching.open_search(search, args.study, args.sampler, args.seed, args.name)
 
 
 def _worker_command() -> list[str]:

@@ -38,6 +38,7 @@ def open_search(
     location: str | os.PathLike | None,
     sampler: str = "reinforce",
     seed: int = 0,
+    name: str = "search",
 ) -> optuna.Study:
     """The study of a search, made if need be.
 
@@ -47,10 +48,11 @@ def open_search(
             memory.
         sampler: of candidates, one of `SAMPLERS`.
         seed: of the sampler.
+        name: of the study; a storage may hold several.
 
     Raises:
         ValueError: an unknown sampler; a storage that cannot be opened; a study of
-            another search, or of other settings.
+            that name that is of another search, or of other settings.
     """
     settings = {
         "search": search.name,
@@ -66,6 +68,7 @@ def open_search(
         settings,
         create_sampler(sampler, seed),
         pruner,
+        name,
         backbone=dataclasses.asdict(search.space.backbone),
     )
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import optuna
 
+from keras_effnetv2.files import check_name
 from keras_effnetv2.search.policy import Choice
 from keras_effnetv2.search.storage import open_storage
 
@@ -33,13 +34,15 @@ def open_study(
             name and seed of the sampler; of JSON's types.
         sampler: of points; see `create_sampler`.
         pruner: stops hopeless trials; None: none.
-        name: of the study; a database may hold several.
+        name: of the study; a storage may hold several.
         backbone: of the space, likewise of JSON's types; None: it is not kept.
 
     Raises:
         ValueError: an empty space or a decision without different choices; a storage
-            that cannot be opened; a study of another space, backbone or other settings.
+            that cannot be opened; a study of another space, backbone or other settings;
+            a name that no folder could have.
     """
+    check_name(name)
     _check_decisions(decisions)
     # It would log every study; what a search shows is `SearchProgress`'s.
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -63,7 +66,7 @@ def open_study(
         if key not in study.user_attrs:
             study.set_user_attr(key, value)
         # Read anew: another worker may have made the study at the same time.
-        _check_same(key, value, study.user_attrs[key], location)
+        _check_same(study, key, value)
     return study
 
 
@@ -93,9 +96,8 @@ def _check_decisions(decisions: Decisions) -> None:
             )
 
 
-def _check_same(
-    key: str, wanted: Any, found: Any, location: str | os.PathLike | None
-) -> None:
+def _check_same(study: optuna.Study, key: str, wanted: Any) -> None:
+    found = study.user_attrs[key]
     wanted = json.loads(json.dumps(wanted))  # Tuples come back as lists.
     differences = [
         f"{name} is {found.get(name)!r} there and {wanted.get(name)!r} now"
@@ -104,6 +106,7 @@ def _check_same(
     ]
     if differences:
         raise ValueError(
-            f"{location} holds a study of other {key}: {'; '.join(differences)}. "
-            "Choose another study, or the same settings."
+            f"The study {study.study_name!r} that is there has other {key}: "
+            f"{'; '.join(differences)}. Choose another study, by place or name, or the "
+            "same settings."
         )

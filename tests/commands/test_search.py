@@ -30,14 +30,33 @@ def small(monkeypatch):
     return "small"
 
 
-def test_a_search_and_its_continuation(small, tmp_path, capsys):
+@pytest.fixture
+def planted(monkeypatch):
+    """Candidates are not trained: what is measured follows from their blocks."""
+
+    def accuracy(self, variant, seed=None, report=None):
+        return 0.5 + sum(spec.num_repeats for spec in variant.blocks) / 10
+
+    def measure(self, variant, accuracy, study):
+        return Measurement(accuracy, 0.1, 7, 0.01), accuracy
+
+    monkeypatch.setattr(Evaluator, "accuracy", accuracy)
+    monkeypatch.setattr(SearchObjective, "measure", measure)
+
+
+def read_rows(folder):
+    with (folder / "results.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_search_and_its_continuation(small, tmp_path, capsys, request):
     flags = ("--experiment", small, "--study", tmp_path / "small.journal")
     assert run(*flags, "--trials", 1, "--sampler", "random") == 0
-    with (tmp_path / "small" / "results.csv").open() as file:
-        (first,) = csv.DictReader(file)
+    (first,) = read_rows(tmp_path / "small")
+    assert float(first["step_spread"]) > 0
+    request.getfixturevalue("planted")  # One that was trained is enough.
     assert run(*flags, "--trials", 2, "--sampler", "random") == 0
-    with (tmp_path / "small" / "results.csv").open() as file:
-        rows = list(csv.DictReader(file))
+    rows = read_rows(tmp_path / "small")
     first.pop("best_trade")  # It may be beaten now.
     assert first.items() <= rows[0].items() and len(rows) == 2
     assert {path.name for path in (tmp_path / "small").iterdir()} >= {
@@ -54,8 +73,23 @@ def test_a_search_and_its_continuation(small, tmp_path, capsys):
     assert "another study" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("study", ["a.journal", "a.db"])
+def test_searches_by_name_share_a_file(small, planted, tmp_path, capsys, study):
+    flags = ("--experiment", small, "--study", tmp_path / study)
+    assert run(*flags, "--trials", 1) == 0
+    assert run(*flags, "--trials", 2, "--name", "wide", "--sampler", "random") == 0
+    assert run(*flags, "--trials", 3) == 0
+    assert len(read_rows(tmp_path / "a")) == 3
+    assert len(read_rows(tmp_path / "a" / "wide")) == 2
+    capsys.readouterr()
+    assert run(*flags, "--trials", 3, "--name", "wide", "--sampler", "tpe") == 2
+    error = capsys.readouterr().err
+    assert "study 'wide' that is there has other settings: sampler is 'random'" in error
+    assert error.count("\n") == 1
+
+
 def test_only_the_first_process_writes_what_workers_found(
-    small, tmp_path, capsys, monkeypatch
+    small, planted, tmp_path, capsys, monkeypatch
 ):
     flags = ["--experiment", small, "--study", str(tmp_path / "small.journal")]
     flags += ["--trials", "1", "--sampler", "random", "--workers", "2", "--confirm=0"]
@@ -111,6 +145,10 @@ def test_missing_packages_are_named():
         (
             ["--experiment", "small", "--study", "s.db", "--workers", 0],
             "--workers must be at least 1",
+        ),
+        (
+            ["--experiment", "small", "--study", "s.db", "--name", "../up"],
+            "name must be of letters",
         ),
         (
             ["--experiment", "small", "--study", "s.db", "--set", "epoch=2"],

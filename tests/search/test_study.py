@@ -60,6 +60,34 @@ def test_other_spaces_and_settings_are_refused(name, tmp_path):
     open_small(tmp_path / name)
 
 
+@pytest.mark.parametrize("location", ["a.journal", "a.db"])
+def test_one_storage_holds_several_studies(location, tmp_path):
+    def run(name, image_size, num_trials):
+        study = open_study(
+            tmp_path / location,
+            SMALL,
+            {"image_size": image_size},
+            create_sampler("reinforce", 0),
+            name=name,
+        )
+        run_worker(study, lambda trial, point: point["layers"], num_trials)
+        return [(trial.number, trial.params) for trial in study.trials]
+
+    first = run("small", 32, 2)
+    assert len(run("large", 64, 3)) == 3
+    went_on = run("small", 32, 4)
+    assert [number for number, _ in went_on] == [0, 1, 2, 3]
+    assert went_on[:2] == first
+    with pytest.raises(ValueError, match="'small'.*other settings: image_size is 32"):
+        run("small", 64, 4)
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "..", "n" * 65])
+def test_studies_have_names_that_folders_can_have(name):
+    with pytest.raises(ValueError, match="name must be of letters"):
+        open_study(None, SMALL, {}, create_sampler("random", 0), name=name)
+
+
 def test_another_backbone_is_refused_and_one_without_gets_one(tmp_path):
     def open_with(backbone):
         sampler = create_sampler("random", 0)
