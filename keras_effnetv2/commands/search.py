@@ -37,6 +37,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of the study, where FILE holds several (default: search)",
     )
     parser.add_argument(
+        "--output",
+        metavar="DIR",
+        help="of results (default: the folder FILE without its ending, or NAME in it)",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="SETTING=VALUE",
+        help="change a setting of the candidates' training, as in --set epochs=5",
+    )
+    # Of the processes that evaluate: the first one writes what all have found.
+    parser.add_argument("--only_work", action="store_true", help=argparse.SUPPRESS)
+    _add_course(parser)
+
+
+def _add_course(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
         "--sampler",
         default="reinforce",
         help="of candidates: reinforce, random, tpe or nsga2 (default: reinforce)",
@@ -53,26 +71,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="end hopeless trainings early (default: yes)",
     )
     parser.add_argument(
+        "--screen",
+        type=float,
+        metavar="RATIO",
+        help="train no candidate that is predicted to take more than RATIO times the "
+        "backbone's step. It is recorded as screened, and one of the trials. Blocks "
+        "are measured first, once a device",
+    )
+    parser.add_argument(
         "--confirm",
         type=int,
         default=0,
         metavar="SEEDS",
         help="at the end, train the winner and the backbone afresh so many times",
     )
-    parser.add_argument(
-        "--output",
-        metavar="DIR",
-        help="of results (default: the folder FILE without its ending, or NAME in it)",
-    )
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="SETTING=VALUE",
-        help="change a setting of the candidates' training, as in --set epochs=5",
-    )
-    # Of the processes that evaluate: the first one writes what all have found.
-    parser.add_argument("--only_work", action="store_true", help=argparse.SUPPRESS)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -119,7 +131,7 @@ def _search(args: argparse.Namespace) -> SearchExperiment:
                 f"{search.backbone.name}. A backbone of your own needs Python: see "
                 "examples/search_small_network.py."
             )
-    return dataclasses.replace(search, training=training)
+    return dataclasses.replace(search, training=training, screen=args.screen)
 
 
 def _output(args: argparse.Namespace) -> pathlib.Path:
@@ -149,6 +161,12 @@ def _write(search: SearchExperiment, study, output: pathlib.Path):
     """Writes what was found, says where, and returns the winner."""
     found = searching.write_found(search, study, output)
     print(f"Results and figures: {output}")
+    if search.screen is not None:
+        states = [result.state for result in searching.read_results(study)]
+        print(
+            f"Screened: {states.count('screened')} of {len(states)} candidates, "
+            f"predicted to take more than {search.screen:g} times the backbone's step"
+        )
     if found is None:
         print("No trial has a reward yet.")
         return None

@@ -1,6 +1,7 @@
 """Named searches: which space, which data, how long each candidate is trained."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,6 +35,8 @@ class SearchExperiment:
         source: where the settings are from.
         step_exponent: of the step time in the reward.
         parameter_exponent: of the number of parameters in the reward.
+        screen: candidates that are predicted to take more than so many times the
+            backbone's step are recorded and not trained; None: all are trained.
     """
 
     name: str
@@ -44,6 +47,14 @@ class SearchExperiment:
     source: str
     step_exponent: float = -0.07
     parameter_exponent: float = -0.05
+    screen: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.screen is not None and not 0 < self.screen < math.inf:
+            raise ValueError(
+                "screen must be above 0, in times of the backbone's step. Received: "
+                f"{self.screen}."
+            )
 
     @property
     def space(self) -> Space:

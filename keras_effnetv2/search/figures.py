@@ -74,7 +74,7 @@ def _draw_rewards(axes: Any, results: Sequence[Result]) -> None:
     winner = max(complete, key=lambda result: result.reward)
     axes.plot(winner.number, winner.reward, "*", color=_BEST, markersize=14)
     # Those without a reward stand on the frame, below all others.
-    for state, marker in (("pruned", "|"), ("failed", "x")):
+    for state, marker in (("pruned", "|"), ("screened", "1"), ("failed", "x")):
         places = [result.number for result in results if result.state == state]
         if places:
             axes.plot(
@@ -88,7 +88,7 @@ def _draw_rewards(axes: Any, results: Sequence[Result]) -> None:
     axes.set_xlabel("trial")
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_ylabel("reward")
-    axes.figure.legend(loc="outside lower center", ncols=4)
+    axes.figure.legend(loc="outside lower center", ncols=5)
     axes.grid(alpha=0.3)
 
 

@@ -2,20 +2,24 @@
 
 import dataclasses
 import functools
-from typing import Any
+from typing import Any, TextIO
 
+import numpy as np
 import optuna
 
 from keras_effnetv2.architecture import Variant
 from keras_effnetv2.profiling import profile
+from keras_effnetv2.search.cost_table import CostTable
 from keras_effnetv2.search.evaluator import Evaluator, failing_out_of_memory
 from keras_effnetv2.search.experiments import SearchExperiment
 from keras_effnetv2.search.reward import Measurement, reward
+from keras_effnetv2.search.screening import screen
 from keras_effnetv2.search.step_time import (
     StepTimer,
     relative_step_spread,
     relative_step_time,
 )
+from keras_effnetv2.search.study import SCREENED
 from keras_effnetv2.search.workers import Point
 from keras_effnetv2.search.workload import Workload
 
@@ -41,6 +45,23 @@ class SearchObjective:
         # All candidates have the backbone's strides.
         Workload(**self._workload()).check(self.space.backbone)
         self.evaluator = Evaluator(search.training)
+        self._table: CostTable | None = None
+
+    def prepare(self, stream: TextIO | None = None) -> None:
+        """Has the table that candidates are screened by measured, or read.
+
+        Args:
+            stream: where progress is written; None: `sys.stderr`.
+
+        Raises:
+            ValueError: no network is fast enough, as far as 10,000 draws can tell.
+        """
+        limit = self.search.screen
+        if limit is None or self._table is not None:
+            return
+        table = CostTable.of(self.space, **self._workload(), stream=stream)
+        screen(self.space, table, 1, np.random.default_rng(0), limit)
+        self._table = table
 
     def __call__(self, trial: optuna.Trial, point: Point) -> float:
         """The reward; accuracy, step time and parameters go to the trial.
@@ -56,11 +77,25 @@ class SearchObjective:
                 raise optuna.TrialPruned
 
         variant = self.space.variant(point, name=f"trial-{trial.number}")
+        if self.search.screen is not None:
+            self._screen(trial, variant)
         accuracy = self.evaluator.accuracy(variant, report=report)
         measured, value = self.measure(variant, accuracy, trial.study)
         for name, number in dataclasses.asdict(measured).items():
             trial.set_user_attr(name, number)
         return value
+
+    def _screen(self, trial: optuna.Trial, variant: Variant) -> None:
+        """Leaves the predicted step time in the trial, and ends one of too long."""
+        self.prepare()
+        ratio = self._table.relative(variant)
+        is_slow = ratio > self.search.screen
+        trial.set_user_attr("predicted_step_ratio", ratio)
+        trial.set_user_attr(SCREENED, is_slow)
+        if is_slow:
+            # TPE prefers, among trials without a reward, those that reported more.
+            trial.report(-ratio, 0)
+            raise optuna.TrialPruned
 
     def measure(
         self, variant: Variant, accuracy: float, study: optuna.Study

@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial
 from keras_effnetv2.search.results import Result, best_result, read_results
 from keras_effnetv2.training.pace import format_duration
 
-_FINISHED = ("complete", "pruned", "failed")
+_FINISHED = ("complete", "pruned", "screened", "failed")
 
 
 class SearchProgress:
@@ -31,9 +31,11 @@ class SearchProgress:
         results = read_results(study)
         finished = [result for result in results if result.state in _FINISHED]
         ended = next(result for result in results if result.number == trial.number)
+        num_screened = sum(result.state == "screened" for result in results)
         best = best_result(results)
         parts = [
             f"trials {len(finished):{len(str(self._num_trials))}}/{self._num_trials}",
+            *([f"{num_screened} screened"] if num_screened else []),
             _describe(ended),
             f"best {best.reward:.4f} (trial {best.number})" if best else "no best yet",
             *self._describe_left(results, finished),
@@ -60,6 +62,9 @@ def _describe(result: Result) -> str:
         accuracy = result.accuracy
         measured = "" if accuracy is None else f"  accuracy {accuracy:6.1%}"
         text = f"reward {result.reward:.4f}{measured}"
+    elif result.state == "screened":
+        ratio = result.predicted_step_ratio
+        text = f"screened (predicted {ratio:.2f} times the backbone's step)"
     else:
         text = result.state + (f" ({result.failure})" if result.failure else "")
     return f"trial {result.number}: {text} in {duration}"

@@ -13,7 +13,7 @@ from keras_effnetv2.files import replace_file
 from keras_effnetv2.search.policy import Choice
 from keras_effnetv2.search.queue import FAILURE
 from keras_effnetv2.search.reward import Measurement, pareto_front
-from keras_effnetv2.search.study import read_decisions
+from keras_effnetv2.search.study import is_screened, read_decisions
 
 _STATES = {
     TrialState.COMPLETE: "complete",
@@ -29,11 +29,12 @@ class Result:
     """A trial: a candidate and what was measured of it; None is not measured."""
 
     number: int  # From 0, in the order the trials began.
-    state: str  # complete, pruned, failed, running or waiting.
+    state: str  # complete, pruned, screened, failed, running or waiting.
     point: dict[str, Choice]
     accuracy: float | None  # From 0 to 1; of a pruned trial, the last it reported.
     step_seconds: float | None
     step_spread: float | None  # Seconds between the quartiles of the step's rounds.
+    predicted_step_ratio: float | None  # To the backbone's; of a search that screens.
     parameters: int | None
     reward: float | None  # Of a complete trial.
     duration: float | None  # Seconds; of a finished trial, its last attempt.
@@ -103,16 +104,18 @@ def _columns() -> tuple[list[str], list[str]]:
 
 def _to_result(trial: FrozenTrial) -> Result:
     accuracy = trial.user_attrs.get("accuracy")
+    state = "screened" if is_screened(trial) else _STATES[trial.state]
     # A pruned trial was stopped before it could leave its accuracy.
-    if accuracy is None and trial.state == TrialState.PRUNED:
+    if accuracy is None and state == "pruned":
         accuracy = trial.intermediate_values.get(trial.last_step)
     return Result(
         number=trial.number,
-        state=_STATES[trial.state],
+        state=state,
         point=trial.params,
         accuracy=accuracy,
         step_seconds=trial.user_attrs.get("step_seconds"),
         step_spread=trial.user_attrs.get("step_spread"),
+        predicted_step_ratio=trial.user_attrs.get("predicted_step_ratio"),
         parameters=trial.user_attrs.get("parameters"),
         reward=trial.value if trial.state == TrialState.COMPLETE else None,
         duration=trial.duration.total_seconds() if trial.duration else None,

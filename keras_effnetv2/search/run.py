@@ -58,6 +58,7 @@ def open_search(
         "search": search.name,
         "training": to_json(search.training),
         "exponents": [search.step_exponent, search.parameter_exponent],
+        "screen": search.screen,
         "sampler": sampler,
         "seed": seed,
     }
@@ -103,7 +104,8 @@ def run_search(
         study: of `open_search`.
         num_trials: of the study, over all processes. None: the usual number.
         prune: end hopeless trainings early.
-        stream: where progress is written; None: `sys.stderr`.
+        stream: where progress is written, of the step times that a search which screens
+            measures first, too; None: `sys.stderr`.
         most: trials that this process evaluates. TensorFlow keeps about 0.1 GB of each,
             so that a long search needs a new process now and then. None: no limit.
 
@@ -111,11 +113,14 @@ def run_search(
         Whether the study has enough; else this process has evaluated `most`.
 
     Raises:
-        ValueError: there is no such data, images are too small for the strides, or
-            fewer trials than one.
+        ValueError: there is no such data, images are too small for the strides, fewer
+            trials than one, or no network is fast enough to be trained.
     """
     num_trials = search.num_trials if num_trials is None else num_trials
     objective = SearchObjective(search, prune)
+    # Before a trial begins, which it would make long.
+    if TrialQueue(study, num_trials).num_finished < num_trials:
+        objective.prepare(stream)
     progress = SearchProgress(num_trials, stream)
     return run_worker(study, objective, num_trials, progress, most)
 

@@ -15,9 +15,11 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from keras_effnetv2.search.policy import Policy
+from keras_effnetv2.search.study import is_screened
 
 # A trial without a reward teaches this quantile of the rewards so far: a failed one is
-# as bad as the worst; a pruned one was below the median, so in its middle.
+# as bad as the worst, and so is one that was too slow to be trained; a pruned one was
+# below the median, so in its middle.
 _QUANTILES = {TrialState.FAIL: 0.0, TrialState.PRUNED: 0.25}
 _FINISHED = (TrialState.COMPLETE, *_QUANTILES)
 
@@ -124,7 +126,8 @@ class ReinforceSampler(optuna.samplers.BaseSampler):
             reward = trial.value
             self._rewards.append(reward)
         elif self._rewards:
-            reward = float(np.quantile(self._rewards, _QUANTILES[trial.state]))
+            quantile = 0.0 if is_screened(trial) else _QUANTILES[trial.state]
+            reward = float(np.quantile(self._rewards, quantile))
         else:
             return
         choices = {

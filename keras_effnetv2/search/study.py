@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optuna
+from optuna.trial import FrozenTrial, TrialState
 
 from keras_effnetv2.files import check_name
 from keras_effnetv2.search.policy import Choice
@@ -13,6 +14,8 @@ from keras_effnetv2.search.storage import open_storage
 
 Decisions = Mapping[str, Sequence[Choice]]
 
+# User attribute of a trial: whether it was predicted to be too slow, and not trained.
+SCREENED = "screened"
 _DECISIONS, _SETTINGS, _BACKBONE = "decisions", "settings", "backbone"
 
 
@@ -83,6 +86,11 @@ def read_decisions(study: optuna.Study) -> dict[str, tuple[Choice, ...]]:
             "with open_study."
         )
     return {name: tuple(choices) for name, choices in decisions.items()}
+
+
+def is_screened(trial: FrozenTrial) -> bool:
+    """Whether a trial has ended untrained, as it was predicted to be too slow."""
+    return trial.state == TrialState.PRUNED and bool(trial.user_attrs.get(SCREENED))
 
 
 def _check_decisions(decisions: Decisions) -> None:

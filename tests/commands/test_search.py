@@ -8,7 +8,13 @@ import sys
 import pytest
 
 from keras_effnetv2 import __main__ as command_line
-from keras_effnetv2.search import confirm, open_search, processes
+from keras_effnetv2.search import (
+    confirm,
+    objective,
+    open_search,
+    processes,
+    screening,
+)
 from keras_effnetv2.search.evaluator import Evaluator
 from keras_effnetv2.search.experiments import SEARCHES
 from keras_effnetv2.search.objective import SearchObjective
@@ -71,6 +77,43 @@ def test_a_search_and_its_continuation(small, tmp_path, capsys, request):
     assert run(*flags, "--trials", 2, "--sampler", "random") == 0
     assert run(*flags, "--trials", 2, "--sampler", "reinforce") == 2
     assert "another study" in capsys.readouterr().err
+
+
+def test_slow_candidates_are_screened_and_the_search_goes_on(
+    small, planted, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(objective, "CostTable", test_evaluator.Table)
+    flags = ("--experiment", small, "--study", tmp_path / "a.db")
+    assert run(*flags, "--screen", "2", "--trials", 5) == 0
+    assert run(*flags, "--screen", "2", "--trials", 12) == 0
+    rows = read_rows(tmp_path / "a")
+    assert len(rows) == 12
+    for row in rows:
+        is_slow = row["stage1/operator"] == "fused_mbconv"
+        assert row["state"] == ("screened" if is_slow else "complete")
+        assert (row["reward"] == "") == is_slow
+        assert float(row["predicted_step_ratio"]) == (3 if is_slow else 1.5)
+    num = sum(row["state"] == "screened" for row in rows)
+    output = capsys.readouterr()
+    assert 0 < num < 12
+    assert f"trials 12/12  {num} screened" in output.err
+    assert f"Screened: {num} of 12 candidates" in output.out
+    assert run(*flags, "--trials", 12) == 2
+    assert "settings: screen is 2.0 there and None now" in capsys.readouterr().err
+
+
+def test_a_ratio_that_no_candidate_has_is_refused(
+    small, planted, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(objective, "CostTable", test_evaluator.Table)
+    monkeypatch.setattr(screening, "_PATIENCE", 50)
+    flags = ("--experiment", small, "--study", tmp_path / "a.db", "--screen", 0.5)
+    assert run(*flags, "--trials", 2) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "Only 0 of 1 points with 0 to 0.5 times" in error
+    assert not open_search(
+        dataclasses.replace(SEARCHES[small], screen=0.5), tmp_path / "a.db"
+    ).trials
 
 
 @pytest.mark.parametrize("study", ["a.journal", "a.db"])
@@ -145,6 +188,10 @@ def test_missing_packages_are_named():
         (
             ["--experiment", "small", "--study", "s.db", "--workers", 0],
             "--workers must be at least 1",
+        ),
+        (
+            ["--experiment", "small", "--study", "s.db", "--screen", "0"],
+            "screen must be above 0, in times of the backbone's step. Received: 0.0",
         ),
         (
             ["--experiment", "small", "--study", "s.db", "--name", "../up"],

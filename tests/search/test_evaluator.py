@@ -166,6 +166,47 @@ def test_hopeless_trainings_are_pruned(objective, monkeypatch):
         objective(study.ask(), objective.space.point(SMALL))
 
 
+class Table:
+    """Predicts three times the backbone's step where stage 1 is fused."""
+
+    made = []
+
+    @classmethod
+    def of(cls, space, **workload):
+        cls.made.append((space, workload))
+        return cls()
+
+    def relative(self, variant):
+        return 3.0 if variant.blocks[0].operator == FUSED_MBCONV else 1.5
+
+
+def test_what_is_predicted_to_be_slow_is_not_trained(objective, monkeypatch):
+    monkeypatch.setattr(objective_module, "CostTable", Table)
+    monkeypatch.setattr(Table, "made", [])
+    screening = SearchObjective(dataclasses.replace(objective.search, screen=2))
+    monkeypatch.setattr(screening.evaluator, "accuracy", lambda *x, **y: 0.75)
+    monkeypatch.setitem(vars(screening), "_timer", Timer(1.0))
+    study, point = optuna.create_study(), screening.space.point(SMALL)
+    slow, fast = study.ask(), study.ask()
+    with pytest.raises(optuna.TrialPruned):
+        screening(slow, point)
+    assert slow.user_attrs == {"predicted_step_ratio": 3.0, "screened": True}
+    assert study.trials[0].intermediate_values == {0: -3.0}  # For TPE.
+    assert screening(fast, point | {"stage1/operator": MBCONV}) > 0
+    assert fast.user_attrs["predicted_step_ratio"] == 1.5
+    assert not fast.user_attrs["screened"] and fast.user_attrs["accuracy"] == 0.75
+    # Measured once, of the step that candidates are timed by.
+    ((space, workload),) = Table.made
+    assert workload.pop("stream") is None and space == screening.space
+    assert workload == screening._workload()
+
+
+@pytest.mark.parametrize("ratio", [0, -1, float("inf"), float("nan")])
+def test_candidates_are_screened_by_a_ratio_above_0(ratio):
+    with pytest.raises(ValueError, match="screen must be above 0.*Received"):
+        dataclasses.replace(get_search("digits-search"), screen=ratio)
+
+
 @pytest.mark.parametrize("classes", [10, 1000])
 def test_parameters_are_those_of_the_network(classes):
     model = create_model(SMALL, weights=None, classes=classes)

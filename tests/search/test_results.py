@@ -18,18 +18,23 @@ from keras_effnetv2.search.results import (
     write_results,
 )
 from keras_effnetv2.search.samplers import create_sampler
-from keras_effnetv2.search.study import open_study
+from keras_effnetv2.search.study import SCREENED, open_study
 from keras_effnetv2.search.workers import CandidateError, run_worker
 
 DECISIONS = {"operator": ("mbconv", "fused_mbconv"), "kernel": (3, 5), "idle": (0, 1)}
 
 
 def objective(trial, point):
-    """The operator is worth 0.2 and the kernel 0.1; trial 2 fails, 3 is pruned."""
+    """The operator is worth 0.2, the kernel 0.1; 2 fails, 3 is pruned, 4 screened."""
     if trial.number == 2:
         raise CandidateError("out of memory")
     if trial.number == 3:
         trial.report(0.25, 1)
+        raise optuna.TrialPruned
+    if trial.number == 4:
+        trial.set_user_attr("predicted_step_ratio", 2.345)
+        trial.set_user_attr(SCREENED, True)
+        trial.report(-2.345, 0)
         raise optuna.TrialPruned
     reward = 0.5 + 0.2 * (point["operator"] == "mbconv") + 0.05 * (point["kernel"] - 3)
     trial.set_user_attr("accuracy", reward + 0.1)
@@ -56,6 +61,7 @@ def test_results_have_a_row_a_trial(study, tmp_path):
         "accuracy",
         "step_seconds",
         "step_spread",
+        "predicted_step_ratio",
         "parameters",
         "reward",
         "duration",
@@ -64,16 +70,19 @@ def test_results_have_a_row_a_trial(study, tmp_path):
     ]
     assert list(rows[0]) == columns
     assert [row["number"] for row in rows] == [str(number) for number in range(6)]
-    assert [row["state"] for row in rows[:4]] == [
+    assert [row["state"] for row in rows] == [
         "complete",
         "complete",
         "failed",
         "pruned",
+        "screened",
+        "complete",
     ]
     for row, trial in zip(rows, study.trials, strict=False):
         assert row["operator"] == trial.params["operator"]
     assert rows[2]["failure"] == "out of memory" and rows[2]["reward"] == ""
     assert rows[3]["accuracy"] == "0.25" and rows[3]["reward"] == ""
+    assert rows[4]["predicted_step_ratio"] == "2.345" and rows[4]["accuracy"] == ""
     assert float(rows[1]["reward"]) == study.trials[1].value
     assert rows[1]["step_spread"] == "0.001" and rows[2]["step_spread"] == ""
     assert rows[1]["parameters"] == "2000" and float(rows[1]["duration"]) >= 0
@@ -84,19 +93,21 @@ def test_results_have_a_row_a_trial(study, tmp_path):
 def test_progress_counts_the_trials_of_all_workers(study):
     stream = io.StringIO()
     run_worker(study, objective, 2)
-    run_worker(study, objective, 5, SearchProgress(12, stream))
+    run_worker(study, objective, 6, SearchProgress(12, stream))
     lines = stream.getvalue().splitlines()
     assert [line.partition("  trial ")[0] for line in lines] == [
         "trials  3/12",
         "trials  4/12",
-        "trials  5/12",
+        "trials  5/12  1 screened",
+        "trials  6/12  1 screened",
     ]
     assert "trial 2: failed (out of memory) in 0 s" in lines[0]
     assert "trial 3: pruned" in lines[1]
+    assert "trial 4: screened (predicted 2.35 times the backbone's step)" in lines[2]
     best = max(
         trial.value for trial in study.trials if trial.value and trial.number != 3
     )
-    assert f"best {best:.4f}" in lines[2] and "accuracy" in lines[2]
+    assert f"best {best:.4f}" in lines[3] and "accuracy" in lines[3]
     assert all(line.endswith("left 0 s") for line in lines)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from keras_effnetv2.search.policy import Policy
 from keras_effnetv2.search.samplers import SAMPLERS, create_sampler
-from keras_effnetv2.search.study import open_study
+from keras_effnetv2.search.study import SCREENED, open_study
 from tests.search.planted import DECISIONS, PlantedReward, noisy, to_indices
 
 SEEDS = range(10)
@@ -109,15 +109,44 @@ def test_the_policy_follows_from_the_study_alone():
     assert sum(learned["layers"].values()) == pytest.approx(1)
 
 
-def test_failing_teaches_to_avoid():
+def tell_screened(study, trial):
+    """As the objective does; more layers take more time."""
+    trial.set_user_attr(SCREENED, True)
+    trial.report(-trial.params["layers"], 0)
+    study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+
+
+def tell_failed(study, trial):
+    study.tell(trial, state=optuna.trial.TrialState.FAIL)
+
+
+@pytest.mark.parametrize("tell", [tell_failed, tell_screened])
+def test_what_has_no_reward_teaches_to_avoid(tell):
     study = open_study(None, SMALL, {}, create_sampler("reinforce", 0))
     for _ in range(60):
         trial = study.ask()
         if suggest(trial, SMALL)["operator"] == "a":
-            study.tell(trial, state=optuna.trial.TrialState.FAIL)
+            tell(study, trial)
         else:
             study.tell(trial, 0.5 + 0.01 * trial.params["layers"])
     assert study.sampler.probabilities(study)["operator"]["b"] > 0.8
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_samplers_go_on_among_screened_trials(name):
+    """None has a reward for longer than TPE and NSGA-II draw at random."""
+    study = open_study(None, SMALL, {}, create_sampler(name, 0))
+    for number in range(80):
+        trial = study.ask()
+        layers = suggest(trial, SMALL)["layers"]
+        if number < 55 or layers > 1:
+            tell_screened(study, trial)
+        else:
+            study.tell(trial, 0.5)
+    drawn = [trial.params["layers"] for trial in study.trials]
+    assert study.best_value == 0.5 and set(drawn[:55]) == {1, 2, 3}
+    if name == "tpe":  # The only one that learns before there is a reward.
+        assert drawn[15:55].count(1) > 30
 
 
 def test_a_policy_ignores_the_scale_of_rewards():

@@ -58,6 +58,8 @@ def test_other_spaces_and_settings_are_refused(name, tmp_path):
     with pytest.raises(ValueError, match="other settings: image_size is 32 there"):
         open_small(tmp_path / name, settings=[("image_size", 64)])
     open_small(tmp_path / name)
+    # A setting that an older study lacks is as it was before there was one.
+    open_small(tmp_path / name, settings=[("image_size", 32), ("screen", None)])
 
 
 @pytest.mark.parametrize("location", ["a.journal", "a.db"])
