@@ -105,7 +105,9 @@ def add_l2(variables: Sequence[Any], weight_decay: float) -> None:
 class RMSpropOfTensorFlow1(keras.optimizers.RMSprop):
     """RMSprop whose mean squares start at 1, as TensorFlow 1's, which the paper used.
 
-    From 0, where Keras starts, the first steps are several times larger.
+    From 0, where Keras starts, the first steps are several times larger. On TensorFlow
+    an update is one operation, not ten: a twentieth of a step of B0 at 224 pixels and
+    batch 8, and more of smaller ones.
     """
 
     def build(self, variables: Sequence[Any]) -> None:
@@ -115,6 +117,32 @@ class RMSpropOfTensorFlow1(keras.optimizers.RMSprop):
         if not built:
             for velocity in self._velocities:
                 velocity.assign(keras.ops.ones(velocity.shape, velocity.dtype))
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Moves `variable` and its slots."""
+        is_fused = self.momentum > 0 and not self.centered
+        if keras.backend.backend() != "tensorflow" or not is_fused:
+            super().update_step(gradient, variable, learning_rate)
+            return
+        import tensorflow as tf
+
+        place = self._get_variable_index(variable)
+        var, ms, mom = (
+            x.value.handle if isinstance(x, keras.Variable) else x.handle
+            for x in (variable, self._velocities[place], self._momentums[place])
+        )
+        numbers = (learning_rate, self.rho, self.momentum, self.epsilon)
+        lr, rho, momentum, epsilon = (tf.cast(x, variable.dtype) for x in numbers)
+        tf.raw_ops.ResourceApplyRMSProp(
+            var=var,
+            ms=ms,
+            mom=mom,
+            lr=lr,
+            rho=rho,
+            momentum=momentum,
+            epsilon=epsilon,
+            grad=tf.cast(gradient, variable.dtype),
+        )
 
 
 def _build(

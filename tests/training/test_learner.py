@@ -80,7 +80,9 @@ def test_average_follows_weights_and_batch_statistics_with_the_official_warm_up(
 
 
 def test_evaluation_looks_at_the_average():
-    learner = learner_of(experiment("optimizer.ema_momentum=0.5"))
+    # Slowly: large scores would magnify rounding.
+    settings = experiment("optimizer.ema_momentum=0.5", "optimizer.learning_rate=1e-3")
+    learner = learner_of(settings)
     fit(learner, 2)
     weights = np.array([1, 1, 1, 1, 1, 0, 0, 0], "float32")
     learner.evaluate(IMAGES, LABELS, sample_weight=weights, batch_size=3, verbose=0)
@@ -205,6 +207,23 @@ def test_rmsprop_starts_like_tensorflow_1():
     np.testing.assert_allclose(
         before - np.array(variable), 0.1 / np.sqrt(1.0 + 1e-3), rtol=1e-5
     )
+
+
+def test_rmsprop_in_one_operation_is_that_of_keras():
+    settings = {"learning_rate": 0.1, "rho": 0.9, "momentum": 0.9, "epsilon": 1e-3}
+    random = np.random.default_rng(0)
+    gradients = random.normal(size=(5, 3, 4)).astype("float32")
+    results = []
+    for kind in (optimizers.RMSpropOfTensorFlow1, keras.optimizers.RMSprop):
+        variable = keras.Variable(np.zeros((3, 4), "float32"))
+        optimizer = kind(**settings)
+        optimizer.build([variable])
+        optimizer.variables[2].assign(np.ones((3, 4)))  # Of Keras's, too.
+        for gradient in gradients:
+            optimizer.apply([keras.ops.convert_to_tensor(gradient)], [variable])
+        results.append([np.array(v) for v in (variable, *optimizer.variables)])
+    for ours, theirs in zip(*results, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
