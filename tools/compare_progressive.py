@@ -3,9 +3,9 @@
     apt-get install dataset-fashion-mnist
     python tools/compare_progressive.py [--subset 1000] [--seeds 3] [--workdir DIR]
 
-Three arms train the network of the recipe `fashion-mnist` for the same epochs, up to the
-same size, on few images, many times, as ImageNet's recipes do for its network: 350
-epochs there, 150 here, with regularization to match.
+Three arms train the network of the recipe `fashion-mnist` for the same epochs, up to
+the same size, on few images, many times, with regularization to match, as ImageNet's
+recipes do: 350 epochs there, 150 here.
 
 - fixed: the last size and the last regularization from the start;
 - adaptive: size and regularization grow (Tan and Le 2021, Algorithm 1);

@@ -1,8 +1,8 @@
 """Layers of EfficientNetV2, for its models and for anybody's functional model.
 
-Images are channels-last everywhere. Stock Keras and `keras.ops` throughout, with two
-exceptions for TensorFlow's sake: `BatchNorm`, which calls its fused kernel where it can
-and sums over replicas, and the gradient of SiLU.
+Images are channels-last everywhere. Stock Keras and `keras.ops` throughout, but for
+TensorFlow's sake: `BatchNorm` calls its fused kernel where it can and sums over
+replicas, and SiLU and depthwise convolutions have gradients of their own.
 """
 
 from keras_effnetv2.layers.activations import FastActivation

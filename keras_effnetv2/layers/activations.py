@@ -1,4 +1,4 @@
-"""Activations: SiLU (swish) with a gradient that TensorFlow computes in fewer passes."""
+"""Activations: SiLU (swish) with a gradient of fewer passes on TensorFlow."""
 
 from collections.abc import Callable
 from typing import Any

@@ -10,6 +10,7 @@ from keras import ops
 
 from keras_effnetv2.layers.activations import Activation, activate
 from keras_effnetv2.layers.batch_norm import BatchNorm
+from keras_effnetv2.layers.depthwise import DepthwiseConv
 from keras_effnetv2.layers.squeeze_excite import CONV_INITIALIZER, SqueezeExcite
 from keras_effnetv2.layers.stochastic_depth import StochasticDepth
 
@@ -238,7 +239,7 @@ class MBConv(_Block):
                 input_filters, hidden_filters, 1, 1, "expand_conv"
             )
             self.expand_bn = self._batch_norm(hidden_filters, "expand_bn")
-        self.dwconv2 = keras.layers.DepthwiseConv2D(
+        self.dwconv2 = DepthwiseConv(
             self.kernel_size,
             self.strides,
             padding="same",
