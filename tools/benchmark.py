@@ -1,14 +1,14 @@
 """Benchmarks against peers: each figure is a ratio measured in one run.
 
-    python tools/benchmark.py train|infer|memory|growth|startup|data|all
+    python tools/benchmark.py train|bfloat16|infer|memory|growth|startup|data|all
         [--repeats 7] [--threads N] [--json FILE] [--chart FILE.png]
         [--torch_python PYTHON]
 
 Machines are noisy, so ours and the peers' run in turn (A B A B), each in a process of
 its own that is idle while the others run, and the median of the ratios of all rounds is
-what counts. All on the processor, in float32, on all cores. On a machine that has other
-work to do, threads of the same process wait for each other, PyTorch's most of all, and
-`--threads 1` is fairer.
+what counts. All on the processor, on all cores, and, but for `bfloat16`, in float32. On
+a machine that has other work to do, threads of the same process wait for each other,
+PyTorch's most of all, and `--threads 1` is fairer.
 
 Peers are keras.applications, tf_keras.applications and timm on PyTorch in
 channels_last; those that are not installed are left out, and named. timm is best in an
@@ -35,6 +35,7 @@ SUITES: dict[str, Callable[[int, Sequence[Side]], list[dict]]] = {
     "startup": lambda repeats, _: startup.measure(repeats),
     "data": lambda repeats, _: data.measure(repeats),
     "train": train.measure,
+    "bfloat16": train.measure_bfloat16,
     "infer": infer.measure,
     "memory": memory.measure,
     "growth": lambda repeats, _: growth.measure(repeats),

@@ -1,7 +1,7 @@
 """Where a training step spends its time, by kinds of operations: TensorFlow's profiler.
 
     python tools/profile_ops.py [--network B0] [--image_size 224] [--batch_size 8]
-        [--side ours|keras.applications|tf_keras.applications] [--top 20]
+        [--side ours|keras.applications|tf_keras.applications] [--bfloat16] [--top 20]
 
 The step is that of `benchmark.py train`. Operations run one after the other here, each
 on all cores, so that their times add up to that of the step; TensorFlow lets several
@@ -33,7 +33,7 @@ PURPOSES = (
     ("convolutions and matrices",  r"Conv2D|MatMul"),
     ("batch norm",                 r"BatchNorm"),
     ("optimizer's variables",      r"Variable|Assign|ResourceApply"),
-    ("activations",                r"Swish|Sigmoid|Relu|Softmax"),
+    ("activations",                r"Swish|Sigmoid|Relu|Soft"),
     ("sums and means",             r"Sum|Mean|BiasAdd"),
     ("elementwise",                r"^(Add|Sub|Mul|Neg|Square|Rsqrt|Sqrt|Real|Div|Max|"
                                    r"_MklNative(Add|Mul|Sub|Square)|_Fused|Pow|Cast)"),
@@ -137,6 +137,7 @@ def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=5, help="to profile")
     parser.add_argument("--top", type=int, default=20, help="kinds to list")
     parser.add_argument("--remat", action="store_true", help="of ours")
+    parser.add_argument("--bfloat16", action="store_true", help="mixed precision")
     arguments = parser.parse_args(words)
     for name in ("image_size", "batch_size", "steps", "top"):
         if getattr(arguments, name) < 1:
@@ -158,6 +159,9 @@ def main(words: Sequence[str] | None = None) -> None:
     source, size = arguments.side.source, work.image_size
     name = NETWORKS[work.network][arguments.side.place]
     print(f"building and tracing {work}", file=sys.stderr)
+    if arguments.bfloat16:
+        policies = keras_side.keras_of(source).mixed_precision
+        policies.set_global_policy("mixed_bfloat16")
     network = keras_side.build(source, name, size, arguments.remat)
     run = keras_side.training_run(source, network, size, work.batch_size)
     for _ in range(_NUM_WARM_UPS):

@@ -1,5 +1,6 @@
 """Activations: SiLU (swish) with a gradient of fewer passes on TensorFlow."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -22,7 +23,8 @@ def silu(x: Any) -> Any:
     With y the output, the derivative is `sigmoid(x) * (1 + x - y)`: that gradient takes
     four passes over the memory where TensorFlow's own takes six and a sigmoid more,
     which is a tenth of a training step of EfficientNetV2 on a CPU. It is computed in at
-    least float32: a CPU's kernels for elementwise work in bfloat16 are much slower.
+    least float32: a CPU's kernels for elementwise work in bfloat16 are much slower. To
+    spare it the casts, XLA makes one pass of them all there.
     """
     import tensorflow as tf
 
@@ -32,16 +34,43 @@ def silu(x: Any) -> Any:
         y = x * tf.sigmoid(x)
 
         def gradient(dy: Any) -> Any:
-            dtype = tf.float32 if x.dtype.size < 4 else x.dtype
-            features, outputs, gradients = (tf.cast(v, dtype) for v in (x, y, dy))
-            gradients *= 1.0 + (features - outputs)
-            # Its gradients times the sigmoid of its features.
-            dx = tf.raw_ops.SoftplusGrad(gradients=gradients, features=features)
-            return tf.cast(dx, x.dtype)
+            if x.dtype != tf.bfloat16 or not _has_only_cpus():
+                return _silu_gradient(x, y, dy)
+            dx = _compiled_silu_gradient()(x, y, dy)
+            dx.set_shape(x.shape)
+            return dx
 
         return y, gradient
 
     return run(x)
+
+
+def _silu_gradient(x: Any, y: Any, dy: Any) -> Any:
+    import tensorflow as tf
+
+    dtype = tf.float32 if x.dtype.size < 4 else x.dtype
+    features, outputs, gradients = (tf.cast(value, dtype) for value in (x, y, dy))
+    gradients *= 1.0 + (features - outputs)
+    # Its gradients times the sigmoid of its features.
+    dx = tf.raw_ops.SoftplusGrad(gradients=gradients, features=features)
+    return tf.cast(dx, x.dtype)
+
+
+@functools.cache
+def _compiled_silu_gradient() -> Callable[[Any, Any, Any], Any]:
+    """For any shape, traced once. In float32 compilation takes more than it gives."""
+    import tensorflow as tf
+
+    spec = tf.TensorSpec(None, tf.bfloat16)
+    return tf.function(_silu_gradient, input_signature=[spec] * 3, jit_compile=True)
+
+
+@functools.cache
+def _has_only_cpus() -> bool:
+    """Elsewhere whole steps are compiled, or elementwise work is fast."""
+    import tensorflow as tf
+
+    return all(x.device_type == "CPU" for x in tf.config.list_logical_devices())
 
 
 @keras.saving.register_keras_serializable("keras_effnetv2")

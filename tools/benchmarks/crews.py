@@ -31,9 +31,10 @@ class Crew:
         worker.ready()
         return worker
 
-    def add_matrices(self) -> Worker:
+    def add_matrices(self, precision: str = "float32") -> Worker:
         """A process that can be asked for `"gflops"` of matrix multiplication."""
-        return self.add(MATRIX, lambda: Worker("benchmarks.keras_side", "matmul"))
+        words = "benchmarks.keras_side", "matmul", precision
+        return self.add(MATRIX, lambda: Worker(*words))
 
 
 @contextlib.contextmanager

@@ -1,9 +1,11 @@
 """A process that runs a Keras network: ours, keras.applications' or tf_keras'.
 
-    python -m benchmarks.keras_side KIND SOURCE CONSTRUCTOR REMAT SIZExBATCH ...
+    python -m benchmarks.keras_side KIND PRECISION SOURCE CONSTRUCTOR REMAT
+        SIZExBATCH ...
 
-KIND is `train`, `infer`, `memory` or `matmul`. All sides get the same step: softmax
-cross-entropy of 1,000 logits, and RMSProp as the paper has it.
+KIND is `train`, `infer`, `memory` or `matmul`, PRECISION a dtype policy of Keras. All
+sides get the same step: softmax cross-entropy of 1,000 logits, and RMSProp as the paper
+has it; ours is that of its recipes.
 """
 
 import functools
@@ -32,6 +34,21 @@ def build(source: str, constructor: str, image_size: int, remat: bool = False) -
     )
 
 
+def keras_of(source: str) -> Any:
+    """The Keras that `source` is made with: `keras` or `tf_keras`."""
+    name = source.partition(".")[0]
+    return importlib.import_module(name.replace("keras_effnetv2", "keras"))
+
+
+def rmsprop_of(source: str) -> type:
+    """The optimizer that its users train with."""
+    if source == "keras_effnetv2":
+        from keras_effnetv2.training.optimizers import RMSpropOfTensorFlow1
+
+        return RMSpropOfTensorFlow1
+    return keras_of(source).optimizers.RMSprop
+
+
 def images(image_size: int, batch_size: int) -> tf.Tensor:
     """float32 pixels 0..255, `(batch_size, image_size, image_size, 3)`."""
     shape = (batch_size, image_size, image_size, 3)
@@ -40,10 +57,8 @@ def images(image_size: int, batch_size: int) -> tf.Tensor:
 
 def training_step(source: str, network: Any) -> Callable[[Any, Any], Any]:
     """Forward, backward and update as a function of a batch, which gives the loss."""
-    keras = importlib.import_module(
-        source.partition(".")[0].replace("keras_effnetv2", "keras")
-    )
-    optimizer = keras.optimizers.RMSprop(**RMSPROP)
+    keras = keras_of(source)
+    optimizer = rmsprop_of(source)(**RMSPROP)
     optimizer.build(network.trainable_variables)
     loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
@@ -73,9 +88,10 @@ def inference_run(network: Any, image_size: int, batch_size: int) -> Run:
     return lambda: call(tf.constant(batch)).numpy()
 
 
-def matrix_multiplications() -> float:
-    """GFLOP/s in float32."""
-    factors = [tf.random.normal((_MATRIX_SIDE, _MATRIX_SIDE)) for _ in range(2)]
+def matrix_multiplications(dtype: str) -> float:
+    """GFLOP/s."""
+    shape = (_MATRIX_SIDE, _MATRIX_SIDE)
+    factors = [tf.cast(tf.random.normal(shape), dtype) for _ in range(2)]
     seconds = median_seconds(lambda: tf.matmul(*factors).numpy(), 3)
     return 2e-9 * _MATRIX_SIDE**3 / seconds
 
@@ -96,10 +112,19 @@ def make_runs(kind: str, source: str, name: str, remat: bool, works: list) -> li
     return [training_run(source, network(size), size, batch) for size, batch in works]
 
 
-def prepare(kind: str, source: str = "", name: str = "", remat: str = "0", *sizes: str):
+def prepare(
+    kind: str,
+    precision: str,
+    source: str = "",
+    name: str = "",
+    remat: str = "0",
+    *sizes: str,
+) -> tuple[dict, dict[str, Callable]]:
     """What the process says of itself, and what it can be asked."""
     if kind == "matmul":
-        return {}, {"gflops": matrix_multiplications}
+        dtype = precision.removeprefix("mixed_")
+        return {}, {"gflops": functools.partial(matrix_multiplications, dtype)}
+    keras_of(source).mixed_precision.set_global_policy(precision)
     works = [tuple(map(int, words.split("x"))) for words in sizes]
     runs = make_runs(kind, source, name, remat == "1", works)
     return warm_up(kind, runs), {

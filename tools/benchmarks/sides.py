@@ -32,6 +32,7 @@ class Side:
         source: the module with the constructors of the networks; of timm none.
         place: of its name in a row of `NETWORKS`.
         python: interpreter; None: this one.
+        precision: `"float32"` or `"mixed_bfloat16"`, as Keras calls them.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Side:
     source: str = ""
     place: int = 0
     python: str | None = None
+    precision: str = "float32"
 
     def start(self, kind: str, works: Sequence[Work], remat: bool = False) -> Worker:
         """A process that builds the network of `works` and runs each twice.
@@ -51,8 +53,15 @@ class Side:
         """
         (network,) = {work.network for work in works}
         sizes = [f"{work.image_size}x{work.batch_size}" for work in works]
-        words = [kind, self.source, NETWORKS[network][self.place], str(int(remat))]
+        name = NETWORKS[network][self.place]
+        words = [kind, self.precision, self.source, name, str(int(remat))]
         return Worker(self.module, *words, *sizes, python=self.python)
+
+    def in_bfloat16(self) -> "Side":
+        """The same in mixed precision."""
+        return dataclasses.replace(
+            self, name=f"{self.name} in bfloat16", precision="mixed_bfloat16"
+        )
 
     def versions(self) -> dict[str, str] | None:
         """Of its packages; None where one is not installed."""

@@ -1,6 +1,6 @@
 """A process that runs a network of timm on PyTorch, on the processor in channels_last.
 
-    python -m benchmarks.torch_side KIND "" NAME 0 SIZExBATCH ...
+    python -m benchmarks.torch_side KIND PRECISION "" NAME 0 SIZExBATCH ...
 
 The arguments, the step and what can be asked are those of `keras_side`. The network is
 eager, as PyTorch's users run it, and gets normalised pixels. Its environment has torch
@@ -26,7 +26,9 @@ def images(image_size: int, batch_size: int) -> torch.Tensor:
     return pixels.contiguous(memory_format=torch.channels_last)
 
 
-def training_run(network: torch.nn.Module, image_size: int, batch_size: int) -> Run:
+def training_run(
+    network: torch.nn.Module, image_size: int, batch_size: int, mixed: bool
+) -> Run:
     """Forward, backward and update on a batch that is held in memory."""
     network.train()
     optimizer = torch.optim.RMSprop(network.parameters(), **_RMSPROP)
@@ -35,7 +37,8 @@ def training_run(network: torch.nn.Module, image_size: int, batch_size: int) -> 
 
     def run() -> float:
         optimizer.zero_grad()
-        loss = torch.nn.functional.cross_entropy(network(batch), labels)
+        with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+            loss = torch.nn.functional.cross_entropy(network(batch), labels)
         loss.backward()
         optimizer.step()
         return loss.item()
@@ -55,11 +58,16 @@ def inference_run(network: torch.nn.Module, image_size: int, batch_size: int) ->
     return run
 
 
-def prepare(kind: str, _source: str, name: str, _remat: str, *sizes: str) -> tuple:
+def prepare(
+    kind: str, precision: str, _source: str, name: str, _remat: str, *sizes: str
+) -> tuple:
     """What the process says of itself, and what it can be asked."""
     network = timm.create_model(name, pretrained=False, **_DROP_RATES)
     network = network.to(memory_format=torch.channels_last)
-    make_run = inference_run if kind == "infer" else training_run
+    mixed = precision == "mixed_bfloat16"
+    make_run = functools.partial(training_run, mixed=mixed)
+    if kind == "infer":
+        make_run = inference_run
     runs = [make_run(network, *map(int, words.split("x"))) for words in sizes]
     return warm_up(kind, runs), {
         "seconds": lambda place, *least: median_seconds(runs[place], *least),

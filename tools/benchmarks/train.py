@@ -1,4 +1,7 @@
-"""A training step: forward, backward and update with RMSProp, against every peer."""
+"""A training step: forward, backward and update with RMSProp, against every peer.
+
+In float32, and in bfloat16 for processors that have instructions for it.
+"""
 
 import functools
 from collections.abc import Mapping, Sequence
@@ -14,6 +17,7 @@ WORKS = (
     (Work("B0", 224, 8), Work("B0", 224, 1), Work("B0", 128, 8), Work("B0", 128, 32)),
     (Work("S", 300, 8),),
 )
+BFLOAT16_WORKS = ((Work("B0", 224, 8),), (Work("S", 300, 8),))
 # Of a turn: steps and seconds, at least.
 _TURN = (1, 0.7)
 
@@ -22,9 +26,10 @@ def measure(
     repeats: int,
     peers: Sequence[Side],
     works: Sequence[Sequence[Work]] = WORKS,
+    ours: Side = OURS,
 ) -> list[dict]:
     """Seconds of a step, and the share of what matrix multiplication reaches."""
-    sides = (OURS, *peers)
+    sides = (ours, *peers)
     num_turns = sum(1 + len(group) * len(sides) for group in works)
     num_starts = len(works) * (1 + len(sides))
     progress = Progress("train", num_starts + repeats * num_turns)
@@ -32,8 +37,14 @@ def measure(
     for group in works:
         found = _measure_group(repeats, sides, group, progress)
         for work in group:
-            rows += _rows(work, found, peers)
+            rows += _rows(work, found, ours, peers)
     return rows
+
+
+def measure_bfloat16(repeats: int, peers: Sequence[Side]) -> list[dict]:
+    """Ours in bfloat16 against ours and all peers in float32 and in bfloat16."""
+    rivals = [OURS, *peers, *(peer.in_bfloat16() for peer in peers)]
+    return measure(repeats, rivals, BFLOAT16_WORKS, OURS.in_bfloat16())
 
 
 def _measure_group(
@@ -41,7 +52,7 @@ def _measure_group(
 ) -> dict[tuple, list[float]]:
     """Seconds of `(work, name of a side)`; GFLOP/s of `(MATRIX,)`."""
     with crew(progress) as members:
-        matrices = members.add_matrices()
+        matrices = members.add_matrices(sides[0].precision)
         for side in sides:
             members.add(side.name, functools.partial(side.start, "train", works))
         turns = {(MATRIX,): functools.partial(matrices.ask, "gflops")}
@@ -54,12 +65,16 @@ def _measure_group(
 
 
 def _rows(
-    work: Work, found: Mapping[tuple, list[float]], peers: Sequence[Side]
+    work: Work,
+    found: Mapping[tuple, list[float]],
+    side: Side,
+    peers: Sequence[Side],
 ) -> list[dict]:
-    ours = found[work, OURS.name]
+    suite = "train" if side is OURS else "bfloat16"
+    ours = found[work, side.name]
     rows = [
         comparison.row(
-            "train",
+            suite,
             str(work),
             "training step, s",
             peer.name,
@@ -68,7 +83,7 @@ def _rows(
         )
         for peer in peers
     ]
-    return [*rows, limit_row("train", work, work.training_flops, ours, found)]
+    return [*rows, limit_row(suite, work, work.training_flops, ours, found)]
 
 
 def limit_row(
