@@ -7,7 +7,7 @@ import dataclasses
 import itertools
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -24,6 +24,15 @@ _DENSE_INITIALIZER = {
     "class_name": "VarianceScaling",
     "config": {"scale": 1 / 3, "mode": "fan_out", "distribution": "uniform"},
 }
+
+
+def _without_autograph(function: Callable) -> Callable:
+    """TensorFlow rewrites functions for its graphs; this takes a second, for nothing."""
+    if keras.backend.backend() != "tensorflow":
+        return function
+    import tensorflow as tf
+
+    return tf.autograph.experimental.do_not_convert(function)
 
 
 @keras.saving.register_keras_serializable("keras_effnetv2")
@@ -52,6 +61,7 @@ class EfficientNet(keras.Model):
                 (config[end],) = config[end]
         return super().from_config(config, custom_objects)
 
+    @_without_autograph
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """Runs the network."""
         return super().__call__(self._watched(inputs), *args, **kwargs)
