@@ -27,7 +27,7 @@ _DENSE_INITIALIZER = {
 
 
 def _without_autograph(function: Callable) -> Callable:
-    """TensorFlow rewrites functions for its graphs; this takes a second, for nothing."""
+    """TensorFlow would rewrite a function for its graphs, for a second and nothing."""
     if keras.backend.backend() != "tensorflow":
         return function
     import tensorflow as tf
