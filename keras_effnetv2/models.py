@@ -77,7 +77,8 @@ def create_model(
         bn_synchronized: True shares batch statistics over all replicas of a
             `tf.distribute` strategy, a number over each so many that follow each other
             (8 in the released code's training on TPUs). JAX always shares all.
-        remat: keep only block inputs for the gradient and compute the rest again.
+        remat: keep only the outputs of the blocks' convolutions for the gradient and
+            compute what lies between them again.
         preprocessing: the record that the model is to carry, or the name of the dataset
             whose released weights it is like. None: that of the weights, found from
             what their file says, or else its name or its number of classes.

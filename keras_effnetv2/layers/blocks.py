@@ -3,14 +3,15 @@
 Reference: Tan and Le 2021, https://arxiv.org/abs/2104.00298, Figure 2 and Table 4.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
-from keras import ops
 
 from keras_effnetv2.layers.activations import Activation, activate
 from keras_effnetv2.layers.batch_norm import BatchNorm
 from keras_effnetv2.layers.depthwise import DepthwiseConv
+from keras_effnetv2.layers.rematerialization import rematerialize
 from keras_effnetv2.layers.squeeze_excite import CONV_INITIALIZER, SqueezeExcite
 from keras_effnetv2.layers.stochastic_depth import StochasticDepth
 
@@ -83,36 +84,29 @@ class _Block(keras.layers.Layer):
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """`(batch, height / strides, width / strides, filters)`, rounded up."""
-        run = self._rematerialized if self.remat and training else self._branch
-        x = run(inputs, training)
+        x = self._branch(inputs, training)
         if not self.has_shortcut:
             return x
         return self.stochastic_depth(x, training=training) + inputs
 
-    def _rematerialized(self, inputs: Any, training: bool | None) -> Any:
-        """The branch, kept as its input alone and computed again for the gradient.
+    def _normalized(
+        self,
+        x: Any,
+        norm: keras.layers.Layer,
+        layers: Sequence[keras.layers.Layer],
+        training: bool | None,
+    ) -> Any:
+        """`x` through all of it; with `remat`, only `x` is kept for the gradient."""
 
-        The second computation would move batch-norm statistics a second time (and leak
-        traced values on JAX), so the branch runs without side effects: variables go in
-        as arguments, their new values come out and are assigned here, once.
-        """
-        norms = [x for x in self.sublayers() if isinstance(x, BatchNorm)]
-        norms = [norm for norm in norms if norm.trainable]
-        updated = [v for x in norms for v in (x.moving_mean, x.moving_variance)]
+        def run(x: Any) -> Any:
+            x = activate(norm(x, training=training), self.activation)
+            for layer in layers:
+                x = layer(x)
+            return x
 
-        def pure(inputs: Any, *values: Any) -> list[Any]:
-            mapping = list(zip(self.weights, values, strict=True))
-            with keras.StatelessScope(state_mapping=mapping) as scope:
-                outputs = self._branch(inputs, training)
-            return [outputs] + [
-                ops.stop_gradient(scope.get_current_value(v)) for v in updated
-            ]
-
-        values = [ops.convert_to_tensor(v) for v in self.weights]
-        outputs, *new_values = keras.remat(pure)(inputs, *values)
-        for variable, value in zip(updated, new_values, strict=True):
-            variable.assign(value)
-        return outputs
+        if self.remat and training:
+            return rematerialize(run, [norm, *layers], x)
+        return run(x)
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         """`(batch, height / strides, width / strides, filters)`, rounded up."""
@@ -222,8 +216,9 @@ class MBConv(_Block):
         bn_epsilon: added to the batch norms' variances.
         bn_synchronized: share batch statistics over all replicas (True), or over each
             so many; see `BatchNorm`.
-        remat: keep only the block's input for the gradient and compute the rest again:
-            the same numbers with less memory and more time.
+        remat: keep only the outputs of convolutions for the gradient and compute batch
+            norms, activations and squeeze-excite again: the same numbers with less
+            memory and more time.
         use_batch_norm: False: convolutions have biases instead, as what
             `export.fold_batch_norm` makes has.
 
@@ -260,12 +255,13 @@ class MBConv(_Block):
 
     def _branch(self, x: Any, training: bool | None) -> Any:
         if self.expand_ratio > 1:
-            x = self.expand_bn(self.expand_conv(x), training=training)
-            x = activate(x, self.activation)
-        x = activate(self.bn(self.dwconv2(x), training=training), self.activation)
-        if self.se_ratio:
-            x = self.se(x)
-        return self.project_bn(self.project_conv(x), training=training)
+            x = self.expand_conv(x)
+            x = self._normalized(x, self.expand_bn, [self.dwconv2], training)
+        else:
+            x = self.dwconv2(x)
+        gates = [self.se] if self.se_ratio else []
+        x = self._normalized(x, self.bn, [*gates, self.project_conv], training)
+        return self.project_bn(x, training=training)
 
 
 @keras.saving.register_keras_serializable("keras_effnetv2")
@@ -292,11 +288,12 @@ class FusedMBConv(_Block):
         self.project_bn = self._batch_norm(self.filters, "project_bn")
 
     def _branch(self, x: Any, training: bool | None) -> Any:
+        gates = [self.se] if self.se_ratio else []
         if self.expand_ratio > 1:
-            x = self.expand_bn(self.expand_conv(x), training=training)
-            x = activate(x, self.activation)
-        if self.se_ratio:
-            x = self.se(x)
-        x = self.project_bn(self.project_conv(x), training=training)
+            layers = [*gates, self.project_conv]
+            x = self._normalized(self.expand_conv(x), self.expand_bn, layers, training)
+            return self.project_bn(x, training=training)
+        for layer in [*gates, self.project_conv]:
+            x = layer(x)
         # Without expansion the projection is the only convolution, and activated.
-        return x if self.expand_ratio > 1 else activate(x, self.activation)
+        return self._normalized(x, self.project_bn, [], training)

@@ -49,7 +49,7 @@ class Side:
         Args:
             kind: `"train"`, `"infer"` or `"memory"`.
             works: of one network.
-            remat: of ours: keep only block inputs for the gradient.
+            remat: of ours: keep only convolutions' outputs for the gradient.
         """
         (network,) = {work.network for work in works}
         sizes = [f"{work.image_size}x{work.batch_size}" for work in works]
