@@ -1,4 +1,7 @@
-"""EfficientNetV2 for Keras 3: networks, weights, fine-tuning, profiling."""
+"""EfficientNetV2 for Keras 3: networks, weights, training, search, exports."""
+
+import importlib
+from types import ModuleType
 
 from keras_effnetv2.architecture import BlockSpec, Variant
 from keras_effnetv2.models import (
@@ -18,6 +21,9 @@ from keras_effnetv2.variant_files import write_variant
 from keras_effnetv2.variants import fuse_stages, get_variant, list_variants
 from keras_effnetv2.version import __version__
 from keras_effnetv2.weights.labels import decode_predictions
+
+# Imported when they are asked for: they need much that networks do not.
+_PACKAGES = ("data", "export", "layers", "profiling", "search", "training")
 
 __all__ = [
     "BlockSpec",
@@ -42,3 +48,9 @@ __all__ = [
     "preprocess_input",
     "write_variant",
 ]
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name not in _PACKAGES:
+        raise AttributeError(f"{__name__} has no attribute {name!r}.")
+    return importlib.import_module(f"{__name__}.{name}")

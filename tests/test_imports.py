@@ -109,3 +109,13 @@ def test_importing_the_package_is_light():
     names = set(loaded.stdout.split())
     assert "keras_effnetv2.models" in names
     assert not names & {"tensorflow_datasets", "safetensors"}
+
+
+def test_packages_are_there_without_an_import_of_their_own():
+    code = (
+        "import keras_effnetv2 as k; k.export.saved_model; k.training.train; k.absent"
+    )
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, capture_output=True, text=True)
+    last = result.stderr.strip().splitlines()[-1]
+    assert last == "AttributeError: keras_effnetv2 has no attribute 'absent'."
