@@ -46,7 +46,8 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
     if not norms:
         raise ValueError(
             f"{model.name} has no batch norms to fold. Expected a model of "
-            "create_model, or one built on it, that is not folded yet."
+            "create_model, or one built on it, that is not folded yet. Export it with "
+            "fold=False (--no-fold)."
         )
     for original, copy in copies:
         for source, target in _parts(original, copy):
