@@ -88,7 +88,8 @@ def litert(
             export in float that does not do what the model does.
     """
     target = check_target(path)
-    _check(formats, representative, input_type, output_type, float_layers)
+    has_images = representative is not None
+    check_options(formats, input_type, output_type, float_layers, has_images)
     classifier = _at_size(Classifier.open(model, fold), image_size)
     pixels = calibration_pixels(representative, classifier)
     given = representative if evaluation is None else evaluation
@@ -96,6 +97,7 @@ def litert(
     conversion = Conversion(
         classifier, logits, pixels, input_type, output_type, tuple(float_layers)
     )
+    conversion.float_operators()  # For its errors, before the other conversions.
     options = {
         "formats": list(formats),
         "input_type": input_type,
@@ -110,13 +112,25 @@ def litert(
         return _write_checked(classifier, card, samples, formats, folder)
 
 
-def _check(
+def check_options(
     formats: Sequence[str],
-    representative: Images | None,
     input_type: str,
     output_type: str,
     float_layers: Sequence[str],
+    has_images: bool,
 ) -> None:
+    """Refuses arguments of `litert` that no model can be exported with.
+
+    Args:
+        formats: as for `litert`.
+        input_type: likewise.
+        output_type: likewise.
+        float_layers: likewise.
+        has_images: there is something to calibrate on.
+
+    Raises:
+        ValueError: one that does not exist, or two that do not go together.
+    """
     if isinstance(formats, str) or not formats or not {*formats} <= {*FORMATS}:
         raise ValueError(
             f"formats must be some of {FORMATS}. Received: {formats!r}. Pass a list."
@@ -128,12 +142,12 @@ def _check(
     for name, dtype in (("input_type", input_type), ("output_type", output_type)):
         if dtype not in IO_TYPES:
             raise ValueError(f"{name} must be one of {IO_TYPES}. Received: {dtype!r}.")
-    if "int8" in formats and representative is None:
-        others = tuple(x for x in formats if x != "int8")
+    if "int8" in formats and not has_images:
+        others = " ".join(x for x in formats if x != "int8") or "float32"
         raise ValueError(
             "The format int8 is calibrated on real images. Received: none. Pass "
-            "representative (on the command line --images or --source), or "
-            f"formats={others}."
+            "representative (on the command line --images or --source), or other "
+            f"formats: {others}."
         )
     is_default = (input_type, output_type) == ("float32", "float32")
     if "int8" not in formats and (not is_default or float_layers):

@@ -55,6 +55,16 @@ class Conversion:
         """The model in float32, without metadata."""
         return self._converter().convert()
 
+    def float_operators(self) -> list[str]:
+        """Operators of the layers that int8 leaves in float.
+
+        Raises:
+            ValueError: a pattern that fits no layer.
+        """
+        if not self.float_layers:
+            return []
+        return find_operators(self.float32, self.float_layers)
+
     def _float16(self) -> bytes:
         converter = self._converter(tf.lite.Optimize.DEFAULT)
         converter.target_spec.supported_types = [tf.float16]
@@ -74,7 +84,7 @@ class Conversion:
         return converter.convert()
 
     def _partly_int8(self, converter: Any) -> bytes:
-        names = find_operators(self.float32, self.float_layers)
+        names = self.float_operators()
         converter.target_spec.supported_ops.append(tf.lite.OpsSet.TFLITE_BUILTINS)
         options = tf.lite.experimental.QuantizationDebugOptions(denylisted_nodes=names)
         with warnings.catch_warnings():  # That its interpreter will move.
@@ -145,10 +155,12 @@ def find_operators(contents: bytes, patterns: tuple[str, ...]) -> list[str]:
     for pattern in patterns:
         fitting = [x for x in outputs if fnmatch.filter(layers[x], pattern)]
         if not fitting:
-            known = sorted({x for names in layers.values() for x in names if x[-1:]})
+            names = {x for names in layers.values() for x in names if "/" not in x}
+            # Not those of second calls, which fit the names of the first ones.
+            known = sorted(x for x in names if re.sub(r"_\d+$", "", x) == x)
             raise ValueError(
                 f"float_layers: no layer is called {pattern!r}. Expected patterns of "
-                f"these names: {', '.join(known)}."
+                f"these names, or of two as block4a/se: {', '.join(known)}."
             )
         found += fitting
     return list(dict.fromkeys(found))

@@ -235,6 +235,11 @@ def test_accuracy_of_a_source_with_the_models_classes(tmp_path):
         ({"formats": ["float32"], "output_type": "int8"}, "those of the format int8"),
         ({"formats": ["float32"], "float_layers": ["se"]}, "those of the format int8"),
         ({"float_layers": "se"}, "float_layers is a list"),
+        (
+            {"float_layers": ["block9"], "representative": np.zeros((1, 8, 8, 3))},
+            "no layer is called 'block9'",
+        ),
+        ({"formats": ["int8"]}, "other formats: float32"),
         ({"formats": ["float32"], "image_size": 0}, "at least 1"),
         ({"formats": ["float32"], "evaluation": "nowhere"}, "There is no folder"),
         ({"representative": []}, "There are no images"),
