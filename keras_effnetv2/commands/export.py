@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         _add_common_arguments(format_parser)
         module = importlib.import_module(f"keras_effnetv2.commands.exports.{name}")
         module.add_arguments(format_parser)
-        format_parser.set_defaults(write=module.write)
+        format_parser.set_defaults(check=module.check, write=module.write)
 
 
 def _add_common_arguments(parser: argparse.ArgumentParser) -> None:
@@ -72,6 +72,7 @@ def add_graph_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Writes the export, and prints what was found when it was loaded back."""
     logging.set_verbosity(logging.WARNING)  # Of every function that TensorFlow saves.
+    args.check(args)  # Before a model is downloaded, or built for half a minute.
     model, source = open_model(args)
     args.write(model, args, source)
     return 0

@@ -28,13 +28,7 @@ def check_target(path: str | os.PathLike) -> pathlib.Path:
     Raises:
         ValueError: it cannot be written, or is there already and no export.
     """
-    text = os.fspath(path)
-    if "://" in text:
-        raise ValueError(
-            f"Exports go to folders of the file system. Received: {text}. Export to a "
-            "folder and copy that to the bucket."
-        )
-    target = pathlib.Path(text).expanduser().absolute()
+    target = _local(path, "Export to a folder and copy that to the bucket.")
     if target.exists() and not _is_replaceable(target):
         raise ValueError(
             f"{path} is there already and is no export ({CARD} is missing). Choose "
@@ -42,6 +36,19 @@ def check_target(path: str | os.PathLike) -> pathlib.Path:
         )
     check_writable(target.parent)
     return target
+
+
+def check_base(path: str | os.PathLike) -> pathlib.Path:
+    """The folder that versions of an export are to be in, before work starts.
+
+    Raises:
+        ValueError: nothing can be written there.
+    """
+    base = _local(
+        path, "Export to a folder and copy that to the bucket, models.config last."
+    )
+    check_writable(base)
+    return base
 
 
 def check_writable(folder: pathlib.Path) -> None:
@@ -95,6 +102,15 @@ def scratch_folder(parent: pathlib.Path) -> Iterator[pathlib.Path]:
         yield scratch
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _local(path: str | os.PathLike, remedy: str) -> pathlib.Path:
+    text = os.fspath(path)
+    if "://" in text:
+        raise ValueError(
+            f"Exports go to folders of the file system. Received: {text}. {remedy}"
+        )
+    return pathlib.Path(text).expanduser().absolute()
 
 
 def _is_replaceable(target: pathlib.Path) -> bool:

@@ -12,7 +12,7 @@ import keras
 from keras_effnetv2.export import server_config
 from keras_effnetv2.export.cards import Card
 from keras_effnetv2.export.classifier import Classifier
-from keras_effnetv2.export.folders import CARD, check_writable, scratch_folder
+from keras_effnetv2.export.folders import CARD, check_base, scratch_folder
 from keras_effnetv2.export.signatures import Signatures, write_checked
 from keras_effnetv2.export.warmup import write_warmup
 from keras_effnetv2.files import replace_file
@@ -90,7 +90,7 @@ def serving(
             base folder cannot be read.
         ImportError: without tensorflow-serving-api.
     """
-    base = _check_base(base_path)
+    base = check_base(base_path)
     name = server_config.check_name(base.name if name is None else name)
     sizes = server_config.check_batch_sizes(allowed_batch_sizes)
     _check_numbers(base, version, keep)
@@ -123,18 +123,6 @@ def versions(base: pathlib.Path) -> list[int]:
 
 def _is_number(name: str) -> bool:
     return name.isascii() and name.isdecimal()
-
-
-def _check_base(base_path: str | os.PathLike) -> pathlib.Path:
-    text = os.fspath(base_path)
-    if "://" in text:
-        raise ValueError(
-            f"Exports go to folders of the file system. Received: {text}. Export to a "
-            "folder and copy that to the bucket, models.config last."
-        )
-    base = pathlib.Path(text).expanduser().absolute()
-    check_writable(base)
-    return base
 
 
 def _check_numbers(base: pathlib.Path, version: int | None, keep: int | None) -> None:

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from keras_effnetv2 import __main__ as command_line
+from keras_effnetv2.commands import export
 from keras_effnetv2.training import load_run
 from tests.commands import finished_run
 
@@ -75,6 +76,30 @@ def test_a_folder_that_is_no_export_stays(workdir, tmp_path, capsys):
     (tmp_path / "photo.jpg").touch()
     assert run("saved_model", "--workdir", workdir, "--output", tmp_path) == 2
     assert "is no export" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", sorted(export.FORMATS))
+@pytest.mark.parametrize(
+    "output, message",
+    [("file/export", "Nothing can be written"), ("s3://bucket/x", "to the bucket")],
+)
+def test_a_bad_output_is_refused_before_the_model_is_opened(
+    kind, output, message, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(export, "open_model", pytest.fail)
+    (tmp_path / "file").touch()
+    output = output if "://" in output else tmp_path / output
+    assert run(kind, "--model", "big.keras", "--output", output) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+
+
+def test_int8_without_images_is_refused_before_the_model_is_opened(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(export, "open_model", pytest.fail)
+    assert run("litert", "--model", "big.keras", "--output", tmp_path / "export") == 2
+    assert "calibrated on real images" in capsys.readouterr().err
 
 
 def test_unknown_formats_are_listed(capsys):

@@ -5,6 +5,8 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from keras_effnetv2.export.folders import check_target
+
 # As in `keras_effnetv2.export.lite_conversion`, which takes TensorFlow to import.
 _FORMATS = ("float32", "float16", "dynamic", "int8")
 _IO_TYPES = ("float32", "uint8", "int8")
@@ -68,6 +70,25 @@ def _add_image_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def check(args: argparse.Namespace) -> None:
+    """Refuses a folder that cannot be written, and options that do not go together.
+
+    Raises:
+        ValueError: any of them.
+    """
+    from keras_effnetv2.export.lite import check_options
+
+    check_target(args.output)
+    if args.images is not None and args.source is not None:
+        raise ValueError("Say where images are by one of: --images, --source.")
+    places = args.images, args.source, args.workdir
+    names = ("formats", "input_type", "output_type", "float_layers")
+    check_options(
+        **{name: getattr(args, name) for name in names},
+        has_images=any(place is not None for place in places),
+    )
+
+
 def write(model: Any, args: argparse.Namespace, source: Mapping[str, str]) -> None:
     """Writes the models, and prints the report."""
     from keras_effnetv2 import export
@@ -91,10 +112,8 @@ def open_images(args: argparse.Namespace, num_classes: int) -> tuple[Any, Any]:
     """The images to calibrate on and those to compare on, or None for either.
 
     Raises:
-        ValueError: two kinds of images are named, or they cannot be opened.
+        ValueError: they cannot be opened.
     """
-    if args.images is not None and args.source is not None:
-        raise ValueError("Say where images are by one of: --images, --source.")
     if args.images is not None:
         return args.images, None
     if args.source is not None:

@@ -9,6 +9,7 @@ from keras_effnetv2.commands.exports.saved_model import (
     add_signature_arguments,
     signature_options,
 )
+from keras_effnetv2.export.folders import check_base
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,6 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SIZE",
         help="of the batches that the server may form (default: 1 2 4 8 16)",
     )
+
+
+def check(args: argparse.Namespace) -> None:
+    """Refuses a folder that cannot be written."""
+    check_base(args.output)
 
 
 def write(model: Any, args: argparse.Namespace, source: Mapping[str, str]) -> None:
