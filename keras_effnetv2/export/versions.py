@@ -96,7 +96,8 @@ def serving(
     _check_numbers(base, version, keep)
     server_config.read_models(base)  # For its errors, before the work.
     classifier = Classifier.open(model, fold)
-    image_size = image_size or classifier.evaluation.image_size
+    if image_size is None:
+        image_size = classifier.evaluation.image_size
     signatures = Signatures(classifier, image_size, input_dtype, top)
     card = Card.of(classifier, "TF Serving", source, {"batch_norm_folded": fold})
     with scratch_folder(base) as scratch:

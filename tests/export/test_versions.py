@@ -148,6 +148,7 @@ def test_an_older_number_is_not_removed_at_once(quick, model, tmp_path):
         ({"allowed_batch_sizes": [4, 2]}, "numbers from 1 that grow"),
         ({"base_path": "gs://bucket/flowers"}, "copy that to the bucket"),
         ({"top": 0}, "top must be at least 1"),
+        ({"image_size": 0}, "image_size must be at least 1"),
     ],
 )
 def test_bad_arguments_write_nothing(model, tmp_path, options, message):
