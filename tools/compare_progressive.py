@@ -35,8 +35,8 @@ from keras_effnetv2.training.configuration import Experiment
 from keras_effnetv2.training.records import Records
 
 EXPERIMENT = "fashion-mnist"
-# Of all arms. With few epochs nothing is gained: half of them are spent at a size that is
-# not the last, and regularization hardly matters.
+# Of all arms. With few epochs nothing is gained: half of them are spent at a size that
+# is not the last, and regularization hardly matters.
 SETTINGS = (
     "epochs=150",
     "progressive.randaugment_magnitude=3,12",
