@@ -170,10 +170,10 @@ def test_fine_tuning_follows_the_evaluation_size_of_the_variant():
     [
         ("digits", [56, 60, 64]),
         ("digits-smoke", [16, 24, 32]),
-        ("fashion-mnist", [48, 72, 96]),
+        ("fashion-mnist", [64, 96]),
     ],
 )
-def test_small_recipes_grow_in_three_stages(name, sizes):
+def test_small_recipes_grow(name, sizes):
     plan = stages(name)
     assert [stage.image_size for stage in plan] == sizes
     assert plan[0].randaugment_magnitude < plan[-1].randaugment_magnitude
