@@ -1,7 +1,6 @@
 """Several workers on this machine, each a process of its own."""
 
 import logging
-import signal
 import subprocess
 import time
 from collections.abc import Sequence
@@ -81,11 +80,15 @@ class _Worker:
 
 
 def _stop(workers: Sequence[_Worker]) -> None:
-    """Interrupts what still runs, and kills what does not heed that."""
+    """Ends what still runs, and kills what does not heed that.
+
+    By SIGTERM, which interrupts a worker: SIGINT is ignored by what a shell has started
+    in the background.
+    """
     processes = [worker.process for worker in workers if worker.process is not None]
     for process in processes:
         if process.poll() is None:
-            process.send_signal(signal.SIGINT)
+            process.terminate()
     deadline = time.monotonic() + _GRACE
     for process in processes:
         try:

@@ -164,11 +164,21 @@ def test_processes_that_fail_are_reported():
         run_workers(python(""), 0)
 
 
+@pytest.fixture
+def interruptible():
+    """SIGINT is ignored where the tests run in the background."""
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, previous)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_stops_all_processes(number, tmp_path):
     """The last to start interrupts its parent, as Ctrl-C would."""
     code = (
-        "import os, pathlib, sys, time\n"
+        "import os, pathlib, signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, signal.default_int_handler)\n"
         "folder, pid = pathlib.Path(sys.argv[1]), str(os.getpid())\n"
         "try:\n"
         "    (folder / ('begun' + pid)).touch()\n"
