@@ -49,8 +49,11 @@ def _silu_gradient(x: Any, y: Any, dy: Any) -> Any:
     import tensorflow as tf
 
     dtype = tf.float32 if x.dtype.size < 4 else x.dtype
-    features, outputs, gradients = (tf.cast(value, dtype) for value in (x, y, dy))
-    gradients *= 1.0 + (features - outputs)
+    # Not before `dy` is there: TensorFlow would do what it can in the forward pass, and
+    # keep it.
+    with tf.control_dependencies([dy]):
+        features, outputs, gradients = (tf.cast(value, dtype) for value in (x, y, dy))
+        gradients *= 1.0 + (features - outputs)
     # Its gradients times the sigmoid of its features.
     dx = tf.raw_ops.SoftplusGrad(gradients=gradients, features=features)
     return tf.cast(dx, x.dtype)

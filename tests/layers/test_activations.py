@@ -65,6 +65,18 @@ def test_the_gradient_needs_no_second_sigmoid():
     assert kinds.count("SoftplusGrad") == 1
 
 
+def test_nothing_of_the_gradient_is_computed_in_the_forward_pass():
+    @tf.function
+    def gradient(x, dy):
+        return tf.gradients(activate(x, keras.activations.silu), x, dy)
+
+    spec = tf.TensorSpec((4, 8))
+    graph = gradient.get_concrete_function(spec, spec).graph
+    (difference,) = (x for x in graph.get_operations() if x.type == "Sub")
+    (upstream,) = difference.control_inputs
+    assert upstream.name == "dy"
+
+
 def test_other_activations_are_left_to_keras():
     x = tf.constant(POINTS, "float32")
     relu6 = keras.activations.relu6
