@@ -66,7 +66,10 @@ _SMALL_OPTIMIZER = Optimizer(
 # What B0 learns at one size is of little use at another where the last feature map
 # is of 1 or 2 pixels: the stages are near each other.
 _DIGITS_STAGES = dataclasses.replace(
-    _SMALL_STAGES, image_size=Ramp(56, 64), randaugment_magnitude=Ramp(3, 5)
+    _SMALL_STAGES,
+    image_size=Ramp(56, 64),
+    randaugment_magnitude=Ramp(1, 3),
+    dropout_rate=Ramp(0.1, 0.1),
 )
 # Images of 28 pixels, enlarged so that B0, with strides of 32, has use for them.
 _FASHION_STAGES = dataclasses.replace(
@@ -126,7 +129,7 @@ _ROWS = (
            progressive=_DIGITS_STAGES,
            augmentation=dataclasses.replace(_SMALL_AUGMENTATION, min_crop_area=0.9),
            schedule=Schedule("cosine", warmup_epochs=2),
-           loop=Loop(evaluate_steps=66), batch_size=64, epochs=27),  # 3 epochs.
+           loop=Loop(evaluate_steps=132), batch_size=32, epochs=21),  # 3 epochs.
     _small("digits-smoke", _DIGITS, "the end in 41 seconds", model=_TINY,
            schedule=Schedule("cosine", warmup_epochs=0.5), batch_size=64, epochs=3),
     _small("fashion-mnist", _FASHION, "84.6% with the first 7,500 images",
