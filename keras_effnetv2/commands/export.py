@@ -8,6 +8,7 @@ from typing import Any
 from absl import logging
 
 from keras_effnetv2.commands.predict import load_model
+from keras_effnetv2.export.folders import check_target
 from keras_effnetv2.variants import get_variant
 
 # Format -> what it is for; a module of `commands.exports` each.
@@ -28,7 +29,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         _add_common_arguments(format_parser)
         module = importlib.import_module(f"keras_effnetv2.commands.exports.{name}")
         module.add_arguments(format_parser)
-        format_parser.set_defaults(check=module.check, write=module.write)
+        check = getattr(module, "check", _check_output)
+        format_parser.set_defaults(check=check, write=module.write)
+
+
+def _check_output(args: argparse.Namespace) -> None:
+    """What formats without a check of their own refuse: a folder for no export."""
+    check_target(args.output)
 
 
 def _add_common_arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,16 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from keras_effnetv2.commands.export import print_differences
-from keras_effnetv2.export.folders import check_target
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """None of its own: modules are there to be changed by who uses them."""
-
-
-def check(args: argparse.Namespace) -> None:
-    """Refuses a folder that cannot be written."""
-    check_target(args.output)
 
 
 def write(model: Any, args: argparse.Namespace, source: Mapping[str, str]) -> None:

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from keras_effnetv2.commands.export import add_graph_arguments, print_differences
-from keras_effnetv2.export.folders import check_target
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,11 +16,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="version of the standard operators, 13 to 18 (default: 17)",
     )
     add_graph_arguments(parser)
-
-
-def check(args: argparse.Namespace) -> None:
-    """Refuses a folder that cannot be written."""
-    check_target(args.output)
 
 
 def write(model: Any, args: argparse.Namespace, source: Mapping[str, str]) -> None:

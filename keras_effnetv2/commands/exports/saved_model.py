@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from keras_effnetv2.commands.export import add_graph_arguments, print_differences
-from keras_effnetv2.export.folders import check_target
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,11 +24,6 @@ def signature_options(args: argparse.Namespace) -> dict[str, Any]:
     """The arguments of `export.saved_model` that the flags say."""
     names = ("image_size", "input_dtype", "top", "fold")
     return {name: getattr(args, name) for name in names}
-
-
-def check(args: argparse.Namespace) -> None:
-    """Refuses a folder that cannot be written."""
-    check_target(args.output)
 
 
 def write(model: Any, args: argparse.Namespace, source: Mapping[str, str]) -> None:
