@@ -10,8 +10,8 @@ class DepthwiseConv(keras.layers.DepthwiseConv2D):
     """`keras.layers.DepthwiseConv2D`, channels-last: same arguments and results.
 
     TensorFlow has no fast kernel for the gradient of its input in bfloat16 with strides
-    on a CPU: 50 times as slow as in float32, of which four such layers make a tenth of
-    a training step of B0. Here that gradient is computed in float32.
+    on a CPU: 20 to 50 times as slow as in float32, so that the two such layers of B0
+    make a tenth of its training step. Here that gradient is computed in float32.
     """
 
     def call(self, inputs: Any) -> Any:
