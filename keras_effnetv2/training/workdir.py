@@ -62,6 +62,10 @@ class Workdir:
         """Picture of a few training images of a stage, from 1."""
         return self.path / f"stage{stage}.png"
 
+    def has_begun(self) -> bool:
+        """Whether a run has left more than its configuration."""
+        return any(x not in (self.config, self.variant) for x in self.path.iterdir())
+
 
 def open_workdir(path: str | os.PathLike, experiment: Experiment) -> Workdir:
     """The folder, made if need be, with the experiment written into it.
@@ -84,7 +88,7 @@ def open_workdir(path: str | os.PathLike, experiment: Experiment) -> Workdir:
             f"The work folder {path} cannot be written: {error.strerror}. "
             "Choose another --workdir."
         ) from error
-    if workdir.config.exists():
+    if workdir.config.exists() and workdir.has_begun():
         _check_same(experiment, read_experiment(path), workdir.path)
     if is_variant_file(experiment.model.variant):
         write_variant(get_variant(experiment.model.variant), workdir.variant)

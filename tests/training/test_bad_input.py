@@ -80,6 +80,7 @@ def test_a_work_folder_of_another_experiment_or_other_settings(tmp_path):
 
     experiment = get_experiment("digits-smoke")
     open_workdir(tmp_path, experiment)
+    (tmp_path / "checkpoints").mkdir()
     open_workdir(tmp_path, override(experiment, ["loop.keep=5"]))
     with pytest.raises(ValueError, match="of the experiment 'digits-smoke'"):
         open_workdir(tmp_path, get_experiment("digits"))
@@ -88,6 +89,15 @@ def test_a_work_folder_of_another_experiment_or_other_settings(tmp_path):
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(ValueError, match="not JSON"):
         open_workdir(tmp_path, experiment)
+
+
+def test_a_run_that_was_refused_leaves_its_folder_to_the_corrected_one(tmp_path):
+    from keras_effnetv2.training.workdir import open_workdir, read_experiment
+
+    refused(tmp_path, "no layer is called", "model.frozen=nothing*")
+    corrected = override(get_experiment("digits-smoke"), ["model.frozen=stem*"])
+    open_workdir(tmp_path, corrected)
+    assert read_experiment(tmp_path) == corrected
 
 
 def test_a_batch_that_does_not_divide_among_devices(tmp_path):
