@@ -10,6 +10,7 @@ _OF_FILES = {
     "imagenet_tfrecord": tfrecord.open_imagenet,
     "imagenet21k_tfrecord": tfrecord.open_imagenet21k,
 }
+_WITH_DEFAULT_DIRECTORY = ("idx",)
 
 
 def open_source(
@@ -38,6 +39,11 @@ def open_source(
         ValueError: there is no such kind, dataset or split, or it is not as described.
         ImportError: the kind needs a package that is not installed.
     """
+    if directory is None and kind in _OF_FILES and kind not in _WITH_DEFAULT_DIRECTORY:
+        raise ValueError(
+            f"{kind!r} has its files in no folder of its own. Pass theirs as directory "
+            "(--set data.directory=FOLDER)."
+        )
     if kind == "tfds":
         source = tfds.open_tfds(name, split, num_classes, directory, multi_label)
     elif kind == "digits":
