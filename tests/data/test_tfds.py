@@ -117,8 +117,9 @@ def test_what_tfds_does_not_have_is_refused(datasets):
         open_tfds(datasets, "validation")
     with pytest.raises(ValueError, match="has 3 classes. Received: num_classes=10"):
         open_tfds(datasets, "train", num_classes=10)
-    with pytest.raises(ValueError, match="'no_such_dataset'.* cannot be prepared"):
+    with pytest.raises(ValueError, match="'no_such_dataset'.* cannot") as caught:
         open_tfds(datasets, "train", name="no_such_dataset")
+    assert len(str(caught.value)) < 700  # Not the names of all that there are.
 
 
 def test_a_dataset_of_another_format_says_how_to_convert_it(tmp_path):

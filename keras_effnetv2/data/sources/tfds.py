@@ -1,12 +1,15 @@
 """Datasets of TensorFlow Datasets, without decoding their images."""
 
 import os
+import textwrap
 from typing import Any
 
 import tensorflow as tf
 
 from keras_effnetv2.data.sources.records import Records, find_records
 from keras_effnetv2.data.sources.source import Source, check_num_classes
+
+_LONGEST_REASON = 400  # Characters: with the instructions for a manual download.
 
 
 def open_tfds(
@@ -69,9 +72,11 @@ def _prepared(tfds: Any, name: str, directory: str | None) -> Any:
         builder = tfds.builder(name, data_dir=directory)
         builder.download_and_prepare()  # Does nothing where the dataset is there.
     except Exception as error:  # It raises anything, from many libraries.
+        # Of an unknown name, it lists the thousands that there are.
+        reason = textwrap.shorten(str(error), _LONGEST_REASON, placeholder=" ...")
         raise ValueError(
             f"The dataset {name!r} of TensorFlow Datasets cannot be prepared in "
-            f"{directory or 'its default folder'}: {error}"
+            f"{directory or 'its default folder'}: {reason}"
         ) from error
     file_format = builder.info.file_format.value
     if file_format != "tfrecord":
