@@ -9,7 +9,7 @@ from absl import logging
 
 from keras_effnetv2.training.devices import STRATEGIES
 from keras_effnetv2.training.experiments import RECIPES, get_experiment
-from keras_effnetv2.training.settings import list_settings, override
+from keras_effnetv2.training.settings import list_settings, override, to_text
 
 # Of a process that lost another worker, and begins anew with it: how often so far.
 _RESTARTS = "KERAS_EFFNETV2_RESTARTS"
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     if args.list_settings:
         recipe = RECIPES[args.experiment]
         for name, value in list_settings(experiment).items():
-            print(f"{name}={value}")
+            print(f"{name}={to_text(value)}")
         print(f"\nsource: {recipe.source}\nhardware: {recipe.hardware}")
         print(f"expected: {recipe.expected}\ncommand: {recipe.command}")
         return 0

@@ -51,6 +51,13 @@ def override(experiment: Experiment, assignments: Iterable[str]) -> Experiment:
     return experiment
 
 
+def to_text(value: Any) -> str:
+    """A value of `list_settings` as `override` takes it."""
+    if isinstance(value, Ramp):
+        return f"{value.first},{value.last}"
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
 def to_json(experiment: Experiment) -> str:
     """All of `experiment`, for people and for `from_json`."""
     return json.dumps(_plain(experiment), indent=2) + "\n"

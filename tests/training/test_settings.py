@@ -9,6 +9,7 @@ from keras_effnetv2.training.settings import (
     list_settings,
     override,
     to_json,
+    to_text,
 )
 from keras_effnetv2.training.stages import Ramp
 
@@ -50,6 +51,14 @@ def test_a_setting_is_changed_and_nothing_else(assignment, value):
     assert list_settings(after) == list_settings(before) | {path: value}
     assert type(list_settings(after)[path]) is type(value)
     assert from_json(to_json(after)) == after
+
+
+@pytest.mark.parametrize("name", list_experiments())
+def test_settings_can_be_given_as_they_are_listed(name):
+    settings = list_settings(get_experiment(name)).items()
+    before = override(get_experiment(name), ["progressive.batch_sizes=8,4"])
+    listed = [f"{path}={to_text(value)}" for path, value in settings]
+    assert override(before, listed) == get_experiment(name)
 
 
 def test_later_settings_win():
