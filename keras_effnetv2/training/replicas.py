@@ -9,8 +9,9 @@
 - Keras's gradient accumulation needs a merge call in a condition, which fails; the
   learner accumulates within a step.
 
-Each has a test in tests/training/replica_checks.py that fails without it. Tried with
-Keras 3.10 to 3.15; `fix_random_seeds` says so where it meets another version.
+Each has a test in tests/training, test_replicas.py or test_workers.py, that fails
+without it. Tried with Keras 3.10 to 3.15; `fix_random_seeds` says so where it meets
+another version.
 """
 
 import functools
