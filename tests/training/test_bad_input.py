@@ -26,8 +26,8 @@ def refused(workdir, message, *settings, **arguments):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (FOLDER, "--set data.directory=FOLDER"),
-        (("data.source=imagenet_tfrecord",), "--set data.directory=FOLDER"),
+        (FOLDER, "directory .--set data.directory=FOLDER"),
+        (("data.source=imagenet_tfrecord",), "directory .--set data.directory=FOLDER"),
         ((*FOLDER, "data.directory=nowhere"), "nowhere"),
         (("data.source=imagenet_tfrecord", "data.directory=nowhere"), "nowhere"),
         (("data.source=idx", "data.directory=nowhere"), "nowhere"),

@@ -41,8 +41,8 @@ def open_source(
     """
     if directory is None and kind in _OF_FILES and kind not in _WITH_DEFAULT_DIRECTORY:
         raise ValueError(
-            f"{kind!r} has its files in no folder of its own. Pass theirs as directory "
-            "(--set data.directory=FOLDER)."
+            f"Pass the folder of the {kind!r} dataset as directory (--set "
+            "data.directory=FOLDER). Received: None."
         )
     if kind == "tfds":
         source = tfds.open_tfds(name, split, num_classes, directory, multi_label)
