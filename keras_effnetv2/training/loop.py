@@ -35,7 +35,6 @@ class LoopCallback(keras.callbacks.Callback):
         evaluate: measures the averaged network: names to numbers.
         report_step: called now and then with the position and `{"loss": ...}`.
         report_epoch: called with a record of each epoch.
-        check_data: raises what has gone wrong with the data.
     """
 
     def __init__(
@@ -172,6 +171,8 @@ class LoopCallback(keras.callbacks.Callback):
             self.checkpoints.save(arrays, self.position, is_best)
 
     def _last_good(self) -> str:
+        if not self.checkpoints.folder.exists():
+            return "No checkpoint had been saved."
         return f"The last good checkpoint is in {self.checkpoints.folder}."
 
     @property

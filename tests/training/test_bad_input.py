@@ -7,7 +7,11 @@ import sys
 
 import pytest
 
+from keras_effnetv2.training.checkpoints import Checkpoints, Position
+from keras_effnetv2.training.devices import Devices
 from keras_effnetv2.training.experiments import get_experiment
+from keras_effnetv2.training.loop import LoopCallback
+from keras_effnetv2.training.progressive import plan_legs
 from keras_effnetv2.training.run import train
 from keras_effnetv2.training.settings import override
 from tests.training import runs
@@ -161,3 +165,22 @@ def test_a_loss_that_is_no_number_names_the_step_and_keeps_the_checkpoint(tmp_pa
     assert "The last good checkpoint is in" in line
     # The first step of the warm-up has rate 0.
     assert runs.steps_saved(workdir) >= 1
+
+
+@pytest.mark.parametrize(
+    ("saved", "message"),
+    [(False, "No checkpoint had been saved"), (True, "last good checkpoint is in")],
+)
+def test_a_last_good_checkpoint_is_named_where_there_is_one(tmp_path, saved, message):
+    checkpoints = Checkpoints(tmp_path / "checkpoints", keep=1)
+    if saved:
+        checkpoints.save({}, Position())
+    functions = [lambda *_: None] * 3
+    experiment = get_experiment("digits-smoke")
+    callback = LoopCallback(
+        experiment, Devices("cpu"), checkpoints, Position(), *functions
+    )
+    callback.leg = next(plan_legs(experiment.stages(64), lambda stage: 1))
+    callback.on_train_batch_end(0, {"loss": float("nan")})
+    with pytest.raises(FloatingPointError, match=f"at step 1 .*{message}"):
+        callback.on_epoch_end(0)
