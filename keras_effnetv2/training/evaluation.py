@@ -1,6 +1,7 @@
 """Accuracy of networks: every image of a split counts exactly once."""
 
 import os
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -86,7 +87,10 @@ def measure(
     """`loss`, `accuracy` and `top5_accuracy` of a learner's result on all of a feed."""
     record = find_normalization(learner.result).preprocessing
     data = evaluation_data(feed, record, batch_size, devices)
-    learner.evaluate(data, verbose=0)
+    with warnings.catch_warnings():
+        # Keras cannot count the batches of several devices, and warns at their end.
+        warnings.filterwarnings("ignore", "Your input ran out of data")
+        learner.evaluate(data, verbose=0)
     return learner.measured()
 
 
