@@ -7,9 +7,11 @@ import json
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 
+from keras_effnetv2.training import replicas
 from tests.conftest import ROOT
 
 
@@ -44,6 +46,21 @@ def test_the_loss_curve_is_that_of_one_device(results, num_devices, case):
     np.testing.assert_allclose(several["losses"], one["losses"], rtol=0, atol=1e-4)
     assert several["measured"] == pytest.approx(one["measured"], abs=1e-4)
     assert several["replicas_agree"]
+
+
+@pytest.mark.parametrize("num_devices", DEVICES)
+def test_pieces_on_several_devices_give_the_gradient_of_the_whole(results, num_devices):
+    whole, pieces = results(1)["whole"], results(num_devices)["in pieces"]
+    np.testing.assert_allclose(pieces["losses"], whole["losses"], rtol=0, atol=1e-4)
+    assert pieces["replicas_agree"]
+
+
+def test_another_version_of_keras_is_warned_of(monkeypatch, caplog):
+    generator = keras.random.SeedGenerator
+    monkeypatch.setattr(generator, "next", generator.next)  # It is put back.
+    monkeypatch.setattr(keras, "__version__", "3.99.0")
+    replicas.fix_random_seeds()
+    assert "tried with Keras 3.10 to 3.15, not with 3.99.0" in caplog.text
 
 
 def test_several_steps_at_once_are_the_same_steps(results):
