@@ -90,11 +90,9 @@ def serving(
             base folder cannot be read.
         ImportError: without tensorflow-serving-api.
     """
-    base = check_base(base_path)
-    name = server_config.check_name(base.name if name is None else name)
-    sizes = server_config.check_batch_sizes(allowed_batch_sizes)
-    _check_numbers(base, version, keep)
-    server_config.read_models(base)  # For its errors, before the work.
+    base, name, sizes = check_options(
+        base_path, version, keep, name, allowed_batch_sizes
+    )
     classifier = Classifier.open(model, fold)
     if image_size is None:
         image_size = classifier.evaluation.image_size
@@ -114,6 +112,37 @@ def serving(
             labels, old = _publish(base, name, path_of_server, int(path.name), keep)
             _remove(base, old, scratch)
     return ServedVersion(path, card, name, labels)
+
+
+def check_options(
+    base_path: str | os.PathLike,
+    version: int | None,
+    keep: int | None,
+    name: str | None,
+    allowed_batch_sizes: Sequence[int],
+) -> tuple[pathlib.Path, str, tuple[int, ...]]:
+    """Refuses arguments of `serving` that no model can be exported with.
+
+    Args:
+        base_path: as for `serving`.
+        version: likewise.
+        keep: likewise.
+        name: likewise.
+        allowed_batch_sizes: likewise.
+
+    Returns:
+        The base folder, the model's name and the batch sizes.
+
+    Raises:
+        ValueError: one that cannot be, a version that is there already, or a base
+            folder that cannot be read or written.
+    """
+    base = check_base(base_path)
+    name = server_config.check_name(base.name if name is None else name)
+    sizes = server_config.check_batch_sizes(allowed_batch_sizes)
+    _check_numbers(base, version, keep)
+    server_config.read_models(base)  # For its errors.
+    return base, name, sizes
 
 
 def versions(base: pathlib.Path) -> list[int]:

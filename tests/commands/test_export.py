@@ -102,6 +102,26 @@ def test_int8_without_images_is_refused_before_the_model_is_opened(
     assert "calibrated on real images" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        (["--version", 1], "has a version 1 already"),
+        (["--keep", 0], "keep must be at least 1"),
+        (["--name", "a/b"], "A served model's name"),
+        (["--batch_sizes", 4, 2], "allowed_batch_sizes must be"),
+    ],
+)
+def test_bad_versions_are_refused_before_the_model_is_opened(
+    flags, message, tmp_path, monkeypatch, capsys
+):
+    pytest.importorskip("tensorflow_serving")
+    monkeypatch.setattr(export, "open_model", pytest.fail)
+    (tmp_path / "1").mkdir()
+    assert run("serving", "--model", "big.keras", "--output", tmp_path, *flags) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+
+
 def test_unknown_formats_are_listed(capsys):
     with pytest.raises(SystemExit):
         run("caffe", "--output", "x")

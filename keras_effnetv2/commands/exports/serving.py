@@ -40,8 +40,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def check(args: argparse.Namespace) -> None:
-    """Refuses a folder that cannot be written."""
-    check_base(args.output)
+    """Refuses a folder that cannot be written, and options that no version can have.
+
+    Raises:
+        ValueError: any of them.
+    """
+    check_base(args.output)  # Before TensorFlow is imported.
+    from keras_effnetv2.export.versions import BATCH_SIZES, check_options
+
+    sizes = args.batch_sizes or BATCH_SIZES
+    check_options(args.output, args.version, args.keep, args.name, sizes)
 
 
 def write(model: Any, args: argparse.Namespace, source: Mapping[str, str]) -> None:
