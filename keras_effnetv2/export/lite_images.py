@@ -88,7 +88,7 @@ def _read(
     if isinstance(given, Source):
         return _read_source(given, classifier, largest)
     if isinstance(given, str | os.PathLike):
-        pixels = _read_each(_files(pathlib.Path(given)), images.read, largest)
+        pixels = _read_each(image_files(pathlib.Path(given)), images.read, largest)
     else:
         pixels = _read_each(given, _checked_pixels, largest)
     return np.stack([_prepared(x, classifier) for x in pixels]), None
@@ -131,7 +131,7 @@ def _spread(num: int, largest: int) -> np.ndarray:
     return np.linspace(0, num - 1, min(num, largest)).round().astype("int64")
 
 
-def _files(folder: pathlib.Path) -> list[pathlib.Path]:
+def image_files(folder: pathlib.Path) -> list[pathlib.Path]:
     """Image files anywhere in a folder.
 
     Raises:

@@ -98,8 +98,13 @@ def test_int8_without_images_is_refused_before_the_model_is_opened(
     tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setattr(export, "open_model", pytest.fail)
-    assert run("litert", "--model", "big.keras", "--output", tmp_path / "export") == 2
+    flags = ("--model", "big.keras", "--output", tmp_path / "export")
+    assert run("litert", *flags) == 2
     assert "calibrated on real images" in capsys.readouterr().err
+    assert run("litert", *flags, "--images", tmp_path / "absent") == 2
+    assert "There is no folder" in capsys.readouterr().err
+    assert run("litert", *flags, "--images", tmp_path) == 2
+    assert "has no images" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

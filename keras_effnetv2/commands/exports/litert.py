@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import pathlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -71,12 +72,13 @@ def _add_image_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def check(args: argparse.Namespace) -> None:
-    """Refuses a folder that cannot be written, and options that do not go together.
+    """Refuses folders that cannot be used, and options that do not go together.
 
     Raises:
         ValueError: any of them.
     """
     from keras_effnetv2.export.lite import check_options
+    from keras_effnetv2.export.lite_images import image_files
 
     check_target(args.output)
     if args.images is not None and args.source is not None:
@@ -87,6 +89,8 @@ def check(args: argparse.Namespace) -> None:
         **{name: getattr(args, name) for name in names},
         has_images=any(place is not None for place in places),
     )
+    if args.images is not None:
+        image_files(pathlib.Path(args.images))
 
 
 def write(model: Any, args: argparse.Namespace, source: Mapping[str, str]) -> None:
