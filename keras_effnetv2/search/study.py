@@ -1,5 +1,6 @@
 """A study: the space that is searched, how, and all trials so far."""
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -105,8 +106,8 @@ def _check_decisions(decisions: Decisions) -> None:
 
 
 def _check_same(study: optuna.Study, key: str, wanted: Any) -> None:
-    found = study.user_attrs[key]
-    wanted = json.loads(json.dumps(wanted))  # Tuples come back as lists.
+    found = _by_path(study.user_attrs[key])
+    wanted = _by_path(json.loads(json.dumps(wanted)))  # Tuples come back as lists.
     differences = [
         f"{name} is {found.get(name)!r} there and {wanted.get(name)!r} now"
         for name in {**found, **wanted}
@@ -118,3 +119,17 @@ def _check_same(study: optuna.Study, key: str, wanted: Any) -> None:
             f"{'; '.join(differences)}. Choose another study, by place or name, or the "
             "same settings."
         )
+
+
+def _by_path(values: Mapping[str, Any], start: str = "") -> dict[str, Any]:
+    """Settings within settings, each by its path, as `training.epochs`."""
+    settings: dict[str, Any] = {}
+    for name, value in values.items():
+        # An experiment is kept as JSON in a string.
+        with contextlib.suppress(TypeError, ValueError):
+            value = json.loads(value)
+        if isinstance(value, dict):
+            settings |= _by_path(value, f"{start}{name}.")
+        else:
+            settings[start + name] = values[name]
+    return settings

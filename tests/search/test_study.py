@@ -4,9 +4,11 @@ import json
 
 import pytest
 
+from keras_effnetv2.search.run import open_search
 from keras_effnetv2.search.samplers import create_sampler
 from keras_effnetv2.search.study import open_study, read_decisions
 from keras_effnetv2.search.workers import run_worker
+from tests.search import test_evaluator
 from tests.search.planted import DECISIONS, PlantedReward, noisy
 
 FILES = ("a.journal", "deep/er/a.jsonl", "a.log", "a.db", "a.sqlite3")
@@ -60,6 +62,19 @@ def test_other_spaces_and_settings_are_refused(name, tmp_path):
     open_small(tmp_path / name)
     # A setting that an older study lacks is as it was before there was one.
     open_small(tmp_path / name, settings=[("image_size", 32), ("screen", None)])
+
+
+def test_of_another_training_only_what_differs_is_said(tmp_path):
+    def open_with(*changes):
+        return open_search(test_evaluator.search(*changes), tmp_path / "a.db")
+
+    open_with("epochs=1")
+    with pytest.raises(ValueError, match="other settings") as error:
+        open_with("epochs=2", "optimizer.learning_rate=0.25")
+    message = str(error.value)
+    assert "training.epochs is 1 there and 2 now" in message
+    assert "training.optimizer.learning_rate is" in message
+    assert message.count("there and") == 2
 
 
 @pytest.mark.parametrize("location", ["a.journal", "a.db"])
