@@ -92,16 +92,15 @@ def run(args: argparse.Namespace) -> int:
     from keras_effnetv2.search import processes
 
     search = _search(args)
-    if args.workers < 1:
-        raise ValueError(f"--workers must be at least 1. Received: {args.workers}.")
+    num_trials = search.num_trials if args.trials is None else args.trials
+    _check(args, search, num_trials)
     output = _output(args)
     study = _open(args, search)
     if args.only_work:
         is_done = searching.run_search(
-            search, study, args.trials, args.prune, most=_SHARE
+            search, study, num_trials, args.prune, most=_SHARE
         )
         return 0 if is_done else processes.RENEW
-    num_trials = search.num_trials if args.trials is None else args.trials
     print(f"{search.name}: {search.space.size:.3g} networks, {num_trials} trials by "
           f"{args.sampler}", file=sys.stderr)  # fmt: skip
     if args.workers == 1 and num_trials <= _SHARE:
@@ -109,7 +108,6 @@ def run(args: argparse.Namespace) -> int:
     else:
         # Else TensorFlow takes all of a GPU's memory for the first process.
         os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
-        searching.check_search(search, study, num_trials)
         processes.run_workers(_worker_command(), args.workers)
         study = _open(args, search)
     found = _write(search, study, output)
@@ -132,6 +130,18 @@ def _search(args: argparse.Namespace) -> SearchExperiment:
                 "examples/search_small_network.py."
             )
     return dataclasses.replace(search, training=training, screen=args.screen)
+
+
+def _check(args: argparse.Namespace, search: SearchExperiment, num_trials: int) -> None:
+    """Before there is a study, which would keep settings that cannot be."""
+    for name, number, least in (
+        ("workers", args.workers, 1),
+        ("confirm", args.confirm, 0),
+    ):
+        if number < least:
+            raise ValueError(f"--{name} must be at least {least}. Received: {number}.")
+    if not args.only_work:
+        searching.check_search(search, num_trials)
 
 
 def _output(args: argparse.Namespace) -> pathlib.Path:

@@ -56,8 +56,7 @@ class TrialQueue:
         patience: float = 90.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        if num_trials < 1:
-            raise ValueError(f"A search needs trials. Received: {num_trials}.")
+        check_num_trials(num_trials)
         if not 0 < interval < patience:
             raise ValueError(
                 "Expected an interval above 0 and more patience than that. Received: "
@@ -199,6 +198,16 @@ class TrialQueue:
         stored = self._storage.get_trial(trial._trial_id)
         claim = stored.system_attrs.get(_CLAIM)
         return bool(claim) and claim["worker"] == self._worker["worker"]
+
+
+def check_num_trials(num_trials: int) -> None:
+    """Whether a queue can have so many trials.
+
+    Raises:
+        ValueError: fewer than one.
+    """
+    if num_trials < 1:
+        raise ValueError(f"A search needs trials. Received: {num_trials}.")
 
 
 def _is_alive(pid: int) -> bool:

@@ -14,7 +14,7 @@ from keras_effnetv2.search.experiments import SearchExperiment
 from keras_effnetv2.search.figures import draw_figures
 from keras_effnetv2.search.objective import SearchObjective
 from keras_effnetv2.search.progress import SearchProgress
-from keras_effnetv2.search.queue import TrialQueue
+from keras_effnetv2.search.queue import TrialQueue, check_num_trials
 from keras_effnetv2.search.results import (
     Result,
     best_result,
@@ -74,15 +74,13 @@ def open_search(
     )
 
 
-def check_search(
-    search: SearchExperiment, study: optuna.Study, num_trials: int
-) -> None:
-    """Whether `run_search` can begin: for a process that leaves it to others.
+def check_search(search: SearchExperiment, num_trials: int) -> None:
+    """Whether `run_search` can begin, asked before there is a study.
 
     Raises:
-        ValueError: as `run_search`.
+        ValueError: as `run_search`, but for networks that are too slow.
     """
-    TrialQueue(study, num_trials)
+    check_num_trials(num_trials)
     SearchObjective(search)
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import pathlib
 import subprocess
 import sys
 
@@ -190,6 +191,10 @@ def test_missing_packages_are_named():
             "--workers must be at least 1",
         ),
         (
+            ["--experiment", "small", "--study", "s.db", "--confirm", -1],
+            "--confirm must be at least 0",
+        ),
+        (
             ["--experiment", "small", "--study", "s.db", "--screen", "0"],
             "screen must be above 0, in times of the backbone's step. Received: 0.0",
         ),
@@ -222,8 +227,10 @@ def test_missing_packages_are_named():
 def test_bad_input_is_one_line(small, flags, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert run(*flags) == 2
-    error = capsys.readouterr().err
-    assert message in error.splitlines()[-1]
+    (error,) = capsys.readouterr().err.splitlines()
+    assert message in error
+    # Which would refuse the right settings afterwards.
+    assert not pathlib.Path("s.db").exists()
 
 
 def test_an_unknown_sampler_is_refused(small, tmp_path, monkeypatch, capsys):
