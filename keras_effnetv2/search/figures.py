@@ -158,7 +158,7 @@ def _draw_importance(axes: Any, importance: Importance) -> None:
     axes.bar_label(bars, labels, padding=4)
     axes.invert_yaxis()
     axes.margins(y=0.01)
-    axes.set_xlim(0, 115 * max(shares.values()))
+    axes.set_xlim(0, 120 * max(shares.values()))
     axes.set_xlabel(
         "share of the effects on the reward (%); beside it, the best choice\n"
         f"(effects add up to a model that predicts {importance.explained:.0%} of the "

@@ -8,8 +8,9 @@ import optuna
 import pytest
 from PIL import Image
 
+from keras_effnetv2.search import figures
 from keras_effnetv2.search.figures import draw_figures
-from keras_effnetv2.search.importance import measure_importance
+from keras_effnetv2.search.importance import Importance, measure_importance
 from keras_effnetv2.search.progress import SearchProgress
 from keras_effnetv2.search.results import (
     best_result,
@@ -148,6 +149,20 @@ def test_pictures(study, tmp_path):
     for path in paths:
         picture = Image.open(path)
         assert picture.format == "PNG" and picture.width > 900
+
+
+def test_the_best_choice_stands_within_the_frame():
+    pytest.importorskip("matplotlib")
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3), layout="constrained")
+    axes = figure.subplots()
+    name = "stage1/expand_ratio"
+    importance = Importance({name: 1.0}, {name: "fused_mbconv"}, 1.0)
+    figures._draw_importance(axes, importance)
+    figure.draw_without_rendering()
+    (label,) = axes.texts
+    assert label.get_window_extent().x1 < axes.get_window_extent().x1
 
 
 def test_pictures_of_what_there_is(study, tmp_path):
