@@ -46,7 +46,20 @@ def test_the_photographs_are_read_as_those_of_a_training(tmp_path):
     data.write_photos(tmp_path, 34)
     images, labels = next(iter(data.ours(str(tmp_path), 32)))
     assert images.shape == (32, 32, 32, 3) and images.dtype == tf.uint8
-    np.testing.assert_array_equal(tf.reduce_sum(labels, 1), 1)
+    np.testing.assert_allclose(tf.reduce_sum(labels, 1), 1, rtol=1e-6)
+
+
+def test_the_official_style_mixes_images_as_their_labels():
+    from benchmarks import official_style
+
+    labels = tf.eye(4)
+    images = tf.tile(labels[:, None, :], (1, 5, 1))[..., None]
+    mixed, shares = official_style.mix_up(images, labels, 0.5)
+    for row in range(5):
+        np.testing.assert_allclose(mixed[:, row, :, 0], shares, rtol=1e-6)
+    own, opposite = np.diag(shares), np.diag(shares[:, ::-1])
+    assert np.all(own >= 0.5)
+    np.testing.assert_allclose(own + opposite, 1, rtol=1e-6)
 
 
 @pytest.mark.slow

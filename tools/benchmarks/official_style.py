@@ -30,6 +30,21 @@ def rand_augment(image: tf.Tensor, num_ops: int, magnitude: float) -> tf.Tensor:
     return image
 
 
+def mix_up(
+    images: tf.Tensor, labels: tf.Tensor, alpha: float
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Every image of a batch with the one opposite, as float32; shares are drawn."""
+    draws = tf.random.gamma((2, tf.shape(images)[0]), alpha)
+    share = draws[0] / (draws[0] + draws[1])
+    share = tf.maximum(share, 1 - share)
+    images = tf.cast(images, tf.float32)
+    mixed = [
+        share[(..., *[None] * (x.shape.rank - 1))] * (x - x[::-1]) + x[::-1]
+        for x in (images, labels)
+    ]
+    return mixed[0], mixed[1]
+
+
 def operations(magnitude: float, draws: tf.Tensor) -> list[Callable]:
     """In the order of `keras_effnetv2.data.operations.NAMES`, of the same draws."""
     share = magnitude / 10
