@@ -3,6 +3,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 2
+# Two processes of up to 4 GB each; tests of a file share what they set up.
+PYTEST := -m pytest -n 2 --dist loadfile
 
 .PHONY: demo test test-oldest test-all test-online lint format benchmark clean
 
@@ -26,16 +28,16 @@ demo: .venv/installed
 	$(BIN)/python examples/train_digits.py --workdir runs/demo
 
 test: .venv/installed
-	$(BIN)/python -m pytest -m "not slow and not online"
+	$(BIN)/python $(PYTEST) -m "not slow and not online"
 
 test-oldest: .venv-oldest/installed
-	.venv-oldest/bin/python -m pytest -m "not slow and not online"
+	.venv-oldest/bin/python $(PYTEST) -m "not slow and not online"
 
 test-all: .venv/installed test-oldest
-	$(BIN)/python -m pytest -m "not online"
+	$(BIN)/python $(PYTEST) -m "not online"
 
 test-online: .venv/installed
-	$(BIN)/python -m pytest -m online
+	$(BIN)/python $(PYTEST) -m online
 
 lint: .venv/installed
 	$(BIN)/ruff check .

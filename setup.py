@@ -67,6 +67,7 @@ setuptools.setup(
             "scikit-image>=0.22,<1",  # Its photographs.
             "jax[cpu]>=0.4.30,<0.12",
             "pytest>=8,<10",
+            "pytest-xdist>=3.6.1,<4",
             "pyyaml>=6.0.1,<7",
             "ruff>=0.6,<1",
         ],
