@@ -14,6 +14,7 @@ from keras_effnetv2.export.cards import Card
 from keras_effnetv2.export.classifier import Classifier
 from keras_effnetv2.export.folders import check_target, replaced_folder
 from keras_effnetv2.export.roundtrip import check_signatures
+from keras_effnetv2.layers.activations import stock_gradients
 
 INPUT_DTYPES = ("float32", "uint8")
 
@@ -124,13 +125,12 @@ class Signatures:
         module = tf.Module()
         parts = (*self.classifier.network.variables, *self.classifier.head.variables)
         module.all_variables = [variable.value for variable in parts]
-        signatures = {
-            name: function.get_concrete_function()
-            for name, function in self.functions.items()
-        }
-        # Of activations, for whoever trains on; it takes as long as all else.
-        options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
-        tf.saved_model.save(module, os.fspath(folder), signatures, options)
+        with stock_gradients():
+            signatures = {
+                name: function.get_concrete_function()
+                for name, function in self.functions.items()
+            }
+        tf.saved_model.save(module, os.fspath(folder), signatures)
         if self.classifier.labels:
             text = "\n".join(self.classifier.labels)
             (folder / "assets" / "labels.txt").write_text(f"{text}\n", encoding="utf-8")

@@ -1,12 +1,16 @@
 """Activations: SiLU (swish) with a gradient of fewer passes on TensorFlow."""
 
+import contextlib
+import contextvars
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 
 Activation = str | Callable | None
+
+_has_own_gradient = contextvars.ContextVar("has_own_gradient", default=True)
 
 
 def activate(x: Any, activation: Callable[[Any], Any]) -> Any:
@@ -15,6 +19,20 @@ def activate(x: Any, activation: Callable[[Any], Any]) -> Any:
     if is_silu and keras.backend.backend() == "tensorflow":
         return silu(x)
     return activation(x)
+
+
+@contextlib.contextmanager
+def stock_gradients() -> Iterator[None]:
+    """Within it, SiLU is traced with TensorFlow's gradient: for graphs to be saved.
+
+    Those of its own take as long to save as the rest of a network, and a graph without
+    them that once had them has no gradient at all.
+    """
+    token = _has_own_gradient.set(False)
+    try:
+        yield
+    finally:
+        _has_own_gradient.reset(token)
 
 
 def silu(x: Any) -> Any:
@@ -42,7 +60,7 @@ def silu(x: Any) -> Any:
 
         return y, gradient
 
-    return run(x)
+    return run(x) if _has_own_gradient.get() else x * tf.sigmoid(x)
 
 
 def _silu_gradient(x: Any, y: Any, dy: Any) -> Any:

@@ -59,6 +59,16 @@ def test_features_and_pyramid(classifier, signatures, images):
         assert_close(found[name], features)
 
 
+def test_pixels_have_the_gradients_of_the_model(classifier, signatures, images):
+    pixels = tf.constant(images, "float32")
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(pixels)
+        found = signatures["serving_default"](images=pixels)["probabilities"][:, 0]
+        wanted = classifier(pixels)[:, 0]
+    gradients = (tape.gradient(score, pixels).numpy() for score in (found, wanted))
+    assert_close(*gradients, tolerance=1e-3)
+
+
 FILES = {
     "odd.jpg": image_files.encode(image_files.RGB.resize((97, 61)), "JPEG"),
     "gray.jpg": image_files.encode(image_files.GRAY, "JPEG"),
