@@ -16,7 +16,7 @@ from keras_effnetv2.models import (
     create_model,
 )
 from keras_effnetv2.preprocessing import Preprocessing, preprocess_input
-from keras_effnetv2.transfer import feature_pyramid, freeze
+from keras_effnetv2.transfer import feature_pyramid, freeze, name_classes
 from keras_effnetv2.variant_files import write_variant
 from keras_effnetv2.variants import fuse_stages, get_variant, list_variants
 from keras_effnetv2.version import __version__
@@ -45,6 +45,7 @@ __all__ = [
     "fuse_stages",
     "get_variant",
     "list_variants",
+    "name_classes",
     "preprocess_input",
     "write_variant",
 ]

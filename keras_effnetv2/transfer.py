@@ -1,12 +1,13 @@
-"""Using a network for other tasks: feature pyramids and freezing."""
+"""Using a network for other tasks: feature pyramids, freezing, class names."""
 
+import dataclasses
 import re
 from collections.abc import Iterator, Sequence
 
 import keras
 
 from keras_effnetv2.layers import BatchNorm, FusedMBConv, MBConv
-from keras_effnetv2.networks import EfficientNet, walk_layers
+from keras_effnetv2.networks import EfficientNet, find_normalization, walk_layers
 
 
 def feature_pyramid(
@@ -80,6 +81,37 @@ def freeze(
     if batch_norm == "frozen":
         for norm in _batch_norms(model):
             norm.trainable = False
+    return model
+
+
+def name_classes(model: keras.Model, names: Sequence[str]) -> keras.Model:
+    """Gives a classifier the names of its classes, which files and exports keep.
+
+    Args:
+        model: a classifier from `create_model`, or a model that contains one.
+        names: of its classes, in their order, each a line of text.
+
+    Returns:
+        The same model.
+
+    Raises:
+        ValueError: not a name for each class, or no network in `model`.
+    """
+    normalization = find_normalization(model)
+    num_classes = model.output_shape[-1]
+    if len(names) != num_classes:
+        raise ValueError(
+            f"{model.name} has {num_classes} classes and needs a name for each. "
+            f"Received: {len(names)} names."
+        )
+    bad = [x for x in names if not isinstance(x, str) or len(x.splitlines()) != 1]
+    if bad or isinstance(names, str):
+        raise ValueError(
+            f"A class's name is a line of text. Received: {(bad or [names])[0]!r}."
+        )
+    normalization.preprocessing = dataclasses.replace(
+        normalization.preprocessing, labels=tuple(names)
+    )
     return model
 
 

@@ -1,10 +1,10 @@
-"""Feature pyramids and freezing."""
+"""Feature pyramids, freezing and class names."""
 
 import keras
 import numpy as np
 import pytest
 
-from keras_effnetv2 import create_model, feature_pyramid, freeze
+from keras_effnetv2 import create_model, feature_pyramid, freeze, name_classes
 from keras_effnetv2.layers import BatchNorm
 from tests.networks import tiny
 from tests.test_models import SMALL, pixels
@@ -32,6 +32,29 @@ def test_pyramids_of_other_things_are_refused():
         feature_pyramid(create_model(SMALL), levels=(4,))
     with pytest.raises(ValueError, match="from create_model"):
         feature_pyramid(keras.Sequential([keras.Input((8, 8, 3))]))
+
+
+def test_names_of_classes_are_kept_with_the_model(tmp_path):
+    model = name_classes(create_model(SMALL, weights=None, classes=2), ["cat", "dog"])
+    model.save(tmp_path / "pets.keras")
+    loaded = keras.models.load_model(tmp_path / "pets.keras")
+    assert loaded.preprocessing.labels == ("cat", "dog")
+
+
+@pytest.mark.parametrize(
+    "names, message",
+    [
+        (["cat"], "has 2 classes and needs a name for each. Received: 1 names"),
+        ("ab", "Received: 'ab'"),
+        (["cat", ""], "A class's name is a line of text. Received: ''"),
+        (["cat", "a\ndog"], "A class's name is a line of text"),
+        ([0, 1], "A class's name is a line of text. Received: 0"),
+    ],
+)
+def test_names_that_cannot_be_are_refused(names, message):
+    model = create_model(SMALL, weights=None, classes=2)
+    with pytest.raises(ValueError, match=message):
+        name_classes(model, names)
 
 
 def fit(model):

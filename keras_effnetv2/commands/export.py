@@ -9,6 +9,7 @@ from absl import logging
 
 from keras_effnetv2.commands.predict import load_model
 from keras_effnetv2.export.folders import check_target
+from keras_effnetv2.transfer import name_classes
 from keras_effnetv2.variants import get_variant
 
 # Format -> what it is for; a module of `commands.exports` each.
@@ -53,6 +54,11 @@ def _add_common_arguments(parser: argparse.ArgumentParser) -> None:
         "--workdir", metavar="DIR", help="instead: work folder of a finished training"
     )
     parser.add_argument(
+        "--labels",
+        metavar="FILE",
+        help="names of the classes, a line each (default: those that the model has)",
+    )
+    parser.add_argument(
         "--output", required=True, metavar="DIR", help="folder to write"
     )
 
@@ -79,8 +85,12 @@ def add_graph_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Writes the export, and prints what was found when it was loaded back."""
     logging.set_verbosity(logging.WARNING)  # Of every function that TensorFlow saves.
-    args.check(args)  # Before a model is downloaded, or built for half a minute.
+    # Before a model is downloaded, or built for half a minute.
+    args.check(args)
+    names = None if args.labels is None else _read_names(args.labels)
     model, source = open_model(args)
+    if names is not None:
+        name_classes(model, names)
     args.write(model, args, source)
     return 0
 
@@ -115,6 +125,21 @@ def open_model(args: argparse.Namespace) -> tuple[Any, dict[str, str]]:
 
         return create_model(args.variant, weights=None), source
     return load_model(args.variant, args.weights, None), source
+
+
+def _read_names(path: str) -> list[str]:
+    """Lines of a text file.
+
+    Raises:
+        ValueError: it cannot be read.
+    """
+    try:
+        return pathlib.Path(path).read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeError) as error:
+        raise ValueError(
+            "--labels takes a text file with the name of a class a line. Received: "
+            f"{path}, which cannot be read: {error}."
+        ) from error
 
 
 def print_differences(card: Any) -> None:

@@ -72,6 +72,32 @@ def test_bad_input_is_one_line(flags, message, tmp_path, capsys):
     assert not any(tmp_path.iterdir())
 
 
+def test_classes_are_named_from_a_file(workdir, tmp_path):
+    names = [f"digit {number}" for number in range(10)]
+    (tmp_path / "names.txt").write_text("\n".join(names) + "\n")
+    flags = "--labels", tmp_path / "names.txt", "--output", tmp_path / "export"
+    assert run("onnx", "--workdir", workdir, *flags) == 0
+    assert card(tmp_path / "export")["preprocessing"]["labels"] == names
+
+
+@pytest.mark.parametrize(
+    "contents, message",
+    [
+        (None, "which cannot be read"),
+        (b"\xff\xff", "which cannot be read"),
+        (b"cat\ndog\n", "has 10 classes and needs a name for each. Received: 2"),
+    ],
+)
+def test_bad_class_names_are_one_line(workdir, contents, message, tmp_path, capsys):
+    file = tmp_path / "names.txt"
+    if contents is not None:
+        file.write_bytes(contents)
+    flags = "--labels", file, "--output", tmp_path / "export"
+    assert run("saved_model", "--workdir", workdir, *flags) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+
+
 def test_a_folder_that_is_no_export_stays(workdir, tmp_path, capsys):
     (tmp_path / "photo.jpg").touch()
     assert run("saved_model", "--workdir", workdir, "--output", tmp_path) == 2
