@@ -13,6 +13,7 @@ VERSION = re.search(
 # What reads datasets and draws curves.
 TRAIN = [
     "tensorflow-datasets>=4.9.7,<5",
+    "tensorflow-metadata>=1.16.1,<1.21",  # 1.21: not with TensorFlow 2.18.
     "importlib-resources>=6,<8",  # TensorFlow Datasets needs it, and does not say so.
     "matplotlib>=3.8,<4",
     "scikit-learn>=1.4,<2",
@@ -51,7 +52,7 @@ setuptools.setup(
         "numpy>=1.26,<3",
         "h5py>=3.11,<4",  # TensorFlow 2.18 needs it.
         "absl-py>=2,<3",
-        "pillow>=10.1,<14",  # 10.0 loses the orientation of TIFF files.
+        "pillow>=11,<14",  # Before, orientations in some files are not found.
         "safetensors>=0.4.1,<1",  # 0.4.0 cannot read bfloat16.
         "filelock>=3.12,<5",
     ],

@@ -5,6 +5,7 @@ import struct
 import zlib
 
 import numpy as np
+import PIL
 import pytest
 import tensorflow as tf
 from PIL import Image
@@ -17,7 +18,9 @@ from tests import image_files as files
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
 ORIENTATION, SHORT, LONG = 0x0112, 3, 4
-KINDS = {"JPEG": {"quality": 95}, "PNG": {}, "WEBP": {"lossless": True}}
+KINDS = {"JPEG": {"quality": 95}, "PNG": {}}
+if hasattr(tf.io, "decode_webp"):  # Not in TensorFlow 2.18.
+    KINDS["WEBP"] = {"lossless": True}
 
 in_graph = tf.function(exif_orientation, input_signature=[tf.TensorSpec((), tf.string)])
 
@@ -172,13 +175,14 @@ HOSTILE = {
     "entries_65535": (tiff(ENTRY, num=65535), 6),
     "entries_65535_all_there": (tiff(*[entry(0x0128, 2)] * 5000, ENTRY, num=65535), 6),
     "entries_of_zeros": (tiff(num=65535) + b"\0" * 65000, 1),
-    "entries_the_same": (tiff(ENTRY, entry(ORIENTATION, 3)), 6),
     "unsorted": (tiff(entry(0x0128, 2), ENTRY, entry(0x0100, 9)), 6),
     "no_value": (tiff(entry(ORIENTATION, 6, count=0)), 1),
     "values_elsewhere": (tiff(entry(ORIENTATION, 6, count=1 << 31)), 1),
     "type_0": (tiff(entry(ORIENTATION, 6, kind=0)), 1),
     "type_undefined": (tiff(entry(ORIENTATION, 6, kind=7)), 1),
 }
+if int(PIL.__version__.partition(".")[0]) >= 13:  # Before, the last one counted.
+    HOSTILE["entries_the_same"] = (tiff(ENTRY, entry(ORIENTATION, 3)), 6)
 
 
 @pytest.mark.parametrize("case", HOSTILE)

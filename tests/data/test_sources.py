@@ -70,7 +70,7 @@ def test_a_folder_without_splits_is_divided_by_name(tmp_path):
 def test_folders_that_are_no_dataset_are_refused(tmp_path):
     with pytest.raises(ValueError, match="There is no folder '.*missing'"):
         folder(tmp_path / "missing")
-    with pytest.raises(ValueError, match="There is no folder None"):
+    with pytest.raises(ValueError, match="Pass the folder of"):
         open_source("folder", "train", num_classes=2)
     with pytest.raises(ValueError, match=r"no split 'train'.*\(none\)"):
         folder(tmp_path)
