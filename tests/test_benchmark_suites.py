@@ -223,10 +223,14 @@ def test_every_suite_measures_every_peer():
         *train.measure(1, peers, [[work]]),
         *infer.measure(1, peers, [[work]]),
         *memory.measure(1, peers, work),
-        *growth.measure(1, {"b": ("images a batch", (work, Work("B0", 32, 4)))}),
     ]
     assert all(row["ours"] > 0 and row["peer"] > 0 for row in rows)
     names = [(row["suite"], row["peer_name"]) for row in rows]
     for suite in ("train", "infer", "memory"):
         assert (suite, "keras.applications") in names
-    assert ("memory", "ours") in names and ("growth", "linear") in names
+    assert ("memory", "ours") in names
+    works = work, Work("B0", 32, 4)
+    (row, _) = growth.measure(1, {"b": ("images a batch", works)})
+    assert row["peer_name"] == "linear"  # Exponents of a busy machine may be anything.
+    assert [amount for amount, *_ in row["points"]] == [2, 4]
+    assert all(min(seconds) > 0 for _, *seconds in row["points"])
