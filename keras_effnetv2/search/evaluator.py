@@ -17,7 +17,7 @@ from keras_effnetv2.training import feeding
 from keras_effnetv2.training.configuration import Experiment
 from keras_effnetv2.training.devices import open_devices
 from keras_effnetv2.training.evaluation import measure
-from keras_effnetv2.training.progressive import fit_leg, plan_legs, set_rates
+from keras_effnetv2.training.progressive import fit_leg, plan_legs
 from keras_effnetv2.training.run import build_learner, check, set_up_process
 from keras_effnetv2.training.stages import steps_per_epoch
 from keras_effnetv2.variant_files import write_variant
@@ -98,9 +98,9 @@ class Evaluator:
             stages, lambda stage: steps_per_epoch(num_images, stage.batch_size)
         )
         for leg in legs:
-            set_rates(learner.network, leg.stage)
             fit_leg(
                 learner,
+                learner.network,
                 leg,
                 feeding.training_data(train_feed, experiment, leg, self.devices),
                 is_last=False,  # The moving average is ours.

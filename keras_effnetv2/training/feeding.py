@@ -64,7 +64,7 @@ def training_data(
     num_epochs = leg.end_epoch - leg.first_epoch
 
     def make(part: Part) -> tf.data.Dataset:
-        return training_batches(
+        batches = training_batches(
             feed.source,
             _augmenter(experiment, stage),
             Mixing(stage.mixup_alpha, stage.cutmix_alpha),
@@ -77,8 +77,17 @@ def training_data(
             part=part,
             damage=feed.damage,
         )
+        is_one = devices.strategy is not None and devices.name in ("cpu", "gpu")
+        return batches.map(_of_any_size) if is_one else batches
 
     return _distributed(make, devices)
+
+
+def _of_any_size(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The same, but for TensorFlow, which then traces one step for all stages."""
+    num, _, _, channels = images.shape
+    shape = (num, None, None, channels)
+    return tf.raw_ops.PlaceholderWithDefault(input=images, shape=shape), labels
 
 
 def sample_images(feed: Feed, experiment: Experiment, stage: Stage) -> Any:

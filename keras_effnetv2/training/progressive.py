@@ -112,9 +112,9 @@ class ProgressiveLearning:
         """
         history: dict[str, list[float]] = {}
         for stage in self.stages:
-            set_rates(model, stage)
             leg = Leg(stage, stage.first_epoch, stage.end_epoch, 0, 0)
             numbers = fit_leg(
+                model,
                 model,
                 leg,
                 make_data(stage),
@@ -130,11 +130,18 @@ class ProgressiveLearning:
 
 
 def fit_leg(
-    model: keras.Model, leg: Leg, data: Any, *, is_last: bool, **arguments: Any
+    model: keras.Model,
+    network: keras.Model,
+    leg: Leg,
+    data: Any,
+    *,
+    is_last: bool,
+    **arguments: Any,
 ) -> keras.callbacks.History:
-    """One call of `model.fit`, with rates that `set_rates` has set."""
-    # A traced function keeps the rates that it was traced with.
-    model.train_function = None
+    """One call of `model.fit`, with the stage's rates on `network` within the model."""
+    if set_rates(network, leg.stage):
+        # A traced function keeps the rates that it was traced with.
+        model.train_function = None
     with _average_kept(model.optimizer, is_last):
         return model.fit(
             data,
@@ -150,12 +157,16 @@ def _is_dataset(data: Any) -> bool:
     return hasattr(data, "element_spec")
 
 
-def set_rates(model: keras.Model, stage: Stage) -> None:
+def set_rates(model: keras.Model, stage: Stage) -> bool:
     """Sets the dropout and stochastic-depth rates of `stage` on `model`.
+
+    Returns:
+        Whether any has changed.
 
     Raises:
         ValueError: the model has no such layer, or one that Keras cannot raise from 0.
     """
+    rates: list[tuple[keras.layers.Layer, float]] = []
     if stage.dropout_rate is not None:
         layers = [x for x in walk_layers(model) if isinstance(x, keras.layers.Dropout)]
         for layer in _some(layers, model, "dropout_rate", "keras.layers.Dropout"):
@@ -165,7 +176,7 @@ def set_rates(model: keras.Model, stage: Stage) -> None:
                     "0: Keras makes its random numbers only for a rate above 0. Build "
                     "the model with the largest rate that it will have."
                 )
-            layer.rate = stage.dropout_rate
+            rates.append((layer, stage.dropout_rate))
     if stage.drop_path_rate is not None:
         layers = [
             part
@@ -175,7 +186,11 @@ def set_rates(model: keras.Model, stage: Stage) -> None:
         ]
         layers = _some(layers, model, "drop_path_rate", "StochasticDepth")
         for index, layer in enumerate(layers):
-            layer.rate = stage.drop_path_rate * index / len(layers)
+            rates.append((layer, stage.drop_path_rate * index / len(layers)))
+    changed = [(layer, rate) for layer, rate in rates if layer.rate != rate]
+    for layer, rate in changed:
+        layer.rate = rate
+    return bool(changed)
 
 
 def _some(layers: list, model: keras.Model, field: str, kind: str) -> list:

@@ -18,7 +18,7 @@ from keras_effnetv2.training.learner import Learner, create_learner
 from keras_effnetv2.training.loop import LoopCallback, stopped_by_signals
 from keras_effnetv2.training.network import build_network, variable_depths
 from keras_effnetv2.training.optimizers import add_l2, build_optimizer
-from keras_effnetv2.training.progressive import Leg, fit_leg, plan_legs, set_rates
+from keras_effnetv2.training.progressive import Leg, fit_leg, plan_legs
 from keras_effnetv2.training.reporting import Reporter
 from keras_effnetv2.training.stages import Stage, steps_per_epoch
 from keras_effnetv2.training.workdir import Workdir, open_workdir
@@ -155,10 +155,13 @@ class _Run:
                     feeding.sample_images(self.train_feed, self.experiment, leg.stage),
                     callback.position.step,
                 )
-            set_rates(learner.network, leg.stage)
-            learner.steps_per_execution = self._steps_per_execution(leg)
+            num_steps = self._steps_per_execution(leg)
+            if num_steps != learner.steps_per_execution:
+                learner.steps_per_execution = num_steps
+                learner.train_function = None
             fit_leg(
                 learner,
+                learner.network,
                 leg,
                 feeding.training_data(
                     self.train_feed, self.experiment, leg, self.devices

@@ -5,11 +5,14 @@ import numpy as np
 import pytest
 
 from keras_effnetv2.layers import FusedMBConv
+from keras_effnetv2.training import run
+from keras_effnetv2.training.experiments import get_experiment
 from keras_effnetv2.training.progressive import (
     ProgressiveLearning,
     plan_legs,
     set_rates,
 )
+from keras_effnetv2.training.settings import override
 from keras_effnetv2.training.stages import Ramp, plan_stages
 
 STAGES = plan_stages(
@@ -101,6 +104,27 @@ def test_a_compiled_step_drops_at_the_rate_of_its_stage():
             verbose=0,
         )
     assert shares == pytest.approx([0.1, 0.8], abs=0.03)
+
+
+def test_stages_of_the_same_rates_share_one_traced_step(tmp_path, monkeypatch):
+    create, shapes = run.create_learner, []
+
+    def create_watched(*arguments):
+        learner = create(*arguments)
+        step = learner.train_step
+
+        def watched(data):
+            shapes.append(tuple(data[0].shape))
+            return step(data)
+
+        learner.train_step = watched
+        return learner
+
+    monkeypatch.setattr(run, "create_learner", create_watched)
+    same = [f"progressive.{name}_rate=0.1,0.1" for name in ("dropout", "drop_path")]
+    settings = ["batch_size=479", *same]  # 3 steps an epoch, in 3 stages.
+    run.train(override(get_experiment("digits-smoke"), settings), tmp_path)
+    assert shapes == [(479, None, None, 3)]
 
 
 def _dataset(x, y, batch_size):
