@@ -25,8 +25,8 @@ def activate(x: Any, activation: Callable[[Any], Any]) -> Any:
 def stock_gradients() -> Iterator[None]:
     """Within it, SiLU is traced with TensorFlow's gradient: for graphs to be saved.
 
-    Those of its own take as long to save as the rest of a network, and a graph without
-    them that once had them has no gradient at all.
+    To save a gradient of one's own for each SiLU takes as long as to save the rest of a
+    network; saved without it, the graph would have no gradient, and warn when loaded.
     """
     token = _has_own_gradient.set(False)
     try:

@@ -84,7 +84,7 @@ def training_data(
 
 
 def _of_any_size(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The same, but for TensorFlow, which then traces one step for all stages."""
+    """The same batch, of no static size: TensorFlow traces one step for all stages."""
     num, _, _, channels = images.shape
     shape = (num, None, None, channels)
     return tf.raw_ops.PlaceholderWithDefault(input=images, shape=shape), labels
