@@ -10,7 +10,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_effnetv2.training import losses, replicas
+from keras_effnetv2.training import losses, replicas, updates
 from keras_effnetv2.training.configuration import Experiment
 
 
@@ -90,7 +90,7 @@ class Learner(replicas.Prebuilt, keras.Model):
         for average, variable in zip(
             self.averaged.weights, self.network.weights, strict=True
         ):
-            average.assign(average + (1 - momentum) * (variable - average))
+            updates.move_towards(average, variable, 1 - momentum)
 
 
 class _TensorFlowLearner(Learner):

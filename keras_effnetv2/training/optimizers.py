@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 
+from keras_effnetv2.training import updates
 from keras_effnetv2.training.configuration import Experiment
 from keras_effnetv2.training.replicas import aggregate_first
 from keras_effnetv2.training.schedules import (
@@ -102,55 +103,12 @@ def add_l2(variables: Sequence[Any], weight_decay: float) -> None:
             variable.regularizer = keras.regularizers.L2(weight_decay / 2)
 
 
-class RMSpropOfTensorFlow1(keras.optimizers.RMSprop):
-    """RMSprop whose mean squares start at 1, as TensorFlow 1's, which the paper used.
-
-    From 0, where Keras starts, the first steps are several times larger. On TensorFlow
-    an update is one operation, not ten: a twentieth of a step of B0 at 224 pixels and
-    batch 8, and more of smaller ones.
-    """
-
-    def build(self, variables: Sequence[Any]) -> None:
-        """Makes the slots."""
-        built = self.built
-        super().build(variables)
-        if not built:
-            for velocity in self._velocities:
-                velocity.assign(keras.ops.ones(velocity.shape, velocity.dtype))
-
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Moves `variable` and its slots."""
-        is_fused = self.momentum > 0 and not self.centered
-        if keras.backend.backend() != "tensorflow" or not is_fused:
-            super().update_step(gradient, variable, learning_rate)
-            return
-        import tensorflow as tf
-
-        place = self._get_variable_index(variable)
-        var, ms, mom = (
-            x.value.handle if isinstance(x, keras.Variable) else x.handle
-            for x in (variable, self._velocities[place], self._momentums[place])
-        )
-        numbers = (learning_rate, self.rho, self.momentum, self.epsilon)
-        lr, rho, momentum, epsilon = (tf.cast(x, variable.dtype) for x in numbers)
-        tf.raw_ops.ResourceApplyRMSProp(
-            var=var,
-            ms=ms,
-            mom=mom,
-            lr=lr,
-            rho=rho,
-            momentum=momentum,
-            epsilon=epsilon,
-            grad=tf.cast(gradient, variable.dtype),
-        )
-
-
 def _build(
     experiment: Experiment, learning_rate: Any, options: dict[str, Any]
 ) -> keras.optimizers.Optimizer:
     settings = experiment.optimizer
     if settings.name == "rmsprop":
-        return RMSpropOfTensorFlow1(
+        return updates.RMSpropOfTensorFlow1(
             learning_rate,
             rho=settings.rho,
             momentum=settings.momentum,
@@ -160,8 +118,8 @@ def _build(
     if settings.name == "sgd":
         return keras.optimizers.SGD(learning_rate, settings.momentum, **options)
     if settings.name == "adam":
-        return keras.optimizers.Adam(learning_rate, epsilon=settings.epsilon, **options)
-    return keras.optimizers.AdamW(
+        return updates.Adam(learning_rate, epsilon=settings.epsilon, **options)
+    return updates.AdamW(
         learning_rate,
         weight_decay=experiment.regularization.weight_decay,
         epsilon=settings.epsilon,

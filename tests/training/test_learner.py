@@ -187,45 +187,6 @@ def test_layer_decay_slows_what_is_far_from_the_classifier():
         np.testing.assert_allclose(slowed, whole * 0.5**depth, rtol=1e-3, atol=1e-6)
 
 
-def test_rmsprop_starts_like_tensorflow_1():
-    settings = experiment(
-        "optimizer.name=rmsprop", "optimizer.epsilon=0.001", "optimizer.rho=0.9"
-    )
-    learner = learner_of(dataclasses.replace(settings, name="x"))
-    optimizer = learner.optimizer
-    variable = learner.trainable_variables[0]
-    before, gradient = np.array(variable), np.ones(variable.shape, "float32")
-    gradients = [
-        gradient if i == 0 else np.zeros(v.shape, "float32")
-        for i, v in enumerate(learner.trainable_variables)
-    ]
-    optimizer.apply(
-        [keras.ops.convert_to_tensor(g) for g in gradients],
-        learner.trainable_variables,
-    )
-    # ms = 0.9 * 1 + 0.1 * g * g; step = lr * g / sqrt(ms + epsilon).
-    np.testing.assert_allclose(
-        before - np.array(variable), 0.1 / np.sqrt(1.0 + 1e-3), rtol=1e-5
-    )
-
-
-def test_rmsprop_in_one_operation_is_that_of_keras():
-    settings = {"learning_rate": 0.1, "rho": 0.9, "momentum": 0.9, "epsilon": 1e-3}
-    random = np.random.default_rng(0)
-    gradients = random.normal(size=(5, 3, 4)).astype("float32")
-    results = []
-    for kind in (optimizers.RMSpropOfTensorFlow1, keras.optimizers.RMSprop):
-        variable = keras.Variable(np.zeros((3, 4), "float32"))
-        optimizer = kind(**settings)
-        optimizer.build([variable])
-        optimizer.variables[2].assign(np.ones((3, 4)))  # Of Keras's, too.
-        for gradient in gradients:
-            optimizer.apply([keras.ops.convert_to_tensor(gradient)], [variable])
-        results.append([np.array(v) for v in (variable, *optimizer.variables)])
-    for ours, theirs in zip(*results, strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
-
-
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_softmax_loss_shares_a_mass_of_one_among_several_labels(smoothing):
     scores = np.array([[2.0, 1.0, 0.0, -1.0]], "float32")

@@ -1,0 +1,68 @@
+"""Updates of one operation against Keras's, and against worked numbers."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_effnetv2.training import updates
+
+RANDOM = np.random.default_rng(0)
+GRADIENTS = RANDOM.normal(size=(5, 3, 4)).astype("float32")
+START = RANDOM.normal(size=(3, 4)).astype("float32")
+RMSPROP = {"rho": 0.9, "momentum": 0.9, "epsilon": 1e-3}
+
+
+def updated(optimizer, slots=()):
+    """The variable and all of the optimizer's after five gradients."""
+    variable = keras.Variable(START)
+    optimizer.build([variable])
+    for place, value in slots:
+        optimizer.variables[place].assign(value)
+    for gradient in GRADIENTS:
+        optimizer.apply([keras.ops.convert_to_tensor(gradient)], [variable])
+    return [np.array(v) for v in (variable, *optimizer.variables)]
+
+
+@pytest.mark.parametrize(
+    "kind, theirs, settings",
+    [
+        (updates.Adam, keras.optimizers.Adam, {"beta_1": 0.8}),
+        (updates.Adam, keras.optimizers.Adam, {"amsgrad": True}),
+        (updates.Adam, keras.optimizers.Adam, {"global_clipnorm": 0.5}),
+        (updates.AdamW, keras.optimizers.AdamW, {"weight_decay": 0.1}),
+    ],
+)
+def test_adam_is_that_of_keras(kind, theirs, settings):
+    pair = [each(learning_rate=0.1, **settings) for each in (kind, theirs)]
+    for ours, wanted in zip(*map(updated, pair), strict=True):
+        np.testing.assert_allclose(ours, wanted, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("changed", [{}, {"centered": True}, {"momentum": 0.0}])
+def test_rmsprop_is_that_of_keras_but_for_its_start(changed):
+    settings = {"learning_rate": 0.1} | RMSPROP | changed
+    ours = updated(updates.RMSpropOfTensorFlow1(**settings))
+    ones = [(2, np.ones(START.shape))]
+    theirs = updated(keras.optimizers.RMSprop(**settings), ones)
+    for found, wanted in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-7)
+
+
+def test_rmsprop_starts_like_tensorflow_1():
+    variable = keras.Variable(np.zeros(2, "float32"))
+    optimizer = updates.RMSpropOfTensorFlow1(0.1, **RMSPROP)
+    optimizer.build([variable])
+    gradient = np.array([1.0, 2.0], "float32")
+    optimizer.apply([keras.ops.convert_to_tensor(gradient)], [variable])
+    # ms = 0.9 * 1 + 0.1 * g * g; step = lr * g / sqrt(ms + epsilon).
+    squares = 0.9 + 0.1 * gradient**2
+    wanted = -0.1 * gradient / np.sqrt(squares + 1e-3)
+    np.testing.assert_allclose(np.array(variable), wanted, rtol=1e-5)
+
+
+@pytest.mark.parametrize("rate", [0.25, 1.0])
+def test_an_average_moves_by_a_share_of_its_distance(rate):
+    average, variable = keras.Variable(START), keras.Variable(GRADIENTS[0])
+    updates.move_towards(average, variable, rate)
+    wanted = (1 - rate) * START + rate * GRADIENTS[0]
+    np.testing.assert_allclose(np.array(average), wanted, rtol=1e-5, atol=1e-6)
