@@ -23,7 +23,15 @@ from keras_effnetv2.version import __version__
 from keras_effnetv2.weights.labels import decode_predictions
 
 # Imported when they are asked for: they need much that networks do not.
-_PACKAGES = ("data", "export", "layers", "profiling", "search", "training")
+_PACKAGES = (
+    "data",
+    "export",
+    "layers",
+    "optimizers",
+    "profiling",
+    "search",
+    "training",
+)
 
 __all__ = [
     "BlockSpec",

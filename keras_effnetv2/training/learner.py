@@ -10,7 +10,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_effnetv2.training import losses, replicas, updates
+from keras_effnetv2.optimizers import move_towards
+from keras_effnetv2.training import losses, replicas
 from keras_effnetv2.training.configuration import Experiment
 
 
@@ -90,7 +91,7 @@ class Learner(replicas.Prebuilt, keras.Model):
         for average, variable in zip(
             self.averaged.weights, self.network.weights, strict=True
         ):
-            updates.move_towards(average, variable, 1 - momentum)
+            move_towards(average, variable, 1 - momentum)
 
 
 class _TensorFlowLearner(Learner):

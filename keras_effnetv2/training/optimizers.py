@@ -1,4 +1,4 @@
-"""Stock Keras optimizers as the recipes need them.
+"""Optimizers as the recipes need them.
 
 Source: google/automl, efficientnetv2: `utils.py`; paper: Tan and Le 2021, Section 5.
 """
@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from keras_effnetv2.training import updates
+from keras_effnetv2.optimizers import Adam, AdamW, RMSpropOfTensorFlow1
 from keras_effnetv2.training.configuration import Experiment
 from keras_effnetv2.training.replicas import aggregate_first
 from keras_effnetv2.training.schedules import (
@@ -108,7 +108,7 @@ def _build(
 ) -> keras.optimizers.Optimizer:
     settings = experiment.optimizer
     if settings.name == "rmsprop":
-        return updates.RMSpropOfTensorFlow1(
+        return RMSpropOfTensorFlow1(
             learning_rate,
             rho=settings.rho,
             momentum=settings.momentum,
@@ -118,8 +118,8 @@ def _build(
     if settings.name == "sgd":
         return keras.optimizers.SGD(learning_rate, settings.momentum, **options)
     if settings.name == "adam":
-        return updates.Adam(learning_rate, epsilon=settings.epsilon, **options)
-    return updates.AdamW(
+        return Adam(learning_rate, epsilon=settings.epsilon, **options)
+    return AdamW(
         learning_rate,
         weight_decay=experiment.regularization.weight_decay,
         epsilon=settings.epsilon,

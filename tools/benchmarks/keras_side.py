@@ -43,7 +43,7 @@ def keras_of(source: str) -> Any:
 def rmsprop_of(source: str) -> type:
     """The optimizer that its users train with."""
     if source == "keras_effnetv2":
-        from keras_effnetv2.training.updates import RMSpropOfTensorFlow1
+        from keras_effnetv2.optimizers import RMSpropOfTensorFlow1
 
         return RMSpropOfTensorFlow1
     return keras_of(source).optimizers.RMSprop

@@ -26,11 +26,15 @@ print(imported - start, built - imported, end - built, end - start)
 _FIRST = {
     "prediction": "model.predict(images, verbose=0)",
     "training step": """
-model.compile("rmsprop", "sparse_categorical_crossentropy")
+model.compile({adam}(), "sparse_categorical_crossentropy")
 model.train_on_batch(images, np.zeros(len(images), "int32"))
 """,
 }
-_IMPORTS = ("import keras_effnetv2 as models", "import keras.applications as models")
+# Ours and the peer's: the import, and the optimizer of the first training step.
+_SIDES = (
+    ("import keras_effnetv2 as models", "models.optimizers.Adam"),
+    ("import keras, keras.applications as models", "keras.optimizers.Adam"),
+)
 
 # What is done first in a process, and with what.
 FIRSTS = (
@@ -79,10 +83,10 @@ def _pair(first: str, work: Work) -> tuple[list[float], list[float]]:
                 constructor=NETWORKS[work.network][0],
                 batch=work.batch_size,
                 size=work.image_size,
-                first=_FIRST[first],
+                first=_FIRST[first].format(adam=adam),
             )
         )
-        for line in _IMPORTS
+        for line, adam in _SIDES
     )
     return ours, peers
 

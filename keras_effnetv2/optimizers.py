@@ -1,9 +1,11 @@
-"""Stock Keras optimizers, and a moving average, in one TensorFlow operation a variable.
+"""Keras's optimizers with updates of one TensorFlow operation a variable.
+
+    model.compile(keras_effnetv2.optimizers.Adam(1e-3), ...)
 
 Keras composes an update of about ten operations, each of which reads and writes all of
-a variable. Where batches are small or networks large, that is a good part of a step.
-On other backends, and where an optimizer is asked for more than the operation knows,
-the update is Keras's.
+a variable, and is traced. Where batches are small or networks large, that is a good
+part of a step, and half of the first one. On other backends, and where an optimizer is
+asked for more than TensorFlow's operation knows, the update is Keras's.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,6 +14,7 @@ from typing import Any
 import keras
 
 
+@keras.saving.register_keras_serializable("keras_effnetv2")
 class RMSpropOfTensorFlow1(keras.optimizers.RMSprop):
     """RMSprop whose mean squares start at 1, as TensorFlow 1's, which the paper used.
 
@@ -86,10 +89,12 @@ class _AdamUpdate:
         )
 
 
+@keras.saving.register_keras_serializable("keras_effnetv2")
 class Adam(_AdamUpdate, keras.optimizers.Adam):
     """Keras's Adam."""
 
 
+@keras.saving.register_keras_serializable("keras_effnetv2")
 class AdamW(_AdamUpdate, keras.optimizers.AdamW):
     """Keras's AdamW."""
 

@@ -3,8 +3,9 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from keras_effnetv2.training import updates
+from keras_effnetv2 import optimizers
 
 RANDOM = np.random.default_rng(0)
 GRADIENTS = RANDOM.normal(size=(5, 3, 4)).astype("float32")
@@ -26,10 +27,10 @@ def updated(optimizer, slots=()):
 @pytest.mark.parametrize(
     "kind, theirs, settings",
     [
-        (updates.Adam, keras.optimizers.Adam, {"beta_1": 0.8}),
-        (updates.Adam, keras.optimizers.Adam, {"amsgrad": True}),
-        (updates.Adam, keras.optimizers.Adam, {"global_clipnorm": 0.5}),
-        (updates.AdamW, keras.optimizers.AdamW, {"weight_decay": 0.1}),
+        (optimizers.Adam, keras.optimizers.Adam, {"beta_1": 0.8}),
+        (optimizers.Adam, keras.optimizers.Adam, {"amsgrad": True}),
+        (optimizers.Adam, keras.optimizers.Adam, {"global_clipnorm": 0.5}),
+        (optimizers.AdamW, keras.optimizers.AdamW, {"weight_decay": 0.1}),
     ],
 )
 def test_adam_is_that_of_keras(kind, theirs, settings):
@@ -41,7 +42,7 @@ def test_adam_is_that_of_keras(kind, theirs, settings):
 @pytest.mark.parametrize("changed", [{}, {"centered": True}, {"momentum": 0.0}])
 def test_rmsprop_is_that_of_keras_but_for_its_start(changed):
     settings = {"learning_rate": 0.1} | RMSPROP | changed
-    ours = updated(updates.RMSpropOfTensorFlow1(**settings))
+    ours = updated(optimizers.RMSpropOfTensorFlow1(**settings))
     ones = [(2, np.ones(START.shape))]
     theirs = updated(keras.optimizers.RMSprop(**settings), ones)
     for found, wanted in zip(ours, theirs, strict=True):
@@ -50,7 +51,7 @@ def test_rmsprop_is_that_of_keras_but_for_its_start(changed):
 
 def test_rmsprop_starts_like_tensorflow_1():
     variable = keras.Variable(np.zeros(2, "float32"))
-    optimizer = updates.RMSpropOfTensorFlow1(0.1, **RMSPROP)
+    optimizer = optimizers.RMSpropOfTensorFlow1(0.1, **RMSPROP)
     optimizer.build([variable])
     gradient = np.array([1.0, 2.0], "float32")
     optimizer.apply([keras.ops.convert_to_tensor(gradient)], [variable])
@@ -63,6 +64,40 @@ def test_rmsprop_starts_like_tensorflow_1():
 @pytest.mark.parametrize("rate", [0.25, 1.0])
 def test_an_average_moves_by_a_share_of_its_distance(rate):
     average, variable = keras.Variable(START), keras.Variable(GRADIENTS[0])
-    updates.move_towards(average, variable, rate)
+    optimizers.move_towards(average, variable, rate)
     wanted = (1 - rate) * START + rate * GRADIENTS[0]
     np.testing.assert_allclose(np.array(average), wanted, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "optimizer, operation",
+    [
+        (optimizers.Adam(), "ResourceApplyAdam"),
+        (optimizers.AdamW(), "ResourceApplyAdam"),
+        (optimizers.RMSpropOfTensorFlow1(**RMSPROP), "ResourceApplyRMSProp"),
+    ],
+)
+def test_an_update_is_one_operation(optimizer, operation):
+    variable = keras.Variable(START)
+    optimizer.build([variable])
+
+    @tf.function
+    def update(gradient):
+        optimizer.apply([gradient], [variable])
+
+    graph = update.get_concrete_function(tf.constant(GRADIENTS[0])).graph
+    kinds = [node.type for node in graph.get_operations()]
+    assert kinds.count(operation) == 1
+    assert "Sqrt" not in kinds  # Of an update in several.
+
+
+def test_a_compiled_model_keeps_its_optimizer_in_its_file(tmp_path):
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, keras.layers.Dense(1)(inputs))
+    model.compile(optimizers.Adam(0.01, beta_1=0.8), "mse")
+    model.fit(START, START[:, :1], verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras").optimizer
+    assert type(loaded) is optimizers.Adam
+    for found, wanted in zip(loaded.variables, model.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(np.array(found), np.array(wanted))
