@@ -147,6 +147,8 @@ class Optimizer(Checked):
             here. None: it does not. Released code: 256.
         momentum: of RMSProp and SGD. Paper: 0.9.
         rho: decay of RMSProp's mean square. Paper: 0.9.
+        beta_2: decay of Adam's mean square. Kingma and Ba 2015: 0.999; the fewer steps
+            there are, the less of them it should remember.
         epsilon: of RMSProp and Adam. Released code: 1e-3.
         ema_momentum: of the moving average of weights and batch-norm statistics, per
             step; 0: none. Paper: 0.9999.
@@ -161,6 +163,7 @@ class Optimizer(Checked):
     learning_rate_batch_size: Count | None = 256
     momentum: Share = 0.9
     rho: Share = 0.9
+    beta_2: Share = 0.999
     epsilon: Amount = 1e-3
     ema_momentum: Share = 0.9999
     global_clipnorm: Amount | None = None

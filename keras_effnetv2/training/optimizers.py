@@ -117,14 +117,11 @@ def _build(
         )
     if settings.name == "sgd":
         return keras.optimizers.SGD(learning_rate, settings.momentum, **options)
+    options |= {"beta_2": settings.beta_2, "epsilon": settings.epsilon}
     if settings.name == "adam":
-        return Adam(learning_rate, epsilon=settings.epsilon, **options)
-    return AdamW(
-        learning_rate,
-        weight_decay=experiment.regularization.weight_decay,
-        epsilon=settings.epsilon,
-        **options,
-    )
+        return Adam(learning_rate, **options)
+    weight_decay = experiment.regularization.weight_decay
+    return AdamW(learning_rate, weight_decay=weight_decay, **options)
 
 
 def _scale_updates(optimizer: Any, scales: Sequence[float]) -> None:
