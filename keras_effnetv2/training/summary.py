@@ -72,7 +72,8 @@ def _seconds_at_fixed_size(
     last = _of_stage(records, stages[-1])
     if not last or len({stage.image_size for stage in stages}) == 1:
         return None
-    seconds = [record["seconds"] for record in last]
-    # The first epoch of a stage traces the step, unless it was resumed and is short.
-    median = statistics.median(seconds)
-    return max(seconds[0], median) + (len(records) - 1) * median
+    # The first epoch of any training traces the step.
+    first = [record["seconds"] for record in _of_stage(records, stages[0])]
+    tracing = max(0.0, first[0] - statistics.median(first[1:])) if first[1:] else 0.0
+    epoch = statistics.median(record["seconds"] for record in last)
+    return tracing + len(records) * epoch

@@ -168,7 +168,7 @@ def test_fine_tuning_follows_the_evaluation_size_of_the_variant():
 @pytest.mark.parametrize(
     ("name", "sizes"),
     [
-        ("digits", [56, 60, 64]),
+        ("digits", [48, 52, 56]),
         ("digits-smoke", [16, 24, 32]),
         ("fashion-mnist", [64, 96]),
     ],

@@ -155,6 +155,12 @@ def test_the_summary_is_a_table_of_stages():
     assert rows[7] == "Damaged images that were skipped: 1,234."
 
 
+def test_what_one_size_would_take_has_the_first_epochs_tracing():
+    records = [make_record(epoch) for epoch in range(1, 7)]
+    records[0]["seconds"] += 40
+    assert "it would have taken about 3:40" in summarize(records, STAGES)
+
+
 def test_what_one_size_would_take_needs_its_measured_speed():
     stopped = summarize([make_record(1), make_record(2, loss=None)], STAGES)
     assert "throughout" not in stopped
