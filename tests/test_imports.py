@@ -24,6 +24,7 @@ ALLOWED = {
     "models": {"architecture", "layers", "networks", "preprocessing", "variants"},
     "transfer": {"layers", "networks"},
     "explanation": {"networks"},
+    "optimizers": set(),
     "files": set(),
     "heat_maps": {"files"},
     "profiling": {"architecture", "variants"},
@@ -47,6 +48,7 @@ ALLOWED = {
         "layers",
         "models",
         "networks",
+        "optimizers",
         "preprocessing",
         "profiling",
         "variant_files",
@@ -67,6 +69,7 @@ ALLOWED = {
 HEAVY = {"tensorflow", "h5py", "PIL", "safetensors", "filelock", "sklearn"}
 KERAS_ONLY = (
     "layers",
+    "optimizers",
     "networks",
     "models",
     "transfer",
