@@ -69,8 +69,8 @@ def draw_ratios(rows: Sequence[dict], caption: str) -> Any:
     axes.invert_yaxis()
     axes.set_xlim(left=0)
     axes.set_xlabel(
-        "ours / peer, median and quartiles; blue: ours is the better, orange: the peer,"
-        " grey: share of a limit"
+        "ours / peer, median and quartiles\n"
+        "blue: ours is the better, orange: the peer, grey: share of a limit"
     )
     _caption(figure, caption)
     axes.grid(axis="x", alpha=0.3)
