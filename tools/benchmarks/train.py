@@ -111,7 +111,7 @@ def limit_row(
         suite,
         str(work),
         "GFLOP/s",
-        f"limit: float32 {MATRIX}",
+        f"limit: {MATRIX}",
         comparison.pairs(achieved, found[MATRIX,]),
         "nearer 1",
     )
