@@ -117,7 +117,7 @@ def _build(
         )
     if settings.name == "sgd":
         return keras.optimizers.SGD(learning_rate, settings.momentum, **options)
-    options |= {"beta_2": settings.beta_2, "epsilon": settings.epsilon}
+    options = options | {"beta_2": settings.beta_2, "epsilon": settings.epsilon}
     if settings.name == "adam":
         return Adam(learning_rate, **options)
     weight_decay = experiment.regularization.weight_decay

@@ -187,6 +187,36 @@ def test_layer_decay_slows_what_is_far_from_the_classifier():
         np.testing.assert_allclose(slowed, whole * 0.5**depth, rtol=1e-3, atol=1e-6)
 
 
+def test_rmsprop_starts_like_tensorflow_1():
+    settings = experiment(
+        "optimizer.name=rmsprop", "optimizer.epsilon=0.001", "optimizer.rho=0.9"
+    )
+    learner = learner_of(dataclasses.replace(settings, name="x"))
+    optimizer = learner.optimizer
+    variable = learner.trainable_variables[0]
+    before, gradient = np.array(variable), np.ones(variable.shape, "float32")
+    gradients = [
+        gradient if i == 0 else np.zeros(v.shape, "float32")
+        for i, v in enumerate(learner.trainable_variables)
+    ]
+    optimizer.apply(
+        [keras.ops.convert_to_tensor(g) for g in gradients],
+        learner.trainable_variables,
+    )
+    # ms = 0.9 * 1 + 0.1 * g * g; step = lr * g / sqrt(ms + epsilon).
+    np.testing.assert_allclose(
+        before - np.array(variable), 0.1 / np.sqrt(1.0 + 1e-3), rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_adam_has_the_experiments_settings(name):
+    settings = ("optimizer.beta_2=0.98", "optimizer.epsilon=0.25")
+    optimizer = learner_of(experiment(f"optimizer.name={name}", *settings)).optimizer
+    assert isinstance(optimizer, keras.optimizers.Adam)
+    assert (optimizer.beta_2, optimizer.epsilon) == (0.98, 0.25)
+
+
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_softmax_loss_shares_a_mass_of_one_among_several_labels(smoothing):
     scores = np.array([[2.0, 1.0, 0.0, -1.0]], "float32")
