@@ -15,6 +15,7 @@ import keras
 from keras_effnetv2.architecture import MBCONV, Block, Variant, layout
 from keras_effnetv2.layers import BatchNorm, FusedMBConv, MBConv, PixelNormalization
 from keras_effnetv2.layers.activations import Activation, FastActivation
+from keras_effnetv2.layers.convolution import Conv2D
 from keras_effnetv2.layers.squeeze_excite import CONV_INITIALIZER
 from keras_effnetv2.preprocessing import Preprocessing
 from keras_effnetv2.range_check import range_problem, watch
@@ -232,7 +233,7 @@ def _conv_bn_activation(
     name: str,
     options: BlockOptions,
 ) -> Any:
-    x = keras.layers.Conv2D(
+    x = Conv2D(
         filters,
         kernel_size,
         strides,

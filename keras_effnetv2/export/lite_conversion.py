@@ -15,6 +15,7 @@ from tensorflow.lite.tools import flatbuffer_utils
 
 from keras_effnetv2.export.classifier import Classifier
 from keras_effnetv2.export.lite_metadata import with_metadata
+from keras_effnetv2.layers.gradients import stock_gradients
 
 FORMATS = ("float32", "float16", "dynamic", "int8")
 IO_TYPES = ("float32", "uint8", "int8")
@@ -135,7 +136,8 @@ class Conversion:
             return outputs | ({"logits": logits} if self.logits else {})
 
         function = tf.function(scores, input_signature=[spec], autograph=False)
-        return function.get_concrete_function()
+        with stock_gradients():
+            return function.get_concrete_function()
 
 
 def find_operators(contents: bytes, patterns: tuple[str, ...]) -> list[str]:

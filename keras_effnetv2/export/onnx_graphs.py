@@ -24,6 +24,7 @@ from keras_effnetv2.export.roundtrip import (
     sample_images,
 )
 from keras_effnetv2.export.signatures import Signatures, describe
+from keras_effnetv2.layers.gradients import stock_gradients
 
 FILE = "model.onnx"
 # tf2onnx writes none above; Softmax of earlier ones counts its axes differently.
@@ -122,7 +123,8 @@ def _converted(classifier: Classifier, pixels: tf.TensorSpec, opset: int) -> Any
         return dict(zip(_OUTPUTS, (probabilities, logits, features), strict=True))
 
     function = tf.function(outputs, input_signature=[pixels], autograph=False)
-    graph, _ = tf2onnx.convert.from_function(function, [pixels], opset=opset)
+    with stock_gradients():
+        graph, _ = tf2onnx.convert.from_function(function, [pixels], opset=opset)
     return graph
 
 

@@ -27,6 +27,7 @@ from keras_effnetv2.export.roundtrip import (
     sample_images,
 )
 from keras_effnetv2.export.signatures import describe
+from keras_effnetv2.layers.gradients import stock_gradients
 
 
 def hub(
@@ -141,8 +142,9 @@ class Module:
     def write(self, folder: pathlib.Path, labels: Sequence[str] | None) -> None:
         """Saves it; class names become the asset `labels.txt`."""
         # What has not been traced cannot be called once it is saved.
-        for training in (True, False):
-            self.function.get_concrete_function(self.pixels, training=training)
+        with stock_gradients():
+            for training in (True, False):
+                self.function.get_concrete_function(self.pixels, training=training)
         module = tf.train.Checkpoint()  # Plainest of the objects that can be saved.
         module.__call__ = self.function
         module.variables = [x.value for x in self.weights]

@@ -14,7 +14,7 @@ from keras_effnetv2.export.cards import Card
 from keras_effnetv2.export.classifier import Classifier
 from keras_effnetv2.export.folders import check_target, replaced_folder
 from keras_effnetv2.export.roundtrip import check_signatures
-from keras_effnetv2.layers.activations import stock_gradients
+from keras_effnetv2.layers.gradients import stock_gradients
 
 INPUT_DTYPES = ("float32", "uint8")
 

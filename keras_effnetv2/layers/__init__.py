@@ -2,7 +2,7 @@
 
 Images are channels-last everywhere. Stock Keras and `keras.ops` throughout, but for
 TensorFlow's sake: `BatchNorm` calls its fused kernel where it can and sums over
-replicas, and SiLU and depthwise convolutions have gradients of their own.
+replicas, and SiLU and convolutions have gradients of their own.
 """
 
 from keras_effnetv2.layers.activations import FastActivation

@@ -1,16 +1,14 @@
 """Activations: SiLU (swish) with a gradient of fewer passes on TensorFlow."""
 
-import contextlib
-import contextvars
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import keras
 
-Activation = str | Callable | None
+from keras_effnetv2.layers.gradients import has_only_cpus, has_own_gradients
 
-_has_own_gradient = contextvars.ContextVar("has_own_gradient", default=True)
+Activation = str | Callable | None
 
 
 def activate(x: Any, activation: Callable[[Any], Any]) -> Any:
@@ -19,20 +17,6 @@ def activate(x: Any, activation: Callable[[Any], Any]) -> Any:
     if is_silu and keras.backend.backend() == "tensorflow":
         return silu(x)
     return activation(x)
-
-
-@contextlib.contextmanager
-def stock_gradients() -> Iterator[None]:
-    """Within it, SiLU is traced with TensorFlow's gradient: for graphs to be saved.
-
-    To save a gradient of one's own for each SiLU takes as long as to save the rest of a
-    network; saved without it, the graph would have no gradient, and warn when loaded.
-    """
-    token = _has_own_gradient.set(False)
-    try:
-        yield
-    finally:
-        _has_own_gradient.reset(token)
 
 
 def silu(x: Any) -> Any:
@@ -52,7 +36,7 @@ def silu(x: Any) -> Any:
         y = x * tf.sigmoid(x)
 
         def gradient(dy: Any) -> Any:
-            if x.dtype != tf.bfloat16 or not _has_only_cpus():
+            if x.dtype != tf.bfloat16 or not has_only_cpus():
                 return _silu_gradient(x, y, dy)
             dx = _compiled_silu_gradient()(x, y, dy)
             dx.set_shape(x.shape)
@@ -60,7 +44,7 @@ def silu(x: Any) -> Any:
 
         return y, gradient
 
-    return run(x) if _has_own_gradient.get() else x * tf.sigmoid(x)
+    return run(x) if has_own_gradients() else x * tf.sigmoid(x)
 
 
 def _silu_gradient(x: Any, y: Any, dy: Any) -> Any:
@@ -84,14 +68,6 @@ def _compiled_silu_gradient() -> Callable[[Any, Any, Any], Any]:
 
     spec = tf.TensorSpec(None, tf.bfloat16)
     return tf.function(_silu_gradient, input_signature=[spec] * 3, jit_compile=True)
-
-
-@functools.cache
-def _has_only_cpus() -> bool:
-    """Elsewhere whole steps are compiled, or elementwise work is fast."""
-    import tensorflow as tf
-
-    return all(x.device_type == "CPU" for x in tf.config.list_logical_devices())
 
 
 @keras.saving.register_keras_serializable("keras_effnetv2")

@@ -7,10 +7,13 @@ import keras
 from keras import ops
 
 from keras_effnetv2.layers import replicas
+from keras_effnetv2.layers.gradients import has_only_cpus
 
 _FUSED_DTYPES = ("float32", "float16", "bfloat16")
 # cuDNN refuses smaller values.
 _FUSED_MIN_EPSILON = 1.001e-5
+# Of a CPU's kernel in bfloat16: AVX-512's width.
+_CHANNELS_AT_ONCE = 16
 
 
 @keras.saving.register_keras_serializable("keras_effnetv2")
@@ -99,8 +102,9 @@ class BatchNorm(keras.layers.BatchNormalization):
         import tensorflow as tf
 
         empty = tf.constant([], dtype="float32")
+        is_slow = _is_slow_in_bfloat16(inputs)
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
-            x=inputs,
+            x=tf.cast(inputs, "float32") if is_slow else inputs,
             scale=ops.convert_to_tensor(self.gamma),
             offset=ops.convert_to_tensor(self.beta),
             mean=empty if training else ops.convert_to_tensor(self.moving_mean),
@@ -113,7 +117,7 @@ class BatchNorm(keras.layers.BatchNormalization):
             count = tf.cast(tf.size(inputs) // inputs.shape[-1], "float32")
             variance *= tf.maximum(count - 1.0, 1.0) / count
             self._share(mean, variance, inputs)
-        return outputs
+        return tf.cast(outputs, inputs.dtype)
 
     def _call_with_moments(self, inputs: Any) -> Any:
         """Trains in elementwise operations: for replicas in groups, or any rank."""
@@ -168,3 +172,9 @@ class BatchNorm(keras.layers.BatchNormalization):
         for moving, value in pairs:
             old = ops.cast(moving, value.dtype)
             moving.assign(old * self.momentum + value * (1.0 - self.momentum))
+
+
+def _is_slow_in_bfloat16(inputs: Any) -> bool:
+    """Whether a CPU has no fast kernel for it, but a generic one, 10 times as slow."""
+    is_bfloat16 = keras.backend.standardize_dtype(inputs.dtype) == "bfloat16"
+    return is_bfloat16 and inputs.shape[-1] % _CHANNELS_AT_ONCE != 0 and has_only_cpus()

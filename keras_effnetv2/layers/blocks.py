@@ -10,6 +10,7 @@ import keras
 
 from keras_effnetv2.layers.activations import Activation, activate
 from keras_effnetv2.layers.batch_norm import BatchNorm
+from keras_effnetv2.layers.convolution import Conv2D
 from keras_effnetv2.layers.depthwise import DepthwiseConv
 from keras_effnetv2.layers.rematerialization import rematerialize
 from keras_effnetv2.layers.squeeze_excite import CONV_INITIALIZER, SqueezeExcite
@@ -116,8 +117,8 @@ class _Block(keras.layers.Layer):
 
     def _conv(
         self, inputs: int, filters: int, kernel_size: int, strides: int, name: str
-    ) -> keras.layers.Conv2D:
-        layer = keras.layers.Conv2D(
+    ) -> Conv2D:
+        layer = Conv2D(
             filters,
             kernel_size,
             strides,

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_effnetv2.layers.activations import Activation
+from keras_effnetv2.layers.convolution import Conv2D
 
 # A normal of variance 2 / (kernel area * filters), as the released code has it.
 CONV_INITIALIZER = {
@@ -45,7 +46,7 @@ class SqueezeExcite(keras.layers.Layer):
         self.expand.build((input_shape[0], 1, 1, self.filters))
 
     def _gate(self, filters: int, activation: Activation, name: str) -> Any:
-        return keras.layers.Conv2D(
+        return Conv2D(
             filters,
             1,
             activation=activation,

@@ -20,13 +20,13 @@ def images(batch=6, height=5, width=7, channels=9):
     return random.normal(3.0, 2.0, (batch, height, width, channels)).astype("float32")
 
 
-def pair(dtype="float32", **arguments):
+def pair(dtype="float32", channels=9, **arguments):
     """A stock layer and ours with equal, non-trivial weights."""
     stock = keras.layers.BatchNormalization(dtype=dtype, **arguments)
     ours = BatchNorm(dtype=dtype, **arguments)
     random = np.random.default_rng(1)
-    stock.build((None, None, None, 9))
-    ours.build((None, None, None, 9))
+    stock.build((None, None, None, channels))
+    ours.build((None, None, None, channels))
     weights = [random.uniform(0.5, 1.5, w.shape) for w in stock.weights]
     stock.set_weights(weights)
     ours.set_weights(weights)
@@ -73,11 +73,13 @@ STEPS = {"mixed_bfloat16": 2**-7, "mixed_float16": 2**-10}
 
 @pytest.mark.parametrize(("training", "trainable"), CASES)
 @pytest.mark.parametrize("policy", STEPS)
-def test_mixed_precision_equals_the_stock_layer(policy, training, trainable):
-    stock, ours = pair(policy)
+@pytest.mark.parametrize("channels", [9, 16])
+def test_mixed_precision_equals_the_stock_layer(policy, channels, training, trainable):
+    stock, ours = pair(policy, channels)
     stock.trainable = ours.trainable = trainable
-    expected, expected_gradients = run(stock, images(), training)
-    outputs, gradients = run(ours, images(), training)
+    inputs = images(channels=channels)
+    expected, expected_gradients = run(stock, inputs, training)
+    outputs, gradients = run(ours, inputs, training)
     assert outputs.dtype == expected.dtype
     assert_close(outputs, expected, STEPS[policy])
     difference = np.abs(np.float32(outputs) - np.float32(expected))
@@ -144,3 +146,30 @@ def test_synchronized_is_kept(synchronized):
 def test_other_values_of_synchronized_are_refused(synchronized):
     with pytest.raises(ValueError, match="synchronized must be"):
         BatchNorm(synchronized=synchronized)
+
+
+@pytest.mark.parametrize(
+    "policy, channels, kind",
+    [
+        ("mixed_bfloat16", 24, "float32"),
+        ("mixed_bfloat16", 32, "bfloat16"),
+        ("mixed_float16", 24, "float16"),
+        ("float32", 24, "float32"),
+    ],
+)
+@pytest.mark.parametrize("training", [True, False])
+def test_only_what_is_slow_in_bfloat16_is_computed_in_float32(
+    policy, channels, kind, training
+):
+    ours = BatchNorm(dtype=policy)
+
+    @tf.function
+    def gradient(x):
+        return tf.gradients(ours(x, training=training), x)
+
+    spec = tf.TensorSpec((4, 3, 3, channels), ours.compute_dtype)
+    operations = gradient.get_concrete_function(spec).graph.get_operations()
+    kinds = {
+        x.type: x.get_attr("T").name for x in operations if "FusedBatchNorm" in x.type
+    }
+    assert kinds == {"FusedBatchNormV3": kind, "FusedBatchNormGradV3": kind}
