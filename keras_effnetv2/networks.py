@@ -79,6 +79,16 @@ class EfficientNet(keras.Model):
         """As `keras.Model.predict`."""
         return super().predict(self._watched(x), *args, **kwargs)
 
+    def make_train_function(self, force: bool = False) -> Any:
+        """As `keras.Model.make_train_function`, which `fit` and `train_on_batch` call.
+
+        On TensorFlow Keras makes the optimizer's variables while it traces the first
+        step, as conditions in its graph, and then has to trace it once more.
+        """
+        if self.optimizer is not None and not self.optimizer.built:
+            self.optimizer.build(self.trainable_variables)
+        return super().make_train_function(force)
+
     def save_weights(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
         """As `keras.Model.save_weights`; `.weights.h5` files carry the record too."""
         super().save_weights(filepath, *args, **kwargs)
