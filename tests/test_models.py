@@ -285,32 +285,3 @@ def test_only_the_deepest_block_reads_squeeze_channels_from_its_input():
 def test_bad_arguments_are_refused_at_once(arguments, message):
     with pytest.raises(ValueError, match=message):
         create_model(**{"variant": "efficientnetv2-b0", **arguments})
-
-
-@pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
-def test_the_first_step_is_traced_once(optimizer, monkeypatch):
-    model = create_model(SMALL, weights=None, classes=3)
-    calls = []
-    original = type(model).call
-
-    def call(self, *args, **kwargs):
-        calls.append(args)
-        return original(self, *args, **kwargs)
-
-    monkeypatch.setattr(type(model), "call", call)
-    model.compile(optimizer, "sparse_categorical_crossentropy")
-    for _ in range(2):
-        model.train_on_batch(pixels(32, 32), np.array([0, 2]))
-    assert len(calls) == 1
-    assert int(model.optimizer.iterations) == 2
-
-
-def test_what_is_unfrozen_after_compile_is_trained():
-    model = create_model(SMALL, weights=None, classes=3)
-    model.trainable = False
-    model.get_layer("predictions").trainable = True
-    model.compile("adam", "sparse_categorical_crossentropy")
-    model.trainable = True
-    before = np.array(model.get_layer("stem_conv").kernel)
-    model.fit(pixels(32, 32), np.array([0, 2]), verbose=0)
-    assert np.abs(np.array(model.get_layer("stem_conv").kernel) - before).max() > 0

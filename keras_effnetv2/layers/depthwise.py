@@ -5,6 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_effnetv2.layers.gradients import has_only_cpus, has_own_gradients
+
 
 class DepthwiseConv(keras.layers.DepthwiseConv2D):
     """`keras.layers.DepthwiseConv2D`, channels-last: same arguments and results.
@@ -17,9 +19,10 @@ class DepthwiseConv(keras.layers.DepthwiseConv2D):
     def call(self, inputs: Any) -> Any:
         """`(batch, height / strides, width / strides, channels)`, rounded up."""
         is_slow = (
-            keras.backend.backend() == "tensorflow"
-            and self.compute_dtype == "bfloat16"
+            self.compute_dtype == "bfloat16"
             and max(self.strides) > 1
+            and has_own_gradients()
+            and has_only_cpus()
         )
         if not is_slow or self.use_bias:
             return super().call(inputs)

@@ -1,0 +1,39 @@
+"""Stock `fit` and `train_on_batch` of the networks."""
+
+import numpy as np
+import pytest
+
+from keras_effnetv2 import create_model
+from tests.networks import tiny
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype("float32")
+CLASSES = np.array([0, 2])
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
+def test_the_first_step_is_traced_once(optimizer, monkeypatch):
+    model = create_model(tiny("tiny-b0"), weights=None, classes=3)
+    calls = []
+    original = type(model).call
+
+    def call(self, *args, **kwargs):
+        calls.append(args)
+        return original(self, *args, **kwargs)
+
+    monkeypatch.setattr(type(model), "call", call)
+    model.compile(optimizer, "sparse_categorical_crossentropy")
+    for _ in range(2):
+        model.train_on_batch(IMAGES, CLASSES)
+    assert len(calls) == 1
+    assert int(model.optimizer.iterations) == 2
+
+
+def test_what_is_unfrozen_after_compile_is_trained():
+    model = create_model(tiny("tiny-b0"), weights=None, classes=3)
+    model.trainable = False
+    model.get_layer("predictions").trainable = True
+    model.compile("adam", "sparse_categorical_crossentropy")
+    model.trainable = True
+    before = np.array(model.get_layer("stem_conv").kernel)
+    model.fit(IMAGES, CLASSES, verbose=0)
+    assert np.abs(np.array(model.get_layer("stem_conv").kernel) - before).max() > 0
