@@ -7,7 +7,7 @@ import dataclasses
 import itertools
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -19,21 +19,13 @@ from keras_effnetv2.layers.convolution import Conv2D
 from keras_effnetv2.layers.squeeze_excite import CONV_INITIALIZER
 from keras_effnetv2.preprocessing import Preprocessing
 from keras_effnetv2.range_check import range_problem, watch
+from keras_effnetv2.tracing import variables_outside_of_graphs, without_autograph
 
 # Uniform within 1 / sqrt(classes) of 0, as the released code has it.
 _DENSE_INITIALIZER = {
     "class_name": "VarianceScaling",
     "config": {"scale": 1 / 3, "mode": "fan_out", "distribution": "uniform"},
 }
-
-
-def _without_autograph(function: Callable) -> Callable:
-    """TensorFlow would rewrite a function for its graphs, for a second and nothing."""
-    if keras.backend.backend() != "tensorflow":
-        return function
-    import tensorflow as tf
-
-    return tf.autograph.experimental.do_not_convert(function)
 
 
 @keras.saving.register_keras_serializable("keras_effnetv2")
@@ -62,7 +54,7 @@ class EfficientNet(keras.Model):
                 (config[end],) = config[end]
         return super().from_config(config, custom_objects)
 
-    @_without_autograph
+    @without_autograph
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """Runs the network."""
         return super().__call__(self._watched(inputs), *args, **kwargs)
@@ -88,6 +80,20 @@ class EfficientNet(keras.Model):
         if self.optimizer is not None and not self.optimizer.built:
             self.optimizer.build(self.trainable_variables)
         return super().make_train_function(force)
+
+    def compute_metrics(
+        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
+    ) -> dict[str, Any]:
+        """As `keras.Model.compute_metrics`.
+
+        For metrics what `make_train_function` does for the optimizer; which ones there
+        are, Keras only knows from a batch.
+        """
+        with variables_outside_of_graphs():
+            for metric in self.metrics:
+                if not getattr(metric, "built", True):
+                    metric.build(y, y_pred)
+        return super().compute_metrics(x, y, y_pred, sample_weight)
 
     def save_weights(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
         """As `keras.Model.save_weights`; `.weights.h5` files carry the record too."""
