@@ -30,6 +30,8 @@ from collections.abc import Callable, Sequence
 from benchmarks import data, growth, infer, memory, report, sides, startup, train
 from benchmarks.sides import OURS, Side
 
+from keras_effnetv2.files import replace_file
+
 # In the order of `all`.
 SUITES: dict[str, Callable[[int, Sequence[Side]], list[dict]]] = {
     "startup": lambda repeats, _: startup.measure(repeats),
@@ -113,7 +115,7 @@ def main(words: Sequence[str] | None = None) -> None:
     for name in names:
         rows += SUITES[name](arguments.repeats, arguments.peers)
         if arguments.json:  # As soon as it is there: a later suite may fail.
-            arguments.json.write_text(json.dumps(rows, indent=1))
+            replace_file(arguments.json, json.dumps(rows, indent=1).encode())
     text = caption(arguments.repeats, arguments.peers)
     print(f"{text}\n\n{report.table(rows)}")
     if arguments.chart:
