@@ -7,7 +7,7 @@ from typing import Any
 
 from absl import logging
 
-from keras_effnetv2.commands.predict import load_model
+from keras_effnetv2.commands.predict import check_counts, load_model
 from keras_effnetv2.export.folders import check_target
 from keras_effnetv2.transfer import name_classes
 from keras_effnetv2.variants import get_variant
@@ -87,6 +87,7 @@ def run(args: argparse.Namespace) -> int:
     logging.set_verbosity(logging.WARNING)  # Of every function that TensorFlow saves.
     # Before a model is downloaded, or built for half a minute.
     args.check(args)
+    check_counts(args, *(flag for flag in ("image_size", "top") if flag in args))
     names = None if args.labels is None else _read_names(args.labels)
     model, source = open_model(args)
     if names is not None:

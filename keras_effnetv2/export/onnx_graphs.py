@@ -76,11 +76,7 @@ def onnx(
         ValueError: the model cannot be exported, the folder cannot be written, or the
             export does not do what the model does.
     """
-    _check_packages()
-    if opset not in OPSETS:
-        raise ValueError(
-            f"opset must be {OPSETS[0]} to {OPSETS[-1]}. Received: {opset!r}."
-        )
+    check_options(opset)
     target = check_target(path)
     classifier = Classifier.open(model, fold)
     pixels = Signatures(classifier, image_size, input_dtype, top=1).pixels
@@ -99,7 +95,17 @@ def onnx(
     return card
 
 
-def _check_packages() -> None:
+def check_options(opset: int) -> None:
+    """Refuses to begin what could not be finished.
+
+    Raises:
+        ImportError: a package that writes or runs ONNX is not installed.
+        ValueError: there is no such version of the operators.
+    """
+    if opset not in OPSETS:
+        raise ValueError(
+            f"opset must be {OPSETS[0]} to {OPSETS[-1]}. Received: {opset!r}."
+        )
     missing = [x for x in _PACKAGES if importlib.util.find_spec(x) is None]
     if missing:
         raise ImportError(

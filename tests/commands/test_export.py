@@ -120,6 +120,24 @@ def test_a_bad_output_is_refused_before_the_model_is_opened(
     assert message in error and error.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    "kind, flag, message",
+    [
+        ("saved_model", "--top", "--top must be at least 1. Received: 0"),
+        ("serving", "--image_size", "--image_size must be at least 1. Received: 0"),
+        ("onnx", "--opset", "opset must be 13 to 18. Received: 0"),
+    ],
+)
+def test_bad_numbers_are_refused_before_the_model_is_opened(
+    kind, flag, message, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(export, "open_model", pytest.fail)
+    flags = "--model", "big.keras", "--output", tmp_path / "export", flag, 0
+    assert run(kind, *flags) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+
+
 def test_int8_without_images_is_refused_before_the_model_is_opened(
     tmp_path, monkeypatch, capsys
 ):

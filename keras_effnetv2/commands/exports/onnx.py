@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from keras_effnetv2.commands.export import add_graph_arguments, print_differences
+from keras_effnetv2.export.folders import check_target
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,6 +17,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="version of the standard operators, 13 to 18 (default: 17)",
     )
     add_graph_arguments(parser)
+
+
+def check(args: argparse.Namespace) -> None:
+    """Refuses a folder that cannot be written, and unknown operators.
+
+    Raises:
+        ImportError: a package is not installed.
+        ValueError: any of them.
+    """
+    check_target(args.output)  # Before TensorFlow is imported.
+    from keras_effnetv2.export.onnx_graphs import check_options
+
+    check_options(args.opset)
 
 
 def write(model: Any, args: argparse.Namespace, source: Mapping[str, str]) -> None:
