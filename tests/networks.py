@@ -55,9 +55,15 @@ def spread_weights(model: keras.Model, images: np.ndarray) -> None:
     """Uneven scales and offsets, and the moving statistics that follow from them.
 
     Fresh networks give all images almost equal outputs, whatever is wrong with them;
-    statistics that do not follow from the weights would magnify rounding errors.
+    statistics that do not follow from the weights would magnify rounding errors, as
+    some kernels do: they are the same in every run, whatever the network came with.
     """
     random = np.random.default_rng(0)
+    for variable in model.trainable_variables:
+        *inputs, outputs = variable.shape
+        if inputs:
+            scale = np.prod(inputs) ** -0.5
+            variable.assign(random.normal(0, scale, (*inputs, outputs)))
     norms = list(_batch_norms(model))
     for norm in norms:
         norm.gamma.assign(random.uniform(0.6, 1.2, norm.gamma.shape))
