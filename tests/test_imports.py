@@ -20,7 +20,8 @@ ALLOWED = {
     "version": set(),
     "range_check": set(),
     "layers": {"preprocessing"},
-    "networks": {"architecture", "layers", "preprocessing", "range_check"},
+    "tracing": set(),
+    "networks": {"architecture", "layers", "preprocessing", "range_check", "tracing"},
     "models": {"architecture", "layers", "networks", "preprocessing", "variants"},
     "transfer": {"layers", "networks"},
     "explanation": {"networks"},
@@ -75,6 +76,7 @@ KERAS_ONLY = (
     "transfer",
     "explanation",
     "range_check",
+    "tracing",
 )
 
 
