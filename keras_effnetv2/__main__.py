@@ -7,6 +7,9 @@ import sys
 from absl import app, logging
 from absl.flags import argparse_flags
 
+from keras_effnetv2.errors import UserError
+from keras_effnetv2.version import __version__
+
 COMMANDS = {
     "list": "print every variant with its size beside the published figures",
     "profile": "count and measure what a variant costs, stage by stage",
@@ -19,17 +22,36 @@ COMMANDS = {
     "convert": "write weights of any known format as a .weights.h5 file",
 }
 
+_REPORT = (
+    f"This is a bug in keras_effnetv2 {__version__}, not in what you asked for. Please "
+    "report it, with your command and all that is printed below."
+)
+
 
 def main(args: argparse.Namespace) -> int:
     """Runs the chosen command; returns the exit code."""
     try:
         return args.run(args)
-    except (ValueError, OSError, FloatingPointError, ImportError) as error:
-        logging.debug("Where the error came from:", exc_info=True)
-        print("error:", " ".join(str(error).split()), file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
         return 130  # What a shell reports of a program ended by SIGINT.
+    except Exception as error:
+        if not _is_meant_for_users(error):
+            print(_REPORT, file=sys.stderr)
+            raise
+        logging.debug("Where the error came from:", exc_info=True)
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _is_meant_for_users(error: Exception) -> bool:
+    """Ours by their type; the operating system's where it names what it could not do.
+
+    A full disk, a missing file and a folder without rights are the user's to mend; an
+    OSError without a number is somebody's code that gave up.
+    """
+    return isinstance(error, UserError) or (
+        isinstance(error, OSError) and error.errno is not None
+    )
 
 
 def parse(argv: list[str]) -> argparse.Namespace:

@@ -7,6 +7,8 @@ blocks, which the models, the profiler and the weight readers all walk.
 import dataclasses
 import math
 
+from keras_effnetv2.errors import InputError
+
 MBCONV = "mbconv"
 FUSED_MBCONV = "fused_mbconv"
 
@@ -45,7 +47,7 @@ class BlockSpec:
         }
         for field, valid in checks.items():
             if not valid:
-                raise ValueError(
+                raise InputError(
                     f"A BlockSpec needs operator {MBCONV!r} or {FUSED_MBCONV!r}, an "
                     "odd kernel_size, strides 1 or 2, expand_ratio >= 1, filters >= 1, "
                     "num_repeats >= 1 and se_ratio in [0, 1]. "
@@ -89,7 +91,7 @@ class Variant:
     def __post_init__(self) -> None:
         object.__setattr__(self, "blocks", tuple(self.blocks))
         if not self.blocks or not all(isinstance(b, BlockSpec) for b in self.blocks):
-            raise ValueError(
+            raise InputError(
                 "A Variant needs at least one row, each a BlockSpec. "
                 f"Received: {self.blocks!r}."
             )
@@ -101,17 +103,17 @@ class Variant:
             "filter_divisor",
         ):
             if getattr(self, field) < 1:
-                raise ValueError(
+                raise InputError(
                     f"{field} must be at least 1. Received: {getattr(self, field)!r}."
                 )
         for field in ("width_coefficient", "depth_coefficient"):
             if getattr(self, field) <= 0:
-                raise ValueError(
+                raise InputError(
                     f"{field} must be positive. Received: {getattr(self, field)!r}."
                 )
         for field in ("dropout_rate", "drop_path_rate"):
             if not 0 <= getattr(self, field) < 1:
-                raise ValueError(
+                raise InputError(
                     f"{field} must be in [0, 1). Received: {getattr(self, field)!r}."
                 )
 

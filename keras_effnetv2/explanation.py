@@ -14,6 +14,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.networks import EfficientNet
 
 METHODS = ("hirescam", "gradcam")
@@ -59,7 +60,7 @@ class CutClassifier:
         """As `class_activation_maps`, of a feature map that `features` gave."""
         classes = _checked_classes(classes, len(features), self.dense.units)
         if method not in METHODS:
-            raise ValueError(f"method must be one of {METHODS}. Received: {method!r}.")
+            raise InputError(f"method must be one of {METHODS}. Received: {method!r}.")
         features = ops.cast(features, "float32")
         maps = []
         for column in classes.T:
@@ -139,7 +140,7 @@ def _parts(model: keras.Model, route: _Route, layers: list[_Layer]) -> CutClassi
 
 def _not_explainable(model: keras.Model, layers: list[_Layer]) -> ValueError:
     found = ", ".join(type(layer).__name__ for layer in layers) or "no chain of layers"
-    return ValueError(
+    return InputError(
         "Class-activation maps need a model that ends in global pooling and a Dense "
         "classifier, one layer after the other, as those of create_model do. Received: "
         f"{model.name!r}, whose end is: {found}."
@@ -204,7 +205,7 @@ def _checked_classes(classes: Any, batch: int, num_classes: int) -> np.ndarray:
         or not found.size
         or not 0 <= found.min() <= found.max() < num_classes
     ):
-        raise ValueError(
+        raise InputError(
             f"classes must be whole numbers from 0 to {num_classes - 1}, (n,) or "
             f"({batch}, n) of them. Received: {classes!r}."
         )

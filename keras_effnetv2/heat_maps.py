@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from keras_effnetv2.errors import MissingPackageError
 from keras_effnetv2.files import replace_file
 
 _MAX_COLUMNS = 4
@@ -31,7 +32,7 @@ def require_matplotlib() -> None:
         ImportError: it is missing.
     """
     if importlib.util.find_spec("matplotlib") is None:
-        raise ImportError(
+        raise MissingPackageError(
             "Heat maps are drawn with matplotlib: pip install keras_effnetv2[train]."
         )
 

@@ -14,6 +14,7 @@ import keras
 
 from keras_effnetv2 import preprocessing as records
 from keras_effnetv2.architecture import Variant
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.layers.activations import Activation
 from keras_effnetv2.networks import (
     BlockOptions,
@@ -130,11 +131,11 @@ def _with_rates(
 
 def _check(pooling: str | None, classes: int | None) -> None:
     if pooling not in (None, "avg", "max"):
-        raise ValueError(
+        raise InputError(
             f"pooling must be None, 'avg' or 'max'. Received: {pooling!r}."
         )
     if classes is not None and not _is_positive(classes):
-        raise ValueError(
+        raise InputError(
             f"classes must be a positive whole number or None. Received: {classes!r}."
         )
 
@@ -148,13 +149,13 @@ def _images(input_tensor: Any, input_shape: tuple | None) -> Any:
     """The symbolic images that the network starts from."""
     if input_tensor is not None:
         if not keras.backend.is_keras_tensor(input_tensor):
-            raise ValueError(
+            raise InputError(
                 "input_tensor must be symbolic, e.g. keras.Input((224, 224, 3)). "
                 f"Received: {type(input_tensor).__name__}."
             )
         given, input_shape = input_shape, tuple(input_tensor.shape[1:])
         if given is not None and tuple(given) != input_shape:
-            raise ValueError(
+            raise InputError(
                 "input_tensor and input_shape contradict each other. "
                 f"Received: {input_shape} and {tuple(given)}."
             )
@@ -164,7 +165,7 @@ def _images(input_tensor: Any, input_shape: tuple | None) -> Any:
         _is_positive(side) or (side is None and axis < 2)
         for axis, side in enumerate(shape)
     ):
-        raise ValueError(
+        raise InputError(
             "input_shape must be (height, width, channels), channels last, with None "
             f"for a side of any size. Received: {input_shape}."
         )

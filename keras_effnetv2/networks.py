@@ -13,6 +13,7 @@ from typing import Any
 import keras
 
 from keras_effnetv2.architecture import MBCONV, Block, Variant, layout
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.layers import BatchNorm, FusedMBConv, MBConv, PixelNormalization
 from keras_effnetv2.layers.activations import Activation, FastActivation
 from keras_effnetv2.layers.convolution import Conv2D
@@ -138,7 +139,7 @@ def find_normalization(model: keras.Model) -> PixelNormalization:
     for layer in walk_layers(model):
         if isinstance(layer, PixelNormalization):
             return layer
-    raise ValueError(
+    raise InputError(
         f"The model {model.name!r} does not say how its images are made. "
         "Expected a model of keras_effnetv2, or one built on it."
     )
@@ -199,7 +200,7 @@ def build(
         if classifier_activation == "auto":
             classifier_activation = preprocessing.activation
         if preprocessing.num_labels not in (None, classes):
-            raise ValueError(
+            raise InputError(
                 f"The preprocessing names {preprocessing.num_labels} labels. "
                 f"Received: classes={classes}."
             )

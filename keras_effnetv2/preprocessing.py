@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_effnetv2.errors import InputError
+
 CROPS = ("center", "center_below_320", "squash")
 INTERPOLATIONS = ("bilinear", "bicubic")
 ACTIVATIONS = ("softmax", "sigmoid")
@@ -59,17 +61,17 @@ class Preprocessing:
             object.__setattr__(self, "labels", tuple(self.labels))
         for field, allowed in choices.items():
             if getattr(self, field) not in allowed:
-                raise ValueError(
+                raise InputError(
                     f"{field} must be one of {allowed}. "
                     f"Received: {getattr(self, field)!r}."
                 )
         if len(self.mean) != len(self.std) or not self.mean or min(self.std) <= 0:
-            raise ValueError(
+            raise InputError(
                 "mean and std need the same number of channels, std positive values. "
                 f"Received: mean={self.mean}, std={self.std}."
             )
         if self.image_size < 1:
-            raise ValueError(
+            raise InputError(
                 f"image_size must be at least 1. Received: {self.image_size!r}."
             )
 
@@ -138,7 +140,7 @@ def record(variant_name: str, dataset: str, eval_size: int) -> Preprocessing:
         ValueError: unknown dataset.
     """
     if dataset not in ("imagenet", "imagenet21k", "imagenet21k-ft1k"):
-        raise ValueError(
+        raise InputError(
             "dataset must be 'imagenet', 'imagenet21k' or 'imagenet21k-ft1k'. "
             f"Received: {dataset!r}."
         )
@@ -173,7 +175,7 @@ def preprocess_input(
         ValueError: unknown mode or data format, or other channels than the mode's.
     """
     if data_format not in (None, "channels_last"):
-        raise ValueError(
+        raise InputError(
             "Images are channels last: transpose them to (height, width, channels). "
             f"Received: data_format={data_format!r}."
         )
@@ -184,12 +186,12 @@ def preprocess_input(
     elif mode in NORMALIZATIONS:
         mean, std = NORMALIZATIONS[mode]
     else:
-        raise ValueError(
+        raise InputError(
             f"mode must be None, a Preprocessing or one of {tuple(NORMALIZATIONS)}. "
             f"Received: {mode!r}."
         )
     if len(mean) not in (1, images.shape[-1]):
-        raise ValueError(
+        raise InputError(
             f"This mode is for {len(mean)} channels. Received: images of shape "
             f"{tuple(images.shape)}. Pass a Preprocessing with one mean for all."
         )

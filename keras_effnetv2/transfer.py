@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import keras
 
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.layers import BatchNorm, FusedMBConv, MBConv
 from keras_effnetv2.networks import EfficientNet, find_normalization, walk_layers
 
@@ -36,7 +37,7 @@ def feature_pyramid(
         ends[level] = block.output
     missing = [level for level in levels if level not in ends]
     if missing or not levels:
-        raise ValueError(
+        raise InputError(
             f"{model.name} has feature levels {sorted(ends)}. "
             f"Received: levels={tuple(levels)}."
         )
@@ -67,14 +68,14 @@ def freeze(
         ValueError: unknown part or batch-norm mode, or no network in `model`.
     """
     if batch_norm not in ("frozen", "trainable"):
-        raise ValueError(
+        raise InputError(
             f"batch_norm must be 'frozen' or 'trainable'. Received: {batch_norm!r}."
         )
     parts = list(dict.fromkeys(part for _, part in _parts(model)))
     if not parts:
         raise _no_network(model)
     if until is not None and until not in parts:
-        raise ValueError(f"until must be None or one of {parts}. Received: {until!r}.")
+        raise InputError(f"until must be None or one of {parts}. Received: {until!r}.")
     last = -1 if until is None else parts.index(until)
     for layer, part in _parts(model):
         layer.trainable = parts.index(part) > last
@@ -100,13 +101,13 @@ def name_classes(model: keras.Model, names: Sequence[str]) -> keras.Model:
     normalization = find_normalization(model)
     num_classes = model.output_shape[-1]
     if len(names) != num_classes:
-        raise ValueError(
+        raise InputError(
             f"{model.name} has {num_classes} classes and needs a name for each. "
             f"Received: {len(names)} names."
         )
     bad = [x for x in names if not isinstance(x, str) or len(x.splitlines()) != 1]
     if bad or isinstance(names, str):
-        raise ValueError(
+        raise InputError(
             f"A class's name is a line of text. Received: {(bad or [names])[0]!r}."
         )
     normalization.preprocessing = dataclasses.replace(
@@ -123,7 +124,7 @@ def _blocks(model: keras.Model) -> list[MBConv | FusedMBConv]:
 
 
 def _no_network(model: keras.Model) -> ValueError:
-    return ValueError(
+    return InputError(
         f"Expected a model from create_model. Received: {model.name}, which has no "
         "MBConv or FusedMBConv layers."
     )

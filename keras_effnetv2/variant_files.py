@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from keras_effnetv2.architecture import FUSED_MBCONV, MBCONV, BlockSpec, Variant
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.files import check_name, replace_file
 
 SUFFIX = ".json"
@@ -92,12 +93,12 @@ def write_variant(variant: Variant, path: str | os.PathLike) -> None:
     """
     path = pathlib.Path(path).expanduser()
     if path.suffix != SUFFIX:
-        raise ValueError(f"A variant file must end in {SUFFIX}. Received: {path}.")
+        raise InputError(f"A variant file must end in {SUFFIX}. Received: {path}.")
     check_variant(variant)
     try:
         replace_file(path, to_json(variant).encode())
     except OSError as error:
-        raise ValueError(f"{path} cannot be written: {error.strerror}.") from error
+        raise InputError(f"{path} cannot be written: {error.strerror}.") from error
 
 
 def check_variant(variant: Variant) -> None:
@@ -117,7 +118,7 @@ def read_variant(path: str | os.PathLike) -> Variant:
     """
     path = pathlib.Path(path).expanduser()
     if not path.is_file():  # Nor a pipe, which would be waited for.
-        raise ValueError(
+        raise InputError(
             f"There is no variant file {path}. Expected the path of a file that "
             "write_variant or a search wrote."
         )
@@ -125,10 +126,10 @@ def read_variant(path: str | os.PathLike) -> Variant:
         with path.open("rb") as file:
             contents = file.read(_MAX_BYTES + 1)
         if len(contents) > _MAX_BYTES:
-            raise ValueError(f"It has more than {_MAX_BYTES:,} bytes")
+            raise InputError(f"It has more than {_MAX_BYTES:,} bytes")
         return from_json(contents.decode("utf-8"))
     except (OSError, ValueError) as error:
-        raise ValueError(f"{path} is not a variant file. {error}") from error
+        raise InputError(f"{path} is not a variant file. {error}") from error
 
 
 def to_json(variant: Variant) -> str:
@@ -159,17 +160,17 @@ def from_json(text: str) -> Variant:
             text, object_pairs_hook=_without_twins, parse_constant=_no_number
         )
     except RecursionError as error:
-        raise ValueError("It is not JSON of a variant: too deep.") from error
+        raise InputError("It is not JSON of a variant: too deep.") from error
     except ValueError as error:
-        raise ValueError(f"It is not JSON of a variant: {error}.") from error
+        raise InputError(f"It is not JSON of a variant: {error}.") from error
     _check_fields(values, ("format", "name", "blocks", *_VARIANT_NUMBERS), "The file")
     if values.pop("format") != _FORMAT:
-        raise ValueError(f"Its format is not {_FORMAT!r}.")
+        raise InputError(f"Its format is not {_FORMAT!r}.")
     check_name(values["name"])
     _check_numbers(values, _VARIANT_NUMBERS, "")
     rows = values.pop("blocks")
     if not isinstance(rows, list) or not 1 <= len(rows) <= _MAX_BLOCKS:
-        raise ValueError(f"blocks must be a list of 1 to {_MAX_BLOCKS} rows.")
+        raise InputError(f"blocks must be a list of 1 to {_MAX_BLOCKS} rows.")
     blocks = tuple(_row(row, f"blocks[{number}]") for number, row in enumerate(rows))
     variant = Variant(blocks=blocks, **values)
     _check_size(variant)
@@ -180,18 +181,18 @@ def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """An object whose fields are there once."""
     values = dict(pairs)
     if len(values) < len(pairs):
-        raise ValueError("a field is there twice")
+        raise InputError("a field is there twice")
     return values
 
 
 def _no_number(text: str) -> None:
-    raise ValueError(f"{text} is no number")
+    raise InputError(f"{text} is no number")
 
 
 def _row(row: Any, place: str) -> BlockSpec:
     _check_fields(row, ("operator", *_BLOCK_NUMBERS), place)
     if row["operator"] not in (MBCONV, FUSED_MBCONV):
-        raise ValueError(
+        raise InputError(
             f"{place}.operator must be {MBCONV!r} or {FUSED_MBCONV!r}. "
             f"Received: {_short(row['operator'])}."
         )
@@ -202,7 +203,7 @@ def _row(row: Any, place: str) -> BlockSpec:
 def _check_fields(values: Any, expected: tuple[str, ...], place: str) -> None:
     found = set(values) if isinstance(values, dict) else set()
     if found != set(expected):
-        raise ValueError(
+        raise InputError(
             f"{place} must have exactly the fields {', '.join(expected)}. "
             f"Missing: {_short(sorted(set(expected) - found))}. "
             f"Unknown: {_short(sorted(found - set(expected)))}."
@@ -214,7 +215,7 @@ def _check_numbers(
 ) -> None:
     for field, number in expected.items():
         if not number.accepts(values[field]):
-            raise ValueError(
+            raise InputError(
                 f"{place}{field} must be {number}. Received: {_short(values[field])}."
             )
 
@@ -223,7 +224,7 @@ def _check_size(variant: Variant) -> None:
     """Of what the coefficients make of the rows."""
     num_blocks = sum(variant.round_repeats(spec.num_repeats) for spec in variant.blocks)
     if num_blocks > _MAX_BLOCKS:
-        raise ValueError(
+        raise InputError(
             f"It has {num_blocks:,} blocks; {_MAX_BLOCKS:,} are the most. Lower "
             "num_repeats or depth_coefficient."
         )
@@ -231,7 +232,7 @@ def _check_size(variant: Variant) -> None:
     filters += [spec.filters for spec in variant.blocks]
     most = math.ceil(max(filters) * variant.width_coefficient)
     if most > _MAX_FILTERS:
-        raise ValueError(
+        raise InputError(
             f"It has a layer of {most:,} channels; {_MAX_FILTERS:,} are the most. "
             "Lower filters or width_coefficient."
         )

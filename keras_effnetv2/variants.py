@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable
 
 from keras_effnetv2.architecture import FUSED_MBCONV, MBCONV, BlockSpec, Variant
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.variant_files import is_variant_file, read_variant
 
 
@@ -130,14 +131,14 @@ def get_variant(name_or_variant: str | os.PathLike | Variant) -> Variant:
     if name_or_variant in VARIANTS:
         return VARIANTS[name_or_variant]
     if not is_variant_file(name_or_variant):
-        raise ValueError(
+        raise InputError(
             f"Unknown variant {name_or_variant!r}. Expected a Variant, a .json file of "
             f"one, or one of: {', '.join(VARIANTS)}."
         )
     variant = read_variant(name_or_variant)
     if VARIANTS.get(variant.name, variant) != variant:
         # Released weights, their preprocessing and published sizes go by the name.
-        raise ValueError(
+        raise InputError(
             f"{os.fspath(name_or_variant)} holds another network than the published "
             f"{variant.name!r}, whose name it has. Change its name."
         )
@@ -163,7 +164,7 @@ def fuse_stages(variant: Variant, stages: Iterable[int]) -> Variant:
     stages = set(stages)
     unknown = sorted(stages - set(range(1, len(variant.blocks) + 1)))
     if unknown:
-        raise ValueError(
+        raise InputError(
             f"{variant.name} has stages 1 to {len(variant.blocks)}. "
             f"Received: stages with {unknown}."
         )

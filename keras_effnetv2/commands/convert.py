@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from keras_effnetv2.architecture import Variant
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.models import create_model
 from keras_effnetv2.networks import EfficientNet, named_variables
 from keras_effnetv2.variants import get_variant
@@ -52,11 +53,11 @@ def run(args: argparse.Namespace) -> int:
     """Writes the file, reads it back, and prints what was found."""
     destination = pathlib.Path(args.destination).expanduser()
     if not destination.name.endswith(_ENDINGS):
-        raise ValueError(
+        raise InputError(
             f"DESTINATION must end in {' or '.join(_ENDINGS)}. Received: {destination}."
         )
     if not destination.parent.is_dir():
-        raise ValueError(f"There is no folder {destination.parent}. Make it first.")
+        raise InputError(f"There is no folder {destination.parent}. Make it first.")
     variant = get_variant(args.variant)
     with open_pretrained(
         args.source, variant, args.include_top, None, args.preprocessing
@@ -101,7 +102,7 @@ def write(model: EfficientNet, variant: Variant, destination: pathlib.Path) -> f
             copy = create_model(variant, include_top, weights=temporary)
         difference = _difference(model, copy)
         if not difference <= _MAX_DIFFERENCE:  # Not a number is no agreement.
-            raise ValueError(
+            raise InputError(
                 f"{destination} is not written: read back, its outputs differ by up to "
                 f"{difference:.3g}."
             )

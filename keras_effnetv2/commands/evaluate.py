@@ -3,6 +3,7 @@
 import argparse
 
 from keras_effnetv2.commands.train import add_device_arguments
+from keras_effnetv2.errors import InputError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     devices = {"strategy": args.strategy, "tpu": args.tpu}
     if args.workdir is not None:
         if args.experiment is not None or args.weights is not None:
-            raise ValueError(
+            raise InputError(
                 f"--workdir {args.workdir} says which experiment and which weights. "
                 "Leave --experiment and --weights out, or --workdir."
             )
@@ -49,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         experiment = override(get_experiment(args.experiment), args.set)
         result = evaluate_weights(experiment, args.weights, **devices)
     else:
-        raise ValueError(
+        raise InputError(
             "Say what to evaluate: --workdir of a finished run, or --experiment and "
             "--weights."
         )

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from keras_effnetv2 import explanation, heat_maps
 from keras_effnetv2.commands import predict
 from keras_effnetv2.data import cropping, images
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.export.folders import check_writable
 from keras_effnetv2.networks import find_normalization
 
@@ -71,12 +72,12 @@ def find_pictures(
     target = pathlib.Path(output).expanduser()
     is_picture = target.suffix.lower() == ".png" and not target.is_dir()
     if is_picture and len(paths) > 1:
-        raise ValueError(
+        raise InputError(
             f"--output {output} is the picture of one image. Received: {len(paths)} "
             "images. Name a folder."
         )
     if not is_picture and target.suffix.lower() in images.SUFFIXES:
-        raise ValueError(f"--output is a .png file or a folder. Received: {output}.")
+        raise InputError(f"--output is a .png file or a folder. Received: {output}.")
     pictures = {
         path: target if is_picture else target / f"{path.stem}.png" for path in paths
     }
@@ -92,13 +93,13 @@ def _check_names(pictures: Mapping[pathlib.Path, pathlib.Path]) -> None:
     owners: dict[pathlib.Path, pathlib.Path] = {}
     for path, picture in pictures.items():
         if picture.resolve() in sources:
-            raise ValueError(
+            raise InputError(
                 f"{picture} is one of the images, and would be replaced. Choose "
                 "another --output."
             )
         owner = owners.setdefault(picture, path)
         if owner is not path:
-            raise ValueError(
+            raise InputError(
                 f"{owner} and {path} would both get the picture {picture}. Explain "
                 "them into different folders."
             )

@@ -8,6 +8,7 @@ from typing import Any
 from absl import logging
 
 from keras_effnetv2.commands.predict import check_counts, load_model
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.export.folders import check_target
 from keras_effnetv2.transfer import name_classes
 from keras_effnetv2.variants import get_variant
@@ -104,7 +105,7 @@ def open_model(args: argparse.Namespace) -> tuple[Any, dict[str, str]]:
     """
     from_variant = args.variant is not None or args.weights is not None
     if from_variant + (args.model is not None) + (args.workdir is not None) != 1:
-        raise ValueError(
+        raise InputError(
             "Say what to export by one of: --variant and --weights, --model, --workdir."
         )
     if args.workdir is not None:
@@ -116,10 +117,10 @@ def open_model(args: argparse.Namespace) -> tuple[Any, dict[str, str]]:
         return load_model(None, None, args.workdir), source
     if args.model is not None:
         if pathlib.Path(args.model).suffix != ".keras":
-            raise ValueError(f"--model takes a .keras file. Received: {args.model}.")
+            raise InputError(f"--model takes a .keras file. Received: {args.model}.")
         return load_model(None, args.model, None), {"model": args.model}
     if args.variant is None or args.weights is None:
-        raise ValueError("--variant and --weights go together, as in --weights none.")
+        raise InputError("--variant and --weights go together, as in --weights none.")
     source = {"variant": args.variant, "weights": args.weights}
     if args.weights == "none":
         from keras_effnetv2.models import create_model
@@ -137,7 +138,7 @@ def _read_names(path: str) -> list[str]:
     try:
         return pathlib.Path(path).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeError) as error:
-        raise ValueError(
+        raise InputError(
             "--labels takes a text file with the name of a class a line. Received: "
             f"{path}, which cannot be read: {error}."
         ) from error

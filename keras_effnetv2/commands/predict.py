@@ -13,6 +13,7 @@ import numpy as np
 
 from keras_effnetv2 import training
 from keras_effnetv2.data import cropping, images
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.layers import PixelNormalization
 from keras_effnetv2.models import create_model
 from keras_effnetv2.networks import find_normalization
@@ -86,7 +87,7 @@ def check_counts(args: argparse.Namespace, *flags: str) -> None:
     for flag in flags:
         value = getattr(args, flag)
         if value is not None and value < 1:
-            raise ValueError(f"--{flag} must be at least 1. Received: {value}.")
+            raise InputError(f"--{flag} must be at least 1. Received: {value}.")
 
 
 def load_model(
@@ -100,7 +101,7 @@ def load_model(
     """
     if workdir is not None:
         if variant is not None or weights is not None:
-            raise ValueError(
+            raise InputError(
                 f"--workdir {workdir} says which network and which weights. Leave "
                 "--variant and --weights out, or --workdir."
             )
@@ -110,7 +111,7 @@ def load_model(
         return create_model(variant, weights=weights)
     if pathlib.Path(weights).suffix == ".keras":
         return keras.models.load_model(weights, compile=False)
-    raise ValueError(
+    raise InputError(
         f"--variant is needed with weights {weights!r}: only a .keras file says which "
         "network it holds."
     )
@@ -126,7 +127,7 @@ def evaluation_record(
     """
     input_shape, output_shape = model.input_shape, model.output_shape
     if len(output_shape) != 2 or len(input_shape) != 4 or input_shape[3] != 3:
-        raise ValueError(
+        raise InputError(
             "Expected a classifier of RGB images: input (batch, height, width, 3) and "
             f"output (batch, classes). Received: {input_shape}, {output_shape}."
         )
@@ -134,7 +135,7 @@ def evaluation_record(
     record = normalization.preprocessing
     size = image_size or height or record.image_size
     if height not in (None, size) or width not in (None, size):
-        raise ValueError(
+        raise InputError(
             f"The model takes images of {height}x{width} pixels. Received: "
             f"{size}x{size}. Leave --image_size out for a model of one square size."
         )

@@ -8,6 +8,7 @@ import statistics
 import sys
 
 from keras_effnetv2 import search as searching
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.files import check_name
 from keras_effnetv2.search.experiments import SEARCHES, SearchExperiment, get_search
 
@@ -124,7 +125,7 @@ def _search(args: argparse.Namespace) -> SearchExperiment:
     training = override(search.training, args.set)
     for name in _SEARCHED:
         if getattr(training.model, name) != getattr(search.training.model, name):
-            raise ValueError(
+            raise InputError(
                 f"model.{name} cannot be set: a search makes its own networks, around "
                 f"{search.backbone.name}. A backbone of your own needs Python: see "
                 "examples/search_small_network.py."
@@ -139,14 +140,14 @@ def _check(args: argparse.Namespace, search: SearchExperiment, num_trials: int) 
         ("confirm", args.confirm, 0),
     ):
         if number < least:
-            raise ValueError(f"--{name} must be at least {least}. Received: {number}.")
+            raise InputError(f"--{name} must be at least {least}. Received: {number}.")
     if not args.only_work:
         searching.check_search(search, num_trials)
 
 
 def _output(args: argparse.Namespace) -> pathlib.Path:
     if args.output is None and "://" in args.study:
-        raise ValueError(
+        raise InputError(
             f"--output is needed with a database. Received: --study {args.study}."
         )
     beside = pathlib.Path(args.study).with_suffix("")

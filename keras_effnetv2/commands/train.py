@@ -7,6 +7,7 @@ import sys
 
 from absl import logging
 
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.training.devices import STRATEGIES
 from keras_effnetv2.training.experiments import RECIPES, get_experiment
 from keras_effnetv2.training.settings import list_settings, override, to_text
@@ -108,7 +109,7 @@ def _start_again(error: Exception) -> None:
     """
     restarts = int(os.environ.get(_RESTARTS, 0)) + 1
     if restarts > _MAX_RESTARTS:
-        raise ValueError(
+        raise InputError(
             f"Workers were lost {_MAX_RESTARTS} times; this one gives up."
         ) from error
     reason = type(error).__name__

@@ -4,6 +4,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.preprocessing import Preprocessing
 
 # The crop is the central size / (size + margin), for sides below the limit (pixels).
@@ -31,7 +32,7 @@ def evaluation_image(image: Any, preprocessing: Preprocessing) -> tf.Tensor:
     """
     image = tf.convert_to_tensor(image)
     if image.shape.rank != 3:
-        raise ValueError(
+        raise InputError(
             "evaluation_image takes one image, (height, width, channels). "
             f"Received: shape {image.shape}."
         )

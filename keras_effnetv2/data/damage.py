@@ -5,6 +5,8 @@ from collections.abc import Mapping
 
 from absl import logging
 
+from keras_effnetv2.errors import InputError
+
 # Names in the error that stops a training; the log has all of them.
 _NUM_SHOWN = 5
 
@@ -38,7 +40,7 @@ class Damage:
         max_share: float = 0.01,
     ) -> None:
         if on_error not in ("skip", "raise"):
-            raise ValueError(
+            raise InputError(
                 f"on_error is 'skip' or 'raise'. Received: on_error={on_error!r}."
             )
         self.error: ValueError | None = None
@@ -76,7 +78,7 @@ class Damage:
 
     def stop(self, message: str) -> None:
         """Raises a ValueError, and keeps it for `raise_if_any`."""
-        self.error = ValueError(message)
+        self.error = InputError(message)
         raise self.error
 
     def raise_if_any(self) -> None:

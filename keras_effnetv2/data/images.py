@@ -14,6 +14,7 @@ import tensorflow as tf
 from PIL import Image, UnidentifiedImageError
 
 from keras_effnetv2.data.orientation import ORIENTATION_TAG, TURNS
+from keras_effnetv2.errors import InputError
 
 # What Pillow may take a file for; some of its other readers start other programs.
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
@@ -72,11 +73,11 @@ def read(path: str | os.PathLike) -> np.ndarray:
     """
     path = pathlib.Path(path)
     if not path.is_file():
-        raise ValueError(f"{path} cannot be read as an image: there is no such file.")
+        raise InputError(f"{path} cannot be read as an image: there is no such file.")
     try:
         return _pixels(path.read_bytes())
     except Exception as error:  # Decoders raise anything on malformed data.
-        raise ValueError(
+        raise InputError(
             f"{path} cannot be read as an image: {_reason(error)}."
         ) from error
 
@@ -92,7 +93,7 @@ def find(path: str | os.PathLike) -> list[pathlib.Path]:
         return [path]
     found = sorted(x for x in path.iterdir() if x.suffix.lower() in SUFFIXES)
     if not found:
-        raise ValueError(
+        raise InputError(
             f"{path} is a folder without images. "
             f"Expected files that end in {', '.join(sorted(SUFFIXES))}."
         )
@@ -101,7 +102,7 @@ def find(path: str | os.PathLike) -> list[pathlib.Path]:
 
 def _pixels(contents: bytes) -> np.ndarray:
     if not contents:
-        raise ValueError("the file is empty")
+        raise InputError("the file is empty")
     with Image.open(io.BytesIO(contents), formats=_FORMATS) as image:
         try:
             pixels = decode(contents).numpy()
@@ -116,7 +117,7 @@ def _decode_with_pillow(image: Image.Image) -> np.ndarray:
         levels = (np.asarray(image) >> 8).astype(np.uint8)
         return np.stack([levels] * 3, axis=-1)
     if image.mode in ("I", "F"):
-        raise ValueError(
+        raise InputError(
             f"samples of 32 bits (Pillow's mode {image.mode!r}) have no known range; "
             "convert the image to 8 or 16 bits"
         )

@@ -10,6 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_effnetv2.data import random_numbers
+from keras_effnetv2.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Mixing:
         for field in dataclasses.fields(self):
             alpha = getattr(self, field.name)
             if isinstance(alpha, int | float) and not 0 <= alpha < math.inf:
-                raise ValueError(
+                raise InputError(
                     f"{field.name} is above 0, or 0 to switch it off. "
                     f"Received: {field.name}={alpha!r}."
                 )
@@ -173,12 +174,12 @@ def _mixed_labels(
 def _checked(images: Any, labels: Any) -> tuple[tf.Tensor, tf.Tensor]:
     images, labels = tf.convert_to_tensor(images), tf.convert_to_tensor(labels)
     if images.dtype not in (tf.uint8, tf.float32) or not _has_rank(images, 4):
-        raise ValueError(
+        raise InputError(
             "images are uint8 or float32 (batch, height, width, channels). "
             f"Received: shape {images.shape}, {images.dtype.name}."
         )
     if not labels.dtype.is_floating or not _has_rank(labels, 2):
-        raise ValueError(
+        raise InputError(
             "labels are floating point (batch, classes). "
             f"Received: shape {labels.shape}, {labels.dtype.name}. "
             "Pass tf.one_hot(labels, classes)."

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from keras_effnetv2.data import color_operations as colors
 from keras_effnetv2.data import geometric_operations as geometry
+from keras_effnetv2.errors import InputError
 
 # RandAugment draws them by number. google/automl, efficientnetv2/autoaugment.py.
 NAMES = (
@@ -116,7 +117,7 @@ class Reach:
 def _checked(image: Any) -> tf.Tensor:
     image = tf.convert_to_tensor(image)
     if image.dtype != tf.uint8 or not image.shape.is_compatible_with((None, None, 3)):
-        raise ValueError(
+        raise InputError(
             "Augmentation takes one image, uint8 (height, width, 3). "
             f"Received: shape {image.shape}, {image.dtype.name}."
         )

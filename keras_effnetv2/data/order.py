@@ -5,6 +5,7 @@ import dataclasses
 import tensorflow as tf
 
 from keras_effnetv2.data import random_numbers
+from keras_effnetv2.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Part:
 
     def __post_init__(self) -> None:
         if not 0 <= self.index < self.count:
-            raise ValueError(
+            raise InputError(
                 f"Of {self.count} workers, the index is 0 to {self.count - 1}. "
                 f"Received: index={self.index}."
             )
@@ -35,7 +36,7 @@ class Part:
             ValueError: a batch that does not divide.
         """
         if batch_size % self.count:
-            raise ValueError(
+            raise InputError(
                 f"A batch of {batch_size} images does not divide among {self.count} "
                 f"workers. Choose a multiple of {self.count} as batch_size."
             )
@@ -116,13 +117,13 @@ def _check_steps(
     num_examples: int, batch_size: int, steps_per_epoch: int, first_step: int
 ) -> None:
     if not 0 <= first_step < steps_per_epoch:
-        raise ValueError(
+        raise InputError(
             f"An epoch has the steps 0 to {steps_per_epoch - 1}. "
             f"Received: first_step={first_step}."
         )
     num_used = steps_per_epoch * batch_size
     if num_used > num_examples:
-        raise ValueError(
+        raise InputError(
             f"{steps_per_epoch} steps of {batch_size} images need {num_used:,} images. "
             f"There are {num_examples:,}: make batch_size smaller."
         )

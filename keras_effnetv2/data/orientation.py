@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_effnetv2.errors import InputError
+
 ORIENTATION_TAG = 0x0112
 # EXIF orientation -> (transpose, then step along rows, step along columns).
 TURNS = {
@@ -57,7 +59,7 @@ def exif_orientation(contents: tf.Tensor) -> tf.Tensor:
     """
     contents = tf.convert_to_tensor(contents)
     if contents.shape.rank != 0:
-        raise ValueError(
+        raise InputError(
             "exif_orientation takes one encoded image, a scalar string. "
             f"Received: shape {contents.shape}. Use tf.map_fn for a batch."
         )

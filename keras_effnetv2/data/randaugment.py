@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_effnetv2.data import operations, random_numbers
+from keras_effnetv2.errors import InputError
 
 # google/automl, efficientnetv2/autoaugment.py.
 _REACH = operations.Reach(translation=100, cutout=40)
@@ -31,13 +32,13 @@ class RandAugment:
 
     def __post_init__(self):
         if not isinstance(self.num_ops, int) or self.num_ops < 0:
-            raise ValueError(
+            raise InputError(
                 "num_ops is a number of operations, 0 or more. "
                 f"Received: num_ops={self.num_ops!r}."
             )
         value = self.magnitude
         if isinstance(value, int | float) and not 0 <= value < math.inf:
-            raise ValueError(
+            raise InputError(
                 f"magnitude is 0 or more; 10 is nominal. Received: magnitude={value!r}."
             )
 

@@ -10,6 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_effnetv2.data import geometric_operations, images, random_numbers
+from keras_effnetv2.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,13 +32,13 @@ class RandomCrop:
     def __post_init__(self):
         low, high = self.area
         if not 0 < low <= high <= 1:
-            raise ValueError(
+            raise InputError(
                 "area is a smallest and a largest share of the image, above 0 and up "
                 f"to 1. Received: area={self.area!r}."
             )
         low, high = self.aspect_ratio
         if not 0 < low <= high:
-            raise ValueError(
+            raise InputError(
                 "aspect_ratio is a smallest and a largest width / height, above 0. "
                 f"Received: aspect_ratio={self.aspect_ratio!r}."
             )
@@ -127,7 +128,7 @@ def resize(image: Any, size: Any, interpolation: str = "bilinear") -> tf.Tensor:
     elif interpolation == "bicubic":
         resized = tf.raw_ops.ResizeBicubic(images=image[None], size=(size, size))[0]
     else:
-        raise ValueError(
+        raise InputError(
             "interpolation is 'bilinear' or 'bicubic'. "
             f"Received: interpolation={interpolation!r}."
         )

@@ -7,6 +7,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from keras_effnetv2.errors import InputError
+
 
 def split(seed: Any, num: int) -> list[tf.Tensor]:
     """`num` independent seeds made of one.
@@ -20,7 +22,7 @@ def split(seed: Any, num: int) -> list[tf.Tensor]:
     """
     seed = tf.convert_to_tensor(seed)
     if not seed.dtype.is_integer or not seed.shape.is_compatible_with((2,)):
-        raise ValueError(
+        raise InputError(
             "A seed is two integers, shape (2,). "
             f"Received: shape {seed.shape}, {seed.dtype.name}. "
             "Pass, for example, tf.random.experimental.stateless_fold_in(seed, index)."

@@ -7,6 +7,8 @@ import gzip
 import pathlib
 import tarfile
 
+from keras_effnetv2.errors import InputError
+
 SUFFIXES = (".tar.gz", ".tgz", ".tar")
 
 
@@ -44,7 +46,7 @@ def unpack(archive: pathlib.Path, folder: pathlib.Path) -> None:
         with tarfile.open(archive) as tar:
             tar.extractall(folder, filter="data")
     except (tarfile.TarError, EOFError, OSError) as error:
-        raise ValueError(
+        raise InputError(
             f"{archive} cannot be unpacked: {error}. Expected an archive "
             f"({', '.join(SUFFIXES)}) whose root is a SavedModel."
         ) from error

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.export.folding import fold_batch_norm, in_float32
 from keras_effnetv2.networks import find_normalization
 from keras_effnetv2.preprocessing import NUM_LABELS, Preprocessing
@@ -67,7 +68,7 @@ class Classifier:
         """
         height, width, _ = self.input_shape
         if height != width:
-            raise ValueError(
+            raise InputError(
                 "Evaluation needs square images. Received: a model of "
                 f"{height}x{width} pixels. Build it with input_shape=(None, None, 3)."
             )
@@ -101,20 +102,20 @@ class Classifier:
 
 def _check(model: keras.Model) -> Preprocessing:
     if keras.backend.backend() != "tensorflow":
-        raise ValueError(
+        raise InputError(
             "Exports need Keras's TensorFlow backend. Received: KERAS_BACKEND="
             f"{keras.backend.backend()}. Save the model as a .keras file and export "
             "that with KERAS_BACKEND=tensorflow."
         )
     shape = getattr(model, "input_shape", None)
     if not isinstance(shape, tuple) or len(shape) != 4 or shape[-1] not in (1, 3):
-        raise ValueError(
+        raise InputError(
             "Exports need a model of images: one input (batch, height, width, 3 or 1). "
             f"Received: a model {model.name!r} of input {shape}."
         )
     normalization = find_normalization(model)
     if not normalization.enabled:
-        raise ValueError(
+        raise InputError(
             f"The model {model.name!r} takes images that are normalised already, and "
             "exports take pixels 0..255. Build it with include_preprocessing=True and "
             "the same weights."
@@ -130,14 +131,14 @@ def _head(model: keras.Model) -> keras.layers.Dense:
     """
     last = model.layers[-1]
     if isinstance(last, keras.Model):
-        raise ValueError(
+        raise InputError(
             f"The last layer of {model.name!r} is a model itself ({last.name!r}). "
             f"Export that one: model.get_layer({last.name!r})."
         )
     outputs = model.outputs
     is_head = isinstance(last, keras.layers.Dense) and len(outputs) == 1
     if not is_head or len(model.output_shape) != 2:
-        raise ValueError(
+        raise InputError(
             f"Exports need a classifier that ends in a Dense layer. Received: "
             f"{model.name!r}, which ends in {type(last).__name__} {last.name!r} of "
             f"shape {model.output_shape}. Build it with include_top=True, or with a "

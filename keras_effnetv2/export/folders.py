@@ -10,6 +10,8 @@ import tempfile
 import time
 from collections.abc import Iterator
 
+from keras_effnetv2.errors import InputError
+
 # Of Linux: renameat2(2), whose flag 2 exchanges two names in one step.
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
@@ -30,7 +32,7 @@ def check_target(path: str | os.PathLike) -> pathlib.Path:
     """
     target = _local(path, "Export to a folder and copy that to the bucket.")
     if target.exists() and not _is_replaceable(target):
-        raise ValueError(
+        raise InputError(
             f"{path} is there already and is no export ({CARD} is missing). Choose "
             "another --output, or remove it."
         )
@@ -62,7 +64,7 @@ def check_writable(folder: pathlib.Path) -> None:
         with tempfile.TemporaryDirectory(dir=folder, prefix="."):
             pass
     except OSError as error:
-        raise ValueError(
+        raise InputError(
             f"Nothing can be written to {folder}: {error.strerror}. Choose another "
             "--output."
         ) from error
@@ -107,7 +109,7 @@ def scratch_folder(parent: pathlib.Path) -> Iterator[pathlib.Path]:
 def _local(path: str | os.PathLike, remedy: str) -> pathlib.Path:
     text = os.fspath(path)
     if "://" in text:
-        raise ValueError(
+        raise InputError(
             f"Exports go to folders of the file system. Received: {text}. {remedy}"
         )
     return pathlib.Path(text).expanduser().absolute()

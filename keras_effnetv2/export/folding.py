@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.layers import FusedMBConv, MBConv
 
 # Layers outside of blocks: convolution -> the batch norm after it.
@@ -44,7 +45,7 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
     folded, copies = _copy(model, _folded_copy)
     norms = _conv_norms([layer for layer, _ in copies])
     if not norms:
-        raise ValueError(
+        raise InputError(
             f"{model.name} has no batch norms to fold. Expected a model of "
             "create_model, or one built on it, that is not folded yet. Export it with "
             "fold=False (--no-fold)."

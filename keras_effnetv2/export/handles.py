@@ -7,6 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from keras_effnetv2.errors import InputError, MissingPackageError
 from keras_effnetv2.export.archives import SUFFIXES
 
 
@@ -22,7 +23,7 @@ def resolve(handle: str) -> str:
     path = pathlib.Path(handle).expanduser()
     if path.is_dir() or is_archive(str(path)):
         return str(path)
-    raise ValueError(
+    raise InputError(
         f"There is no module {handle}. Expected a folder with a SavedModel, its "
         f"archive ({', '.join(SUFFIXES)}) or a URL."
     )
@@ -41,13 +42,13 @@ def load(path: str, handle: str) -> Any:
     """
     if not tf.saved_model.contains_saved_model(path):
         found = sorted(tf.io.gfile.listdir(path))[:9] or ["nothing"]
-        raise ValueError(
+        raise InputError(
             f"{handle} is no SavedModel: saved_model.pb is missing. It holds "
             f"{', '.join(found)}. Name the module's own folder or archive."
         )
     module = tf.saved_model.load(path)
     if not callable(module):
-        raise ValueError(
+        raise InputError(
             f"The SavedModel {handle} cannot be called: it has signatures only, "
             f"{sorted(module.signatures)}, which cannot be fine-tuned. Expected a "
             "module as export.hub writes, or use keras.layers.TFSMLayer with "
@@ -66,14 +67,14 @@ def _fetch(url: str) -> str:
     try:
         import tensorflow_hub
     except ImportError as error:
-        raise ImportError(
+        raise MissingPackageError(
             f"{url} is fetched by tensorflow-hub, which cannot be imported ({error}): "
             "pip install keras_effnetv2[export]."
         ) from error
     try:
         return os.fsdecode(tensorflow_hub.resolve(url))
     except (OSError, tf.errors.OpError) as error:
-        raise ValueError(
+        raise InputError(
             f"The module {url} cannot be fetched: {error}. Check the URL, or download "
             "the archive and name that."
         ) from error

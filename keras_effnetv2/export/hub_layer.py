@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.export import handles
 from keras_effnetv2.export.archives import unpack
 
@@ -65,7 +66,7 @@ class HubLayer(keras.layers.Layer):
         self._has_training = "training" in handles.parameters(self._module)
         trained = list(getattr(self._module, "trainable_variables", ()))
         if trainable and not trained:
-            raise ValueError(
+            raise InputError(
                 f"The module {self.handle} has no trainable variables. Pass "
                 "trainable=False, or export it from a model that is not frozen."
             )
@@ -132,7 +133,7 @@ class HubLayer(keras.layers.Layer):
         from keras.src.saving.serialization_lib import in_safe_mode
 
         if in_safe_mode():
-            raise ValueError(
+            raise InputError(
                 f"This model loads a TF Hub module, {config['handle']!r}, which can "
                 "run any TensorFlow operation. If you trust it, pass safe_mode=False "
                 "to keras.saving.load_model."
@@ -170,7 +171,7 @@ def _as_weight(variable: tf.Variable, trainable: bool) -> keras.Variable:
 
 def _check_backend() -> None:
     if keras.backend.backend() != "tensorflow":
-        raise ValueError(
+        raise InputError(
             "Modules of TF Hub run on Keras's TensorFlow backend. Received: "
             f"KERAS_BACKEND={keras.backend.backend()}. Set KERAS_BACKEND=tensorflow."
         )

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import keras
 
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.export.cards import Card
 from keras_effnetv2.export.classifier import Classifier
 from keras_effnetv2.export.folders import check_target, replaced_folder
@@ -132,26 +133,26 @@ def check_options(
         ValueError: one that does not exist, or two that do not go together.
     """
     if isinstance(formats, str) or not formats or not {*formats} <= {*FORMATS}:
-        raise ValueError(
+        raise InputError(
             f"formats must be some of {FORMATS}. Received: {formats!r}. Pass a list."
         )
     if isinstance(float_layers, str):
-        raise ValueError(
+        raise InputError(
             f"float_layers is a list of patterns. Received: {float_layers!r}."
         )
     for name, dtype in (("input_type", input_type), ("output_type", output_type)):
         if dtype not in IO_TYPES:
-            raise ValueError(f"{name} must be one of {IO_TYPES}. Received: {dtype!r}.")
+            raise InputError(f"{name} must be one of {IO_TYPES}. Received: {dtype!r}.")
     if "int8" in formats and not has_images:
         others = " ".join(x for x in formats if x != "int8") or "float32"
-        raise ValueError(
+        raise InputError(
             "The format int8 is calibrated on real images. Received: none. Pass "
             "representative (on the command line --images or --source), or other "
             f"formats: {others}."
         )
     is_default = (input_type, output_type) == ("float32", "float32")
     if "int8" not in formats and (not is_default or float_layers):
-        raise ValueError(
+        raise InputError(
             "input_type, output_type and float_layers are those of the format int8. "
             f"Received: formats={tuple(formats)}. Add int8, or leave them out."
         )
@@ -162,9 +163,9 @@ def _at_size(classifier: Classifier, image_size: int | None) -> Classifier:
     size = classifier.evaluation.image_size
     is_fixed = classifier.input_shape[0] is not None
     if image_size is not None and image_size < 1:
-        raise ValueError(f"image_size must be at least 1. Received: {image_size}.")
+        raise InputError(f"image_size must be at least 1. Received: {image_size}.")
     if is_fixed and image_size not in (None, size):
-        raise ValueError(
+        raise InputError(
             f"The model takes images of {size}x{size} pixels. Received: "
             f"image_size={image_size}. Leave it out."
         )

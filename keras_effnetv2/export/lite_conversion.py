@@ -13,6 +13,7 @@ import tensorflow as tf
 from tensorflow.lite.python.util import modify_model_io_type
 from tensorflow.lite.tools import flatbuffer_utils
 
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.export.classifier import Classifier
 from keras_effnetv2.export.lite_metadata import with_metadata
 from keras_effnetv2.layers.gradients import stock_gradients
@@ -100,7 +101,7 @@ class Conversion:
         try:
             return bytes(modify_model_io_type(contents, *types))
         except ValueError as error:
-            raise ValueError(
+            raise InputError(
                 f"float_layers={self.float_layers} keep the model's input or output in "
                 f"float. Received: input_type={self.input_type!r}, "
                 f"output_type={self.output_type!r}. Use float32, or other layers."
@@ -160,7 +161,7 @@ def find_operators(contents: bytes, patterns: tuple[str, ...]) -> list[str]:
             names = {x for names in layers.values() for x in names if "/" not in x}
             # Not those of second calls, which fit the names of the first ones.
             known = sorted(x for x in names if re.sub(r"_\d+$", "", x) == x)
-            raise ValueError(
+            raise InputError(
                 f"float_layers: no layer is called {pattern!r}. Expected patterns of "
                 f"these names, or of two as block4a/se: {', '.join(known)}."
             )

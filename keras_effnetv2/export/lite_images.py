@@ -13,6 +13,7 @@ from keras_effnetv2.data import cropping, images
 from keras_effnetv2.data.damage import Damage
 from keras_effnetv2.data.pipeline import evaluation_batches
 from keras_effnetv2.data.sources import Source
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.export.classifier import Classifier
 from keras_effnetv2.export.roundtrip import sample_images
 
@@ -122,7 +123,7 @@ def _read_source(
 
 def _read_each(given: Any, read: Callable[[Any], Any], largest: int) -> list[Any]:
     if not len(given):
-        raise ValueError("There are no images. Pass 100 or more for calibration.")
+        raise InputError("There are no images. Pass 100 or more for calibration.")
     return [read(given[i]) for i in _spread(len(given), largest)]
 
 
@@ -138,14 +139,14 @@ def image_files(folder: pathlib.Path) -> list[pathlib.Path]:
         ValueError: it is no folder, or has none.
     """
     if not folder.is_dir():
-        raise ValueError(
+        raise InputError(
             f"There is no folder {folder}. Pass a folder of images, or a Source of "
             "keras_effnetv2.data.sources.open_source."
         )
     found = (x for x in folder.rglob("*") if x.suffix.lower() in images.SUFFIXES)
     files = sorted(found)
     if not files:
-        raise ValueError(
+        raise InputError(
             f"{folder} has no images, nor have the folders in it. "
             f"Expected files that end in {', '.join(sorted(images.SUFFIXES))}."
         )
@@ -155,7 +156,7 @@ def image_files(folder: pathlib.Path) -> list[pathlib.Path]:
 def _checked_pixels(image: Any) -> np.ndarray:
     image = np.asarray(image)
     if image.ndim != 3 or image.shape[-1] not in (1, 3):
-        raise ValueError(
+        raise InputError(
             "Images are pixels 0..255 of shape (height, width, 3 or 1). Received: one "
             f"of shape {image.shape}."
         )

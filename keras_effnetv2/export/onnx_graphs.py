@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_effnetv2.errors import InputError, MissingPackageError
 from keras_effnetv2.export.cards import Card
 from keras_effnetv2.export.classifier import Classifier
 from keras_effnetv2.export.folders import check_target, replaced_folder
@@ -103,12 +104,12 @@ def check_options(opset: int) -> None:
         ValueError: there is no such version of the operators.
     """
     if opset not in OPSETS:
-        raise ValueError(
+        raise InputError(
             f"opset must be {OPSETS[0]} to {OPSETS[-1]}. Received: {opset!r}."
         )
     missing = [x for x in _PACKAGES if importlib.util.find_spec(x) is None]
     if missing:
-        raise ImportError(
+        raise MissingPackageError(
             f"ONNX exports need {', '.join(missing)}: "
             "pip install keras_effnetv2[export]."
         )

@@ -14,6 +14,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_effnetv2.errors import MissingPackageError
 from keras_effnetv2.export.archives import pack
 from keras_effnetv2.export.cards import Card
 from keras_effnetv2.export.classifier import Classifier
@@ -70,7 +71,7 @@ def hub(
             module does not do what the model does.
     """
     if importlib.util.find_spec("tensorflow_hub") is None:
-        raise ImportError(
+        raise MissingPackageError(
             "TF Hub exports are checked with tensorflow-hub, which is not installed: "
             "pip install keras_effnetv2[export]."
         )

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_effnetv2.data import cropping, images
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.export import engines
 from keras_effnetv2.export.classifier import Classifier
 from keras_effnetv2.transfer import feature_pyramid
@@ -47,7 +48,7 @@ def run_engine(
         )
         if done.returncode:
             lines = done.stderr.strip().splitlines() or ["it was killed"]
-            raise ValueError(f"{engine} cannot run {path}: {lines[-1]}")
+            raise InputError(f"{engine} cannot run {path}: {lines[-1]}")
         return pickle.loads(files[1].read_bytes())
 
 
@@ -106,7 +107,7 @@ def check_differences(differences: dict[str, float], largest: float) -> None:
     """
     for name, difference in differences.items():
         if not difference <= largest:  # Not a number is no agreement.
-            raise ValueError(
+            raise InputError(
                 f"The export is not kept: its {name} differs from the model's by "
                 f"{difference:.2g} of the largest number, more than {largest:g}."
             )

@@ -15,6 +15,7 @@ from typing import Any
 
 from google.protobuf import text_format
 
+from keras_effnetv2.errors import InputError, MissingPackageError
 from keras_effnetv2.files import replace_file
 
 MODELS = "models.config"
@@ -41,7 +42,7 @@ def serving_protos(module: str) -> Any:
     try:
         return importlib.import_module(f"tensorflow_serving.{module}")
     except ImportError as error:
-        raise ImportError(
+        raise MissingPackageError(
             "Exports for TF Serving need tensorflow-serving-api: "
             "pip install keras_effnetv2[export]"
         ) from error
@@ -54,7 +55,7 @@ def check_name(name: str) -> str:
         ValueError: URLs cannot hold it.
     """
     if not _NAME.fullmatch(name):
-        raise ValueError(
+        raise InputError(
             "A served model's name is of letters, digits, and _ . - in between. "
             f"Received: {name!r}. Pass another name."
         )
@@ -70,7 +71,7 @@ def check_batch_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
     sizes = tuple(sizes)
     grows = all(a < b for a, b in zip(sizes, sizes[1:], strict=False))
     if not sizes or sizes[0] < 1 or not grows:
-        raise ValueError(
+        raise InputError(
             "allowed_batch_sizes must be whole numbers from 1 that grow, as in "
             f"(1, 2, 4, 8). Received: {sizes}."
         )
@@ -105,7 +106,7 @@ def read_models(base: pathlib.Path) -> Any:
         try:
             text_format.Parse(path.read_text(encoding="utf-8"), config)
         except (text_format.ParseError, UnicodeDecodeError) as error:
-            raise ValueError(
+            raise InputError(
                 f"{path} is no configuration of TF Serving: {error}. Repair it, or "
                 "remove it to have it written anew."
             ) from error

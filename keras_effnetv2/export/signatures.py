@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from keras_effnetv2.data import cropping, images
 from keras_effnetv2.data.orientation import exif_orientation, upright
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.export.cards import Card
 from keras_effnetv2.export.classifier import Classifier
 from keras_effnetv2.export.folders import check_target, replaced_folder
@@ -103,7 +104,7 @@ class Signatures:
         self.pixels = _pixels(classifier, image_size, input_dtype)
         self.top = min(top, classifier.num_classes)
         if top < 1:
-            raise ValueError(f"top must be at least 1. Received: {top}.")
+            raise InputError(f"top must be at least 1. Received: {top}.")
         encoded = tf.TensorSpec((None,), tf.string, name="image_bytes")
         rows = {
             "serving_default": (self._scores, self.pixels),
@@ -194,14 +195,14 @@ def _pixels(
 ) -> tf.TensorSpec:
     """What the signatures of pixels take."""
     if dtype not in INPUT_DTYPES:
-        raise ValueError(
+        raise InputError(
             f"input_dtype must be one of {INPUT_DTYPES}. Received: {dtype!r}."
         )
     if image_size is not None and image_size < 1:
-        raise ValueError(f"image_size must be at least 1. Received: {image_size}.")
+        raise InputError(f"image_size must be at least 1. Received: {image_size}.")
     *sides, channels = classifier.input_shape
     if image_size is not None and any(x not in (None, image_size) for x in sides):
-        raise ValueError(
+        raise InputError(
             f"The model takes images of {sides[0]}x{sides[1]} pixels. Received: "
             f"image_size={image_size}. Leave it out."
         )

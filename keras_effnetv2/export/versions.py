@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import keras
 
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.export import server_config
 from keras_effnetv2.export.cards import Card
 from keras_effnetv2.export.classifier import Classifier
@@ -158,13 +159,13 @@ def _is_number(name: str) -> bool:
 def _check_numbers(base: pathlib.Path, version: int | None, keep: int | None) -> None:
     for key, value in {"version": version, "keep": keep}.items():
         if value is not None and value < 1:
-            raise ValueError(f"{key} must be at least 1. Received: {value}.")
+            raise InputError(f"{key} must be at least 1. Received: {value}.")
     if version is not None and (base / str(version)).exists():
         raise _version_error(base, version)
 
 
 def _version_error(base: pathlib.Path, version: int) -> ValueError:
-    return ValueError(
+    return InputError(
         f"{base} has a version {version} already, and servers may serve it. Choose "
         "another version, or none for the next."
     )

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.export.roundtrip import sample_images
 from keras_effnetv2.export.server_config import serving_protos
 from keras_effnetv2.export.signatures import Signatures
@@ -42,7 +43,7 @@ def write_warmup(
     """
     num_records = len(signatures.specs) * len(batch_sizes)
     if num_records > MAX_RECORDS:
-        raise ValueError(
+        raise InputError(
             f"TF Serving takes {MAX_RECORDS} warm-up requests. Received: "
             f"{len(signatures.specs)} signatures of {len(batch_sizes)} batch sizes. "
             "Pass fewer allowed_batch_sizes."

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.layers import replicas
 from keras_effnetv2.layers.gradients import has_only_cpus
 
@@ -54,7 +55,7 @@ class BatchNorm(keras.layers.BatchNormalization):
         is_flag = isinstance(synchronized, bool)
         is_number = isinstance(synchronized, numbers.Integral)
         if not is_flag and not (is_number and synchronized >= 1):
-            raise ValueError(
+            raise InputError(
                 "synchronized must be True, False or a number of replicas, at least 1. "
                 f"Received: {synchronized!r}."
             )
@@ -79,7 +80,7 @@ class BatchNorm(keras.layers.BatchNormalization):
             return num_replicas
         size = min(max(1, self.synchronized), num_replicas)
         if num_replicas % size:
-            raise ValueError(
+            raise InputError(
                 f"{num_replicas} replicas do not divide into groups of {size} that "
                 "share batch statistics. Choose another number for synchronized "
                 "(bn_synchronized of a model), or True for all replicas."

@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.layers.activations import Activation, activate
 from keras_effnetv2.layers.batch_norm import BatchNorm
 from keras_effnetv2.layers.convolution import Conv2D
@@ -43,14 +44,14 @@ class _Block(keras.layers.Layer):
     ) -> None:
         super().__init__(**kwargs)
         if filters < 1 or kernel_size < 1 or strides < 1 or expand_ratio < 1:
-            raise ValueError(
+            raise InputError(
                 "filters, kernel_size, strides and expand_ratio must be at least 1. "
                 f"Received: filters={filters}, kernel_size={kernel_size}, "
                 f"strides={strides}, expand_ratio={expand_ratio}."
             )
         se_ratio = self._default_se_ratio if se_ratio is None else se_ratio
         if not 0 <= se_ratio <= 1:
-            raise ValueError(f"se_ratio must be in [0, 1]. Received: {se_ratio!r}.")
+            raise InputError(f"se_ratio must be in [0, 1]. Received: {se_ratio!r}.")
         self.filters = filters
         self.kernel_size = kernel_size
         self.strides = strides

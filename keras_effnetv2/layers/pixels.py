@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.preprocessing import Preprocessing
 
 
@@ -42,7 +43,7 @@ class PixelNormalization(keras.layers.Layer):
         """Makes nothing; refuses images of other channels than the record's."""
         channels, means = input_shape[-1], len(self.preprocessing.mean)
         if self.enabled and means not in (1, channels):
-            raise ValueError(
+            raise InputError(
                 f"This preprocessing normalises {means} channels. Received: images "
                 f"with {channels}. Pass include_preprocessing=False and normalise them."
             )

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.layers.activations import Activation
 from keras_effnetv2.layers.convolution import Conv2D
 
@@ -34,7 +35,7 @@ class SqueezeExcite(keras.layers.Layer):
     ) -> None:
         super().__init__(**kwargs)
         if filters < 1:
-            raise ValueError(f"filters must be at least 1. Received: {filters!r}.")
+            raise InputError(f"filters must be at least 1. Received: {filters!r}.")
         self.filters = filters
         self.activation = keras.activations.get(activation)
 

@@ -5,6 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_effnetv2.errors import InputError
+
 
 @keras.saving.register_keras_serializable("keras_effnetv2")
 class StochasticDepth(keras.layers.Layer):
@@ -27,7 +29,7 @@ class StochasticDepth(keras.layers.Layer):
     def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if not 0 <= rate < 1:
-            raise ValueError(f"rate must be in [0, 1). Received: rate={rate!r}.")
+            raise InputError(f"rate must be in [0, 1). Received: rate={rate!r}.")
         self.rate = rate
         self.seed = seed
         # Made even for rate 0, which may be raised later.

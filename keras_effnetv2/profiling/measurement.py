@@ -7,6 +7,8 @@ import statistics
 import time
 from typing import TYPE_CHECKING, Any
 
+from keras_effnetv2.errors import InputError
+
 if TYPE_CHECKING:
     import keras
 
@@ -119,7 +121,7 @@ def _is_activation(tensor: Any) -> bool:
 def _num_bytes(tensor: Any) -> int:
     num_elements = tensor.shape.num_elements()
     if num_elements is None:
-        raise ValueError(
+        raise InputError(
             "Activation memory needs layers whose output shapes follow from the shape "
             f"of the images. Received: {tensor.op.name} of shape {tensor.shape}."
         )

@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterable, Mapping
 
 from keras_effnetv2.architecture import MBCONV, Block, Variant, layout
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.profiling import counts, measurement
 from keras_effnetv2.variants import get_variant
 
@@ -113,7 +114,7 @@ def profile(
         image_size = variant.eval_size
     image_size = _height_and_width(image_size)
     if batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1. Received: {batch_size!r}.")
+        raise InputError(f"batch_size must be at least 1. Received: {batch_size!r}.")
     counted = Profile(
         variant.name, image_size, batch_size, _count_stages(variant, image_size)
     )
@@ -154,7 +155,7 @@ def _height_and_width(image_size: int | tuple[int, int]) -> tuple[int, int]:
     """Both sides, checked."""
     sides = image_size if isinstance(image_size, tuple) else (image_size, image_size)
     if len(sides) != 2 or not all(isinstance(x, int) and x >= 1 for x in sides):
-        raise ValueError(
+        raise InputError(
             "image_size must be a side of at least 1 pixel, or (height, width). "
             f"Received: {image_size!r}."
         )

@@ -10,6 +10,8 @@ series = search.scale_series(found.variant)
 import importlib
 from typing import Any
 
+from keras_effnetv2.errors import MissingPackageError
+
 # Imported when they are asked for: a space needs neither TensorFlow nor Optuna.
 _MODULES = {
     "CostTable": "cost_table",
@@ -45,7 +47,7 @@ def __getattr__(name: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name not in _NEEDED:
             raise
-        raise ImportError(
+        raise MissingPackageError(
             f"A search needs {error.name}: pip install keras_effnetv2[search]."
         ) from error
     return getattr(module, name)

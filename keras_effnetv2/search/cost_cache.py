@@ -17,6 +17,7 @@ from typing import Any
 import keras
 
 from keras_effnetv2.architecture import Variant
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.files import replace_file
 from keras_effnetv2.search.block_shapes import block_shapes
 from keras_effnetv2.search.workload import Workload, device_name
@@ -80,7 +81,7 @@ class CostCache:
             return Costs()
         try:
             if len(contents) > _MAX_BYTES:
-                raise ValueError(f"it has more than {_MAX_BYTES:,} bytes")
+                raise InputError(f"it has more than {_MAX_BYTES:,} bytes")
             return self._parsed(json.loads(contents))
         except (ValueError, RecursionError) as error:
             _LOG.warning(
@@ -134,25 +135,25 @@ class CostCache:
         """
         fields = ("key", "seconds", "blocks", "networks")
         if not isinstance(contents, dict) or set(contents) != set(fields):
-            raise ValueError("it has other fields")
+            raise InputError("it has other fields")
         key, seconds, blocks, networks = (contents[field] for field in fields)
         if key != self._key:
-            raise ValueError("it is of another device, version, backbone or step")
+            raise InputError("it is of another device, version, backbone or step")
         kinds = isinstance(seconds, list), isinstance(networks, list)
         if not all((*kinds, isinstance(blocks, dict))):
-            raise ValueError("its lists are none")
+            raise InputError("its lists are none")
         for value in seconds:
             _check_number(value, _MAX_SECONDS, is_zero_allowed=False)
         for value in blocks.values():
             _check_number(value, _MAX_SHARE)
         if (blocks or networks) and not seconds:
-            raise ValueError("it lacks the backbone's step")
+            raise InputError("it lacks the backbone's step")
         costs = Costs(seconds, blocks, [_network(row) for row in networks])
         for network, _ in costs.networks:
             if any(
                 x.name not in blocks for x in block_shapes(network, self._image_size)
             ):
-                raise ValueError("a network has blocks that it lacks")
+                raise InputError("a network has blocks that it lacks")
         return costs
 
 
@@ -173,7 +174,7 @@ def _key(backbone: Variant, workload: Workload) -> dict[str, Any]:
 
 def _network(row: Any) -> tuple[Variant, float]:
     if not isinstance(row, list) or len(row) != 2 or not isinstance(row[0], str):
-        raise ValueError("a network is no pair")
+        raise InputError("a network is no pair")
     _check_number(row[1], _MAX_SHARE, is_zero_allowed=False)
     return from_json(row[0]), row[1]
 
@@ -181,7 +182,7 @@ def _network(row: Any) -> tuple[Variant, float]:
 def _check_number(value: Any, high: float, is_zero_allowed: bool = True) -> None:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not (0 < value <= high or (is_zero_allowed and value == 0)):
-        raise ValueError(f"{str(value)[:40]} is no time")
+        raise InputError(f"{str(value)[:40]} is no time")
 
 
 def _default_folder() -> pathlib.Path:

@@ -25,6 +25,7 @@ from typing import TextIO
 import numpy as np
 
 from keras_effnetv2.architecture import Variant
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.search.block_shapes import block_shapes
 from keras_effnetv2.search.cost_cache import CostCache, Costs
 from keras_effnetv2.search.cost_measurement import CostMeasurement
@@ -157,7 +158,7 @@ def features(
     total = 0.0
     for shape, count in block_shapes(variant, image_size).items():
         if shape.name not in costs:
-            raise ValueError(
+            raise InputError(
                 f"The step of {variant.name} cannot be predicted: {shape.name!r} was "
                 "not measured. Make the table of a space that has the network."
             )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from keras_effnetv2.architecture import Variant
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.search.space import Space
 from keras_effnetv2.training.configuration import (
     Augmentation,
@@ -51,7 +52,7 @@ class SearchExperiment:
 
     def __post_init__(self) -> None:
         if self.screen is not None and not 0 < self.screen < math.inf:
-            raise ValueError(
+            raise InputError(
                 "screen must be above 0, in times of the backbone's step. Received: "
                 f"{self.screen}."
             )
@@ -149,7 +150,7 @@ def get_search(name: str) -> SearchExperiment:
         ValueError: there is none.
     """
     if name not in SEARCHES:
-        raise ValueError(
+        raise InputError(
             f"Unknown search {name!r}. Expected one of: {', '.join(SEARCHES)}."
         )
     return SEARCHES[name]

@@ -7,6 +7,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
+from keras_effnetv2.errors import MissingPackageError
 from keras_effnetv2.files import replace_file
 from keras_effnetv2.search.importance import Importance, measure_importance
 from keras_effnetv2.search.results import Result, best_trades
@@ -36,7 +37,7 @@ def draw_figures(
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ImportError(
+        raise MissingPackageError(
             "Figures are drawn with matplotlib: pip install keras_effnetv2[search]."
         ) from error
     complete = [result for result in results if result.reward is not None]

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from keras_effnetv2.errors import InputError
+
 Choice = str | int | float
 
 
@@ -33,7 +35,7 @@ class Policy:
         if not (
             learning_rate > 0 and 0 <= baseline_momentum < 1 and entropy_weight >= 0
         ):
-            raise ValueError(
+            raise InputError(
                 "Expected learning_rate above 0, baseline_momentum from 0 to less than "
                 f"1, and entropy_weight of 0 or more. Received: {learning_rate}, "
                 f"{baseline_momentum} and {entropy_weight}."

@@ -5,6 +5,7 @@ import subprocess
 import time
 from collections.abc import Sequence
 
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.search.workers import interrupt_on_sigterm
 
 _POLL = 0.5  # Seconds between two looks at the processes.
@@ -32,7 +33,7 @@ def run_workers(command: Sequence[str], num_workers: int) -> None:
         ChildProcessError: a worker failed; the others have done what they could.
     """
     if num_workers < 1:
-        raise ValueError(f"A search needs workers. Received: {num_workers}.")
+        raise InputError(f"A search needs workers. Received: {num_workers}.")
     workers = [_Worker(command) for _ in range(num_workers)]
     with interrupt_on_sigterm():
         try:

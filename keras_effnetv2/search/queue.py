@@ -20,6 +20,8 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
+from keras_effnetv2.errors import InputError
+
 # Attributes of a trial: who evaluates it, and how many have begun to.
 _CLAIM, _ATTEMPTS = "keras_effnetv2:claim", "keras_effnetv2:attempts"
 # A candidate that was evaluated when this many workers died has killed them: the system
@@ -58,7 +60,7 @@ class TrialQueue:
     ) -> None:
         check_num_trials(num_trials)
         if not 0 < interval < patience:
-            raise ValueError(
+            raise InputError(
                 "Expected an interval above 0 and more patience than that. Received: "
                 f"interval={interval}, patience={patience}."
             )
@@ -207,7 +209,7 @@ def check_num_trials(num_trials: int) -> None:
         ValueError: fewer than one.
     """
     if num_trials < 1:
-        raise ValueError(f"A search needs trials. Received: {num_trials}.")
+        raise InputError(f"A search needs trials. Received: {num_trials}.")
 
 
 def _is_alive(pid: int) -> bool:

@@ -7,6 +7,8 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
+from keras_effnetv2.errors import InputError
+
 
 @dataclasses.dataclass(frozen=True)
 class Measurement:
@@ -33,7 +35,7 @@ class Measurement:
         }
         for field, is_valid in valid.items():
             if not is_valid:
-                raise ValueError(
+                raise InputError(
                     "A Measurement needs an accuracy from 0 to 1, and step_seconds and "
                     "parameters above 0. "
                     f"Received: {field}={getattr(self, field)!r}."
@@ -66,7 +68,7 @@ def reward(
         ("parameter_exponent", parameter_exponent),
     ):
         if not -math.inf < exponent <= 0:
-            raise ValueError(f"{name} must be 0 or less. Received: {exponent!r}.")
+            raise InputError(f"{name} must be 0 or less. Received: {exponent!r}.")
     time = measurement.step_seconds / backbone.step_seconds
     size = measurement.parameters / backbone.parameters
     return measurement.accuracy * time**step_exponent * size**parameter_exponent

@@ -14,6 +14,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.search.policy import Policy
 from keras_effnetv2.search.study import is_screened
 
@@ -95,7 +96,7 @@ class ReinforceSampler(optuna.samplers.BaseSampler):
             ValueError: not a decision between choices.
         """
         if not isinstance(param_distribution, CategoricalDistribution):
-            raise ValueError(
+            raise InputError(
                 "REINFORCE decides between choices: use trial.suggest_categorical. "
                 f"Received: {param_name} of {param_distribution}."
             )
@@ -222,12 +223,12 @@ def create_sampler(
     if name == "reinforce":
         return ReinforceSampler(seed, **options)
     if name not in _OPTUNA:
-        raise ValueError(
+        raise InputError(
             f"Unknown sampler. Expected one of {', '.join(SAMPLERS)}. Received: "
             f"{name!r}."
         )
     if options:
-        raise ValueError(
+        raise InputError(
             f"The sampler {name!r} has no options. Received: {', '.join(options)}."
         )
     return NumberedSampler(_OPTUNA[name], seed)
@@ -235,5 +236,5 @@ def create_sampler(
 
 def _checked_seed(seed: int) -> int:
     if seed < 0:
-        raise ValueError(f"Seeds are 0 or more. Received: seed={seed}.")
+        raise InputError(f"Seeds are 0 or more. Received: seed={seed}.")
     return seed

@@ -28,6 +28,7 @@ import math
 from collections.abc import Collection, Sequence
 
 from keras_effnetv2.architecture import BlockSpec, Variant, multiply_out
+from keras_effnetv2.errors import InputError
 
 MAX_EVAL_SIZE = 480  # Pixels. Paper, Section 3.3; released XL has 512.
 
@@ -61,12 +62,12 @@ class Scale:
     def __post_init__(self) -> None:
         for field in ("width", "depth", "size"):
             if not 0 < getattr(self, field) < math.inf:
-                raise ValueError(
+                raise InputError(
                     f"{field} must be above 0. Received: {getattr(self, field)!r}."
                 )
         for field in ("late_layers", "dropout_rate"):
             if not 0 <= getattr(self, field) < math.inf:
-                raise ValueError(
+                raise InputError(
                     f"{field} must be 0 or more. Received: {getattr(self, field)!r}."
                 )
 
@@ -118,7 +119,7 @@ def scale(
         ValueError: a late stage that is not there, or a size below 1.
     """
     if max_eval_size < 1:
-        raise ValueError(f"max_eval_size must be 1 or more. Received: {max_eval_size}.")
+        raise InputError(f"max_eval_size must be 1 or more. Received: {max_eval_size}.")
     variant = multiply_out(variant)
     late_stages = _late_stages(variant, late_stages)
     wider = dataclasses.replace(variant, width_coefficient=by.width)
@@ -143,7 +144,7 @@ def _late_stages(variant: Variant, stages: Collection[int] | None) -> set[int]:
     if stages is None:
         return set(range(1, num_stages + 1)[-2:])
     if unknown := sorted(set(stages) - set(range(1, num_stages + 1))):
-        raise ValueError(
+        raise InputError(
             f"{variant.name} has stages 1 to {num_stages}. "
             f"Received: late_stages with {unknown}."
         )

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from keras_effnetv2.architecture import Variant
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.search.cost_table import CostTable
 from keras_effnetv2.search.space import Space
 from keras_effnetv2.search.step_time import (
@@ -42,7 +43,7 @@ def screen(
     """
     low, high = min_relative_step_time, max_relative_step_time
     if not 0 <= low < high or num < 1:
-        raise ValueError(
+        raise InputError(
             "Screening needs num of 1 or more, and 0 <= min_relative_step_time < "
             f"max_relative_step_time. Received: {num}, {low} and {high}."
         )
@@ -57,7 +58,7 @@ def screen(
             points[key], last = point, len(seen)
     if len(points) == num:
         return list(points.values())
-    raise ValueError(
+    raise InputError(
         f"Only {len(points)} of {num} points with {low:g} to {high:g} times the "
         f"backbone's step were found in {len(seen):,} draws, which had "
         f"{min(seen):.3g} to {max(seen):.3g} times. Widen the range, or the space."
@@ -146,7 +147,7 @@ def iterate_validation(
 def _unseen(table: CostTable, space: Space, num: int, seed: int) -> list[Variant]:
     """Different random networks of the space, none that the table was fitted to."""
     if not 2 <= num <= space.size - len(table.fitted):
-        raise ValueError(
+        raise InputError(
             "Validation needs 2 networks or more, and no more than the space has, less "
             f"the {len(table.fitted)} that the table was fitted to. Received: "
             f"num={num!r} for a space of {space.size:,}."

@@ -29,6 +29,7 @@ from keras_effnetv2.architecture import (
     Variant,
     multiply_out,
 )
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.variant_files import check_variant
 from keras_effnetv2.variants import get_variant
 
@@ -153,7 +154,7 @@ class Space:
         """
         variant = multiply_out(get_variant(variant))
         if len(variant.blocks) != len(self.layers):
-            raise ValueError(
+            raise InputError(
                 f"{variant.name} does not lie in the space of {self.backbone.name}: it "
                 f"has {len(variant.blocks)} stages, not {len(self.layers)}."
             )
@@ -169,7 +170,7 @@ class Space:
             for field in _FIELDS:
                 point[f"stage{stage}/{field}"] = getattr(spec, field)
         if problems:
-            raise ValueError(
+            raise InputError(
                 f"{variant.name} does not lie in the space of {self.backbone.name}: "
                 f"{'; '.join(problems)}."
             )
@@ -194,14 +195,14 @@ class Space:
         decisions = self.decisions
         missing, unknown = decisions.keys() - point, point.keys() - decisions.keys()
         if missing or unknown:
-            raise ValueError(
+            raise InputError(
                 "A point must have exactly the decisions of the space. Missing: "
                 f"{sorted(missing) or 'none'}. Unknown: "
                 f"{sorted(unknown, key=str) or 'none'}."
             )
         for name, choices in decisions.items():
             if isinstance(point[name], bool) or point[name] not in choices:
-                raise ValueError(
+                raise InputError(
                     f"{name} must be one of {choices}. Received: {point[name]!r}."
                 )
         return {
@@ -216,7 +217,7 @@ def _check_largest(space: Space) -> None:
     try:
         check_variant(space.variant(largest))
     except ValueError as error:
-        raise ValueError(
+        raise InputError(
             f"The largest network of the space cannot be a variant file: {error}"
         ) from error
 
@@ -230,7 +231,7 @@ def _layers(
         return (_whole(given, "layers"),) * len(stages)
     own = given or {}
     if unknown := sorted(set(own) - set(stages), key=str):
-        raise ValueError(
+        raise InputError(
             f"{backbone.name} has stages 1 to {len(stages)}. "
             f"Received: layers of {unknown}."
         )
@@ -248,7 +249,7 @@ def _near(num_layers: int) -> range:
 def _operators(choices: Iterable[str]) -> tuple[str, ...]:
     given = (choices,) if isinstance(choices, str) else tuple(choices)
     if not given or not set(given) <= set(OPERATORS):
-        raise ValueError(
+        raise InputError(
             f"operators must be some of {OPERATORS}. Received: {given or 'none'}."
         )
     return tuple(dict.fromkeys(given))
@@ -269,7 +270,7 @@ def _whole(
     ]
     if not numbers or not all(valid):
         kind = "odd whole numbers" if is_odd else "whole numbers"
-        raise ValueError(
+        raise InputError(
             f"{name} must be {kind}, at least 1, and one of them or more. "
             f"Received: {numbers or 'none'}."
         )

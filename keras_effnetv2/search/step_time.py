@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from keras_effnetv2.architecture import Variant
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.search.workload import Workload, device_name, network_step
 from keras_effnetv2.training.configuration import Optimizer
 
@@ -136,7 +137,7 @@ def measure_step_times(variants: Sequence[Variant], **workload: Any) -> list[Ste
         ValueError: no variant, or as `StepTimer`.
     """
     if not variants:
-        raise ValueError("There is no variant to measure. Pass at least one.")
+        raise InputError("There is no variant to measure. Pass at least one.")
     first, *others = variants
     return StepTimer(first, **workload).measure(others)
 
@@ -166,7 +167,7 @@ def compare_step_times(
         ValueError: as `StepTimer`; a group of none.
     """
     if group_size < 1:
-        raise ValueError(f"group_size must be at least 1. Received: {group_size!r}.")
+        raise InputError(f"group_size must be at least 1. Received: {group_size!r}.")
     timer = StepTimer(backbone, **workload)
     for start in range(0, len(candidates), group_size):
         beside, *times = timer.measure(candidates[start : start + group_size])
@@ -204,7 +205,7 @@ def relative_step_spread(candidate: StepTime, backbone: StepTime) -> float:
 def _ratios(candidate: StepTime, backbone: StepTime) -> tuple[float, ...]:
     """Of every round."""
     if (candidate.repeats, candidate.device) != (backbone.repeats, backbone.device):
-        raise ValueError(
+        raise InputError(
             "A ratio needs times of the same rounds: measure both networks together. "
             f"Received: {candidate.repeats} rounds on {candidate.device} and "
             f"{backbone.repeats} on {backbone.device}."
@@ -234,7 +235,7 @@ def time_in_turns(
         ValueError: `repeats` is no whole number from 1 on.
     """
     if isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < 1:
-        raise ValueError(f"repeats must be at least 1. Received: {repeats!r}.")
+        raise InputError(f"repeats must be at least 1. Received: {repeats!r}.")
     lengths = [_turn_length(step, clock) for step in steps]
     rounds: list[list[float]] = [[] for _ in steps]
     for _ in range(repeats):

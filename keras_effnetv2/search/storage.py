@@ -11,6 +11,8 @@ import filelock
 import optuna
 from optuna.storages.journal import BaseJournalBackend, JournalFileBackend
 
+from keras_effnetv2.errors import InputError
+
 _JOURNALS = (".journal", ".jsonl", ".log")
 _DATABASES = (".db", ".sqlite", ".sqlite3")
 _JOURNAL_START = b'{"op_code":'
@@ -76,7 +78,7 @@ def open_storage(location: str | os.PathLike | None) -> optuna.storages.BaseStor
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         hidden = re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", location)
         reason = reason.replace(location, hidden).rstrip(".")
-        raise ValueError(
+        raise InputError(
             f"The study's storage {hidden} cannot be opened: {reason}. Expected "
             f"a file that ends in {', '.join(_JOURNALS + _DATABASES)}, or the URL of a "
             "database. Choose another, or move a damaged file away."
@@ -85,7 +87,7 @@ def open_storage(location: str | os.PathLike | None) -> optuna.storages.BaseStor
 
 def _open_file(path: pathlib.Path) -> optuna.storages.BaseStorage:
     if path.suffix not in _JOURNALS + _DATABASES:
-        raise ValueError(f"{path.suffix or 'no suffix'} says neither kind")
+        raise InputError(f"{path.suffix or 'no suffix'} says neither kind")
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix in _DATABASES:
         return optuna.storages.RDBStorage(
@@ -111,7 +113,7 @@ def _check_journal(path: pathlib.Path, lock: _KernelLock) -> None:
         contents = path.read_bytes() if path.exists() else b""
         start = contents[: len(_JOURNAL_START)]
         if not _JOURNAL_START.startswith(start):
-            raise ValueError("it is not a journal of Optuna")
+            raise InputError("it is not a journal of Optuna")
         *lines, rest = contents.split(b"\n")
         for number, line in enumerate(lines, 1):
             _check_record(line, number)
@@ -127,4 +129,4 @@ def _check_record(line: bytes, number: int) -> None:
     except ValueError:  # Neither JSON nor, perhaps, UTF-8.
         record = None
     if not isinstance(record, dict) or "op_code" not in record:
-        raise ValueError(f"line {number} is damaged ({line[:40]!r})")
+        raise InputError(f"line {number} is damaged ({line[:40]!r})")

@@ -9,6 +9,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.files import check_name
 from keras_effnetv2.search.policy import Choice
 from keras_effnetv2.search.storage import open_storage
@@ -82,7 +83,7 @@ def read_decisions(study: optuna.Study) -> dict[str, tuple[Choice, ...]]:
     """
     decisions = study.user_attrs.get(_DECISIONS)
     if decisions is None:
-        raise ValueError(
+        raise InputError(
             f"The study {study.study_name!r} does not say what it decides. Make it "
             "with open_study."
         )
@@ -96,10 +97,10 @@ def is_screened(trial: FrozenTrial) -> bool:
 
 def _check_decisions(decisions: Decisions) -> None:
     if not decisions:
-        raise ValueError("The space is empty: nothing is to be decided.")
+        raise InputError("The space is empty: nothing is to be decided.")
     for name, choices in decisions.items():
         if not choices or len(set(choices)) < len(choices):
-            raise ValueError(
+            raise InputError(
                 f"A decision needs choices, each once. Received: {name} of "
                 f"{tuple(choices)}."
             )
@@ -114,7 +115,7 @@ def _check_same(study: optuna.Study, key: str, wanted: Any) -> None:
         if found.get(name) != wanted.get(name)
     ]
     if differences:
-        raise ValueError(
+        raise InputError(
             f"The study {study.study_name!r} that is there has other {key}: "
             f"{'; '.join(differences)}. Choose another study, by place or name, or the "
             "same settings."

@@ -15,6 +15,7 @@ import keras
 import numpy as np
 
 from keras_effnetv2.architecture import Variant
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.training.checked import Checked, Count
 from keras_effnetv2.training.configuration import Data, Experiment, Model, Optimizer
 from keras_effnetv2.training.learner import create_learner
@@ -48,7 +49,7 @@ class Workload(Checked):
         super().__post_init__()
         pieces = self.optimizer.accumulation_steps
         if self.batch_size % pieces:
-            raise ValueError(
+            raise InputError(
                 f"batch_size must divide into optimizer.accumulation_steps={pieces} "
                 f"pieces. Received: batch_size={self.batch_size}."
             )
@@ -63,7 +64,7 @@ class Workload(Checked):
         _check_backend()
         strides = 2 * math.prod(spec.strides for spec in variant.blocks)
         if self.image_size < strides:
-            raise ValueError(
+            raise InputError(
                 f"The strides of {variant.name} come to {strides}. Received: "
                 f"image_size={self.image_size}. Choose at least {strides} pixels, or a "
                 "backbone with fewer strides."
@@ -194,7 +195,7 @@ def _compiled(
 
 def _check_backend() -> None:
     if keras.backend.backend() != "tensorflow":
-        raise ValueError(
+        raise InputError(
             "Step times are measured on TensorFlow. Received: the backend "
             f"{keras.backend.backend()!r}. Set KERAS_BACKEND=tensorflow."
         )

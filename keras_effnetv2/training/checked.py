@@ -12,6 +12,7 @@ import types
 import typing
 from typing import Any
 
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.training.stages import Ramp
 
 
@@ -56,7 +57,7 @@ def check(value: Any, hint: Any, name: str) -> Any:
         fitted = _fit(value, option)
         if fitted is not _NO_FIT:
             return fitted
-    raise ValueError(
+    raise InputError(
         f"{name} must be {describe(hint)}. Received: {value!r} "
         f"({type(value).__name__})."
     )

@@ -17,6 +17,8 @@ import keras
 import numpy as np
 from absl import logging
 
+from keras_effnetv2.errors import InputError
+
 _NAME = re.compile(r"step_(\d+)\.safetensors")
 _BEST = "best.safetensors"
 
@@ -84,7 +86,7 @@ class Checkpoints:
             except (ValueError, KeyError, TypeError, OSError) as error:
                 logging.warning("Checkpoint %s cannot be read: %s", path, error)
         if paths:
-            raise ValueError(
+            raise InputError(
                 f"None of the checkpoints in {self.folder} can be read: "
                 f"{', '.join(path.name for path in paths)}. Choose another --workdir, "
                 "or remove the folder to start anew."
@@ -121,7 +123,7 @@ def write_state(model: keras.Model, arrays: dict[str, np.ndarray]) -> None:
         same = array.shape == tuple(variable.shape) and array.dtype == variable.dtype
         differing |= set() if same else {name}
     if differing:
-        raise ValueError(
+        raise InputError(
             f"The checkpoint is of another training: {len(differing)} variables "
             f"differ, such as {min(differing)}. Choose another --workdir."
         )
@@ -170,4 +172,4 @@ def read_arrays(path: pathlib.Path) -> tuple[dict[str, np.ndarray], dict[str, st
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             return arrays, file.metadata() or {}
     except safetensors.SafetensorError as error:
-        raise ValueError(f"{path} is damaged: {error}.") from error
+        raise InputError(f"{path} is damaged: {error}.") from error

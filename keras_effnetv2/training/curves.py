@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from keras_effnetv2.errors import InputError, MissingPackageError
 from keras_effnetv2.files import replace_file
 from keras_effnetv2.training.pace import format_duration
 
@@ -35,11 +36,11 @@ def draw_curves(records: _Records, path: str | os.PathLike, title: str) -> None:
         ImportError: matplotlib is missing.
     """
     if not records:
-        raise ValueError("Curves need the record of an epoch. Received none.")
+        raise InputError("Curves need the record of an epoch. Received none.")
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ImportError(
+        raise MissingPackageError(
             "Curves are drawn with matplotlib: pip install keras_effnetv2[train]."
         ) from error
     figure = Figure(figsize=(9, 10), dpi=110, layout="constrained")

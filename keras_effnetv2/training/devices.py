@@ -20,6 +20,8 @@ from typing import Any
 
 import keras
 
+from keras_effnetv2.errors import InputError
+
 STRATEGIES = ("auto", "cpu", "mirrored", "multiworker", "tpu")
 
 _TF_CONFIG_EXAMPLE = (
@@ -88,11 +90,11 @@ def open_devices(strategy: str = "auto", tpu: str | None = None) -> Devices:
         ValueError: what `strategy` names is not there, or is not set up.
     """
     if strategy not in STRATEGIES:
-        raise ValueError(
+        raise InputError(
             f"strategy must be one of {', '.join(STRATEGIES)}. Received: {strategy!r}."
         )
     if tpu and strategy not in ("auto", "tpu"):
-        raise ValueError(
+        raise InputError(
             f"The TPU {tpu!r} goes with strategy tpu. Received: {strategy!r}."
         )
     if strategy in ("auto", "tpu"):
@@ -126,7 +128,7 @@ def _open_one(name: str) -> Devices:
         try:
             tf.config.set_visible_devices([], "GPU")
         except RuntimeError as error:
-            raise ValueError(
+            raise InputError(
                 "TensorFlow has opened the GPUs already. Open devices before anything "
                 "is computed, or set CUDA_VISIBLE_DEVICES=-1."
             ) from error
@@ -152,7 +154,7 @@ def _open_multiworker() -> Devices:
     try:
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
     except RuntimeError as error:
-        raise ValueError(
+        raise InputError(
             "Several workers must be opened before TensorFlow computes anything: call "
             f"open_devices first. {_first_line(error)}"
         ) from error
@@ -195,7 +197,7 @@ def _are_addresses(values: Any) -> bool:
 
 def _bad_tf_config(problem: str) -> ValueError:
     received = os.environ.get("TF_CONFIG")
-    return ValueError(
+    return InputError(
         f"TF_CONFIG must be like {_TF_CONFIG_EXAMPLE}: {problem}. Received: "
         f"{received!r}. Unset it to train on this machine alone."
     )
@@ -237,7 +239,7 @@ def _has_tpu() -> bool:
 
 
 def _no_tpu(name: str, problem: str) -> ValueError:
-    return ValueError(
+    return InputError(
         f"The TPU {name!r} cannot be opened: {problem}. It takes a Cloud TPU VM with "
         "tensorflow-tpu, which ends at TensorFlow 2.20, or with jax[tpu] and "
         "KERAS_BACKEND=jax."
@@ -290,7 +292,7 @@ def _has_jax_processes() -> bool:
 @functools.cache
 def _connect_jax_processes() -> None:
     if _JAX_ADDRESSES not in os.environ and not _has_tpu():
-        raise ValueError(
+        raise InputError(
             f"Several processes on JAX need {_JAX_ADDRESSES} (such as "
             "10.0.0.1:2222,10.0.0.2:2222), KERAS_DISTRIBUTION_NUM_PROCESSES and "
             "KERAS_DISTRIBUTION_PROCESS_ID in the environment, or a TPU pod."
@@ -298,6 +300,6 @@ def _connect_jax_processes() -> None:
     try:
         keras.distribution.initialize()
     except (RuntimeError, ValueError) as error:
-        raise ValueError(
+        raise InputError(
             f"The processes of JAX cannot be connected: {_first_line(error)}."
         ) from error

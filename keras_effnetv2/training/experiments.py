@@ -7,6 +7,7 @@ print(RECIPES["imagenet-s"].command)
 
 import dataclasses
 
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.training.configuration import (
     Augmentation,
     Data,
@@ -156,7 +157,7 @@ def get_experiment(name: str) -> Experiment:
         ValueError: no recipe has that name.
     """
     if name not in RECIPES:
-        raise ValueError(
+        raise InputError(
             f"Unknown experiment {name!r}. Expected one of: {', '.join(RECIPES)}."
         )
     return RECIPES[name].experiment

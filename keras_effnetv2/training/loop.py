@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_effnetv2.errors import DivergedError
 from keras_effnetv2.training.checkpoints import Checkpoints, Position, read_state
 from keras_effnetv2.training.configuration import Experiment
 from keras_effnetv2.training.devices import Devices
@@ -147,7 +148,7 @@ class LoopCallback(keras.callbacks.Callback):
         for step, loss in self._losses:
             value = float(np.mean(keras.ops.convert_to_numpy(loss)))
             if not math.isfinite(value):
-                raise FloatingPointError(
+                raise DivergedError(
                     f"The loss is {value} at step {step} (epoch "
                     f"{self.position.epoch + 1}). {self._last_good()} Lower "
                     "optimizer.learning_rate or set optimizer.global_clipnorm."
@@ -162,7 +163,7 @@ class LoopCallback(keras.callbacks.Callback):
         if not all(
             np.isfinite(x).all() for x in arrays.values() if x.dtype.kind == "f"
         ):
-            raise FloatingPointError(
+            raise DivergedError(
                 f"The weights are not finite after step {self.position.step}. "
                 f"{self._last_good()} Lower optimizer.learning_rate or set "
                 "optimizer.global_clipnorm."

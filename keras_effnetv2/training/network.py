@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import keras
 
 from keras_effnetv2.architecture import Variant
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.models import create_model
 from keras_effnetv2.networks import EfficientNet, find_normalization, walk_layers
 from keras_effnetv2.preprocessing import NUM_LABELS
@@ -85,7 +86,7 @@ def freeze_layers(network: keras.Model, patterns: tuple[str, ...]) -> None:
         found = [x for x in layers if fnmatch.fnmatchcase(x.name, pattern)]
         if not found:
             names = ", ".join(layer.name for layer in layers)
-            raise ValueError(
+            raise InputError(
                 f"model.frozen: no layer is called {pattern!r}. Expected patterns of "
                 f"these names: {names}."
             )

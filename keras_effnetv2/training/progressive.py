@@ -14,6 +14,7 @@ from typing import Any
 
 import keras
 
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.layers import StochasticDepth
 from keras_effnetv2.networks import walk_layers
 from keras_effnetv2.training.stages import Stage
@@ -78,7 +79,7 @@ class ProgressiveLearning:
         ends = [0, *(stage.end_epoch for stage in self.stages)]
         starts = [stage.first_epoch for stage in self.stages]
         if not starts or starts != ends[:-1]:
-            raise ValueError(
+            raise InputError(
                 "Stages must follow each other from epoch 0 on, as plan_stages makes "
                 f"them. Received: first epochs {starts}, end epochs {ends[1:]}."
             )
@@ -171,7 +172,7 @@ def set_rates(model: keras.Model, stage: Stage) -> bool:
         layers = [x for x in walk_layers(model) if isinstance(x, keras.layers.Dropout)]
         for layer in _some(layers, model, "dropout_rate", "keras.layers.Dropout"):
             if stage.dropout_rate and not hasattr(layer, "seed_generator"):
-                raise ValueError(
+                raise InputError(
                     f"The dropout rate of layer {layer.name!r} cannot be raised from "
                     "0: Keras makes its random numbers only for a rate above 0. Build "
                     "the model with the largest rate that it will have."
@@ -195,7 +196,7 @@ def set_rates(model: keras.Model, stage: Stage) -> bool:
 
 def _some(layers: list, model: keras.Model, field: str, kind: str) -> list:
     if not layers:
-        raise ValueError(
+        raise InputError(
             f"The stages set {field}, but the model {model.name!r} has no {kind} "
             f"layer. Plan the stages without {field}."
         )

@@ -6,6 +6,7 @@ import os
 import pathlib
 from typing import Any
 
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.files import replace_file
 
 
@@ -67,7 +68,7 @@ class Records:
         except ValueError:  # Neither JSON nor, perhaps, UTF-8.
             record = None
         if not isinstance(record, dict) or not isinstance(record.get("step"), int):
-            raise ValueError(
+            raise InputError(
                 f"Line {number} of {self.path} is damaged. Expected a JSON object with "
                 f"a step. Received: {line[:60]!r}. Remove the line, or the file."
             )

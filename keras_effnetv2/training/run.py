@@ -9,6 +9,7 @@ import keras
 from absl import logging
 
 from keras_effnetv2.data.sources import Source
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.training import feeding, replicas
 from keras_effnetv2.training.checkpoints import Checkpoints, Position, write_state
 from keras_effnetv2.training.configuration import Experiment
@@ -243,21 +244,21 @@ def check(experiment: Experiment, stages: Sequence[Stage], devices: Devices) -> 
             images too small, or several steps at once where that fails.
     """
     if experiment.loop.steps_per_execution > 1 and devices.name in _STEP_BY_STEP:
-        raise ValueError(
+        raise InputError(
             "Several steps at once run on one device, on TPUs and on JAX. Received: "
             f"loop.steps_per_execution={experiment.loop.steps_per_execution} with the "
             f"strategy {devices.name}. Leave it at 1."
         )
     warmup, epochs = experiment.schedule.warmup_epochs, stages[-1].end_epoch
     if warmup > epochs:
-        raise ValueError(
+        raise InputError(
             f"The learning rate warms up for {warmup:g} epochs, and the training has "
             f"{epochs}. Set schedule.warmup_epochs to less, or epochs to more."
         )
     pieces = experiment.optimizer.accumulation_steps
     for stage in stages:
         if stage.batch_size % (devices.num_replicas * pieces):
-            raise ValueError(
+            raise InputError(
                 f"A batch of {stage.batch_size} images does not divide into "
                 f"{devices.num_replicas} devices times {pieces} pieces "
                 "(optimizer.accumulation_steps). Choose a multiple of "
@@ -265,13 +266,13 @@ def check(experiment: Experiment, stages: Sequence[Stage], devices: Devices) -> 
             )
     smallest = min(experiment.eval_size, *(stage.image_size for stage in stages))
     if smallest < _SMALLEST_IMAGE:
-        raise ValueError(
+        raise InputError(
             f"Images need at least {_SMALLEST_IMAGE} pixels a side. Received: "
             f"{smallest}, in progressive.image_size or model.eval_size."
         )
     group = experiment.model.bn_group_size
     if 1 < group < devices.num_replicas and devices.num_replicas % group:
-        raise ValueError(
+        raise InputError(
             f"{devices.num_replicas} devices do not divide into groups of {group} that "
             "share batch statistics. Choose another model.bn_group_size."
         )

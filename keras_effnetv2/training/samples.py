@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.files import replace_file
 
 _MAX_IMAGES = 8
@@ -34,13 +35,13 @@ def draw_samples(
         ValueError: not such images, or captions that are too few.
     """
     if images.dtype != np.uint8 or images.shape[3:] != (3,) or not images.size:
-        raise ValueError(
+        raise InputError(
             "Samples are images of uint8 (n, height, width, 3). "
             f"Received: {images.dtype} {images.shape}."
         )
     images = images[:_MAX_IMAGES]
     if captions is not None and len(captions) < len(images):
-        raise ValueError(
+        raise InputError(
             "Every image needs a caption. "
             f"Received: {len(captions)} captions for {len(images)} images."
         )

@@ -14,6 +14,8 @@ from keras.optimizers.schedules import (
     LearningRateSchedule,
 )
 
+from keras_effnetv2.errors import InputError
+
 SCHEDULES = ("exponential", "cosine", "constant")
 
 
@@ -32,7 +34,7 @@ class WarmUp(LearningRateSchedule):
     def __init__(self, schedule: LearningRateSchedule, num_steps: int) -> None:
         super().__init__()
         if num_steps < 1:
-            raise ValueError(
+            raise InputError(
                 f"A WarmUp needs at least one step. Received: num_steps={num_steps}. "
                 "Without warm-up, use the schedule itself."
             )
@@ -155,9 +157,9 @@ def build_schedule(
         ValueError: unknown name, no step or a warm-up longer than the training.
     """
     if name not in SCHEDULES:
-        raise ValueError(f"A schedule is one of {SCHEDULES}. Received: {name!r}.")
+        raise InputError(f"A schedule is one of {SCHEDULES}. Received: {name!r}.")
     if steps_per_epoch <= 0 or not 0 <= warmup_epochs <= epochs or epochs <= 0:
-        raise ValueError(
+        raise InputError(
             "A schedule needs steps, epochs, and no more epochs of warm-up. Received: "
             f"steps_per_epoch={steps_per_epoch}, epochs={epochs}, "
             f"warmup_epochs={warmup_epochs}."

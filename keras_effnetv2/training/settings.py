@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.training.checked import Checked, hints, parse
 from keras_effnetv2.training.configuration import Experiment
 from keras_effnetv2.training.stages import Ramp
@@ -41,12 +42,12 @@ def override(experiment: Experiment, assignments: Iterable[str]) -> Experiment:
         path, text = path.strip(), text.strip()
         paths = list_settings(experiment)
         if not equals:
-            raise ValueError(
+            raise InputError(
                 "A setting needs a value, as in optimizer.learning_rate=0.01. "
                 f"Received: {assignment!r}."
             )
         if path not in paths:
-            raise ValueError(_unknown(path, paths))
+            raise InputError(_unknown(path, paths))
         experiment = _set(experiment, path, text)
     return experiment
 
@@ -77,7 +78,7 @@ def from_json(text: str, variant_copy: str | None = None) -> Experiment:
     try:
         values = json.loads(text)
     except json.JSONDecodeError as error:
-        raise ValueError(f"The configuration is not JSON: {error}.") from error
+        raise InputError(f"The configuration is not JSON: {error}.") from error
     if variant_copy is not None and _has_variant_file(values):
         values["model"]["variant"] = variant_copy
     return _from_plain(Experiment, values, "the experiment")
@@ -114,7 +115,7 @@ def _from_plain(group: type[Checked], values: Any, name: str) -> Any:
     expected = hints(group)
     if not isinstance(values, dict) or values.keys() != expected.keys():
         found = set(values) if isinstance(values, dict) else set()
-        raise ValueError(
+        raise InputError(
             f"{name} must have exactly the settings {', '.join(expected)}. "
             f"Missing: {sorted(expected.keys() - found) or 'none'}. "
             f"Unknown: {sorted(found - expected.keys()) or 'none'}."

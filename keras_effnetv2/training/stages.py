@@ -9,6 +9,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.profiling.report import align
 
 FORMULAS = ("paper", "released")
@@ -25,7 +26,7 @@ class Ramp:
         for value in (self.first, self.last):
             number = isinstance(value, int | float) and not isinstance(value, bool)
             if not number or not math.isfinite(value):
-                raise ValueError(
+                raise InputError(
                     "A Ramp needs two finite numbers. "
                     f"Received: first={self.first!r}, last={self.last!r}."
                 )
@@ -83,7 +84,7 @@ class Stage:
         }
         for field, fits in valid.items():
             if not fits:
-                raise ValueError(
+                raise InputError(
                     "A Stage needs at least one epoch, pixel and image a batch, no "
                     "negative number, and rates below 1. "
                     f"Received: {field}={getattr(self, field)!r}."
@@ -106,7 +107,7 @@ def steps_per_epoch(num_images: int, batch_size: int) -> int:
         ValueError: not even one.
     """
     if num_images < batch_size:
-        raise ValueError(
+        raise InputError(
             f"A batch has {batch_size} images, the training data only {num_images}. "
             "Make batch_size smaller."
         )
@@ -150,9 +151,9 @@ def plan_stages(
         ValueError: fewer epochs than stages, or a value out of range.
     """
     if formula not in FORMULAS:
-        raise ValueError(f"formula must be one of {FORMULAS}. Received: {formula!r}.")
+        raise InputError(f"formula must be one of {FORMULAS}. Received: {formula!r}.")
     if not 1 <= num_stages <= epochs:
-        raise ValueError(
+        raise InputError(
             "A plan needs at least one stage, and an epoch for each. "
             f"Received: num_stages={num_stages}, epochs={epochs}."
         )
@@ -253,7 +254,7 @@ def _image_sizes(ramp: Ramp, num_stages: int, formula: str) -> list[int]:
 def _batch_sizes(batch_size: int | Sequence[int], num_stages: int) -> list[int]:
     sizes = [batch_size] * num_stages if isinstance(batch_size, int) else [*batch_size]
     if len(sizes) != num_stages:
-        raise ValueError(
+        raise InputError(
             f"batch_size needs one number, or one for each of the {num_stages} stages. "
             f"Received: {batch_size!r}."
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.files import replace_file
 from keras_effnetv2.models import create_model
 from keras_effnetv2.training.configuration import Experiment
@@ -74,7 +75,7 @@ def open_workdir(path: str | os.PathLike, experiment: Experiment) -> Workdir:
         ValueError: it cannot be written, or is that of another experiment.
     """
     if "://" in os.fspath(path):
-        raise ValueError(
+        raise InputError(
             f"The work folder must be a folder of the file system. Received: {path}. "
             "Mount the bucket, or copy the folder there after the training."
         )
@@ -84,7 +85,7 @@ def open_workdir(path: str | os.PathLike, experiment: Experiment) -> Workdir:
         with tempfile.NamedTemporaryFile(dir=workdir.path):
             pass
     except OSError as error:
-        raise ValueError(
+        raise InputError(
             f"The work folder {path} cannot be written: {error.strerror}. "
             "Choose another --workdir."
         ) from error
@@ -109,14 +110,14 @@ def read_experiment(path: str | os.PathLike) -> Experiment:
     try:
         text = config.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(
+        raise InputError(
             f"{path} is not the work folder of a run: {config.name} cannot be read "
             f"({error})."
         ) from error
     try:
         return from_json(text, variant_copy=str(workdir.variant))
     except ValueError as error:
-        raise ValueError(f"{config}: {error}") from error
+        raise InputError(f"{config}: {error}") from error
 
 
 def load_run(path: str | os.PathLike) -> keras.Model:
@@ -140,7 +141,7 @@ def trained_weights(path: str | os.PathLike) -> pathlib.Path:
     experiment = read_experiment(path)
     weights = Workdir(pathlib.Path(path).expanduser()).weights
     if not weights.is_file():
-        raise ValueError(
+        raise InputError(
             f"The run in {path} is not finished: {weights.name} is missing. Start it "
             f"again: python -m keras_effnetv2 train --experiment {experiment.name} "
             f"--workdir {path}"
@@ -151,7 +152,7 @@ def trained_weights(path: str | os.PathLike) -> pathlib.Path:
 def _check_same(wanted: Experiment, found: Experiment, path: pathlib.Path) -> None:
     """How a run goes on may change; what it computes may not."""
     if wanted.name != found.name:
-        raise ValueError(
+        raise InputError(
             f"{path} is the work folder of the experiment {found.name!r}. Received: "
             f"experiment {wanted.name!r}. Choose another --workdir."
         )
@@ -162,7 +163,7 @@ def _check_same(wanted: Experiment, found: Experiment, path: pathlib.Path) -> No
         if not _is_same(name, value, found_settings[name])
     ]
     if differences:
-        raise ValueError(
+        raise InputError(
             f"{path} is the work folder of another run of {found.name!r}: "
             f"{'; '.join(differences)}. Choose another --workdir, or the same settings."
         )

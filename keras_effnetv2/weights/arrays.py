@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_effnetv2.errors import InputError
+
 # Weights hardly compress. What expands more than this is no honest file; the floor is
 # for arrays of zeros and the like.
 _MAX_EXPANSION = 100
@@ -34,7 +36,7 @@ class Arrays:
 
 def damaged(path: str | os.PathLike, format: str, reason: object) -> ValueError:
     """The error for a file that begins well and goes on badly."""
-    return ValueError(
+    return InputError(
         f"{path} is a truncated or damaged {format} file: {reason}. "
         "Download or copy it again."
     )
@@ -54,5 +56,5 @@ def insert(
         ValueError: it has been added before.
     """
     if name in arrays:
-        raise ValueError(f"{path} holds more than one array {name!r}.")
+        raise InputError(f"{path} holds more than one array {name!r}.")
     arrays[name] = array

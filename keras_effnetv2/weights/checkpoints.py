@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.weights import names
 from keras_effnetv2.weights.arrays import Arrays, damaged, insert, max_unpacked
 
@@ -84,14 +85,14 @@ def open_folder(
     prefixes = next(filter(None, found), [])
     path = archive or folder
     if not prefixes:
-        raise ValueError(
+        raise InputError(
             f"{path} holds no TensorFlow checkpoint: no file NAME.index with its "
             "NAME.data-00000-of-00001."
         )
     latest = [x for x in prefixes if x.name == _latest(x.parent)]
     if len(prefixes) > 1 and len(latest) != 1:
         several = ", ".join(str(x.relative_to(folder)) for x in prefixes[:10])
-        raise ValueError(
+        raise InputError(
             f"{path} holds several checkpoints: {several}. Give the path of one, "
             "without its endings."
         )
@@ -226,7 +227,7 @@ class _Limited(io.RawIOBase):
         data = self._file.read(min(size, 1 << 20) if size >= 0 else 1 << 20)
         self._left -= len(data)
         if self._left < 0:
-            raise ValueError(
+            raise InputError(
                 f"{self._path} unpacks to far more than weights would. Refused."
             )
         return data
@@ -260,7 +261,7 @@ def _target(
     name = pathlib.PurePosixPath(member.name)
     is_plain = member.isdir() or (member.isreg() and not member.issparse())
     if name.is_absolute() or ".." in name.parts or "\\" in member.name or not is_plain:
-        raise ValueError(
+        raise InputError(
             f"{path} holds {member.name!r}, which is a link, a device or leads out of "
             "the archive. Refused."
         )

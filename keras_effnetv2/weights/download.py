@@ -13,6 +13,7 @@ import re
 import urllib.parse
 from collections.abc import Iterator
 
+from keras_effnetv2.errors import DownloadError, FileError, InputError
 from keras_effnetv2.weights import https
 
 _LOG = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ def fetch(
     try:
         https.check_url(source, http_hosts)
     except ValueError as error:
-        raise ValueError(_explain(source, error)) from None
+        raise InputError(_explain(source, error)) from None
     target = _cache_folder() / (file_name or _name_of(url))
     if _is_valid(target, md5):
         return target
@@ -98,7 +99,7 @@ def _locked(target: pathlib.Path) -> Iterator[None]:
         _LOG.warning("Another process downloads %s: waiting for it.", target.name)
         lock.acquire()
     except OSError as error:
-        raise OSError(
+        raise FileError(
             f"Cannot write to the cache folder {target.parent}: {error}. "
             "Set KERAS_HOME to a folder that can be written."
         ) from error
@@ -116,12 +117,12 @@ def _download(source: str, target: pathlib.Path, md5: str | None) -> None:
     try:
         received = https.get(source, part, target.name)
         if md5 is not None and received != md5:
-            raise ValueError(f"its MD5 is {received}, expected {md5}")
+            raise InputError(f"its MD5 is {received}, expected {md5}")
         os.replace(part, target)
     except https.TransferError as error:
-        raise ConnectionError(_explain(source, error)) from error
+        raise DownloadError(_explain(source, error)) from error
     except ValueError as error:
-        raise ValueError(_explain(source, error)) from error
+        raise InputError(_explain(source, error)) from error
     finally:
         part.unlink(missing_ok=True)
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.preprocessing import Preprocessing
 from keras_effnetv2.weights import names
 from keras_effnetv2.weights.arrays import Arrays, damaged, insert, max_unpacked
@@ -103,12 +104,12 @@ def _open(path: pathlib.Path, unpacked: pathlib.Path | None = None) -> Any:
 def _check_members(path: pathlib.Path, archive: zipfile.ZipFile) -> None:
     members = archive.namelist()
     if any(name.endswith("data.pkl") for name in members):
-        raise ValueError(
+        raise InputError(
             f"{path} is a PyTorch file of pickled objects. {PICKLE_ADVICE}"
         )
     missing = [name for name in (_CONFIG, _WEIGHTS) if name not in members]
     if missing:
-        raise ValueError(
+        raise InputError(
             f"{path} is a zip archive, but not a .keras file: it has no "
             f"{', '.join(missing)}."
         )
@@ -119,7 +120,7 @@ def _unpack(
 ) -> pathlib.Path:
     info = archive.getinfo(name)
     if info.file_size > max_unpacked(info.compress_size):
-        raise ValueError(
+        raise InputError(
             f"{path}: {name} claims {info.file_size:,} bytes unpacked from "
             f"{info.compress_size:,}. Refused: weights don't compress like that."
         )
@@ -140,7 +141,7 @@ def _arrays(path: pathlib.Path, file: Any) -> Arrays:
     elif any(name.startswith("layer_names") for name in file.attrs):
         format, namings = "HDF5 (Keras 2)", _KERAS_2_NAMINGS
     else:
-        raise ValueError(
+        raise InputError(
             f"{path} is an HDF5 file, but not of Keras weights: it holds "
             f"{', '.join(list(file)[:5]) or 'nothing'}."
         )
@@ -180,7 +181,7 @@ def _datasets(path: pathlib.Path, group: Any, seen: set) -> Iterator[tuple[str, 
         item = _child(path, group, key)
         if isinstance(item, h5py.Group):
             if item.id in seen:
-                raise ValueError(f"{path}: {item.name} is in the file twice.")
+                raise InputError(f"{path}: {item.name} is in the file twice.")
             seen.add(item.id)
             for name, dataset in _datasets(path, item, seen):
                 yield f"{key}/{name}", dataset
@@ -193,7 +194,7 @@ def _child(path: pathlib.Path, group: Any, key: str) -> Any:
     import h5py
 
     if not isinstance(group.get(key, getlink=True), h5py.HardLink):
-        raise ValueError(
+        raise InputError(
             f"{path}: {group.name.rstrip('/')}/{key} is a link to elsewhere, which "
             "weights files have no need of. Refused."
         )
@@ -202,13 +203,13 @@ def _child(path: pathlib.Path, group: Any, key: str) -> Any:
 
 def _check_dataset(path: pathlib.Path, dataset: Any) -> None:
     if dataset.external or dataset.is_virtual:
-        raise ValueError(
+        raise InputError(
             f"{path}: the values of {dataset.name} are in another file. Refused."
         )
     stored = dataset.id.get_storage_size()
     limit = stored if dataset.chunks is None else max_unpacked(stored)
     if dataset.shape is not None and dataset.nbytes > limit:
-        raise ValueError(
+        raise InputError(
             f"{path}: {dataset.name} claims shape {dataset.shape}, "
             f"{dataset.nbytes:,} bytes, of which {stored:,} are there."
         )
@@ -218,7 +219,7 @@ def _read(path: pathlib.Path, dataset: Any) -> np.ndarray:
     # Keras 3 stores the bytes of bfloat16, which HDF5 does not know, and says so.
     is_bfloat16 = dataset.attrs.get("dtype") == "bfloat16" and dataset.dtype == "V2"
     if dataset.dtype.kind != "f" and not is_bfloat16:
-        raise ValueError(
+        raise InputError(
             f"{path}: {dataset.name} should hold floating-point numbers. "
             f"Received: {dataset.dtype}."
         )

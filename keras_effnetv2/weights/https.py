@@ -16,6 +16,7 @@ import urllib.request
 from collections.abc import Iterator
 
 from keras_effnetv2 import version
+from keras_effnetv2.errors import InputError
 
 _LOG = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ def check_url(url: str, http_hosts: set[str]) -> None:
     parts = urllib.parse.urlsplit(url)
     plain = parts.scheme == "http" and parts.hostname in http_hosts
     if not parts.hostname or not (plain or parts.scheme == "https"):
-        raise ValueError(
+        raise InputError(
             f"weights are downloaded over https only. Received: {url!r}. Expected an "
             "https URL (http is for this machine and for the mirror) or a local path"
         )
@@ -154,7 +155,7 @@ def _open(url: str) -> http.client.HTTPResponse:
 def _check_not_text(start: bytes, content_type: str) -> None:
     is_text = start[:512].lstrip().lower().startswith(_TEXT_STARTS)
     if is_text or content_type == "text/html":
-        raise ValueError(
+        raise InputError(
             "a page of text came instead of a weights file; its type is "
             f"{content_type} and it starts with {start[:40]!r}"
         )

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.preprocessing import NUM_LABELS
 
 _FOLDER = pathlib.Path(__file__).parent / "class_names"
@@ -31,7 +32,7 @@ def class_names(labels: str) -> tuple[tuple[str, str], ...]:
         ValueError: another list.
     """
     if labels not in NUM_LABELS:
-        raise ValueError(
+        raise InputError(
             f"labels must be one of {tuple(NUM_LABELS)}. Received: {labels!r}."
         )
     text = (_FOLDER / f"{labels}.txt").read_text(encoding="utf-8")
@@ -65,14 +66,14 @@ def decode_predictions(scores: Any, top: int = 5) -> list[list[tuple[str, str, f
         None,
     )
     if names is None:
-        raise ValueError(
+        raise InputError(
             "decode_predictions knows the classes of ImageNet-1k and ImageNet-21k: it "
             "expects scores of shape (batch, 1000) or (batch, 21843). "
             f"Received: shape {scores.shape}. One image needs a batch axis "
             "(scores[None]); other classifiers have their own class names."
         )
     if not 1 <= operator.index(top) <= len(names):
-        raise ValueError(
+        raise InputError(
             f"top must be between 1 and {len(names)}. Received: top={top!r}."
         )
     # Negated, so that equal scores keep the order of classes and NaN comes last.

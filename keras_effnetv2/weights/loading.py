@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from keras_effnetv2.architecture import Variant
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.variants import VARIANTS
 from keras_effnetv2.weights import names, readers
 from keras_effnetv2.weights.arrays import Arrays
@@ -72,7 +73,7 @@ def open_weights(path: str | os.PathLike, variant: Variant) -> Iterator[Source]:
         shapes, unexpected = _translate(arrays.shapes, variant, naming)
         label = f"{naming}, {arrays.format}"
         if problems := _differences(_network(variant, shapes), shapes, unexpected):
-            raise ValueError(
+            raise InputError(
                 f"{path} ({label}) is not of {variant.name}. {_hint(arrays)}\n"
                 f"{problems}"
             )
@@ -223,7 +224,7 @@ def _adapts_stem(source: Source, wanted: int, adapt_stem: bool) -> bool:
         if given == 3
         else "Only weights for 3 channels are adapted to others"
     )
-    raise ValueError(
+    raise InputError(
         f"{source.path} is for images of {given} channels, the network for {wanted}. "
         f"{advice}."
     )
@@ -231,7 +232,7 @@ def _adapts_stem(source: Source, wanted: int, adapt_stem: bool) -> bool:
 
 def _check_shapes(source: Source, expected: Shapes, found: Shapes) -> None:
     if problems := _differences(expected, found, {}):
-        raise ValueError(
+        raise InputError(
             f"{source.path} ({source.format}) does not fit the network.\n{problems}"
         )
 
@@ -239,7 +240,7 @@ def _check_shapes(source: Source, expected: Shapes, found: Shapes) -> None:
 def _check_finite(source: Source, arrays: Mapping[str, np.ndarray]) -> None:
     broken = [name for name, array in arrays.items() if not np.isfinite(array).all()]
     if broken:
-        raise ValueError(
+        raise InputError(
             f"{source.path} holds values that are infinite or no numbers in "
             f"{_listed(broken)}."
         )

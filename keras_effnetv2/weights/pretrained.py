@@ -10,6 +10,7 @@ from typing import Any
 
 from keras_effnetv2 import preprocessing as records
 from keras_effnetv2.architecture import Variant
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.preprocessing import Preprocessing
 from keras_effnetv2.weights import alternatives, download, loading, releases
 
@@ -65,7 +66,7 @@ def open_pretrained(
     path, dataset = _locate(weights, variant, include_top, classes)
     with loading.open_weights(path, variant) as source:
         if include_top and classes is None and source.num_classes is None:
-            raise ValueError(
+            raise InputError(
                 f"{path} has no classifier. Pass classes=N to start one fresh, or "
                 "include_top=False for the network without one."
             )
@@ -104,7 +105,7 @@ def _locate(
         return download.fetch(name), releases.dataset_of(name.rpartition("/")[2])
     path = pathlib.Path(name).expanduser()
     if not path.exists() and not path.with_name(path.name + ".index").exists():
-        raise ValueError(
+        raise InputError(
             f"Unknown weights {name!r}. Expected None, one of {releases.DATASETS}, an "
             "https URL, or a file or folder that exists."
         )

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 
 import numpy as np
 
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.weights import checkpoints, hdf5, names
 from keras_effnetv2.weights.arrays import Arrays, damaged
 
@@ -32,7 +33,7 @@ def open_arrays(path: pathlib.Path) -> AbstractContextManager[Arrays]:
     if not path.exists():
         if path.with_name(f"{path.name}.index").exists():
             return checkpoints.open_prefix(path)
-        raise ValueError(f"There is no {path}. Expected {_KNOWN}.")
+        raise InputError(f"There is no {path}. Expected {_KNOWN}.")
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
         size = file.seek(0, 2)
@@ -51,7 +52,7 @@ def open_arrays(path: pathlib.Path) -> AbstractContextManager[Arrays]:
         return open_safetensors(path)
     if tail == _INDEX_MAGIC and path.suffix == ".index":
         return checkpoints.open_prefix(path.with_suffix(""))
-    raise ValueError(
+    raise InputError(
         f"{path} is of no known format: it begins with {head[:16]!r}. "
         f"Expected {_KNOWN}."
     )
@@ -60,18 +61,18 @@ def open_arrays(path: pathlib.Path) -> AbstractContextManager[Arrays]:
 def _refuse(path: pathlib.Path, head: bytes) -> None:
     """Names what is often found where weights should be."""
     if not head:
-        raise ValueError(f"{path} is empty. Download or copy it again.")
+        raise InputError(f"{path} is empty. Download or copy it again.")
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
-        raise ValueError(
+        raise InputError(
             f"{path} is a web page or an XML message, not weights: the server answered "
             "with something else than the file. Look into it, and download again."
         )
     if head.startswith(b"version https://git-lfs"):
-        raise ValueError(
+        raise InputError(
             f"{path} is a pointer of Git LFS, not the weights. Run git lfs pull."
         )
     if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
-        raise ValueError(f"{path} is a Python pickle. {hdf5.PICKLE_ADVICE}")
+        raise InputError(f"{path} is a Python pickle. {hdf5.PICKLE_ADVICE}")
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ import re
 from collections.abc import Iterable
 
 from keras_effnetv2 import preprocessing, variants
+from keras_effnetv2.errors import InputError
 
 DATASETS = ("imagenet", "imagenet21k", "imagenet21k-ft1k")
 
@@ -109,7 +110,7 @@ def find(variant_name: str, dataset: str, include_top: bool = True) -> Release:
         expected = f"Expected one of {known}, a weights file"
     else:
         expected = "It is a custom variant, without released weights: give a file"
-    raise ValueError(
+    raise InputError(
         f"There are no weights {dataset!r} for {variant_name!r}. {expected} "
         "(weights=FILE), or weights=None for random values."
     )

@@ -1,6 +1,7 @@
 """The command line: dispatch, help, exit codes."""
 
 import argparse
+import errno
 import importlib
 import pathlib
 import subprocess
@@ -9,7 +10,7 @@ import sys
 import pytest
 
 from keras_effnetv2 import __main__ as command_line
-from keras_effnetv2 import commands
+from keras_effnetv2 import commands, errors
 
 
 def ending_with(error):
@@ -57,10 +58,10 @@ def test_wrong_usage_ends_with_2(capsys, arguments):
     assert "usage:" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("error", [ValueError("two\nlines"), OSError("two\nlines")])
-def test_an_expected_error_is_one_line_and_2(capsys, error):
-    assert command_line.main(ending_with(error)) == 2
-    assert capsys.readouterr().err == "error: two lines\n"
+@pytest.mark.parametrize("kind", [errors.InputError, errors.FileError])
+def test_an_error_meant_for_users_keeps_its_lines_and_ends_with_2(capsys, kind):
+    assert command_line.main(ending_with(kind("two\n  lines"))) == 2
+    assert capsys.readouterr().err == "error: two\n  lines\n"
 
 
 def test_a_missing_file_is_named(capsys):
@@ -73,9 +74,17 @@ def test_ctrl_c_ends_with_130():
     assert command_line.main(ending_with(KeyboardInterrupt())) == 130
 
 
-def test_an_unexpected_error_keeps_its_traceback():
-    with pytest.raises(ZeroDivisionError):
-        command_line.main(ending_with(ZeroDivisionError()))
+@pytest.mark.parametrize("kind", [ZeroDivisionError, ValueError, OSError, ImportError])
+def test_a_bug_of_ours_keeps_its_traceback_and_asks_for_a_report(capsys, kind):
+    with pytest.raises(kind):
+        command_line.main(ending_with(kind("inside")))
+    assert "bug in keras_effnetv2" in capsys.readouterr().err
+
+
+def test_what_the_system_refuses_is_meant_for_users(capsys):
+    error = OSError(errno.ENOSPC, "No space left on device", "runs/mine/x")
+    assert command_line.main(ending_with(error)) == 2
+    assert "runs/mine/x" in capsys.readouterr().err
 
 
 def test_the_exit_code_reaches_the_shell():

@@ -6,6 +6,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.export.folders import check_target
 
 # As in `keras_effnetv2.export.lite_conversion`, which takes TensorFlow to import.
@@ -82,7 +83,7 @@ def check(args: argparse.Namespace) -> None:
 
     check_target(args.output)
     if args.images is not None and args.source is not None:
-        raise ValueError("Say where images are by one of: --images, --source.")
+        raise InputError("Say where images are by one of: --images, --source.")
     places = args.images, args.source, args.workdir
     names = ("formats", "input_type", "output_type", "float_layers")
     check_options(

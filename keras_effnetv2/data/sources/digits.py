@@ -3,6 +3,7 @@
 import numpy as np
 
 from keras_effnetv2.data.sources import source
+from keras_effnetv2.errors import MissingPackageError
 
 _NUM_CLASSES = 10
 
@@ -23,7 +24,7 @@ def open_digits(split: str, num_classes: int) -> source.Source:
     try:
         import sklearn.datasets
     except ImportError as error:
-        raise ImportError(
+        raise MissingPackageError(
             "The digits are scikit-learn's: pip install 'keras_effnetv2[train]'."
         ) from error
     digits = sklearn.datasets.load_digits()

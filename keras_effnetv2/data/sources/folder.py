@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from keras_effnetv2.data import images
 from keras_effnetv2.data.sources.source import Source, check_num_classes
+from keras_effnetv2.errors import InputError
 
 # Of a folder without splits, one file in so many is for validation.
 _VALIDATION = 10
@@ -29,7 +30,7 @@ def open_folder(split: str, num_classes: int, directory: str | None) -> Source:
         ValueError: no such folder or split, no images, or other classes.
     """
     if directory is None or not tf.io.gfile.isdir(directory):
-        raise ValueError(
+        raise InputError(
             f"There is no folder {directory!r}. Pass the folder of your images as "
             "directory, with a sub-folder for each split, and in it one for each class."
         )
@@ -38,7 +39,7 @@ def open_folder(split: str, num_classes: int, directory: str | None) -> Source:
     classes = _folders(root)
     files = {name: _image_names(os.path.join(root, name)) for name in classes}
     if root == directory and not _are_classes(split, files):
-        raise ValueError(
+        raise InputError(
             f"There is no split {split!r} in {directory}, which has the folders "
             f"{', '.join(found) or '(none)'}. Name one of them, or put images right "
             "into folders of classes, whose splits are 'train' and 'validation'."
@@ -53,7 +54,7 @@ def open_folder(split: str, num_classes: int, directory: str | None) -> Source:
         if root != directory or _is_in_split(f"{name}/{file}", split)
     ]
     if not chosen:
-        raise ValueError(
+        raise InputError(
             f"None of the images in {directory} falls into {split!r}, which happens "
             f"where there are few. Make folders train and validation in it."
         )
@@ -105,18 +106,18 @@ def _is_in_split(name: str, split: str) -> bool:
 
 def _check_classes(root: str, files: dict[str, list[str]], num_classes: int) -> None:
     if not any(files.values()):
-        raise ValueError(
+        raise InputError(
             f"{root} has no images in sub-folders, one for each class. "
             f"Expected files that end in {', '.join(sorted(images.SUFFIXES))}."
         )
     empty = [name for name, names in files.items() if not names]
     if empty:
-        raise ValueError(
+        raise InputError(
             f"There are no images in these folders of {root}: {', '.join(empty)}. "
             "Each folder is a class; remove those that are none."
         )
     if len(files) < 2:
-        raise ValueError(
+        raise InputError(
             f"{root} has one class only, {[*files][0]!r}. A classifier needs two: make "
             "a folder for each."
         )
@@ -127,7 +128,7 @@ def _check_same_classes(root: str, classes: list[str], expected: list[str]) -> N
     """Classes are numbered by name: a missing one would shift the others."""
     if classes != expected:
         differing = sorted(set(classes) ^ set(expected))
-        raise ValueError(
+        raise InputError(
             f"{root} has other classes than the folder train beside it. "
             f"In only one of them: {', '.join(differing)}."
         )

@@ -12,6 +12,7 @@ import struct
 import numpy as np
 
 from keras_effnetv2.data.sources import source
+from keras_effnetv2.errors import InputError
 
 # Where Debian's package dataset-fashion-mnist puts Fashion-MNIST.
 _DEBIAN = "/usr/share/datasets/fashion-mnist"
@@ -39,12 +40,12 @@ def open_idx(split: str, num_classes: int, directory: str | None) -> source.Sour
     label_path = _find(folder, f"{prefix}-labels-idx1-ubyte")
     images, labels = _read(image_path, num_dims=3), _read(label_path, num_dims=1)
     if len(images) != len(labels):
-        raise ValueError(
+        raise InputError(
             f"{image_path} has {len(images):,} images, {label_path} {len(labels):,} "
             "labels: they do not belong together."
         )
     if len(labels) and labels.max() >= num_classes:
-        raise ValueError(
+        raise InputError(
             f"{label_path} has labels up to {labels.max()}. Received: "
             f"num_classes={num_classes}. Pass num_classes={labels.max() + 1}."
         )
@@ -55,7 +56,7 @@ def _find(folder: pathlib.Path, name: str) -> pathlib.Path:
     for path in (folder / name, folder / f"{name}.gz"):
         if path.is_file():
             return path
-    raise ValueError(
+    raise InputError(
         f"There is neither {name} nor {name}.gz in {folder}. Pass the folder of an IDX "
         "dataset as directory, or get Fashion-MNIST: "
         "apt-get install dataset-fashion-mnist."
@@ -74,16 +75,16 @@ def _read(path: pathlib.Path, num_dims: int) -> np.ndarray:
                 header[:4] != bytes((0, 0, 8, num_dims))
                 or len(header) < 4 + 4 * num_dims
             ):
-                raise ValueError(f"it does not start like IDX of {num_dims} dimensions")
+                raise InputError(f"it does not start like IDX of {num_dims} dimensions")
             shape = struct.unpack(f">{num_dims}I", header[4:])
             size = math.prod(shape)
             if not size or size > limit:
-                raise ValueError(f"its header claims a shape of {shape}")
+                raise InputError(f"its header claims a shape of {shape}")
             contents = file.read(size + 1)
     except (ValueError, OSError, EOFError) as error:
-        raise ValueError(f"{path} is no IDX file of bytes: {error}.") from error
+        raise InputError(f"{path} is no IDX file of bytes: {error}.") from error
     if len(contents) != size:
-        raise ValueError(
+        raise InputError(
             f"{path} claims a shape of {shape}, {size:,} bytes, but has "
             f"{'more' if len(contents) > size else f'{len(contents):,}'}."
         )

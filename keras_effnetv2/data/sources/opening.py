@@ -3,6 +3,7 @@
 from keras_effnetv2.data.sources import digits, folder, idx, tfds, tfrecord
 from keras_effnetv2.data.sources.cache import cached
 from keras_effnetv2.data.sources.source import Source
+from keras_effnetv2.errors import InputError
 
 _OF_FILES = {
     "folder": folder.open_folder,
@@ -40,7 +41,7 @@ def open_source(
         ImportError: the kind needs a package that is not installed.
     """
     if directory is None and kind in _OF_FILES and kind not in _WITH_DEFAULT_DIRECTORY:
-        raise ValueError(
+        raise InputError(
             f"Pass the folder of the {kind!r} dataset as directory (--set "
             "data.directory=FOLDER). Received: None."
         )
@@ -52,9 +53,9 @@ def open_source(
         source = _OF_FILES[kind](split, num_classes, directory)
     else:
         kinds = ", ".join(("tfds", "digits", *_OF_FILES))
-        raise ValueError(f"kind is one of {kinds}. Received: {kind!r}.")
+        raise InputError(f"kind is one of {kinds}. Received: {kind!r}.")
     if source.multi_label != multi_label:
-        raise ValueError(
+        raise InputError(
             f"The labels of {kind!r} are such that multi_label={source.multi_label}. "
             f"Received: multi_label={multi_label}."
         )

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_effnetv2.data.sources.counter import Counter
+from keras_effnetv2.errors import InputError
 
 _HEADER = struct.Struct("<QI")
 _FOOTER_SIZE = 4
@@ -94,7 +95,7 @@ def find_records(paths: Sequence[str], parts: Sequence[slice] | None = None) -> 
     counter.close()
     files = np.repeat(np.arange(len(paths)), [len(table) for table in tables])
     if not len(files):
-        raise ValueError(f"There are no records in {', '.join(paths[:3])}.")
+        raise InputError(f"There are no records in {', '.join(paths[:3])}.")
     numbers, offsets, lengths = np.concatenate(tables).T.copy()
     return Records(tuple(paths), files, numbers, offsets, lengths)
 
@@ -110,7 +111,7 @@ def _scan(path: str) -> np.ndarray:
             length = _HEADER.unpack(header)[0] if len(header) == _HEADER.size else size
             end = offset + _HEADER.size + length + _FOOTER_SIZE
             if end > size:
-                raise ValueError(_complaint(path, offset, size, header))
+                raise InputError(_complaint(path, offset, size, header))
             found.append((offset, length))
             offset = end
     return np.array(found, np.int64).reshape(-1, 2)

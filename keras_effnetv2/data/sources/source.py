@@ -7,6 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from keras_effnetv2.errors import InputError
+
 
 @dataclasses.dataclass(frozen=True)
 class Source:
@@ -54,7 +56,7 @@ def check_num_classes(received: int, found: int, where: str) -> None:
         ValueError: the numbers differ.
     """
     if received != found:
-        raise ValueError(
+        raise InputError(
             f"{where} has {found} classes. Received: num_classes={received}. "
             f"Pass num_classes={found}."
         )
@@ -83,7 +85,7 @@ def from_arrays(
     """
     numbers = np.arange(len(images))[subset]
     if not len(numbers):
-        raise ValueError(
+        raise InputError(
             f"{name} has {len(images):,} images, and none of them is asked for. "
             "Choose another range."
         )
@@ -112,7 +114,7 @@ def parse_split(split: str, choices: tuple[str, ...]) -> tuple[str, slice]:
     """
     match = re.fullmatch(r"(\w+)(?:\[(\d*):(\d*)\])?", split)
     if not match or match[1] not in choices:
-        raise ValueError(
+        raise InputError(
             f"The splits are {' and '.join(choices)}, whole or in part as "
             f"{choices[0]}[:1000]. Received: split={split!r}."
         )

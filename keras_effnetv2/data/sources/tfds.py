@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from keras_effnetv2.data.sources.records import Records, find_records
 from keras_effnetv2.data.sources.source import Source, check_num_classes
+from keras_effnetv2.errors import InputError, MissingPackageError
 
 _LONGEST_REASON = 400  # Characters: with the instructions for a manual download.
 
@@ -31,7 +32,7 @@ def open_tfds(
     try:
         import tensorflow_datasets as tfds
     except ImportError as error:
-        raise ImportError(
+        raise MissingPackageError(
             "The package tensorflow-datasets is not installed: "
             "pip install 'keras_effnetv2[train]'."
         ) from error
@@ -74,13 +75,13 @@ def _prepared(tfds: Any, name: str, directory: str | None) -> Any:
     except Exception as error:  # It raises anything, from many libraries.
         # Of an unknown name, it lists the thousands that there are.
         reason = textwrap.shorten(str(error), _LONGEST_REASON, placeholder=" ...")
-        raise ValueError(
+        raise InputError(
             f"The dataset {name!r} of TensorFlow Datasets cannot be prepared in "
             f"{directory or 'its default folder'}: {reason}"
         ) from error
     file_format = builder.info.file_format.value
     if file_format != "tfrecord":
-        raise ValueError(
+        raise InputError(
             f"The dataset {name!r} is stored as {file_format}, expected is tfrecord. "
             f"Prepare it again: tfds.builder({name!r}, file_format='tfrecord')"
             ".download_and_prepare()."
@@ -99,7 +100,7 @@ def _keys(tfds: Any, builder: Any, multi_label: bool) -> tuple[str, str]:
     expected = (tfds.features.Image, tfds.features.ClassLabel)
     if not all(map(isinstance, features, expected)):
         wanted = "a sequence of classes" if multi_label else "one class"
-        raise ValueError(
+        raise InputError(
             f"The dataset {info.full_name} is none of images, each with {wanted}: its "
             f"supervised_keys are {keys}, its features {[*info.features]}."
         )
@@ -110,7 +111,7 @@ def _records(builder: Any, split: str) -> Records:
     try:
         instructions = builder.info.splits[split].file_instructions
     except Exception as error:  # Which one depends on what is wrong with the split.
-        raise ValueError(
+        raise InputError(
             f"The dataset {builder.info.full_name} has no split {split!r}. It has "
             f"{', '.join(builder.info.splits)}, and parts of them as train[:98%]."
         ) from error

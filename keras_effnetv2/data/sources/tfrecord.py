@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from keras_effnetv2.data.sources.records import find_records
 from keras_effnetv2.data.sources.source import Source
+from keras_effnetv2.errors import InputError
 
 # Released code evaluates small changes on the first 20 of ImageNet's 1,024 files.
 _MINIVAL_SHARE = 20 / 1024
@@ -94,7 +95,7 @@ def _paths(directory: str | None, patterns: tuple[str, ...]) -> list[str]:
             found = fnmatch.filter(tf.io.gfile.listdir(folder), name)
             if found:
                 return [os.path.join(folder, name) for name in sorted(found)]
-    raise ValueError(
+    raise InputError(
         f"There are no files {' or '.join(patterns)} in {directory}. Pass the folder "
         "of the TFRecord files as directory."
     )
@@ -102,12 +103,12 @@ def _paths(directory: str | None, patterns: tuple[str, ...]) -> list[str]:
 
 def _choose(paths: list[str], parts: dict[str, slice], split: str) -> list[str]:
     if split not in parts:
-        raise ValueError(
+        raise InputError(
             f"The splits are {', '.join(parts)}. Received: split={split!r}."
         )
     chosen = paths[parts[split]]
     if not chosen:
-        raise ValueError(
+        raise InputError(
             f"None of the {len(paths)} files beside {paths[0]} is of the split "
             f"{split!r}: there are too few. Choose another of {', '.join(parts)}."
         )
