@@ -1,26 +1,44 @@
 """Files that are whole at any moment, and names that they may have."""
 
+import contextlib
 import os
 import pathlib
 import re
+import uuid
+from collections.abc import Iterator
 from typing import Any
+
+from keras_effnetv2.errors import InputError
 
 # Of models and studies, which files and folders are called after.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
-def replace_file(path: str | os.PathLike, contents: bytes) -> None:
-    """Writes a file that is always whole: the old one, until the new one is."""
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
+    """Gives `path` new contents at once: the old ones stay until the new are whole.
+
+    Yields:
+        A name beside `path`, with its suffixes, that no other process or machine uses.
+        What is written there takes the place of `path` when the block ends, and is
+        removed if it raises.
+    """
     path = pathlib.Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    # Not the process's number: in containers every process is number 1.
+    temporary = path.with_name(f".{uuid.uuid4().hex}.{path.name}")
     try:
-        with temporary.open("wb") as file:
-            file.write(contents)
-            file.flush()
+        yield temporary
+        with temporary.open("rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def replace_file(path: str | os.PathLike, contents: bytes) -> None:
+    """Writes a file that is always whole: the old one, until the new one is."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(contents)
 
 
 def check_name(name: Any) -> None:
@@ -30,7 +48,7 @@ def check_name(name: Any) -> None:
         ValueError: it has other characters, too many, or is no string.
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise ValueError(
+        raise InputError(
             "name must be of letters, digits, '.', '_' and '-', begin with a letter or "
             f"digit, and have 64 of them at most. Received: {repr(name)[:100]}."
         )
