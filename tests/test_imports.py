@@ -30,7 +30,7 @@ ALLOWED = {
     "files": set(),
     "heat_maps": {"files"},
     "profiling": {"architecture", "variants"},
-    "weights": {"architecture", "preprocessing", "variants", "version"},
+    "weights": {"architecture", "files", "preprocessing", "variants", "version"},
     "data": {"preprocessing"},
     "data/sources": {"data"},
     "export": {

@@ -1,6 +1,7 @@
 """One file over HTTP: https only, tried again, refused when cut or not weights."""
 
 import contextlib
+import dataclasses
 import hashlib
 import http.client
 import ipaddress
@@ -17,6 +18,7 @@ from collections.abc import Iterator
 
 from keras_effnetv2 import version
 from keras_effnetv2.errors import InputError
+from keras_effnetv2.weights.claims import Claims, read_claims
 
 _LOG = logging.getLogger(__name__)
 
@@ -49,6 +51,15 @@ class TransferError(ConnectionError):
         self.transient = transient
 
 
+@dataclasses.dataclass(frozen=True)
+class Received:
+    """What arrived: bytes, and hashes as hexadecimal text."""
+
+    size: int
+    md5: str
+    sha256: str
+
+
 def check_url(url: str, http_hosts: set[str]) -> None:
     """Refuses everything but https, and http to `http_hosts`.
 
@@ -73,14 +84,23 @@ def loopback_hosts(url: str) -> set[str]:
     return set()
 
 
-def get(url: str, path: pathlib.Path, name: str) -> str:
-    """Writes what `url` serves to `path`, with a progress line about `name`.
-
-    Returns:
-        The MD5 of what arrived.
+def claims(url: str) -> Claims:
+    """What the server of `url` says of the file, without sending it.
 
     Raises:
-        TransferError: the server cannot be reached, refuses, or stops early.
+        TransferError: the server cannot be reached, or does not answer that.
+        ValueError: it redirects to what is not https.
+    """
+    with _network_errors(), _open(url, method="HEAD") as response:
+        return read_claims(response.headers)
+
+
+def get(url: str, path: pathlib.Path, name: str) -> Received:
+    """Writes what `url` serves to `path`, with a progress line about `name`.
+
+    Raises:
+        TransferError: the server cannot be reached, refuses, stops early, or sends
+            another file than it says.
         ValueError: it serves a page of text, or redirects to what is not https.
     """
     for attempt in range(1, NUM_ATTEMPTS):
@@ -95,26 +115,39 @@ def get(url: str, path: pathlib.Path, name: str) -> str:
     return _get_once(url, path, name)
 
 
-def _get_once(url: str, path: pathlib.Path, name: str) -> str:
-    digest = hashlib.md5(usedforsecurity=False)
-    received = 0
+def _get_once(url: str, path: pathlib.Path, name: str) -> Received:
+    md5 = hashlib.md5(usedforsecurity=False)
+    sha256 = hashlib.sha256()
+    size = 0
     with _network_errors(), _open(url) as response, path.open("wb") as file:
-        length = response.headers.get("Content-Length")
-        expected = int(length) if length and length.isdecimal() else None
-        progress = _Progress(name, expected)
+        claimed = read_claims(response.headers)
+        progress = _Progress(name, claimed.size)
         while chunk := response.read(CHUNK_BYTES):
-            if received == 0:
+            if size == 0:
                 _check_not_text(chunk, response.headers.get_content_type())
             file.write(chunk)
-            digest.update(chunk)
-            received += len(chunk)
-            progress.show(received)
-    if received == 0 or (expected is not None and received != expected):
+            md5.update(chunk)
+            sha256.update(chunk)
+            size += len(chunk)
+            progress.show(size)
+    received = Received(size, md5.hexdigest(), sha256.hexdigest())
+    _check_claims(received, claimed)
+    progress.end(size)
+    return received
+
+
+def _check_claims(received: Received, claimed: Claims) -> None:
+    if received.size == 0 or claimed.size not in (None, received.size):
         raise TransferError(
-            f"{received} bytes arrived, expected {expected or 'some'}", transient=True
+            f"{received.size} bytes arrived, expected {claimed.size or 'some'}",
+            transient=True,
         )
-    progress.end(received)
-    return digest.hexdigest()
+    if claimed.md5 not in (None, received.md5):
+        raise TransferError(
+            f"a file of the MD5 {received.md5} arrived, and the server says that it "
+            f"has {claimed.md5}",
+            transient=True,
+        )
 
 
 @contextlib.contextmanager
@@ -136,7 +169,7 @@ def _network_errors() -> Iterator[None]:
         ) from error
 
 
-def _open(url: str) -> http.client.HTTPResponse:
+def _open(url: str, method: str = "GET") -> http.client.HTTPResponse:
     parts = urllib.parse.urlsplit(url)
     http_hosts = {parts.hostname} if parts.scheme == "http" else set()
 
@@ -148,7 +181,9 @@ def _open(url: str) -> http.client.HTTPResponse:
     opener = urllib.request.build_opener(SafeRedirects)
     agent = f"keras_effnetv2/{version.__version__}"
     quoted = urllib.parse.quote(url, safe=string.punctuation)
-    request = urllib.request.Request(quoted, headers={"User-Agent": agent})
+    request = urllib.request.Request(
+        quoted, headers={"User-Agent": agent}, method=method
+    )
     return opener.open(request, timeout=TIMEOUT_SECONDS)
 
 

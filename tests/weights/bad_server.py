@@ -1,5 +1,6 @@
 """An HTTP server on this machine that misbehaves on request."""
 
+import base64
 import contextlib
 import hashlib
 import http.server
@@ -8,6 +9,31 @@ import time
 
 CONTENT = b"\x89HDF\r\n\x1a\n" + bytes(range(256)) * 4000
 MD5 = hashlib.md5(CONTENT).hexdigest()
+OTHER_MD5 = hashlib.md5(b"other").hexdigest()
+
+
+def goog_hash(md5):
+    """As Google's buckets send it, beside another hash."""
+    return f"crc32c=n03x6A==,md5={base64.b64encode(bytes.fromhex(md5)).decode()}"
+
+
+# Behaviour -> headers beside the right content.
+CLAIMS = {
+    "goog": {"x-goog-hash": goog_hash(MD5)},
+    "goog_wrong": {"x-goog-hash": goog_hash(OTHER_MD5)},
+    "content_wrong": {"Content-MD5": goog_hash(OTHER_MD5).partition("md5=")[2]},
+    "etag": {"ETag": f'"{MD5}"'},
+    "etag_wrong": {"ETag": f'"{OTHER_MD5}"'},
+    "weak_etag": {"ETag": f'W/"{OTHER_MD5}"'},
+    "encrypted": {
+        "ETag": f'"{OTHER_MD5}"',
+        "x-amz-server-side-encryption": "aws:kms",
+    },
+    "unzipped": {
+        "x-goog-hash": goog_hash(OTHER_MD5),
+        "x-goog-stored-content-encoding": "gzip",
+    },
+}
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -16,12 +42,27 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.server.paths.append(self.path)
         behaviour = self.path.split("/")[1]
-        getattr(self, f"serve_{behaviour}")()
+        if behaviour in CLAIMS:
+            self.serve_good(**CLAIMS[behaviour])
+        else:
+            getattr(self, f"serve_{behaviour}")()
 
-    def serve_good(self, content=CONTENT, content_type="application/octet-stream"):
+    def do_HEAD(self):
+        self.server.heads.append(self.path)
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(CONTENT)))
+        for name, value in CLAIMS.get(self.path.split("/")[1], {}).items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def serve_good(
+        self, content=CONTENT, content_type="application/octet-stream", **headers
+    ):
         self.send_response(200)
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(content)))
+        for name, value in headers.items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(content)
 
@@ -101,10 +142,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @contextlib.contextmanager
 def running():
-    """A server with `paths`, the requests it got, in order."""
+    """A server with `paths` and `heads`, the requests it got, in order."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     server.paths = []
+    server.heads = []
     server.released = threading.Event()
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
