@@ -110,11 +110,20 @@ def load_model(
     if variant is not None:
         return create_model(variant, weights=weights)
     if pathlib.Path(weights).suffix == ".keras":
-        return keras.models.load_model(weights, compile=False)
+        return _read_model(weights)
     raise InputError(
         f"--variant is needed with weights {weights!r}: only a .keras file says which "
         "network it holds."
     )
+
+
+def _read_model(path: str) -> keras.Model:
+    if not pathlib.Path(path).is_file():
+        raise InputError(f"There is no file {path}. Expected a .keras file.")
+    try:
+        return keras.models.load_model(path, compile=False)
+    except Exception as error:  # Keras raises anything on what it cannot read.
+        raise InputError(f"{path} cannot be read as a Keras model: {error}") from error
 
 
 def evaluation_record(

@@ -224,6 +224,14 @@ def test_wrong_flags_end_in_one_line(capsys, flags, message):
     assert errors.startswith("error: ") and errors.count("\n") == 1
 
 
+@pytest.mark.parametrize("contents", [b"", b"PK\x03\x04 and no more", b"<html>"])
+def test_a_damaged_model_file_is_named(capsys, tmp_path, contents):
+    path = tmp_path / "model.keras"
+    path.write_bytes(contents)
+    assert run("photo.jpg", "--weights", path) == 2
+    assert f"{path} cannot be read as a Keras model" in capsys.readouterr().err
+
+
 def test_all_rows_of_imagenet21k_have_names():
     scores = np.linspace(0, 1, 21843)[None]
     ((first, *rest),) = predict.best_classes(scores, "imagenet21k", 5)
