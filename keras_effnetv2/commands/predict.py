@@ -13,7 +13,7 @@ import numpy as np
 
 from keras_effnetv2 import training
 from keras_effnetv2.data import cropping, images
-from keras_effnetv2.errors import InputError
+from keras_effnetv2.errors import FileError, InputError, UserError
 from keras_effnetv2.layers import PixelNormalization
 from keras_effnetv2.models import create_model
 from keras_effnetv2.networks import find_normalization
@@ -168,7 +168,7 @@ def read_examples(
     for path in _find(names, failures):
         try:
             pixels = images.read(path)
-        except ValueError as error:
+        except (InputError, FileError) as error:
             _fail(error, failures)
         else:
             yield path, cropping.evaluation_image(pixels, preprocessing).numpy()
@@ -182,7 +182,7 @@ def _find(names: Iterable[str], failures: list[str]) -> Iterator[pathlib.Path]:
             _fail(error, failures)
 
 
-def _fail(error: ValueError, failures: list[str]) -> None:
+def _fail(error: UserError, failures: list[str]) -> None:
     failures.append(str(error))
     print("error:", error, file=sys.stderr, flush=True)
 

@@ -28,12 +28,15 @@ class Augmenter:
     interpolation: str
     policy: Any
 
-    def apply(self, image: tf.Tensor, seed: Any) -> tf.Tensor:
+    def apply(
+        self, image: tf.Tensor, seed: Any, turn_upright: bool = True
+    ) -> tf.Tensor:
         """An image as a network trains on it; the same for the same seed.
 
         Args:
             image: encoded, a scalar string; or uint8 `(height, width, 1 or 3)`.
             seed: int `(2,)`.
+            turn_upright: an encoded image, as its EXIF orientation says.
 
         Returns:
             uint8 `(image_size, image_size, 3)`.
@@ -43,7 +46,9 @@ class Augmenter:
         """
         crop_seed, flip_seed, policy_seed = random_numbers.split(seed, 3)
         image = random_cropping.resize(
-            self._cropped(image, crop_seed), self.image_size, self.interpolation
+            self._cropped(image, crop_seed, turn_upright),
+            self.image_size,
+            self.interpolation,
         )
         if self.flip:
             image = tf.image.stateless_random_flip_left_right(image, flip_seed)
@@ -51,9 +56,11 @@ class Augmenter:
             image = self.policy.apply(image, policy_seed)
         return tf.ensure_shape(image, (self.image_size, self.image_size, 3))
 
-    def _cropped(self, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    def _cropped(
+        self, image: tf.Tensor, seed: tf.Tensor, turn_upright: bool
+    ) -> tf.Tensor:
         if self.crop is None:
-            return images.to_rgb(image)
+            return images.to_rgb(image, turn_upright)
         if image.dtype == tf.string:
-            return self.crop.decode(image, seed)
+            return self.crop.decode(image, seed, turn_upright)
         return self.crop.apply(images.to_rgb(image), seed)

@@ -1,11 +1,15 @@
-"""What happens to images that cannot be decoded: named, counted, and stopped at 1%."""
+"""What happens to images that cannot be decoded: named, counted, and stopped at 1%.
+
+Files that cannot be read are no damage, and stop at once.
+"""
 
 import threading
 from collections.abc import Mapping
+from typing import NoReturn
 
 from absl import logging
 
-from keras_effnetv2.errors import InputError
+from keras_effnetv2.errors import InputError, UserError
 
 # Names in the error that stops a training; the log has all of them.
 _NUM_SHOWN = 5
@@ -43,7 +47,7 @@ class Damage:
             raise InputError(
                 f"on_error is 'skip' or 'raise'. Received: on_error={on_error!r}."
             )
-        self.error: ValueError | None = None
+        self.error: UserError | None = None
         self._source_name = source_name
         self._num_examples = num_examples
         self._on_error = on_error
@@ -71,15 +75,15 @@ class Damage:
                     continue
                 self._names[index] = name
                 if self._on_error == "raise":
-                    self.stop(f"{name} cannot be read: {reason}.")
+                    self.stop(InputError(f"{name} cannot be read: {reason}."))
                 logging.warning("%s cannot be read and is skipped: %s", name, reason)
             if len(self._names) > max(1, self._max_share * self._num_examples):
-                self.stop(self._summary())
+                self.stop(InputError(self._summary()))
 
-    def stop(self, message: str) -> None:
-        """Raises a ValueError, and keeps it for `raise_if_any`."""
-        self.error = InputError(message)
-        raise self.error
+    def stop(self, error: UserError) -> NoReturn:
+        """Raises an error, and keeps it for `raise_if_any`."""
+        self.error = self.error or error
+        raise error
 
     def raise_if_any(self) -> None:
         """Raises what has stopped the dataset, if anything has."""

@@ -1,16 +1,15 @@
-"""EXIF orientation in TensorFlow ops: encoded images come upright in a graph too.
+"""EXIF orientation in TensorFlow ops: encoded images come upright, in a graph too.
 
-`images.read` turns files as Pillow understands them; this does the same to bytes that
-arrive in a serving graph, where there is no Pillow. Both turn by `TURNS`.
+The same for files, datasets and the graphs of servers, where there is no Pillow.
 """
 
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from keras_effnetv2.data import encoded
 from keras_effnetv2.errors import InputError
 
 ORIENTATION_TAG = 0x0112
@@ -38,17 +37,18 @@ _SHORT = 3
 _Segment = tuple[tf.Tensor, int, tf.Tensor, tf.Tensor]
 
 
+@tf.autograph.experimental.do_not_convert
 def exif_orientation(contents: tf.Tensor) -> tf.Tensor:
     """The EXIF orientation of an encoded image, scalar int32 1..8.
 
     Of JPEG, PNG and WebP; 1 of anything else, and where EXIF is absent or damaged.
     Whatever the bytes are, they are no error, and the work is bounded.
 
-    Differs from what `images.read` makes of the same bytes in these cases:
+    Differs from what Pillow makes of the same bytes in these cases:
 
     - An orientation that stands intact counts. Pillow gives up where an earlier entry
       points outside the EXIF, but also takes orientations that are not one SHORT.
-    - Pillow also looks into XMP, text chunks of PNG, and TIFF, which no graph decodes.
+    - Pillow also looks into XMP, text chunks of PNG, and TIFF.
     - Only the first 512 segments are looked at, and of EXIF in several only the first.
 
     Args:
@@ -64,21 +64,27 @@ def exif_orientation(contents: tf.Tensor) -> tf.Tensor:
             f"Received: shape {contents.shape}. Use tf.map_fn for a batch."
         )
     block = _exif_block(contents)
+    return tf.cond(block == b"", lambda: tf.constant(1), lambda: _in_block(block))
+
+
+def _in_block(block: tf.Tensor) -> tf.Tensor:
+    """The orientation in the data of EXIF, scalar int32."""
     # Some writers put the header of JPEG into other formats, or twice into JPEG.
-    doubled = _is(_bytes(block, 0, 6), _HEADER)
-    block = _slice(block, tf.where(doubled, 6, 0), _BLOCK_LIMIT)
-    head = _bytes(block, 0, 8)
-    little = _is(head[:2], b"II")
+    doubled = encoded.equals(encoded.read(block, 0, 6), _HEADER)
+    block = encoded.part(block, tf.where(doubled, 6, 0), _BLOCK_LIMIT)
+    head = encoded.read(block, 0, 8)
+    little = encoded.equals(head[:2], b"II")
     # As Pillow, forgive a 42 in the other byte order.
-    known = little | _is(head[:2], b"MM")
-    known &= _is(head[2:4], b"\0*") | _is(head[2:4], b"*\0")
-    entries = _entries(block, _number(head[4:], little), little)
+    known = little | encoded.equals(head[:2], b"MM")
+    known &= encoded.equals(head[2:4], b"\0*") | encoded.equals(head[2:4], b"*\0")
+    entries = _entries(block, encoded.number(head[4:], little), little)
     # Of entries with the same tag, the first counts.
     values = tf.concat([_orientations(entries, little), [1]], axis=0)
     valid = known & (values[0] >= 1) & (values[0] <= 8)
     return tf.where(valid, tf.cast(values[0], tf.int32), 1)
 
 
+@tf.autograph.experimental.do_not_convert
 def upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
     """Turns and mirrors an image as its EXIF orientation says.
 
@@ -93,6 +99,36 @@ def upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
     return tf.switch_case(orientation - 1, turns, default=turns[0])
 
 
+def upright_shape(shape: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
+    """The shape, int32 `(3,)`, that `upright` makes of a stored one."""
+    return tf.where(orientation >= 5, tf.gather(shape, (1, 0, 2)), shape)
+
+
+@tf.autograph.experimental.do_not_convert
+def stored_window(
+    window: tf.Tensor, shape: tf.Tensor, orientation: tf.Tensor
+) -> tf.Tensor:
+    """Where a window of an upright image is in the image as stored.
+
+    Args:
+        window: int32 `(4,)`: top, left, height, width, upright.
+        shape: int32 `(3,)`, upright.
+        orientation: scalar int32, 1..8.
+
+    Returns:
+        int32 `(4,)`: top, left, height, width, stored.
+    """
+    transpose, row_step, column_step = (
+        tf.constant(column)[orientation - 1]
+        for column in zip(*(TURNS[key] for key in range(1, 9)), strict=True)
+    )
+    first, size = window[:2], window[2:]
+    is_mirrored = tf.stack([row_step, column_step]) < 0
+    first = tf.where(is_mirrored, shape[:2] - first - size, first)
+    stored = tf.concat([first, size], axis=0)
+    return tf.where(transpose, tf.gather(stored, (1, 0, 3, 2)), stored)
+
+
 def _turn(
     image: tf.Tensor, transpose: bool, row_step: int, column_step: int
 ) -> tf.Tensor:
@@ -103,22 +139,24 @@ def _turn(
 
 def _exif_block(contents: tf.Tensor) -> tf.Tensor:
     """What follows the header of EXIF, at most 64 KiB; empty where there is none."""
-    head = _bytes(contents, 0, 12)
-    is_webp = _is(head[:4], b"RIFF") & _is(head[8:], b"WEBP")
+    head = encoded.read(contents, 0, 12)
+    is_webp = encoded.equals(head[:4], b"RIFF") & encoded.equals(head[8:], b"WEBP")
     formats = [
-        (_is(head[:3], b"\xff\xd8\xff"), 2, _jpeg_segment),
-        (_is(head[:8], b"\x89PNG\r\n\x1a\n"), 8, _png_chunk),
-        (is_webp, 12, _webp_chunk),
+        (encoded.equals(head[:3], b"\xff\xd8\xff"), 2, _jpeg_segment, "Exif"),
+        (encoded.equals(head[:8], b"\x89PNG\r\n\x1a\n"), 8, _png_chunk, "eXIf"),
+        (is_webp, 12, _webp_chunk, "EXIF"),
     ]
     cases = [
-        (matches, functools.partial(_find, contents, start, segment))
-        for matches, start, segment in formats
+        (matches, functools.partial(_find, contents, *row)) for matches, *row in formats
     ]
     return tf.case(cases, default=lambda: tf.constant(b""))
 
 
 def _find(
-    contents: tf.Tensor, start: int, segment: Callable[[tf.Tensor], _Segment]
+    contents: tf.Tensor,
+    start: int,
+    segment: Callable[[tf.Tensor], _Segment],
+    name: str,
 ) -> tf.Tensor:
     """Walks from segment to segment until one is EXIF; gives that one's data.
 
@@ -126,16 +164,20 @@ def _find(
         contents: scalar string.
         start: of the first segment.
         segment: makes sense of a segment's first 10 bytes.
+        name: what the format calls EXIF.
     """
-    end = _length(contents)
+    # Few images have it, and a search for its name takes a tenth of the first steps.
+    without = tf.strings.regex_replace(contents, name, "", replace_global=False)
+    end = encoded.length(contents)
+    end = tf.where(encoded.length(without) < end, end, 0)
 
     def is_left(position, block):
         return (position < end) & (block == b"")
 
     def step(position, _):
-        is_exif, skip, size, following = segment(_bytes(contents, position, 10))
+        is_exif, skip, size, following = segment(encoded.read(contents, position, 10))
         size = tf.where(is_exif, tf.clip_by_value(size, 0, _BLOCK_LIMIT), 0)
-        return position + following, _slice(contents, position + skip, size)
+        return position + following, encoded.part(contents, position + skip, size)
 
     position = tf.constant(start, tf.int64)
     _, block = tf.while_loop(
@@ -154,64 +196,37 @@ def _jpeg_segment(head: tf.Tensor) -> _Segment:
     is_segment = (head[0] == 0xFF) & (marker >= 0xC0) & (marker < 0xFF)
     # Restarts, start and end of the image are only a marker.
     is_segment &= (marker < 0xD0) | (marker > 0xD9)
-    size = tf.maximum(_number(head[2:4], False), 2)
+    size = tf.maximum(encoded.number(head[2:4], False), 2)
     # After the start of scan come pixels: nothing more to find.
     following = tf.where(marker == 0xDA, np.int64(1 << 32), 2 + size)
-    is_exif = is_segment & (marker == 0xE1) & _is(head[4:], _HEADER)
+    is_exif = is_segment & (marker == 0xE1) & encoded.equals(head[4:], _HEADER)
     return is_exif, 10, size - 8, tf.where(is_segment, following, 1)
 
 
 def _png_chunk(head: tf.Tensor) -> _Segment:
     # PNG, 5.3: size, type, data, checksum.
-    size = _number(head[:4], False)
-    return _is(head[4:8], b"eXIf"), 8, size, 12 + size
+    size = encoded.number(head[:4], False)
+    return encoded.equals(head[4:8], b"eXIf"), 8, size, 12 + size
 
 
 def _webp_chunk(head: tf.Tensor) -> _Segment:
     # RFC 9649, 2.3: type, size, data, padded to even sizes.
-    size = _number(head[4:8], True)
-    return _is(head[:4], b"EXIF"), 8, size, 8 + size + size % 2
+    size = encoded.number(head[4:8], True)
+    return encoded.equals(head[:4], b"EXIF"), 8, size, 8 + size + size % 2
 
 
 def _entries(block: tf.Tensor, offset: tf.Tensor, little: tf.Tensor) -> tf.Tensor:
     """What there is of the directory's entries at `offset`, uint8 `(num, 12)`."""
-    num = _number(_bytes(block, offset, 2), little)
-    num_there = tf.maximum(_length(block) - offset - 2, 0) // 12
-    entries = _slice(block, offset + 2, 12 * tf.minimum(num, num_there))
+    num = encoded.number(encoded.read(block, offset, 2), little)
+    num_there = tf.maximum(encoded.length(block) - offset - 2, 0) // 12
+    entries = encoded.part(block, offset + 2, 12 * tf.minimum(num, num_there))
     return tf.reshape(tf.io.decode_raw(entries, tf.uint8), (-1, 12))
 
 
 def _orientations(entries: tf.Tensor, little: tf.Tensor) -> tf.Tensor:
     """Values of the entries that are orientations, int64 `(num,)`."""
     # EXIF 2.3, 4.6.2: tag, type, number of values, then the value, left-justified.
-    is_orientation = _number(entries[:, :2], little) == ORIENTATION_TAG
-    is_orientation &= _number(entries[:, 2:4], little) == _SHORT
-    is_orientation &= _number(entries[:, 4:8], little) == 1
-    return tf.boolean_mask(_number(entries[:, 8:10], little), is_orientation)
-
-
-def _length(contents: tf.Tensor) -> tf.Tensor:
-    return tf.cast(tf.strings.length(contents), tf.int64)
-
-
-def _slice(contents: tf.Tensor, start: Any, size: Any) -> tf.Tensor:
-    """At most `size` bytes from `start`: what is outside is left out, not an error."""
-    start = tf.minimum(tf.cast(start, tf.int64), _length(contents))
-    return tf.strings.substr(contents, start, tf.cast(size, tf.int64))
-
-
-def _bytes(contents: tf.Tensor, start: Any, size: int) -> tf.Tensor:
-    """The `size` bytes from `start`, uint8 `(size,)`; zeros for those outside."""
-    part = _slice(contents, start, size)
-    return tf.io.decode_raw(part, tf.uint8, fixed_length=size)
-
-
-def _is(data: tf.Tensor, text: bytes) -> tf.Tensor:
-    return tf.reduce_all(data == np.frombuffer(text, np.uint8))
-
-
-def _number(data: tf.Tensor, little: tf.Tensor | bool) -> tf.Tensor:
-    """Unsigned numbers of uint8 `(..., size)`, the lowest byte first or last, int64."""
-    powers = 256 ** np.arange(data.shape[-1], dtype=np.int64)
-    powers = tf.where(little, powers, powers[::-1])
-    return tf.reduce_sum(tf.cast(data, tf.int64) * powers, axis=-1)
+    is_orientation = encoded.number(entries[:, :2], little) == ORIENTATION_TAG
+    is_orientation &= encoded.number(entries[:, 2:4], little) == _SHORT
+    is_orientation &= encoded.number(entries[:, 4:8], little) == 1
+    return tf.boolean_mask(encoded.number(entries[:, 8:10], little), is_orientation)

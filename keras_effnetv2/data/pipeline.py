@@ -39,7 +39,8 @@ def training_batches(
 ) -> tf.data.Dataset:
     """Augmented and mixed batches of one image size.
 
-    An image that cannot be read is replaced by the one before it in the batch.
+    An image that cannot be decoded is replaced by the one before it in the batch; a
+    file that cannot be read stops, after some tries, with `damage.error`.
 
     Args:
         source: of the images.
@@ -51,7 +52,7 @@ def training_batches(
         steps_per_epoch: at most as many as there are full batches.
         first_epoch: of the first step.
         seed: of every random decision.
-        damage: told which images cannot be read.
+        damage: told which images cannot be decoded.
         part: of each global batch, which rows to make.
 
     Returns:
@@ -103,13 +104,13 @@ def evaluation_batches(
         source: of the images.
         preprocessing: the crop.
         batch_size: of the global batch, over all workers.
-        damage: told which images cannot be read.
+        damage: told which images cannot be decoded.
         part: of each global batch, which rows to make.
 
     Returns:
         Images, float32 `(rows, image_size, image_size, 3)`, pixels 0..255; labels,
         float32 `(rows, classes)`; weights, float32 `(rows,)`: 0 for rows after the last
-        image and for images that cannot be read, else 1. As many batches for every
+        image and for images that cannot be decoded, else 1. As many batches for every
         part.
 
     Raises:
@@ -119,14 +120,14 @@ def evaluation_batches(
     first, num_rows = places[0], len(places)
     starts = tf.data.Dataset.range(first, first + source.num_examples, batch_size)
 
-    def make(index):
-        image, label = source.example(index)
-        return cropping.evaluation_image(images.to_rgb(image), preprocessing), label
+    def prepare(_, image):
+        image = images.to_rgb(image, source.turn_upright)
+        return cropping.evaluation_image(image, preprocessing)
 
     def batch(start):
         end = tf.minimum(start + num_rows, source.num_examples)
         indices = tf.range(start, tf.maximum(start, end))
-        made = rows.make_rows(indices, make, source, damage, at_least=0)
+        made = rows.make_rows(indices, prepare, source, damage, at_least=0)
         (pixels, labels), weights = rows.fill_with_zeros(*made, num_rows)
         return pixels, labels, weights
 
@@ -142,11 +143,10 @@ def _augmented(
 ) -> list[tf.Tensor]:
     """Images of an epoch and their labels, before they are mixed."""
 
-    def make(index):
-        image, label = source.example(index)
-        return augmenter.apply(image, _fold_in(seed, index)), label
+    def prepare(index, image):
+        return augmenter.apply(image, _fold_in(seed, index), source.turn_upright)
 
-    made = rows.make_rows(indices, make, source, damage, at_least=1)
+    made = rows.make_rows(indices, prepare, source, damage, at_least=1)
     return rows.fill_with_previous(*made, indices.shape[0])
 
 

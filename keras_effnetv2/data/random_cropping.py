@@ -9,7 +9,13 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_effnetv2.data import geometric_operations, images, random_numbers
+from keras_effnetv2.data import (
+    geometric_operations,
+    headers,
+    images,
+    orientation,
+    random_numbers,
+)
 from keras_effnetv2.errors import InputError
 
 
@@ -69,7 +75,8 @@ class RandomCrop:
         image = tf.convert_to_tensor(image)
         return _cut(image, self.window(tf.shape(image), seed))
 
-    def decode(self, contents: Any, seed: Any) -> tf.Tensor:
+    @tf.autograph.experimental.do_not_convert
+    def decode(self, contents: Any, seed: Any, turn_upright: bool = True) -> tf.Tensor:
         """A window of an encoded image, uint8 `(height, width, 3)`.
 
         Of a JPEG only the window is decoded, which is faster. Its outermost columns may
@@ -80,20 +87,42 @@ class RandomCrop:
             contents: bytes or a scalar string tensor, of a kind that
                 `data.images.decode` takes.
             seed: int `(2,)`.
+            turn_upright: as the EXIF orientation says; the window is one of the
+                upright image.
 
         Raises:
-            tf.errors.InvalidArgumentError: TensorFlow cannot decode the image.
+            tf.errors.InvalidArgumentError: TensorFlow cannot decode the image, or it is
+                larger than the limit.
         """
+        contents = tf.convert_to_tensor(contents)
+        window = tf.cond(
+            tf.io.is_jpeg(contents),
+            lambda: self._decode_jpeg(contents, seed, turn_upright),
+            lambda: self.apply(images.to_rgb(contents, turn_upright), seed),
+        )
+        return tf.ensure_shape(window, (None, None, 3))
 
-        def decode_window():
-            window = self.window(tf.io.extract_jpeg_shape(contents), seed)
+    def _decode_jpeg(
+        self, contents: tf.Tensor, seed: Any, turn_upright: bool
+    ) -> tf.Tensor:
+        shape = tf.io.extract_jpeg_shape(contents)
+        check = headers.check_size(headers.area(shape))
+
+        def stored():
+            window = self.window(shape, seed)
             return tf.io.decode_and_crop_jpeg(contents, window, channels=3)
 
-        def decode_all():
-            return self.apply(images.decode(contents), seed)
+        def turned():
+            seen = orientation.upright_shape(shape, turn)
+            window = orientation.stored_window(self.window(seen, seed), seen, turn)
+            pixels = tf.io.decode_and_crop_jpeg(contents, window, channels=3)
+            return orientation.upright(pixels, turn)
 
-        window = tf.cond(tf.io.is_jpeg(contents), decode_window, decode_all)
-        return tf.ensure_shape(window, (None, None, 3))
+        with tf.control_dependencies([] if check is None else [check]):
+            if not turn_upright:
+                return stored()
+            turn = orientation.exif_orientation(contents)
+            return tf.cond(turn == 1, stored, turned)
 
 
 # google/automl, efficientnetv2/preprocessing.py.

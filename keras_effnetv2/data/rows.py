@@ -1,4 +1,8 @@
-"""Rows of a batch, made in parallel; those that cannot be made are reported."""
+"""Rows of a batch, made in parallel; those that cannot be made are reported.
+
+They are made in TensorFlow ops alone. What fails so is made again through Python, where
+Pillow decodes what TensorFlow cannot, and an error of the disk is told from damage.
+"""
 
 import os
 import re
@@ -8,48 +12,57 @@ import tensorflow as tf
 
 from keras_effnetv2.data import images
 from keras_effnetv2.data.damage import Damage
+from keras_effnetv2.data.retrying import OF_DATA, retried
 from keras_effnetv2.data.sources.source import Source
+from keras_effnetv2.errors import FileError, InputError
+
+# From an index and its image to a tensor of static shape.
+_Prepare = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 def make_rows(
     indices: tf.Tensor,
-    make: Callable[[tf.Tensor], tuple[tf.Tensor, ...]],
+    prepare: _Prepare,
     source: Source,
     damage: Damage,
     *,
     at_least: int,
-) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
-    """`make(index)` for each index, inside a dataset's `map`.
+) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    """Prepared images and labels of examples, inside a dataset's `map`.
 
     Args:
         indices: of examples, int64 `(num,)`.
-        make: from a scalar index to tensors of static shapes; an error of TensorFlow's
-            means that the example is damaged.
+        prepare: from a scalar index and an image, as `Source.read` has it, or decoded
+            and turned.
         source: of the examples.
-        damage: told which are damaged.
+        damage: told which cannot be decoded; stops where a file cannot be read.
         at_least: so many must be made, else `damage` stops.
 
     Returns:
-        Places in `indices` that could be made, int64 `(num_made,)`; and a tensor
-        `(num_made + 1, ...)` for each that `make` gives, whose last row is zeros.
+        Places in `indices` that could be made, int64 `(num_made,)`, in order; and
+        prepared images and labels, `(num_made + 1, ...)`, whose last row is zeros.
     """
     num = tf.size(indices, tf.int64)
 
     def row(place):
-        return place, make(indices[place])
+        image, label = source.example(indices[place])
+        return place, prepare(indices[place], image), label
 
-    made = tf.data.Dataset.range(num).map(
+    rows = tf.data.Dataset.range(num).map(
         row, num_parallel_calls=os.cpu_count(), deterministic=True
     )
-    zeros = tf.nest.map_structure(
-        lambda spec: tf.zeros(spec.shape, spec.dtype), made.element_spec
-    )
-    # So there is something to batch also where all are damaged.
-    made = made.ignore_errors().concatenate(tf.data.Dataset.from_tensors(zeros))
-    places, columns = made.batch(num + 1).get_single_element()
-    places = places[:-1]
-    with tf.control_dependencies([_report(indices, places, source, damage, at_least)]):
-        return tf.identity(places), columns
+    spec = rows.element_spec
+    places, *columns = _gathered(rows.ignore_errors(), spec, num)
+
+    def with_failed():
+        is_made = tf.scatter_nd(places[:-1, None], tf.ones_like(places[:-1]), [num])
+        failed = tf.boolean_mask(tf.range(num), is_made == 0)
+        again = _make_again(failed, indices, prepare, source, damage, spec, at_least)
+        return _merged((places, *columns), again)
+
+    is_complete = tf.size(places, tf.int64) == num + 1
+    places, *columns = tf.cond(is_complete, lambda: (places, *columns), with_failed)
+    return places[:-1], columns
 
 
 def fill_with_previous(
@@ -89,48 +102,107 @@ def _gather(
     ]
 
 
-def _report(
-    indices: tf.Tensor,
+def _gathered(rows: tf.data.Dataset, spec: tuple, largest: tf.Tensor) -> tuple:
+    """Columns of all rows, at most `largest`, and a last row of zeros."""
+    # So there is something to batch also where there are none.
+    zeros = tf.nest.map_structure(lambda x: tf.zeros(x.shape, x.dtype), spec)
+    rows = rows.concatenate(tf.data.Dataset.from_tensors(zeros))
+    return rows.batch(largest + 1).get_single_element()
+
+
+def _make_again(
     places: tf.Tensor,
+    indices: tf.Tensor,
+    prepare: _Prepare,
+    source: Source,
+    damage: Damage,
+    spec: tuple,
+    at_least: int,
+) -> tuple[tf.Tensor, ...]:
+    """Places, images and labels as of `make_rows`, of the places that failed there."""
+
+    def row(place):
+        image, label, reason = tf.py_function(
+            lambda index: _load(source, int(index), damage),
+            [indices[place]],
+            [tf.uint8, tf.float32, tf.string],
+        )
+        reason = tf.ensure_shape(reason, ())
+        label = tf.ensure_shape(label, spec[2].shape)
+        image = tf.ensure_shape(image, (None, None, 3))
+        pixels = tf.cond(
+            reason == b"",
+            lambda: prepare(indices[place], image),
+            lambda: tf.zeros(spec[1].shape, spec[1].dtype),
+        )
+        return place, pixels, label, reason
+
+    rows = tf.data.Dataset.from_tensor_slices(places).map(
+        row, num_parallel_calls=os.cpu_count(), deterministic=True
+    )
+    *columns, reasons = _gathered(rows, rows.element_spec, tf.size(places, tf.int64))
+    report = tf.py_function(
+        lambda *found: _report(source, damage, at_least, *found),
+        [tf.gather(indices, places), reasons[:-1], tf.size(indices)],
+        [],
+    )
+    with tf.control_dependencies([report]):
+        is_made = tf.identity(reasons == b"")
+    return tuple(tf.boolean_mask(column, is_made) for column in columns)
+
+
+def _merged(
+    made: tuple[tf.Tensor, ...], again: tuple[tf.Tensor, ...]
+) -> tuple[tf.Tensor, ...]:
+    """Rows of both, by place; each has a last row of zeros, of which one is kept."""
+    places, *_ = both = [
+        tf.concat([first[:-1], second], axis=0)
+        for first, second in zip(made, again, strict=True)
+    ]
+    num = tf.size(places) - 1
+    order = tf.concat([tf.argsort(places[:-1]), [num]], axis=0)
+    return tuple(tf.gather(column, order) for column in both)
+
+
+def _load(source: Source, index: int, damage: Damage) -> tuple:
+    """An example's pixels, its label, and what is wrong with it, or nothing."""
+    try:
+        image, label = retried(
+            lambda: source.example(tf.constant(index, tf.int64)), source.name_of(index)
+        )
+        if image.dtype == tf.string:
+            image = images.decode_any(image.numpy(), source.turn_upright)
+        return images.to_rgb(image), label, ""
+    except FileError as error:
+        damage.stop(error)
+    except InputError as error:
+        reason = str(error)
+    except OF_DATA as error:
+        # Without TensorFlow's names of operations.
+        text = re.sub(r"\{\{.*?\}\}|\[Op:.*", "", error.message)
+        reason = " ".join(text.split()).rstrip(".")
+    return tf.zeros((1, 1, 3), tf.uint8), tf.zeros(source.num_classes), reason
+
+
+def _report(
     source: Source,
     damage: Damage,
     at_least: int,
-) -> tf.Tensor:
-    """Tells `damage` which indices are missing."""
-
-    def report(missing, num):
-        found = {
-            index: (source.name_of(index), _reason(source, index))
-            for index in missing.numpy().tolist()
-        }
-        damage.report(found)
-        if num - len(found) < at_least:
-            name, reason = next(iter(found.values()))
-            damage.stop(
+    indices: tf.Tensor,
+    reasons: tf.Tensor,
+    num: tf.Tensor,
+) -> None:
+    """Tells `damage` what is wrong with the examples of a batch."""
+    found = {
+        index: (source.name_of(index), reason.decode())
+        for index, reason in zip(indices.numpy().tolist(), reasons.numpy(), strict=True)
+        if reason
+    }
+    damage.report(found)
+    if num - len(found) < at_least:
+        name, reason = next(iter(found.values()))
+        damage.stop(
+            InputError(
                 f"None of {num} images of a batch can be read. {name}: {reason}."
             )
-
-    def report_missing():
-        is_missing = tf.scatter_nd(
-            places[:, None], tf.ones_like(places), tf.shape(indices, tf.int64)
         )
-        missing = tf.boolean_mask(indices, is_missing == 0)
-        with tf.control_dependencies(
-            [tf.py_function(report, [missing, tf.size(indices)], [])]
-        ):
-            return tf.constant(True)
-
-    is_complete = tf.size(places) == tf.size(indices)
-    return tf.cond(is_complete, lambda: tf.constant(True), report_missing)
-
-
-def _reason(source: Source, index: int) -> str:
-    """What is wrong with an example, by trying it again."""
-    try:
-        image, _ = source.example(tf.constant(index, tf.int64))
-        images.to_rgb(image)
-    except tf.errors.OpError as error:
-        # Without TensorFlow's names of operations.
-        text = re.sub(r"\{\{.*?\}\}|\[Op:.*", "", error.message)
-        return " ".join(text.split()).rstrip(".")
-    return "it could not be read, though now it can"

@@ -143,8 +143,8 @@ def image_files(folder: pathlib.Path) -> list[pathlib.Path]:
             f"There is no folder {folder}. Pass a folder of images, or a Source of "
             "keras_effnetv2.data.sources.open_source."
         )
-    found = (x for x in folder.rglob("*") if x.suffix.lower() in images.SUFFIXES)
-    files = sorted(found)
+    names = sorted(os.fspath(x) for x in folder.rglob("*") if not x.is_dir())
+    files = sorted(pathlib.Path(name) for name in images.readable(names, folder))
     if not files:
         raise InputError(
             f"{folder} has no images, nor have the folders in it. "

@@ -86,7 +86,7 @@ def check_signatures(folder: pathlib.Path, signatures: Any) -> dict[str, float]:
         encoded = sample_bytes()
         prepared = np.stack(
             [
-                cropping.evaluation_image(images.decode(x), classifier.evaluation)
+                cropping.evaluation_image(images.to_rgb(x), classifier.evaluation)
                 for x in encoded
             ]
         )

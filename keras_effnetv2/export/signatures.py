@@ -9,7 +9,6 @@ import keras
 import tensorflow as tf
 
 from keras_effnetv2.data import cropping, images
-from keras_effnetv2.data.orientation import exif_orientation, upright
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.export.cards import Card
 from keras_effnetv2.export.classifier import Classifier
@@ -36,8 +35,11 @@ def saved_model(
 
     - `serving_default`: `images` `(batch, height, width, channels)`, pixels 0..255, to
       `probabilities` and `logits` `(batch, classes)`;
-    - `serving_bytes`: `image_bytes` `(batch,)`, encoded JPEG, PNG, GIF or BMP of any
-      sizes, to the same: decoded, turned upright, cropped and resized for evaluation;
+    - `serving_bytes`: `image_bytes` `(batch,)`, encoded images of any sizes, as
+      `data.images.decode` takes them: JPEG, PNG, GIF, BMP of 24 or 32 bits, and WebP
+      without alpha where the server's TensorFlow does; to the same: decoded, turned
+      upright, cropped and resized for evaluation. Others, and images larger than
+      `data.headers.max_pixels()` at the time of the export, are refused;
     - `classify`: `image_bytes` to the best `classes`, their `scores` and, where they
       are known, `labels`, `(batch, top)`;
     - `features`: `images` to `features` `(batch, channels)`, what the classifier takes;
@@ -181,8 +183,7 @@ class Signatures:
         record = self.classifier.evaluation
 
         def prepare(contents: tf.Tensor) -> tf.Tensor:
-            image = upright(images.decode(contents), exif_orientation(contents))
-            return cropping.evaluation_image(image, record)
+            return cropping.evaluation_image(images.to_rgb(contents), record)
 
         size = record.image_size
         spec = tf.TensorSpec((size, size, 3), tf.float32)

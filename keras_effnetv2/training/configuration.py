@@ -31,6 +31,8 @@ class Data(Checked):
         multi_label: an image may have several classes; labels are rows of 0 and 1.
         cache: read all encoded images into memory before the first epoch.
         on_error: an image that cannot be decoded is skipped and counted, or raised.
+        orientation: `"upright"`: images are turned as their EXIF says, as in prediction
+            and serving; `"stored"`: they are not, as in released code.
     """
 
     source: Literal[
@@ -45,6 +47,7 @@ class Data(Checked):
     multi_label: bool = False
     cache: bool = False
     on_error: Literal["skip", "raise"] = "skip"
+    orientation: Literal["upright", "stored"] = "upright"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -52,6 +52,7 @@ class Feed:
             directory=data.directory,
             multi_label=data.multi_label,
             cache=data.cache,
+            orientation=data.orientation,
         )
         return cls(source, Damage(split, source.num_examples, data.on_error))
 

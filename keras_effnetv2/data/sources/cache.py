@@ -5,6 +5,7 @@ import os
 
 import tensorflow as tf
 
+from keras_effnetv2.data.retrying import OF_DATA, retried
 from keras_effnetv2.data.sources.counter import Counter
 from keras_effnetv2.data.sources.source import Source
 
@@ -15,7 +16,10 @@ _CHUNK = 1000
 def cached(source: Source) -> Source:
     """The same source, its images and labels read once, as they are encoded.
 
-    An image that cannot be read is empty, and so as damaged as before.
+    An image whose record is damaged is empty, and so as damaged as before.
+
+    Raises:
+        OSError: a file cannot be read, tried several times.
     """
     num = source.num_examples
     counter = Counter(f"of {num:,} images read into memory")
@@ -32,11 +36,32 @@ def cached(source: Source) -> Source:
     _, image_spec, label_spec = examples.element_spec
     if image_spec.dtype != tf.string:
         return source  # Pixels are in memory already.
-    places, images, labels = examples.ignore_errors().batch(num).get_single_element()
+    zeros = (num, tf.constant(b""), tf.zeros(label_spec.shape, label_spec.dtype))
+    # A last row, so there is something to batch also where all failed.
+    examples = examples.ignore_errors().concatenate(tf.data.Dataset.from_tensors(zeros))
+    places, images, labels = examples.batch(num + 1).get_single_element()
     counter.close()
-    if len(places) < num:
-        images = tf.scatter_nd(places[:, None], images, (num,))
-        labels = tf.scatter_nd(places[:, None], labels, (num, *label_spec.shape))
+    if len(places) <= num:
+        images = tf.scatter_nd(places[:, None], images, (num + 1,))
+        labels = tf.scatter_nd(places[:, None], labels, (num + 1, *label_spec.shape))
+        images, labels = _read_again(source, set(places.numpy()), images, labels)
     return dataclasses.replace(
         source, read=lambda index: (images[index], labels[index])
     )
+
+
+def _read_again(
+    source: Source, places: set[int], images: tf.Tensor, labels: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Images and labels with those that were missing, if they can be read now."""
+    for index in set(range(source.num_examples)) - places:
+        try:
+            image, label = retried(
+                lambda index=index: source.read(tf.constant(index, tf.int64)),
+                source.name_of(index),
+            )
+        except OF_DATA:
+            continue
+        images = tf.tensor_scatter_nd_update(images, [[index]], [image])
+        labels = tf.tensor_scatter_nd_update(labels, [[index]], [label])
+    return images, labels

@@ -86,11 +86,7 @@ def _folders(directory: str) -> list[str]:
 
 
 def _image_names(directory: str) -> list[str]:
-    return sorted(
-        name
-        for name in tf.io.gfile.listdir(directory)
-        if os.path.splitext(name)[1].lower() in images.SUFFIXES
-    )
+    return sorted(images.readable(tf.io.gfile.listdir(directory), directory))
 
 
 def _are_classes(split: str, files: dict[str, list[str]]) -> bool:

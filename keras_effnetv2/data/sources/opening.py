@@ -1,5 +1,7 @@
 """A source of any kind, by name."""
 
+import dataclasses
+
 from keras_effnetv2.data.sources import digits, folder, idx, tfds, tfrecord
 from keras_effnetv2.data.sources.cache import cached
 from keras_effnetv2.data.sources.source import Source
@@ -23,6 +25,7 @@ def open_source(
     directory: str | None = None,
     multi_label: bool = False,
     cache: bool = False,
+    orientation: str = "upright",
 ) -> Source:
     """Opens a split of a dataset.
 
@@ -35,9 +38,12 @@ def open_source(
         directory: where the data is. None: where the kind has it by default.
         multi_label: an image may have several classes.
         cache: read all encoded images into memory, once.
+        orientation: of encoded images, `"upright"`: turned as their EXIF says; or
+            `"stored"`: as they are.
 
     Raises:
-        ValueError: there is no such kind, dataset or split, or it is not as described.
+        ValueError: there is no such kind, dataset, split or orientation, or it is not
+            as described.
         ImportError: the kind needs a package that is not installed.
     """
     if directory is None and kind in _OF_FILES and kind not in _WITH_DEFAULT_DIRECTORY:
@@ -59,4 +65,10 @@ def open_source(
             f"The labels of {kind!r} are such that multi_label={source.multi_label}. "
             f"Received: multi_label={multi_label}."
         )
+    if orientation not in ("upright", "stored"):
+        raise InputError(
+            "orientation is 'upright' or 'stored'. Received: "
+            f"orientation={orientation!r}."
+        )
+    source = dataclasses.replace(source, turn_upright=orientation == "upright")
     return cached(source) if cache else source

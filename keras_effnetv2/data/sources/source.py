@@ -23,6 +23,7 @@ class Source:
             scalar int64, or multi-hot float32 `(num_classes,)` where `multi_label`.
         name_of: what messages call the example of an index.
         class_names: a name for each class, or None.
+        turn_upright: encoded images, as their EXIF orientation says.
     """
 
     num_examples: int
@@ -31,6 +32,7 @@ class Source:
     read: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
     name_of: Callable[[int], str]
     class_names: tuple[str, ...] | None = None
+    turn_upright: bool = True
 
     def example(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """An image as `read` has it, and its label as float32 `(num_classes,)`.

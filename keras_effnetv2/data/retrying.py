@@ -1,0 +1,46 @@
+"""Reading from disks and networks, which fail now and then where the data is sound."""
+
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import tensorflow as tf
+from absl import logging
+
+from keras_effnetv2.errors import FileError
+
+_Result = TypeVar("_Result")
+
+# Seconds before the second try and those after it.
+WAITS = (0.5, 1.0, 2.0)
+# What TensorFlow raises of data; all else is of the disk, the network or the machine.
+OF_DATA = (tf.errors.InvalidArgumentError, tf.errors.DataLossError)
+
+
+def retried(read: Callable[[], _Result], name: Any) -> _Result:
+    """What `read` gives, tried again where the file system fails.
+
+    Args:
+        read: may raise `OF_DATA`, which is no failure of the file system.
+        name: of what is read, for messages.
+
+    Raises:
+        OSError: it failed every time.
+    """
+    for wait in (*WAITS, None):
+        try:
+            return read()
+        except OF_DATA:
+            raise
+        except (OSError, tf.errors.OpError) as error:
+            reason = getattr(error, "strerror", None) or getattr(error, "message", "")
+            reason = " ".join((reason or str(error)).split()).rstrip(".")
+            if wait is None:
+                raise FileError(
+                    f"{name} cannot be read, tried {len(WAITS) + 1} times: {reason}. "
+                    "The disk, the network or the machine is at fault, not the image."
+                ) from error
+            logging.warning(
+                "%s cannot be read, next try in %s s: %s", name, wait, reason
+            )
+            time.sleep(wait)
