@@ -65,6 +65,11 @@ def refuse_large(num_pixels: int) -> None:
         raise InputError(f"{_too_large(limit)} {num_pixels:,}")
 
 
+# As functions, these are traced once for all datasets.
+_traced = tf.function(input_signature=[tf.TensorSpec((), tf.string)], autograph=False)
+
+
+@_traced
 def num_pixels(contents: tf.Tensor) -> tf.Tensor:
     """Pixels that decoding an image makes, scalar int64; 0 of an unknown format.
 
@@ -89,6 +94,7 @@ def area(shape: tf.Tensor) -> tf.Tensor:
     return tf.reduce_prod(tf.cast(shape[:2], tf.int64))
 
 
+@_traced
 def is_indexed_bmp(contents: tf.Tensor) -> tf.Tensor:
     """Whether an image is a BMP that TensorFlow takes for what it is not, scalar bool.
 

@@ -29,13 +29,7 @@ SUFFIXES = {
 # Bytes that Pillow tells formats apart by.
 _PREFIX = 16
 
-_exif_orientation = tf.function(
-    orientation.exif_orientation, input_signature=[tf.TensorSpec((), tf.string)]
-)
 
-
-# Tracing is several times faster unconverted; there is nothing to convert.
-@tf.autograph.experimental.do_not_convert
 def decode(contents: Any) -> tf.Tensor:
     """Pixels of an encoded image, uint8 `(height, width, 3)`, in TensorFlow ops.
 
@@ -120,7 +114,7 @@ def decode_any(contents: bytes, turn_upright: bool = True) -> np.ndarray:
     except tf.errors.OpError:
         pixels, turn = _decode_with_pillow(contents)
     if turn is None:
-        turn = int(_exif_orientation(contents)) if turn_upright else 1
+        turn = int(orientation.exif_orientation(contents)) if turn_upright else 1
     transpose, row_step, column_step = orientation.TURNS.get(turn, orientation.TURNS[1])
     if transpose:
         pixels = pixels.swapaxes(0, 1)

@@ -37,7 +37,6 @@ _SHORT = 3
 _Segment = tuple[tf.Tensor, int, tf.Tensor, tf.Tensor]
 
 
-@tf.autograph.experimental.do_not_convert
 def exif_orientation(contents: tf.Tensor) -> tf.Tensor:
     """The EXIF orientation of an encoded image, scalar int32 1..8.
 
@@ -63,6 +62,12 @@ def exif_orientation(contents: tf.Tensor) -> tf.Tensor:
             "exif_orientation takes one encoded image, a scalar string. "
             f"Received: shape {contents.shape}. Use tf.map_fn for a batch."
         )
+    return _orientation(contents)
+
+
+# As a function, it is traced once for all datasets.
+@tf.function(input_signature=[tf.TensorSpec((), tf.string)], autograph=False)
+def _orientation(contents: tf.Tensor) -> tf.Tensor:
     block = _exif_block(contents)
     return tf.cond(block == b"", lambda: tf.constant(1), lambda: _in_block(block))
 
@@ -84,7 +89,14 @@ def _in_block(block: tf.Tensor) -> tf.Tensor:
     return tf.where(valid, tf.cast(values[0], tf.int32), 1)
 
 
-@tf.autograph.experimental.do_not_convert
+# As a function, it is traced once for all datasets.
+@tf.function(
+    input_signature=[
+        tf.TensorSpec((None, None, 3), tf.uint8),
+        tf.TensorSpec((), tf.int32),
+    ],
+    autograph=False,
+)
 def upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
     """Turns and mirrors an image as its EXIF orientation says.
 
@@ -104,7 +116,6 @@ def upright_shape(shape: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
     return tf.where(orientation >= 5, tf.gather(shape, (1, 0, 2)), shape)
 
 
-@tf.autograph.experimental.do_not_convert
 def stored_window(
     window: tf.Tensor, shape: tf.Tensor, orientation: tf.Tensor
 ) -> tf.Tensor:

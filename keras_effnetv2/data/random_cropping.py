@@ -75,7 +75,6 @@ class RandomCrop:
         image = tf.convert_to_tensor(image)
         return _cut(image, self.window(tf.shape(image), seed))
 
-    @tf.autograph.experimental.do_not_convert
     def decode(self, contents: Any, seed: Any, turn_upright: bool = True) -> tf.Tensor:
         """A window of an encoded image, uint8 `(height, width, 3)`.
 

@@ -36,7 +36,8 @@ def cached(source: Source) -> Source:
     _, image_spec, label_spec = examples.element_spec
     if image_spec.dtype != tf.string:
         return source  # Pixels are in memory already.
-    zeros = (num, tf.constant(b""), tf.zeros(label_spec.shape, label_spec.dtype))
+    label = tf.zeros(label_spec.shape, label_spec.dtype)
+    zeros = (tf.constant(num, tf.int64), tf.constant(b""), label)
     # A last row, so there is something to batch also where all failed.
     examples = examples.ignore_errors().concatenate(tf.data.Dataset.from_tensors(zeros))
     places, images, labels = examples.batch(num + 1).get_single_element()
