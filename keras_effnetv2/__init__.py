@@ -4,6 +4,7 @@ import importlib
 from types import ModuleType
 
 from keras_effnetv2.architecture import BlockSpec, Variant
+from keras_effnetv2.layers.nesting import inner_layers
 from keras_effnetv2.models import (
     EfficientNetV2B0,
     EfficientNetV2B1,
@@ -52,6 +53,7 @@ __all__ = [
     "freeze",
     "fuse_stages",
     "get_variant",
+    "inner_layers",
     "list_variants",
     "name_classes",
     "preprocess_input",

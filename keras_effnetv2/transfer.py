@@ -8,7 +8,8 @@ import keras
 
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.layers import BatchNorm, FusedMBConv, MBConv
-from keras_effnetv2.networks import EfficientNet, find_normalization, walk_layers
+from keras_effnetv2.layers.nesting import inner_layers
+from keras_effnetv2.networks import EfficientNet, find_normalization
 
 
 def feature_pyramid(
@@ -80,8 +81,9 @@ def freeze(
     for layer, part in _parts(model):
         layer.trainable = parts.index(part) > last
     if batch_norm == "frozen":
-        for norm in _batch_norms(model):
-            norm.trainable = False
+        for layer in inner_layers(model):
+            if isinstance(layer, BatchNorm):
+                layer.trainable = False
     return model
 
 
@@ -132,15 +134,9 @@ def _no_network(model: keras.Model) -> ValueError:
 
 def _parts(model: keras.Model) -> Iterator[tuple[keras.layers.Layer, str]]:
     """Layers with weights before the pooling, each with the name of its part."""
-    for layer in walk_layers(model):
+    for layer in inner_layers(model):
         match = re.match(r"block(\d+)", layer.name)
         if match and isinstance(layer, MBConv | FusedMBConv):
             yield layer, f"stage{match[1]}"
         elif layer.name in ("stem_conv", "stem_bn", "top_conv", "top_bn"):
             yield layer, layer.name.partition("_")[0]
-
-
-def _batch_norms(model: keras.Model) -> Iterator[BatchNorm]:
-    for layer in walk_layers(model):
-        inner = vars(layer).values() if isinstance(layer, MBConv | FusedMBConv) else ()
-        yield from (x for x in (layer, *inner) if isinstance(x, BatchNorm))

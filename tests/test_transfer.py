@@ -4,7 +4,13 @@ import keras
 import numpy as np
 import pytest
 
-from keras_effnetv2 import create_model, feature_pyramid, freeze, name_classes
+from keras_effnetv2 import (
+    create_model,
+    feature_pyramid,
+    freeze,
+    inner_layers,
+    name_classes,
+)
 from keras_effnetv2.layers import BatchNorm
 from tests.networks import tiny
 from tests.test_models import SMALL, pixels
@@ -55,6 +61,33 @@ def test_names_that_cannot_be_are_refused(names, message):
     model = create_model(SMALL, weights=None, classes=2)
     with pytest.raises(ValueError, match=message):
         name_classes(model, names)
+
+
+def in_models(base):
+    """`base` inside models of the kinds that users build around it."""
+    images = keras.Input((40, 40, 3))
+    yield keras.Sequential([base, keras.layers.Dense(2)])
+    yield keras.Model(images, keras.layers.Dense(2)(base(images)))
+    frames = keras.Input((3, 40, 40, 3))
+    yield keras.Model(frames, keras.layers.TimeDistributed(base)(frames))
+
+
+def test_every_inner_layer_is_listed_once():
+    base = create_model(SMALL, include_top=False, pooling="avg")
+    for model in (base, *in_models(base)):
+        layers = inner_layers(model)
+        assert len({id(layer) for layer in layers}) == len(layers)
+        assert model not in layers
+        weights = {id(x) for layer in layers for x in layer.weights}
+        assert weights == {id(x) for x in model.weights}
+        norms = [x for x in layers if isinstance(x, BatchNorm)]
+        assert sum(len(norm.weights) for norm in norms) == sum(
+            "bn/" in variable.path for variable in model.weights
+        )
+        names = [norm.name for norm in norms]
+        assert (names[0], names[-1]) == ("stem_bn", "top_bn")
+    block = base.get_layer("block2a")
+    assert inner_layers(block)[0] is block.stochastic_depth
 
 
 def fit(model):

@@ -1,0 +1,32 @@
+"""Layers within layers."""
+
+import keras
+
+
+def inner_layers(model: keras.layers.Layer) -> list[keras.layers.Layer]:
+    """Every layer inside `model`, at any depth, each once.
+
+    `model.layers` stops at blocks and at models within the model; here what they hold
+    follows them. For loops that are to reach all layers:
+
+        for layer in keras_effnetv2.inner_layers(model):
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.trainable = False
+
+    Args:
+        model: a model, or any layer that holds others, as a block does.
+
+    Returns:
+        The layers in the order of the network, without `model` itself.
+    """
+    found: dict[int, keras.layers.Layer] = {}
+
+    def add(outer: keras.layers.Layer) -> None:
+        # Keras's own list: on torch, vars() of a layer shows no sublayers.
+        for layer in outer._flatten_layers(include_self=False, recursive=False):
+            if id(layer) not in found:
+                found[id(layer)] = layer
+                add(layer)
+
+    add(model)
+    return list(found.values())
