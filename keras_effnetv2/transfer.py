@@ -51,16 +51,21 @@ def freeze(
 ) -> keras.Model:
     """Fixes the first part of a network for fine-tuning, and lets the rest learn.
 
-    Call it before `compile`, or compile again. Each call sets the whole model anew, so
-    training can go on with less frozen.
+    Call it before `compile`, or compile again. Each call sets the whole model anew,
+    whatever was frozen before, so training can go on with less frozen: also after
+    `model.trainable = False`. Layers of your own that are to stay frozen are frozen
+    after it.
+
+    Loops over `model.layers` do not reach what is inside blocks, which is most batch
+    norms; this does, and so do loops over `inner_layers(model)`.
 
     Args:
-        model: from `create_model`, or any functional model that contains one.
+        model: from `create_model`, or any built model that contains one.
         until: the last part to freeze: `"stem"`, `"stage1"`, `"stage2"`, ... or `"top"`
             for everything before the pooling. None: no part.
-        batch_norm: `"frozen"`: batch norms keep their statistics, scales and offsets
-            everywhere, as is best for small batches; `"trainable"`: they learn
-            wherever their convolutions do.
+        batch_norm: `"frozen"`: batch norms of the network keep their statistics,
+            scales and offsets everywhere, as is best for small batches;
+            `"trainable"`: they learn wherever their convolutions do.
 
     Returns:
         The same model.
@@ -78,8 +83,14 @@ def freeze(
     if until is not None and until not in parts:
         raise InputError(f"until must be None or one of {parts}. Received: {until!r}.")
     last = -1 if until is None else parts.index(until)
+    # Keras's flag counts only where all that holds a layer has it: from outside in. It
+    # is not set where it is, since that would also free weights that LoRA has fixed.
+    for layer in (model, *inner_layers(model)):
+        if not layer.trainable:
+            layer.trainable = True
     for layer, part in _parts(model):
-        layer.trainable = parts.index(part) > last
+        if parts.index(part) <= last:
+            layer.trainable = False
     if batch_norm == "frozen":
         for layer in inner_layers(model):
             if isinstance(layer, BatchNorm):

@@ -134,6 +134,50 @@ def test_freezing_reaches_into_a_users_model():
     assert {path.split("/")[-2] for path in changed} == {"mine"}
 
 
+def freeze_all(model):
+    model.trainable = False
+
+
+def freeze_what_a_loop_reaches(model):
+    for layer in model.layers:
+        layer.trainable = False
+
+
+def freeze_inside(model):
+    for layer in inner_layers(model):
+        if not inner_layers(layer):
+            layer.trainable = False
+
+
+@pytest.mark.parametrize(
+    "freeze_first", [freeze_all, freeze_what_a_loop_reaches, freeze_inside]
+)
+@pytest.mark.parametrize("batch_norm", ["frozen", "trainable"])
+def test_freezing_sets_a_model_anew_whatever_was_frozen(freeze_first, batch_norm):
+    def trainable(model):
+        return [x.path for x in model.trainable_weights]
+
+    base = create_model(SMALL, include_top=False, pooling="avg")
+    for model in (create_model(SMALL, classes=2), base, *in_models(base)):
+        for until in ("stage2", None):
+            base.trainable = True
+            wanted = trainable(freeze(model, until, batch_norm))
+            assert wanted
+            freeze_first(model)
+            assert not trainable(model)
+            assert trainable(freeze(model, until, batch_norm)) == wanted
+            base.trainable = False  # Within the model, where there is one.
+            assert trainable(freeze(model, until, batch_norm)) == wanted
+
+
+def test_freezing_keeps_what_lora_has_fixed():
+    model = create_model(SMALL, classes=2)
+    model.get_layer("predictions").enable_lora(2)
+    freeze(model, "top")
+    names = [x.path.rpartition("/")[2] for x in model.trainable_weights]
+    assert names == ["bias", "lora_kernel_a", "lora_kernel_b"]
+
+
 def test_freezing_spares_a_users_layers_of_like_names():
     images = keras.Input((40, 40, 1))
     mine = keras.layers.Conv2D(3, 1, name="block1_conv")
