@@ -6,16 +6,49 @@ Keras composes an update of about ten operations, each of which reads and writes
 a variable, and is traced. Where batches are small or networks large, that is a good
 part of a step, and half of the first one. On other backends, and where an optimizer is
 asked for more than TensorFlow's operation knows, the update is Keras's.
+
+Variables of 16 bits (`keras.config.set_floatx("bfloat16")`) have slots and updates in
+float32: in bfloat16 a beta_2 of 0.999 is 1, and Keras's Adam moves nothing.
 """
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
+import numpy as np
+from keras import ops
+
+_HALVES = ("bfloat16", "float16")
+# What Keras itself moves, in the type of the weights.
+_NOT_SLOTS = ("_gradient_accumulator", "_average")
+
+
+class _Precise:
+    """An optimizer that rounds neither its slots nor its numbers below float32."""
+
+    @property
+    def weight_decay(self) -> float | None:
+        """Share of the learning rate that weights lose a step."""
+        return self._weight_decay
+
+    @weight_decay.setter
+    def weight_decay(self, value: float | None) -> None:
+        # NumPy's, since Keras casts it, and TensorFlow casts a Python float by way of
+        # float32.
+        self._weight_decay = None if value is None else np.float64(value)
+
+    def add_variable(
+        self, shape: Any, initializer: Any = "zeros", dtype: Any = None, **kwargs: Any
+    ) -> keras.Variable:
+        """As Keras's, but slots of variables of 16 bits are of float32."""
+        dtype = keras.backend.standardize_dtype(dtype)
+        is_slot = not str(kwargs.get("name")).endswith(_NOT_SLOTS)
+        dtype = "float32" if is_slot and dtype in _HALVES else dtype
+        return super().add_variable(shape, initializer, dtype=dtype, **kwargs)
 
 
 @keras.saving.register_keras_serializable("keras_effnetv2")
-class RMSpropOfTensorFlow1(keras.optimizers.RMSprop):
+class RMSpropOfTensorFlow1(_Precise, keras.optimizers.RMSprop):
     """RMSprop whose mean squares start at 1, as TensorFlow 1's, which the paper used.
 
     From 0, where Keras starts, the first steps are several times larger.
@@ -27,11 +60,11 @@ class RMSpropOfTensorFlow1(keras.optimizers.RMSprop):
         super().build(variables)
         if not built:
             for velocity in self._velocities:
-                velocity.assign(keras.ops.ones(velocity.shape, velocity.dtype))
+                velocity.assign(ops.ones(velocity.shape, velocity.dtype))
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Moves `variable` and its slots."""
-        if not _is_tensorflow() or not self.momentum or self.centered:
+        if not _has_operation(variable) or not self.momentum or self.centered:
             super().update_step(gradient, variable, learning_rate)
             return
         import tensorflow as tf
@@ -55,38 +88,50 @@ class RMSpropOfTensorFlow1(keras.optimizers.RMSprop):
         )
 
 
-class _AdamUpdate:
+class _AdamUpdate(_Precise):
     """The update of Adam and its kin."""
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Moves `variable` and its slots."""
-        if not _is_tensorflow() or self.amsgrad:
-            super().update_step(gradient, variable, learning_rate)
-            return
-        import tensorflow as tf
-
         place = self._get_variable_index(variable)
-        var, m, v = _handles(variable, self._momentums[place], self._velocities[place])
-        lr, beta1, beta2, epsilon, step = _cast(
-            variable.dtype,
+        m, v = self._momentums[place], self._velocities[place]
+        gradient, lr, beta1, beta2, step = _cast(
+            m.dtype,
+            gradient,
             learning_rate,
             self.beta_1,
             self.beta_2,
-            self.epsilon,
             self.iterations + 1,
         )
-        tf.raw_ops.ResourceApplyAdam(
-            var=var,
-            m=m,
-            v=v,
-            beta1_power=beta1**step,
-            beta2_power=beta2**step,
-            lr=lr,
-            beta1=beta1,
-            beta2=beta2,
-            epsilon=epsilon,
-            grad=tf.cast(gradient, variable.dtype),
-        )
+        powers = beta1**step, beta2**step
+        if _has_operation(variable) and not self.amsgrad:
+            import tensorflow as tf
+
+            var, m, v = _handles(variable, m, v)
+            (epsilon,) = _cast(variable.dtype, self.epsilon)
+            tf.raw_ops.ResourceApplyAdam(
+                var=var,
+                m=m,
+                v=v,
+                beta1_power=powers[0],
+                beta2_power=powers[1],
+                lr=lr,
+                beta1=beta1,
+                beta2=beta2,
+                epsilon=epsilon,
+                grad=gradient,
+            )
+            return
+        # Keras's own update, but that it casts all to the type of the variable.
+        self.assign_add(m, ops.multiply(ops.subtract(gradient, m), 1 - self.beta_1))
+        squared = ops.square(gradient)
+        self.assign_add(v, ops.multiply(ops.subtract(squared, v), 1 - self.beta_2))
+        if self.amsgrad:
+            largest = self._velocity_hats[place]
+            self.assign(largest, ops.maximum(largest, v))
+            v = largest
+        alpha = lr * ops.sqrt(1 - powers[1]) / (1 - powers[0])
+        self.assign_sub(variable, m * alpha / (ops.sqrt(v) + self.epsilon))
 
 
 @keras.saving.register_keras_serializable("keras_effnetv2")
@@ -123,8 +168,15 @@ def _handles(*variables: Any) -> Iterator[Any]:
         yield (variable.value if of_keras else variable).handle
 
 
-def _cast(dtype: Any, *numbers: Any) -> Iterator[Any]:
-    """The numbers in the type of a variable."""
-    import tensorflow as tf
+def _has_operation(variable: Any) -> bool:
+    """Whether TensorFlow's operation updates the variable and slots of its type."""
+    dtype = keras.backend.standardize_dtype(variable.dtype)
+    return _is_tensorflow() and dtype not in _HALVES
 
-    return (tf.cast(number, dtype) for number in numbers)
+
+def _cast(dtype: Any, *values: Any) -> Iterator[Any]:
+    """Numbers and tensors as tensors of a type."""
+    for value in values:
+        # TensorFlow casts a Python float by way of float32.
+        is_number = isinstance(value, float)
+        yield (ops.convert_to_tensor if is_number else ops.cast)(value, dtype)

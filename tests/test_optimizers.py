@@ -39,6 +39,75 @@ def test_adam_is_that_of_keras(kind, theirs, settings):
         np.testing.assert_allclose(ours, wanted, rtol=1e-5, atol=1e-7)
 
 
+@pytest.fixture(name="floatx", params=["float64", "float32", "bfloat16", "float16"])
+def fixture_floatx(request):
+    before = keras.config.floatx()
+    keras.config.set_floatx(request.param)
+    yield request.param
+    keras.config.set_floatx(before)
+
+
+# How far weights of about 1 may be off after 50 steps of up to 0.01.
+TOLERANCES = {"float64": 1e-13, "float32": 1e-5, "bfloat16": 0.03, "float16": 4e-3}
+
+
+def adam_in_numpy(start, gradients, rate, decay, amsgrad, beta1=0.9, beta2=0.999):
+    """Kingma and Ba 2015, Algorithm 1, as Section 2 orders it; decoupled decay."""
+    weights, m, v, largest = start.copy(), 0.0, 0.0, 0.0
+    for step, gradient in enumerate(gradients, start=1):
+        weights -= rate * decay * weights
+        m = beta1 * m + (1 - beta1) * gradient
+        v = beta2 * v + (1 - beta2) * gradient**2
+        largest = np.maximum(largest, v)
+        alpha = rate * np.sqrt(1 - beta2**step) / (1 - beta1**step)
+        root = np.sqrt(largest if amsgrad else v)
+        weights -= alpha * m / (root + 1e-7)
+    return weights
+
+
+@pytest.mark.parametrize("amsgrad", [False, True])
+@pytest.mark.parametrize(
+    "kind, decay", [(optimizers.Adam, 0.0), (optimizers.AdamW, 0.3)]
+)
+def test_adam_is_that_of_the_paper_in_every_precision(floatx, kind, decay, amsgrad):
+    gradients = np.random.default_rng(1).normal(0.5, 1, size=(50, 3, 4))
+    variable = keras.Variable(START.astype("float64"))
+    start = np.array(keras.ops.cast(variable, "float64"))
+    optimizer = kind(0.01, weight_decay=decay or None, amsgrad=amsgrad)
+    optimizer.build([variable])
+    for gradient in gradients:
+        optimizer.apply([keras.ops.convert_to_tensor(gradient, floatx)], [variable])
+    found = np.array(keras.ops.cast(variable, "float64"))
+    wanted = adam_in_numpy(start, gradients, 0.01, decay, amsgrad)
+    assert np.abs(wanted - start).mean() > 0.05
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=TOLERANCES[floatx])
+
+
+@pytest.mark.parametrize("changed", [{}, {"centered": True}, {"momentum": 0.0}])
+def test_rmsprop_forgets_slowly_in_every_precision(floatx, changed):
+    """A share of 0.999 is 1 in bfloat16: the mean squares would stay at their start."""
+    settings = {"rho": 0.999, "momentum": 0.9, "epsilon": 1e-3} | changed
+    variable = keras.Variable(START)
+    optimizer = optimizers.RMSpropOfTensorFlow1(0.01, **settings)
+    optimizer.build([variable])
+    for _ in range(20):
+        optimizer.apply([keras.ops.full((3, 4), 0.1, floatx)], [variable])
+    (squares,) = optimizer._velocities
+    wanted = 0.01 + 0.99 * 0.999**20  # From 1 towards the square of the gradient.
+    np.testing.assert_allclose(keras.ops.cast(squares, "float64"), wanted, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"use_ema": True}, {"gradient_accumulation_steps": 2}]
+)
+@pytest.mark.parametrize("floatx", ["bfloat16"], indirect=True)
+def test_what_keras_adds_to_an_optimizer_works_in_bfloat16(floatx, settings):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    model.compile(optimizers.AdamW(0.1, **settings), "mse")
+    losses = model.fit(START, START[:, :1], epochs=8, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+
+
 @pytest.mark.parametrize("changed", [{}, {"centered": True}, {"momentum": 0.0}])
 def test_rmsprop_is_that_of_keras_but_for_its_start(changed):
     settings = {"learning_rate": 0.1} | RMSPROP | changed
