@@ -61,8 +61,8 @@ def watch(
         return data
     try:
         sample = np.asarray(images[:_SAMPLE_SIZE])
-    except (TypeError, NotImplementedError, IndexError):
-        return data  # Symbolic in TensorFlow or JAX, or a scalar.
+    except (TypeError, NotImplementedError, IndexError, RuntimeError):
+        return data  # Symbolic in TensorFlow, JAX or OpenVINO, or a scalar.
     if sample.size and np.issubdtype(sample.dtype, np.number):
         inspect(float(sample.min()), float(sample.max()))
     return data
