@@ -17,7 +17,7 @@ from keras_effnetv2.layers.rematerialization import rematerialize
 from keras_effnetv2.layers.squeeze_excite import CONV_INITIALIZER, SqueezeExcite
 from keras_effnetv2.layers.stochastic_depth import StochasticDepth
 
-# Attributes: convolution -> the batch norm after it.
+# Names of sublayers: convolution -> the batch norm after it.
 _PAIRS = {"expand_conv": "expand_bn", "dwconv2": "bn", "project_conv": "project_bn"}
 
 
@@ -158,11 +158,12 @@ class _Block(keras.layers.Layer):
 
     def conv_norm_pairs(self) -> list[tuple[keras.layers.Layer, keras.layers.Layer]]:
         """Each convolution that a batch norm follows, with that batch norm."""
-        parts = vars(self)
+        parts = {layer.name: layer for layer in self.sublayers()}
         return [(parts[a], parts[b]) for a, b in _PAIRS.items() if a in parts]
 
     def sublayers(self) -> list[keras.layers.Layer]:
-        return [v for v in vars(self).values() if isinstance(v, keras.layers.Layer)]
+        # Keras's own list: vars() of a layer shows none on PyTorch.
+        return list(self._flatten_layers(include_self=False, recursive=False))
 
     def get_config(self) -> dict[str, Any]:
         """Arguments of the constructor, and which sublayers are frozen."""

@@ -35,7 +35,12 @@ def rematerialize(
             ops.stop_gradient(scope.get_current_value(v)) for v in updated
         ]
 
-    values = [ops.convert_to_tensor(v) for v in weights]
+    # PyTorch computes the second time with what went in, and by then it has moved the
+    # statistics in their place.
+    moved = {id(v) for v in updated}
+    values = [
+        ops.copy(v) if id(v) in moved else ops.convert_to_tensor(v) for v in weights
+    ]
     outputs, *new_values = keras.remat(pure)(inputs, *values)
     for variable, value in zip(updated, new_values, strict=True):
         variable.assign(value)

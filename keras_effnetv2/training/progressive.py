@@ -16,6 +16,7 @@ import keras
 
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.layers import StochasticDepth
+from keras_effnetv2.layers.nesting import inner_layers
 from keras_effnetv2.networks import walk_layers
 from keras_effnetv2.training.stages import Stage
 
@@ -179,12 +180,7 @@ def set_rates(model: keras.Model, stage: Stage) -> bool:
                 )
             rates.append((layer, stage.dropout_rate))
     if stage.drop_path_rate is not None:
-        layers = [
-            part
-            for layer in walk_layers(model)
-            for part in (layer, *vars(layer).values())
-            if isinstance(part, StochasticDepth)
-        ]
+        layers = [x for x in inner_layers(model) if isinstance(x, StochasticDepth)]
         layers = _some(layers, model, "drop_path_rate", "StochasticDepth")
         for index, layer in enumerate(layers):
             rates.append((layer, stage.drop_path_rate * index / len(layers)))
