@@ -14,6 +14,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_effnetv2.backends import require_backend
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.networks import EfficientNet
 
@@ -108,12 +109,23 @@ def class_activation_maps(
     return parts.maps(parts.features(images), classes, method)
 
 
+def check_backend() -> None:
+    """Refuses a backend that gives no gradients.
+
+    Raises:
+        ValueError: Keras runs on one.
+    """
+    require_backend("Class-activation maps need", "tensorflow", "jax", "torch")
+
+
 def cut(model: keras.Model) -> CutClassifier:
     """Cuts a classifier at its last feature map.
 
     Raises:
-        ValueError: the model does not end in global pooling and a `Dense` classifier.
+        ValueError: the model does not end in global pooling and a `Dense` classifier,
+            or Keras's backend has no gradients.
     """
+    check_backend()
     layers: list[_Layer] = []
     for layer, route in _layers_from_the_end(model, ()):
         layers.insert(0, layer)
@@ -183,11 +195,16 @@ def _is_graph(layer: _Layer) -> bool:
 
 
 def _gradient(function: Callable[[Any], Any], x: Any) -> Any:
-    """The gradient of a scalar function, on the backends TensorFlow and JAX."""
+    """The gradient of a scalar function."""
     if keras.backend.backend() == "jax":
         import jax
 
         return jax.grad(function)(x)
+    if keras.backend.backend() == "torch":
+        import torch
+
+        x = x.detach().requires_grad_()
+        return torch.autograd.grad(function(x), x)[0]
     import tensorflow as tf
 
     with tf.GradientTape(watch_accessed_variables=False) as tape:

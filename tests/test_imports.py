@@ -13,6 +13,7 @@ PACKAGE = pathlib.Path(keras_effnetv2.__file__).parent
 
 # Module or folder -> what of the package it may import at its top, besides errors.
 ALLOWED = {
+    "backends": set(),
     "errors": set(),
     "architecture": set(),
     "variant_files": {"architecture", "files"},
@@ -25,7 +26,7 @@ ALLOWED = {
     "networks": {"architecture", "layers", "preprocessing", "range_check", "tracing"},
     "models": {"architecture", "layers", "networks", "preprocessing", "variants"},
     "transfer": {"layers", "networks"},
-    "explanation": {"networks"},
+    "explanation": {"backends", "networks"},
     "optimizers": set(),
     "files": set(),
     "heat_maps": {"files"},
@@ -34,6 +35,7 @@ ALLOWED = {
     "data": {"preprocessing"},
     "data/sources": {"data"},
     "export": {
+        "backends",
         "data",
         "files",
         "layers",
@@ -45,6 +47,7 @@ ALLOWED = {
     },
     "training": {
         "architecture",
+        "backends",
         "data",
         "files",
         "layers",
@@ -58,6 +61,7 @@ ALLOWED = {
     },
     "search": {
         "architecture",
+        "backends",
         "data",
         "files",
         "layers",
@@ -70,6 +74,7 @@ ALLOWED = {
 }
 HEAVY = {"tensorflow", "h5py", "PIL", "safetensors", "filelock", "sklearn"}
 KERAS_ONLY = (
+    "backends",
     "layers",
     "optimizers",
     "networks",

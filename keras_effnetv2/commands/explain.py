@@ -37,6 +37,7 @@ def run(args: argparse.Namespace) -> int:
     """Writes a picture of every image, and prints where."""
     predict.check_counts(args, "image_size", "top")
     heat_maps.require_matplotlib()
+    explanation.check_backend()
     pictures = find_pictures(args.images, args.output)
     model = predict.load_model(args.variant, args.weights, args.workdir)
     normalization = find_normalization(model)

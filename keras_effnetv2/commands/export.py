@@ -7,6 +7,7 @@ from typing import Any
 
 from absl import logging
 
+from keras_effnetv2.backends import require_backend
 from keras_effnetv2.commands.predict import check_counts, load_model
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.export.folders import check_target
@@ -87,6 +88,7 @@ def run(args: argparse.Namespace) -> int:
     """Writes the export, and prints what was found when it was loaded back."""
     logging.set_verbosity(logging.WARNING)  # Of every function that TensorFlow saves.
     # Before a model is downloaded, or built for half a minute.
+    require_backend("Exports need", "tensorflow")
     args.check(args)
     check_counts(args, *(flag for flag in ("image_size", "top") if flag in args))
     names = None if args.labels is None else _read_names(args.labels)

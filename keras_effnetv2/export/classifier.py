@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_effnetv2.backends import require_backend
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.export.folding import fold_batch_norm, in_float32
 from keras_effnetv2.networks import find_normalization
@@ -101,12 +102,7 @@ class Classifier:
 
 
 def _check(model: keras.Model) -> Preprocessing:
-    if keras.backend.backend() != "tensorflow":
-        raise InputError(
-            "Exports need Keras's TensorFlow backend. Received: KERAS_BACKEND="
-            f"{keras.backend.backend()}. Save the model as a .keras file and export "
-            "that with KERAS_BACKEND=tensorflow."
-        )
+    require_backend("Exports need", "tensorflow")
     shape = getattr(model, "input_shape", None)
     if not isinstance(shape, tuple) or len(shape) != 4 or shape[-1] not in (1, 3):
         raise InputError(

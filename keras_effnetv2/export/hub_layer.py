@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_effnetv2.backends import require_backend
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.export import handles
 from keras_effnetv2.export.archives import unpack
@@ -58,7 +59,7 @@ class HubLayer(keras.layers.Layer):
         dtype: Any = "float32",
         **kwargs: Any,
     ) -> None:
-        _check_backend()
+        require_backend("Modules of TF Hub run on", "tensorflow")
         super().__init__(trainable=trainable, dtype=dtype, **kwargs)
         self.handle = os.fspath(handle)
         self.arguments = dict(arguments or {})
@@ -167,11 +168,3 @@ def _as_weight(variable: tf.Variable, trainable: bool) -> keras.Variable:
     if weight.value is not variable:
         raise RuntimeError("Keras has copied a variable, which would not be trained.")
     return weight
-
-
-def _check_backend() -> None:
-    if keras.backend.backend() != "tensorflow":
-        raise InputError(
-            "Modules of TF Hub run on Keras's TensorFlow backend. Received: "
-            f"KERAS_BACKEND={keras.backend.backend()}. Set KERAS_BACKEND=tensorflow."
-        )

@@ -10,6 +10,7 @@ from typing import TextIO
 import optuna
 
 from keras_effnetv2.architecture import Variant
+from keras_effnetv2.backends import require_backend
 from keras_effnetv2.search.experiments import SearchExperiment
 from keras_effnetv2.search.figures import draw_figures
 from keras_effnetv2.search.objective import SearchObjective
@@ -80,6 +81,7 @@ def check_search(search: SearchExperiment, num_trials: int) -> None:
     Raises:
         ValueError: as `run_search`, but for networks that are too slow.
     """
+    require_backend("Candidates are trained on", "tensorflow", "jax")
     check_num_trials(num_trials)
     SearchObjective(search)
 

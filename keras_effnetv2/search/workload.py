@@ -15,6 +15,7 @@ import keras
 import numpy as np
 
 from keras_effnetv2.architecture import Variant
+from keras_effnetv2.backends import require_backend
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.training.checked import Checked, Count
 from keras_effnetv2.training.configuration import Data, Experiment, Model, Optimizer
@@ -61,7 +62,7 @@ class Workload(Checked):
             ValueError: a backend other than TensorFlow, or images of fewer pixels a
                 side than all strides of the network together.
         """
-        _check_backend()
+        require_backend("Step times are measured on", "tensorflow")
         strides = 2 * math.prod(spec.strides for spec in variant.blocks)
         if self.image_size < strides:
             raise InputError(
@@ -178,7 +179,7 @@ def _compiled(
     depths: Callable[[keras.Model], list[int]],
 ) -> keras.Model:
     """The learner of an experiment with the optimizer that it trains with."""
-    _check_backend()
+    require_backend("Step times are measured on", "tensorflow")
     network = build()
     averaged = build() if experiment.optimizer.ema_momentum else None
     learner = create_learner(network, averaged, experiment)
@@ -191,14 +192,6 @@ def _compiled(
     optimizer.build(learner.trainable_variables)
     learner.compile(optimizer)
     return learner
-
-
-def _check_backend() -> None:
-    if keras.backend.backend() != "tensorflow":
-        raise InputError(
-            "Step times are measured on TensorFlow. Received: the backend "
-            f"{keras.backend.backend()!r}. Set KERAS_BACKEND=tensorflow."
-        )
 
 
 def _labels(batch_size: int, classes: int) -> Any:

@@ -20,6 +20,7 @@ from typing import Any
 
 import keras
 
+from keras_effnetv2.backends import require_backend
 from keras_effnetv2.errors import InputError
 
 STRATEGIES = ("auto", "cpu", "mirrored", "multiworker", "tpu")
@@ -87,7 +88,8 @@ def open_devices(strategy: str = "auto", tpu: str | None = None) -> Devices:
             None: TPU_NAME, or else local. On JAX every name is that of this machine's.
 
     Raises:
-        ValueError: what `strategy` names is not there, or is not set up.
+        ValueError: what `strategy` names is not there, or is not set up, or Keras runs
+            on a backend that experiments do not.
     """
     if strategy not in STRATEGIES:
         raise InputError(
@@ -97,6 +99,7 @@ def open_devices(strategy: str = "auto", tpu: str | None = None) -> Devices:
         raise InputError(
             f"The TPU {tpu!r} goes with strategy tpu. Received: {strategy!r}."
         )
+    require_backend("Experiments are trained and evaluated on", "tensorflow", "jax")
     if strategy in ("auto", "tpu"):
         tpu = tpu or os.environ.get("TPU_NAME") or None
     if keras.backend.backend() == "jax":

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_effnetv2.backends import require_backend
 from keras_effnetv2.optimizers import move_towards
 from keras_effnetv2.training import losses, replicas
 from keras_effnetv2.training.configuration import Experiment
@@ -232,6 +233,7 @@ def create_learner(
             and batch statistics, which is what `evaluate` looks at. None: no average.
         experiment: says loss, momentum of the average and accumulation.
     """
+    require_backend("Experiments are trained and evaluated on", *_LEARNERS)
     learner = _LEARNERS[keras.backend.backend()](
         network,
         averaged,
