@@ -23,17 +23,26 @@ PYTEST := -m pytest -n 2 --dist loadfile
 		--editable ".[demo,test]"
 	touch $@
 
+# PyTorch beside what .venv has, for the tests on that backend; its CPU build will do.
+.venv-torch/installed: .venv/installed
+	$(BIN)/python -m venv .venv-torch
+	.venv-torch/bin/python -m pip install --quiet --no-compile torch==2.13.0
+	site='import sysconfig; print(sysconfig.get_path("purelib"))'; \
+		echo "import site; site.addsitedir('$$($(BIN)/python -c "$$site")')" \
+		> "$$(.venv-torch/bin/python -c "$$site")/venv.pth"
+	touch $@
+
 demo: .venv/installed
 	rm -rf runs/demo
 	$(BIN)/python examples/train_digits.py --workdir runs/demo
 
-test: .venv/installed
+test: .venv/installed .venv-torch/installed
 	$(BIN)/python $(PYTEST) -m "not slow and not online"
 
 test-oldest: .venv-oldest/installed
 	.venv-oldest/bin/python $(PYTEST) -m "not slow and not online"
 
-test-all: .venv/installed test-oldest
+test-all: .venv/installed .venv-torch/installed test-oldest
 	$(BIN)/python $(PYTEST) -m "not online"
 
 test-online: .venv/installed
@@ -51,4 +60,4 @@ benchmark: .venv/installed
 	$(BIN)/python tools/benchmark.py startup
 
 clean:
-	rm -rf .venv .venv-oldest runs build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv .venv-oldest .venv-torch runs build dist *.egg-info .pytest_cache .ruff_cache
