@@ -121,6 +121,10 @@ class EfficientNet(keras.Model):
             warnings.warn(problem, UserWarning, stacklevel=5)
 
 
+# What .h5 files of whole models call it: Keras leaves the package out there.
+keras.saving.get_custom_objects().setdefault("EfficientNet", EfficientNet)
+
+
 def walk_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
     """The layers of `model` and of the models inside it."""
     for layer in model.layers:

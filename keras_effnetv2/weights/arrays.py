@@ -25,6 +25,10 @@ class Arrays:
         shapes: of all arrays that are weights, in the file's layout.
         read: name to array.
         preprocessing: the record in the file, None if it carries none.
+        statistics: mean and variance of pixels 0..1, one a channel, in a layer of Keras
+            that normalises them; None if there is not exactly one.
+        has_models: whether a network may be a model within the file's model, or with
+            layers of others around it.
     """
 
     format: str
@@ -32,6 +36,8 @@ class Arrays:
     shapes: dict[str, tuple[int, ...]]
     read: Callable[[str], np.ndarray]
     preprocessing: dict[str, Any] | None = None
+    statistics: tuple[np.ndarray, np.ndarray] | None = None
+    has_models: bool = False
 
 
 def damaged(path: str | os.PathLike, format: str, reason: object) -> ValueError:

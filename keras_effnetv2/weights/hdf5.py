@@ -21,7 +21,7 @@ import numpy as np
 
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.preprocessing import Preprocessing
-from keras_effnetv2.weights import names
+from keras_effnetv2.weights import hdf5_names, names
 from keras_effnetv2.weights.arrays import Arrays, damaged, insert, max_unpacked
 
 _PREPROCESSING_ATTRIBUTE = "keras_effnetv2.preprocessing"
@@ -33,17 +33,19 @@ PICKLE_ADVICE = (
 
 _CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
 
-_KERAS_2_NAMINGS = (
+_NAMINGS = (
+    names.OWN,
     names.APPLICATIONS,
     names.APPLICATIONS_V1,
     names.SEBASTIAN_SZ,
     names.LEONDGARSE,
+    names.APPLICATIONS_UNNAMED,
 )
 
 # Statistics of the layers with which Keras normalises pixels, and the networks here
 # don't.
 _PIXEL_STATISTICS = re.compile(
-    r"(normalization|rescaling)(_\d+)?/(mean|variance|count)"
+    r"(.*/)?(normalization|rescaling)(_\d+)?/(mean|variance|count)"
 )
 
 
@@ -88,7 +90,9 @@ def open_keras(path: pathlib.Path) -> Iterator[Arrays]:
             yield dataclasses.replace(
                 _arrays(path, file),
                 format=".keras",
-                preprocessing=_record_of_config(path, config.read_bytes()),
+                preprocessing=_record_of_config(
+                    path, ".keras", _CONFIG, config.read_bytes()
+                ),
             )
 
 
@@ -132,45 +136,57 @@ def _unpack(
 
 
 def _arrays(path: pathlib.Path, file: Any) -> Arrays:
-    root = file
-    if is_keras_3 := "layers" in file:
-        format, namings = "HDF5 (Keras 3)", (names.KERAS_3,)
+    root, record = file, _record_of_attribute(path, file)
+    if is_keras_3 := "layers" in file or "vars" in file:
+        format = "HDF5 (Keras 3)"
     elif "model_weights" in file:
-        format, namings = "HDF5 (Keras 2 model)", _KERAS_2_NAMINGS
+        format = "HDF5 (Keras 2 model)"
         root = _child(path, file, "model_weights")
+        config = file.attrs.get("model_config", "{}")
+        record = record or _record_of_config(path, "HDF5", "model_config", config)
     elif any(name.startswith("layer_names") for name in file.attrs):
-        format, namings = "HDF5 (Keras 2)", _KERAS_2_NAMINGS
+        format = "HDF5 (Keras 2)"
     else:
         raise InputError(
             f"{path} is an HDF5 file, but not of Keras weights: it holds "
             f"{', '.join(list(file)[:5]) or 'nothing'}."
         )
-    datasets = {}
-    for name, dataset in _datasets(path, root, set()):
-        name = name if is_keras_3 else _keras_2_name(name)
-        if not _is_ignored(name, is_keras_3):
-            insert(datasets, name, dataset, path)
+    found = dict(_datasets(path, root, set()))
+    named = (
+        hdf5_names.keras_3(path, file, found)
+        if is_keras_3
+        else hdf5_names.keras_2(found)
+    )
+    datasets, statistics = {}, {}
+    for old, name in named.items():
+        is_statistic = _PIXEL_STATISTICS.fullmatch(name)
+        insert(statistics if is_statistic else datasets, name, found[old], path)
     return Arrays(
         format,
-        namings,
+        _NAMINGS,
         {name: dataset.shape or () for name, dataset in datasets.items()},
         lambda name: _read(path, datasets[name]),
-        _record_of_attribute(path, file),
+        record,
+        _read_statistics(path, statistics),
+        has_models=True,
     )
 
 
-def _keras_2_name(name: str) -> str:
-    """`layer/layer/kernel:0` is `layer/kernel`, whatever scopes are between."""
-    layer, _, variable = name.partition("/")
-    variable = variable.rpartition("/")[2].partition(":")[0]
-    # Keras 3 calls it the kernel, also in files of this layout.
-    return f"{layer}/{variable.replace('depthwise_kernel', 'kernel')}"
-
-
-def _is_ignored(name: str, is_keras_3: bool) -> bool:
-    if is_keras_3:  # Optimizers and metrics lie beside the layers.
-        return not name.startswith("layers/") or "/seed_generator/" in name
-    return _PIXEL_STATISTICS.fullmatch(name) is not None
+def _read_statistics(
+    path: pathlib.Path, datasets: dict[str, Any]
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Mean and variance of pixels, if one layer has them."""
+    found = [
+        [dataset for name, dataset in datasets.items() if name.endswith(f"/{kind}")]
+        for kind in ("mean", "variance")
+    ]
+    if [len(x) for x in found] != [1, 1]:
+        return None
+    mean, variance = (np.ravel(_read(path, x[0])).astype("float64") for x in found)
+    is_good = len(mean) == len(variance) > 0 and np.isfinite(mean).all()
+    if not is_good or not np.all((variance > 0) & np.isfinite(variance)):
+        raise damaged(path, "HDF5", "the statistics of pixels are no numbers")
+    return mean, variance
 
 
 def _datasets(path: pathlib.Path, group: Any, seen: set) -> Iterator[tuple[str, Any]]:
@@ -239,15 +255,19 @@ def _record_of_attribute(path: pathlib.Path, file: Any) -> dict[str, Any] | None
     return None if text is None else _record(path, text)
 
 
-def _record_of_config(path: pathlib.Path, config: bytes) -> dict[str, Any] | None:
-    """The record in the layer that normalises pixels."""
+def _record_of_config(
+    path: pathlib.Path, format: str, place: str, config: str | bytes
+) -> dict[str, Any] | None:
+    """The record in the layer that normalises pixels, also in a model of a model."""
     try:
-        layers = json.loads(config)["config"]["layers"]
-        for layer in layers:
-            if layer["class_name"] == "PixelNormalization":
-                return _record(path, json.dumps(layer["config"]["preprocessing"]))
-    except (ValueError, LookupError, TypeError, RecursionError) as error:
-        raise damaged(path, ".keras", f"config.json: {error}") from None
+        layers = [json.loads(config)]
+        for layer in layers:  # It grows by the layers of models.
+            settings = layer.get("config", {})
+            if layer.get("class_name", "").endswith("PixelNormalization"):
+                return _record(path, json.dumps(settings["preprocessing"]))
+            layers += settings.get("layers", ())
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as bad:
+        raise damaged(path, format, f"{place}: {bad}") from None
     return None
 
 

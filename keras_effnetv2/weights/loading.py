@@ -1,9 +1,11 @@
 """From an open file to the variables of a network, strictly.
 
 What a file lacks, has too much, or has in another shape is an error that names it, and
-then nothing is assigned. Only the classifier may be absent, where that is asked for.
+then nothing is assigned. Only the classifier may be absent, where that is asked for;
+and of a model that somebody built around the network, the network alone is taken.
 """
 
+import collections
 import contextlib
 import dataclasses
 import os
@@ -36,6 +38,10 @@ class Source:
         num_classes: width of the classifier, None if there is none.
         shapes: of all arrays, in Keras' layout.
         preprocessing: the record in the file; only our own files carry one.
+        statistics: mean and variance of pixels 0..1, one a channel, in the layer with
+            which keras.applications normalises them in V1; None if there is none.
+        around: names of the layers that the file's model has around the network, and
+            that are not loaded.
     """
 
     path: pathlib.Path
@@ -43,6 +49,8 @@ class Source:
     num_classes: int | None
     shapes: Shapes
     preprocessing: dict[str, Any] | None
+    statistics: tuple[np.ndarray, np.ndarray] | None
+    around: tuple[str, ...]
     _arrays: Arrays
     _file_names: Mapping[str, str]
     _axes: Mapping[str, tuple[int, ...]]
@@ -69,23 +77,25 @@ def open_weights(path: str | os.PathLike, variant: Variant) -> Iterator[Source]:
     """
     path = pathlib.Path(path).expanduser()
     with readers.open_arrays(path) as arrays:
-        naming = _naming(arrays, variant)
-        shapes, unexpected = _translate(arrays.shapes, variant, naming)
-        label = f"{naming}, {arrays.format}"
-        if problems := _differences(_network(variant, shapes), shapes, unexpected):
+        found = _find(arrays, variant)
+        label = f"{found.naming}, {arrays.format}"
+        if problems := found.problems(variant):
             raise InputError(
                 f"{path} ({label}) is not of {variant.name}. {_hint(arrays)}\n"
                 f"{problems}"
             )
+        file_names = names.file_names(variant, found.naming)
         yield Source(
             path,
             label,
-            _num_classes(shapes),
-            shapes,
+            _num_classes(found.shapes),
+            found.shapes,
             arrays.preprocessing,
+            arrays.statistics if found.naming == names.APPLICATIONS_V1 else None,
+            tuple(dict.fromkeys(name.rpartition("/")[0] for name in found.around)),
             arrays,
-            names.file_names(variant, naming),
-            names.file_axes(variant, naming),
+            {name: found.prefix + file_name for name, file_name in file_names.items()},
+            names.file_axes(variant, found.naming),
         )
 
 
@@ -129,13 +139,78 @@ def assign(
         variables[name].assign(array)
 
 
-def _naming(arrays: Arrays, variant: Variant) -> str:
-    """Whose names the file has: those of which it has most."""
+@dataclasses.dataclass(frozen=True)
+class _Found:
+    """A network in a file.
 
-    def num_common(naming: str) -> int:
-        return len(arrays.shapes.keys() & names.file_names(variant, naming).values())
+    Attributes:
+        naming: whose names it has.
+        prefix: of its names in the file, `""` or `"MODEL/"`.
+        shapes: of its arrays by our names, in Keras' layout.
+        unexpected: what nothing here is called.
+        around: what belongs to layers of a model around the network.
+    """
 
-    return max(arrays.namings, key=num_common)
+    naming: str
+    prefix: str
+    shapes: Shapes
+    unexpected: Shapes
+    around: Shapes
+
+    def problems(self, variant: Variant) -> str:
+        """Lines that say why it is not the network of `variant`; empty if it is."""
+        expected = _network(variant, self.shapes)
+        return _differences(expected, self.shapes, self.unexpected)
+
+    def without_head(self, variant: Variant) -> "_Found":
+        """The network alone, if the layers after it are not its own classifier."""
+        rows = self.shapes.get(f"{_CLASSIFIER}kernel", ())[:1]
+        if not self.unexpected or rows == (variant.round_filters(variant.top_filters),):
+            return self
+        shapes = _without_classifier(self.shapes)
+        head = {
+            name: shape for name, shape in self.shapes.items() if name not in shapes
+        }
+        around = self.around | self.unexpected | head
+        return dataclasses.replace(self, shapes=shapes, unexpected={}, around=around)
+
+
+def _find(arrays: Arrays, variant: Variant) -> _Found:
+    """The network in a file, by the names and at the place that fit best."""
+    naming, prefix = _place(arrays, variant)
+    inside = {
+        name.removeprefix(prefix): shape
+        for name, shape in arrays.shapes.items()
+        if name.startswith(prefix)
+    }
+    around = {
+        name: shape
+        for name, shape in arrays.shapes.items()
+        if not name.startswith(prefix)
+    }
+    found = _Found(naming, prefix, *_translate(inside, variant, naming), around)
+    if arrays.has_models and not (alone := found.without_head(variant)).problems(
+        variant
+    ):
+        return alone
+    return found
+
+
+def _place(arrays: Arrays, variant: Variant) -> tuple[str, str]:
+    """Whose names the file has, and what is before them: those of which it has most."""
+    counts = collections.Counter()
+    for naming in arrays.namings:
+        wanted = set(names.file_names(variant, naming).values())
+        counts[naming, ""] = len(arrays.shapes.keys() & wanted)
+        if not arrays.has_models:
+            continue
+        for name in arrays.shapes:
+            prefix, slash, rest = name.partition("/")
+            while slash:
+                counts[naming, f"{prefix}/"] += rest in wanted
+                more, slash, rest = rest.partition("/")
+                prefix = f"{prefix}/{more}"
+    return max(counts, key=counts.__getitem__)
 
 
 def _translate(shapes: Shapes, variant: Variant, naming: str) -> tuple[Shapes, Shapes]:
@@ -196,9 +271,7 @@ def _listed(items: list[str]) -> str:
 def _hint(arrays: Arrays) -> str:
     """Which variant the file is of."""
     for variant in VARIANTS.values():
-        naming = _naming(arrays, variant)
-        shapes, unexpected = _translate(arrays.shapes, variant, naming)
-        if not _differences(_network(variant, shapes), shapes, unexpected):
+        if not _find(arrays, variant).problems(variant):
             return f"It fits {variant.name!r}: pass that variant."
     return f"It fits none of {', '.join(VARIANTS)}."
 

@@ -8,6 +8,7 @@ Sources of the facts: keras.applications `efficientnet_v2` and `efficientnet` (K
 leondgarse/keras_efficientnet_v2, sebastian-sz/efficientnet-v2-keras.
 """
 
+import collections
 import dataclasses
 import functools
 from collections.abc import Iterator
@@ -21,7 +22,8 @@ LEONDGARSE = "leondgarse"
 CHECKPOINT = "google/automl"
 OBJECT_CHECKPOINT = "google/automl objects"
 TIMM = "timm"
-KERAS_3 = "keras_effnetv2"
+OWN = "keras_effnetv2"
+APPLICATIONS_UNNAMED = "keras.applications without names"
 
 NAMINGS = (
     APPLICATIONS,
@@ -31,7 +33,8 @@ NAMINGS = (
     CHECKPOINT,
     OBJECT_CHECKPOINT,
     TIMM,
-    KERAS_3,
+    OWN,
+    APPLICATIONS_UNNAMED,
 )
 
 # Layers of a block. The keras.applications family has our names with "_" for "/".
@@ -81,21 +84,12 @@ _TOP = (
 )
 # fmt: on
 
-# Where a Keras 3 file keeps the layers outside blocks: by class, numbered.
-_KERAS_3_ENDS = {
-    "stem_conv": "conv2d",
-    "stem_bn": "batch_norm",
-    "top_conv": "conv2d_1",
-    "top_bn": "batch_norm_1",
-    "predictions": "dense",
-}
-_KERAS_3_NUMBERS = {
-    "kernel": "0",
-    "bias": "1",
-    "gamma": "0",
-    "beta": "1",
-    "moving_mean": "2",
-    "moving_variance": "3",
+# What early versions of Keras 3 call layers in files: by their class, numbered.
+_CLASSES = {
+    "conv": "conv2d",
+    "depthwise": "depthwise_conv2d",
+    "bn": "batch_normalization",
+    "dense": "dense",
 }
 _TIMM_VARIABLES = {
     "kernel": "weight",
@@ -158,9 +152,12 @@ def file_names(variant: Variant, naming: str) -> dict[str, str]:
         variant: rows and coefficients.
         naming: one of `NAMINGS`.
     """
+    layers = list(_layers(variant, 1, 1))
+    if naming == APPLICATIONS_UNNAMED:
+        return _numbered_names(layers)
     return {
         f"{layer.name}/{variable}": _file_name(layer, variable, naming)
-        for layer in _layers(variant, 1, 1)
+        for layer in layers
         for variable in layer.variables()
     }
 
@@ -181,11 +178,21 @@ def _file_name(layer: _Layer, variable: str, naming: str) -> str:
     name = layer.aliases[naming]
     if naming == TIMM:
         return f"{name}.{_TIMM_VARIABLES[variable]}"
-    if naming == KERAS_3:
-        return f"layers/{name}/vars/{_KERAS_3_NUMBERS[variable]}"
     if layer.kind == "depthwise" and naming in (CHECKPOINT, OBJECT_CHECKPOINT):
         variable = f"depthwise_{variable}"
     return f"{name}/{variable}"
+
+
+def _numbered_names(layers: list[_Layer]) -> dict[str, str]:
+    """The layers of a class are numbered in the order of the network."""
+    names, counts = {}, collections.Counter()
+    for layer in layers:
+        number = counts[layer.kind]
+        counts[layer.kind] += 1
+        name = f"{_CLASSES[layer.kind]}_{number}" if number else _CLASSES[layer.kind]
+        for variable in layer.variables():
+            names[f"{layer.name}/{variable}"] = f"{name}/{variable}"
+    return names
 
 
 def _layers(
@@ -203,11 +210,8 @@ def _layers(
         "predictions": (top, num_classes),
     }
     yield from (_end_layer(row, shapes[row[0]]) for row in _STEM)
-    counts = {"mb_conv": 0, "fused_mb_conv": 0}
     for block in blocks:
-        kind = "mb_conv" if block.operator == MBCONV else "fused_mb_conv"
-        yield from _block_layers(block, _numbered(kind, counts[kind]))
-        counts[kind] += 1
+        yield from _block_layers(block)
     rows = _TOP if num_classes is not None else _TOP[:-1]
     yield from (_end_layer(row, shapes[row[0]]) for row in rows)
 
@@ -216,13 +220,13 @@ def _end_layer(row: tuple[str, ...], shape: tuple[int, ...]) -> _Layer:
     """A layer of the stem or the top."""
     name = row[0]
     aliases = dict(zip(_COLUMNS, row, strict=True))
-    aliases |= dict.fromkeys((APPLICATIONS, APPLICATIONS_V1, SEBASTIAN_SZ), name)
-    aliases[KERAS_3] = _KERAS_3_ENDS[name]
+    same = (APPLICATIONS, APPLICATIONS_V1, SEBASTIAN_SZ, OWN)
+    aliases |= dict.fromkeys(same, name)
     kind = {1: "bn", 2: "dense", 4: "conv"}[len(shape)]
     return _Layer(name, kind, shape, kind == "dense", aliases)
 
 
-def _block_layers(block: Block, keras_3_name: str) -> Iterator[_Layer]:
+def _block_layers(block: Block) -> Iterator[_Layer]:
     is_mbconv = block.operator == MBCONV
     if block.expand_ratio > 1:
         rows = _EXPANDED_MBCONV if is_mbconv else _EXPANDED_FUSED_MBCONV
@@ -246,7 +250,7 @@ def _block_layers(block: Block, keras_3_name: str) -> Iterator[_Layer]:
             APPLICATIONS: f"{letters}_{joined}",
             APPLICATIONS_V1: f"{letters}_{joined.replace('dwconv2', 'dwconv')}",
             SEBASTIAN_SZ: f"{number}_{joined}",
-            KERAS_3: f"{keras_3_name}/{name}",
+            OWN: f"{letters}/{name}",
         }
         kind = "depthwise" if name == "dwconv2" else "conv"
         kind = "bn" if name.endswith("bn") else kind
@@ -276,7 +280,3 @@ def _block_shapes(block: Block) -> dict[str, tuple[int, ...]]:
         "project_conv": (project_side, project_side, hidden, outputs),
         "project_bn": (outputs,),
     }
-
-
-def _numbered(name: str, number: int) -> str:
-    return f"{name}_{number}" if number else name

@@ -8,6 +8,8 @@ import pathlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
 from keras_effnetv2 import preprocessing as records
 from keras_effnetv2.architecture import Variant
 from keras_effnetv2.errors import InputError
@@ -65,10 +67,18 @@ def open_pretrained(
     """
     path, dataset = _locate(weights, variant, include_top, classes)
     with loading.open_weights(path, variant) as source:
+        around = ", ".join(source.around)
         if include_top and classes is None and source.num_classes is None:
+            head = f" of {variant.name}, but a model around it ({around})"
             raise InputError(
-                f"{path} has no classifier. Pass classes=N to start one fresh, or "
-                "include_top=False for the network without one."
+                f"{path} has no classifier{head if around else ''}. Pass classes=N to "
+                "start one fresh, or include_top=False for the network without one."
+            )
+        if around:
+            _LOG.warning(
+                "%s is a model around %s, which is loaded without the rest: %s. For "
+                "all of it, take keras.models.load_model.",
+                *(path, variant.name, around),
             )
         fresh = include_top and classes not in (None, source.num_classes)
         if isinstance(preprocessing, Preprocessing):
@@ -130,4 +140,21 @@ def _record(
             variant.name,
         )
     record = records.record(variant.name, dataset, variant.eval_size)
+    if source.statistics is not None:
+        record = _with_statistics(record, *source.statistics)
     return record if source.num_classes == record.num_labels else record.unlabelled()
+
+
+def _with_statistics(record: Preprocessing, mean: Any, variance: Any) -> Preprocessing:
+    """As keras.applications normalises in V1, by mean and variance of pixels 0..1.
+
+    In its released weights the variances are ImageNet's deviations, and another layer
+    divides by their roots once more.
+    """
+    is_released = len(variance) == len(record.std) and np.allclose(
+        variance * 255, record.std, rtol=1e-3
+    )
+    if is_released:
+        return record
+    std = np.sqrt(variance) * 255
+    return dataclasses.replace(record, mean=tuple(mean * 255), std=tuple(std))

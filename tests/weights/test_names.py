@@ -69,12 +69,16 @@ V2_EXAMPLES = {
         "top_bn/moving_mean": "bn2.running_mean",
         "predictions/kernel": "classifier.weight",
     },
-    names.KERAS_3: {
-        "stem_conv/kernel": "layers/conv2d/vars/0",
-        "top_bn/moving_variance": "layers/batch_norm_1/vars/3",
-        "block1a/project_conv/kernel": "layers/fused_mb_conv/project_conv/vars/0",
-        "block5b/se/reduce/bias": "layers/mb_conv_4/se/reduce/vars/1",
-        "predictions/bias": "layers/dense/vars/1",
+    names.OWN: {
+        "stem_conv/kernel": "stem_conv/kernel",
+        "block5b/se/reduce/bias": "block5b/se/reduce/bias",
+    },
+    names.APPLICATIONS_UNNAMED: {
+        "stem_conv/kernel": "conv2d/kernel",
+        "stem_bn/gamma": "batch_normalization/gamma",
+        "block1a/project_conv/kernel": "conv2d_1/kernel",
+        "block4a/dwconv2/kernel": "depthwise_conv2d/kernel",
+        "predictions/bias": "dense/bias",
     },
 }
 # Of efficientnet-b0, whose first block does not expand.
