@@ -1,11 +1,14 @@
 """Whether an export, run by its engine in another process, does what the model does."""
 
+import contextlib
 import os
 import pathlib
 import pickle
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,9 +27,17 @@ from keras_effnetv2.transfer import feature_pyramid
 MAX_DIFFERENCE = 1e-3
 _NUM_SAMPLES = 3
 
+# Seconds that an engine may take; any positive number.
+TIME_VARIABLE = "KERAS_EFFNETV2_ENGINE_SECONDS"
+_START_SECONDS = 600.0
+_IMAGE_SECONDS = 30.0
+
 
 def run_engine(
-    engine: str, path: str | os.PathLike, inputs: engines.Arrays
+    engine: str,
+    path: str | os.PathLike,
+    inputs: engines.Arrays,
+    seconds: float | None = None,
 ) -> engines.Arrays:
     """Outputs of an export in another process, which knows nothing of this package.
 
@@ -34,22 +45,62 @@ def run_engine(
         engine: a name of `engines.ENGINES`.
         path: of the export.
         inputs: signature -> name of an input -> array.
+        seconds: it may take. None: what the variable `KERAS_EFFNETV2_ENGINE_SECONDS`
+            says, or 10 minutes and half a minute for each image.
 
     Raises:
-        ValueError: the engine refuses the export.
+        ValueError: the engine refuses the export, or has not ended by then.
     """
+    seconds = seconds or _time_limit(inputs)
     with tempfile.TemporaryDirectory() as folder:
         files = [pathlib.Path(folder, name) for name in ("inputs", "outputs")]
         files[0].write_bytes(pickle.dumps(inputs))
         command = [sys.executable, engines.__file__, engine, os.fspath(path)]
-        quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ}
-        done = subprocess.run(
-            [*command, *map(str, files)], capture_output=True, text=True, env=quiet
-        )
-        if done.returncode:
-            lines = done.stderr.strip().splitlines() or ["it was killed"]
+        try:
+            code, errors = _run([*command, *map(str, files)], seconds)
+        except subprocess.TimeoutExpired:
+            raise InputError(
+                f"{engine} has not run {path} within {seconds:g} s, and was stopped. "
+                f"Set {TIME_VARIABLE} to more seconds if the machine is that slow."
+            ) from None
+        if code:
+            lines = errors.strip().splitlines() or ["it was killed"]
             raise InputError(f"{engine} cannot run {path}: {lines[-1]}")
         return pickle.loads(files[1].read_bytes())
+
+
+def _run(command: list[str], seconds: float) -> tuple[int, str]:
+    """Exit status and standard error of a program, which leaves no process behind."""
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        env={"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ},
+        start_new_session=True,  # So that its children end with it.
+    )
+    with process:
+        try:
+            _, errors = process.communicate(timeout=seconds)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    return process.returncode, errors
+
+
+def _time_limit(inputs: engines.Arrays) -> float:
+    """Seconds that the environment says, or else that no sound export needs."""
+    text = os.environ.get(TIME_VARIABLE)
+    if text is None:
+        arrays = (x for named in inputs.values() for x in named.values())
+        return _START_SECONDS + _IMAGE_SECONDS * sum(len(x) for x in arrays)
+    with contextlib.suppress(ValueError):
+        if 0 < float(text) < threading.TIMEOUT_MAX:
+            return float(text)
+    raise InputError(
+        f"{TIME_VARIABLE} must be a positive number of seconds. Received: {text!r}."
+    )
 
 
 def compare(wanted: engines.Arrays, found: engines.Arrays) -> dict[str, float]:
