@@ -3,35 +3,39 @@
 import inspect
 import os
 import pathlib
+import urllib.parse
 from typing import Any
 
 import tensorflow as tf
 
-from keras_effnetv2.errors import InputError, MissingPackageError
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.export.archives import SUFFIXES
+from keras_effnetv2.weights import download, https
+
+# Asks hosts of modules for the archive; other servers let it pass.
+_ARCHIVE = "tf-hub-format=compressed"
 
 
 def resolve(handle: str) -> str:
-    """Path of the folder or local archive that a handle stands for.
+    """The folder, or the local archive, that a handle stands for.
+
+    Archives of URLs come into the cache that weights are downloaded to.
 
     Raises:
-        ImportError: TensorFlow Hub is needed, and is not installed.
-        ValueError: there is none.
+        ValueError: there is none, or its URL is neither https nor a folder's in a
+            bucket.
     """
+    if handle.startswith("gs://") and not handle.endswith(SUFFIXES):
+        return handle
     if "://" in handle:
         return _fetch(handle)
     path = pathlib.Path(handle).expanduser()
-    if path.is_dir() or is_archive(str(path)):
+    if path.is_dir() or (path.is_file() and path.name.endswith(SUFFIXES)):
         return str(path)
     raise InputError(
         f"There is no module {handle}. Expected a folder with a SavedModel, its "
         f"archive ({', '.join(SUFFIXES)}) or a URL."
     )
-
-
-def is_archive(path: str) -> bool:
-    """Whether a path is that of a local archive."""
-    return path.endswith(SUFFIXES) and os.path.isfile(path)
 
 
 def load(path: str, handle: str) -> Any:
@@ -40,8 +44,12 @@ def load(path: str, handle: str) -> Any:
     Raises:
         ValueError: there is no SavedModel, or it cannot be called.
     """
-    if not tf.saved_model.contains_saved_model(path):
+    try:
+        is_there = tf.saved_model.contains_saved_model(path)
         found = sorted(tf.io.gfile.listdir(path))[:9] or ["nothing"]
+    except tf.errors.OpError as error:
+        raise InputError(f"{handle} cannot be read: {error}.") from error
+    if not is_there:
         raise InputError(
             f"{handle} is no SavedModel: saved_model.pb is missing. It holds "
             f"{', '.join(found)}. Name the module's own folder or archive."
@@ -63,18 +71,23 @@ def parameters(module: Any) -> list[str]:
 
 
 def _fetch(url: str) -> str:
-    """Where TensorFlow Hub keeps what it downloads, or the URL of a bucket."""
+    """The archive that a URL serves, in the cache."""
     try:
-        import tensorflow_hub
-    except ImportError as error:
-        raise MissingPackageError(
-            f"{url} is fetched by tensorflow-hub, which cannot be imported ({error}): "
-            "pip install keras_effnetv2[export]."
-        ) from error
-    try:
-        return os.fsdecode(tensorflow_hub.resolve(url))
-    except (OSError, tf.errors.OpError) as error:
+        https.check_url(url, https.loopback_hosts(url))
+    except ValueError:
         raise InputError(
-            f"The module {url} cannot be fetched: {error}. Check the URL, or download "
-            "the archive and name that."
+            f"Modules are fetched over https only. Received: {url!r}. Expected an "
+            "https URL of an archive (http is for this machine), a gs:// URL of a "
+            "folder, or a local path."
+        ) from None
+    parts = urllib.parse.urlsplit(url)
+    if not parts.path.endswith(SUFFIXES) and not parts.query:
+        url = parts._replace(query=_ARCHIVE).geturl()
+    try:
+        return os.fspath(download.fetch(url))
+    except (ValueError, OSError) as error:
+        # The download's own remedies are those of weights.
+        raise InputError(
+            f"The module {url} cannot be fetched: {error.__cause__ or error}. Check "
+            "the URL, or download the archive and name that."
         ) from error

@@ -37,8 +37,8 @@ class HubLayer(keras.layers.Layer):
     Reference: https://www.tensorflow.org/hub/reusable_saved_models.
 
     Args:
-        handle: of the module: a folder, an archive (`.tar.gz`), or what TF Hub
-            resolves: a URL of an archive or of a bucket.
+        handle: of the module: a folder, also in a bucket (`gs://`), an archive
+            (`.tar.gz`), or the URL of one: https, or http for this machine.
         trainable: fine-tune it.
         arguments: more arguments for the module, by name.
         dtype: that floating-point inputs are cast to. It does not follow the global
@@ -46,9 +46,8 @@ class HubLayer(keras.layers.Layer):
         **kwargs: as for `keras.layers.Layer`.
 
     Raises:
-        ImportError: TensorFlow Hub is needed for a URL, and is not installed.
-        ValueError: there is no module, it cannot be called or trained, or Keras's
-            backend is not TensorFlow.
+        ValueError: there is no module, it cannot be called or trained, its URL or its
+            archive is not safe, or Keras's backend is not TensorFlow.
     """
 
     def __init__(
@@ -76,7 +75,7 @@ class HubLayer(keras.layers.Layer):
 
     def _load(self) -> Any:
         path = handles.resolve(self.handle)
-        if handles.is_archive(path):
+        if os.path.isfile(path):
             archive, path = path, tempfile.mkdtemp()
             # Not before: a module reads its assets whenever it likes.
             weakref.finalize(self, shutil.rmtree, path, ignore_errors=True)

@@ -1,5 +1,9 @@
 """Modules of TF Hub as layers of Keras 3: frozen, trained, saved; what is refused."""
 
+import gzip
+import io
+import tarfile
+
 import keras
 import numpy as np
 import pytest
@@ -134,17 +138,90 @@ def test_archives_are_modules(module, tmp_path, monkeypatch):
     archives.pack(module, tmp_path / "feature_vector.tar.gz")
     local = HubLayer(tmp_path / "feature_vector.tar.gz")
     assert np.array_equal(local(images()), wanted)
-    pytest.importorskip("tensorflow_hub")
-    monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
     server = mirror.start(tmp_path)
     url = f"http://127.0.0.1:{server.server_port}/feature_vector.tar.gz"
     try:
         hosted = HubLayer(url)
-        with pytest.raises(ValueError, match="cannot be fetched: HTTP Error 404"):
+        with pytest.raises(
+            ValueError, match="cannot be fetched: the server answered 4"
+        ):
             HubLayer(url + ".none")
+        again = HubLayer(url)
     finally:
         server.shutdown()
     assert np.array_equal(hosted(images()), wanted)
+    assert np.array_equal(again(images()), wanted)
+    asked = ["/feature_vector.tar.gz", "/feature_vector.tar.gz.none"]
+    assert server.requests[0] == asked[0]
+    assert server.requests.count(asked[0]) == 1
+    assert not list((tmp_path / "home").rglob("*.part"))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://example.com/module.tar.gz",
+        "HTTP://tfhub.dev/google/module/1",
+        "ftp://127.0.0.1/module.tar.gz",
+        "file:///etc/module.tar.gz",
+        "https:///module.tar.gz",
+        "gs://bucket/module.tar.gz",
+    ],
+)
+def test_modules_come_over_https_alone(url):
+    with pytest.raises(ValueError, match="fetched over https only. Received: .*Expect"):
+        HubLayer(url)
+
+
+def member(name="variables", size=0, **attributes):
+    info = tarfile.TarInfo(name)
+    info.size = size
+    for key, value in attributes.items():
+        setattr(info, key, value)
+    return info
+
+
+def tar_bytes(*members):
+    """A tar file of members whose contents are zeros."""
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as tar:
+        for info in members:
+            tar.addfile(info, io.BytesIO(bytes(info.size)))
+    return file.getvalue()
+
+
+HEADER = {"type": tarfile.XHDTYPE, "size": 4 << 20}
+LINKS = {"type": tarfile.SYMTYPE, "linkname": "saved_model.pb"}
+
+
+@pytest.mark.parametrize(
+    ("contents", "problem"),
+    [
+        (lambda: tar_bytes(member("/etc/module")), "'/etc/module', which is a link"),
+        (lambda: tar_bytes(member("a/../../b")), "leads out of the archive"),
+        (lambda: tar_bytes(member(**LINKS)), "is a link"),
+        (lambda: tar_bytes(member(**(LINKS | {"type": tarfile.LNKTYPE}))), "is a link"),
+        (lambda: tar_bytes(member(type=tarfile.FIFOTYPE)), "a device"),
+        (lambda: tar_bytes(*[member(f"f{i}") for i in range(9)]), "more than 8 files"),
+        (lambda: gzip.compress(tar_bytes(member(size=4 << 20)), 1), "far more than"),
+        (lambda: gzip.compress(tar_bytes(member(**HEADER))), "far more than"),
+        (lambda: gzip.compress(tar_bytes(member(size=9)))[:-20], "cannot be unpacked"),
+        (lambda: gzip.compress(tar_bytes(member(size=9)))[:-8] + bytes(8), "CRC check"),
+        (lambda: tar_bytes(member(size=2 << 20))[: 1 << 20], "cannot be unpacked"),
+    ],
+    ids=str,
+)
+def test_archives_that_are_not_safe_are_refused(
+    contents, problem, tmp_path, monkeypatch
+):
+    (tmp_path / "scratch").mkdir()
+    monkeypatch.setattr(archives, "_MAX_MEMBERS", 8)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
+    (tmp_path / "module.tar.gz").write_bytes(contents())
+    with pytest.raises(ValueError, match=f"cannot be unpacked: .*{problem}|{problem}"):
+        HubLayer(tmp_path / "module.tar.gz")
+    assert not list((tmp_path / "scratch").iterdir())
 
 
 def test_modules_of_keras_2(tmp_path):
