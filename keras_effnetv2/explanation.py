@@ -14,6 +14,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_effnetv2 import heads
 from keras_effnetv2.backends import require_backend
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.networks import EfficientNet
@@ -21,7 +22,6 @@ from keras_effnetv2.networks import EfficientNet
 METHODS = ("hirescam", "gradcam")
 
 _POOLINGS = (keras.layers.GlobalAveragePooling2D, keras.layers.GlobalMaxPooling2D)
-_ACTIVATIONS = (keras.layers.Activation, keras.layers.Softmax)
 
 _Layer = keras.layers.Layer
 # Models that images pass one after the other, each as its input and one of its tensors.
@@ -76,10 +76,7 @@ class CutClassifier:
         x = features
         for layer in self.head:
             x = layer(x)
-        # Not the layer itself, which would apply its activation.
-        logits = ops.cast(x, "float32") @ ops.cast(self.dense.kernel, "float32")
-        if self.dense.use_bias:
-            logits += ops.cast(self.dense.bias, "float32")
+        logits = ops.cast(heads.logits(self.dense, x), "float32")
         return ops.sum(ops.take_along_axis(logits, classes[:, None], axis=1))
 
 
@@ -136,7 +133,7 @@ def cut(model: keras.Model) -> CutClassifier:
 
 def _parts(model: keras.Model, route: _Route, layers: list[_Layer]) -> CutClassifier:
     end = len(layers)
-    while isinstance(layers[end - 1], _ACTIVATIONS):
+    while isinstance(layers[end - 1], heads.ACTIVATION_LAYERS):
         end -= 1
     *head, dense = layers[:end]
     if not isinstance(dense, keras.layers.Dense):
@@ -209,7 +206,8 @@ def _gradient(function: Callable[[Any], Any], x: Any) -> Any:
 
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(x)
-        y = function(x)
+        # Keras's float8 has gradients in graphs alone.
+        y = tf.function(function, autograph=False)(x)
     return tape.gradient(y, x)
 
 

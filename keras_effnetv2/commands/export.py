@@ -2,7 +2,9 @@
 
 import argparse
 import importlib
+import json
 import pathlib
+import zipfile
 from typing import Any
 
 from absl import logging
@@ -59,6 +61,13 @@ def _add_common_arguments(parser: argparse.ArgumentParser) -> None:
         "--labels",
         metavar="FILE",
         help="names of the classes, a line each (default: those that the model has)",
+    )
+    parser.add_argument(
+        "--classifier_activation",
+        choices=("auto", "softmax", "sigmoid"),
+        default="auto",
+        help="that makes probabilities of what a model of logits gives (default: that "
+        "of its loss, or of released weights)",
     )
     parser.add_argument(
         "--output", required=True, metavar="DIR", help="folder to write"
@@ -120,7 +129,9 @@ def open_model(args: argparse.Namespace) -> tuple[Any, dict[str, str]]:
     if args.model is not None:
         if pathlib.Path(args.model).suffix != ".keras":
             raise InputError(f"--model takes a .keras file. Received: {args.model}.")
-        return load_model(None, args.model, None), {"model": args.model}
+        model = load_model(None, args.model, None)
+        model.compile(loss=_saved_loss(args.model))
+        return model, {"model": args.model}
     if args.variant is None or args.weights is None:
         raise InputError("--variant and --weights go together, as in --weights none.")
     source = {"variant": args.variant, "weights": args.weights}
@@ -129,6 +140,18 @@ def open_model(args: argparse.Namespace) -> tuple[Any, dict[str, str]]:
 
         return create_model(args.variant, weights=None), source
     return load_model(args.variant, args.weights, None), source
+
+
+def _saved_loss(path: str) -> Any:
+    """The loss that the model in a `.keras` file was compiled with, if it is known."""
+    import keras
+
+    with zipfile.ZipFile(path) as archive:
+        config = json.loads(archive.read("config.json")).get("compile_config") or {}
+    try:
+        return keras.saving.deserialize_keras_object(config.get("loss"))
+    except (TypeError, ValueError):
+        return None  # Of a class that is not registered: exports do not need it.
 
 
 def _read_names(path: str) -> list[str]:

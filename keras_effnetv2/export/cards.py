@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from keras_effnetv2.export.classifier import Classifier
 from keras_effnetv2.export.folders import CARD
+from keras_effnetv2.heads import activation_name
 from keras_effnetv2.version import __version__
 
 
@@ -41,6 +42,8 @@ class Card:
             options: how it is exported.
         """
         record = dataclasses.asdict(classifier.evaluation)
+        activation = classifier.activation
+        record["activation"] = activation and activation_name(activation)
         record["labels"] = classifier.labels and list(classifier.labels)
         return cls(
             {

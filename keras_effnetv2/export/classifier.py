@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_effnetv2 import heads
 from keras_effnetv2.backends import require_backend
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.export.folding import fold_batch_norm, in_float32
@@ -26,7 +27,10 @@ class Classifier:
         network: of the same images: a dict of `features` `(batch, channels)`, what the
             last layer takes, and, where the model has blocks at its top level, the
             feature pyramid as `reduction_1` ... `reduction_5`.
-        head: the last layer.
+        head: the last layer but for activations.
+        before: functions between what the head gives without activation and logits.
+        activation: makes probabilities of logits; None if nothing says what does.
+        is_added: the model itself gives logits, and has no such activation.
         preprocessing: of the model.
         labels: a name for each class, or None.
     """
@@ -34,26 +38,58 @@ class Classifier:
     model: keras.Model
     network: keras.Model
     head: keras.layers.Dense
+    before: tuple[Callable[[Any], Any], ...]
+    activation: Callable[[Any], Any] | None
+    is_added: bool
     preprocessing: Preprocessing
     labels: tuple[str, ...] | None
 
     @classmethod
-    def open(cls, model: keras.Model, fold: bool) -> "Classifier":
+    def open(
+        cls,
+        model: keras.Model,
+        fold: bool,
+        activation: str = "auto",
+        needs_probabilities: bool = True,
+    ) -> "Classifier":
         """Takes a model apart; with `fold`, its copy without batch norms.
 
+        Args:
+            model: a classifier.
+            fold: fold batch norms into convolutions.
+            activation: that makes probabilities of what a model of logits gives,
+                `"softmax"` or `"sigmoid"`; `"auto"` is that of the loss that it is
+                compiled with, or of the released weights.
+            needs_probabilities: refuse logits that nothing is known of.
+
         Raises:
-            ValueError: it is no classifier of pixels by a last dense layer.
+            ValueError: it is no classifier of pixels by a last dense layer, or it gives
+                logits and nothing says what makes probabilities of them.
         """
         record = _check(model)
+        heads.check_activation(activation)
+        added = _added_activation(model, record, activation)
+        if added == (None,) and needs_probabilities:
+            raise _unknown_activation(model)
         exact = in_float32(model)
         model = fold_batch_norm(model) if fold else exact
-        head = _head(model)
-        outputs = {"features": head.input}
+        head = heads.find_head(model)
+        outputs = {"features": head.features}
         # Without it, if the network is a model within the model.
         with contextlib.suppress(ValueError):
             outputs |= feature_pyramid(model).output
         network = keras.Model(model.inputs[0], outputs, name=model.name)
-        return cls(exact, network, head, record, _labels(model, record))
+        *before, last = (*head.activations, *added)
+        return cls(
+            exact,
+            network,
+            head.dense,
+            tuple(before),
+            last,
+            bool(added),
+            record,
+            _labels(model, record),
+        )
 
     @property
     def input_shape(self) -> tuple[int | None, ...]:
@@ -81,18 +117,16 @@ class Classifier:
         """Columns of logits and probabilities."""
         return self.head.units
 
-    @property
-    def activation(self) -> Callable[[Any], Any]:
-        """What makes probabilities of logits."""
-        own = self.head.activation
-        if own is keras.activations.linear:
-            return keras.activations.get(self.preprocessing.activation)
-        return own
-
     def logits(self, features: Any) -> Any:
         """`(batch, classes)` before softmax or sigmoid, of features."""
-        x = ops.matmul(features, self.head.kernel)
-        return x if self.head.bias is None else x + self.head.bias
+        x = heads.logits(self.head, features)
+        for function in self.before:
+            x = function(x)
+        return x
+
+    def probabilities(self, outputs: Any) -> Any:
+        """`(batch, classes)`, of what `model` gives."""
+        return self.activation(outputs) if self.is_added else outputs
 
     def scores(self, images: Any) -> dict[str, Any]:
         """`logits` and `probabilities`, `(batch, classes)`, of pixels 0..255."""
@@ -119,28 +153,32 @@ def _check(model: keras.Model) -> Preprocessing:
     return normalization.preprocessing
 
 
-def _head(model: keras.Model) -> keras.layers.Dense:
-    """The layer that makes the output.
+def _added_activation(
+    model: keras.Model, record: Preprocessing, wanted: str
+) -> tuple[Callable[[Any], Any] | None, ...]:
+    """What has to follow the model's own activations; nothing if they do it all."""
+    head = heads.find_head(model)
+    last = head.activations[-1:]
+    if last and heads.gives_probabilities(last[0], head.dense.units):
+        own = heads.activation_name(last[0])
+        if wanted not in ("auto", own):
+            raise InputError(
+                f"{model.name!r} gives probabilities already, by {own}. Received: "
+                f"classifier_activation={wanted!r}. Leave it out."
+            )
+        return ()
+    name = heads.missing_activation(model, head, record, wanted)
+    return (keras.activations.get(name) if name else None,)
 
-    Raises:
-        ValueError: it is not a dense layer of features.
-    """
-    last = model.layers[-1]
-    if isinstance(last, keras.Model):
-        raise InputError(
-            f"The last layer of {model.name!r} is a model itself ({last.name!r}). "
-            f"Export that one: model.get_layer({last.name!r})."
-        )
-    outputs = model.outputs
-    is_head = isinstance(last, keras.layers.Dense) and len(outputs) == 1
-    if not is_head or len(model.output_shape) != 2:
-        raise InputError(
-            f"Exports need a classifier that ends in a Dense layer. Received: "
-            f"{model.name!r}, which ends in {type(last).__name__} {last.name!r} of "
-            f"shape {model.output_shape}. Build it with include_top=True, or with a "
-            "Dense layer after the pooling."
-        )
-    return last
+
+def _unknown_activation(model: keras.Model) -> InputError:
+    return InputError(
+        f"{model.name!r} gives logits, and nothing says what makes probabilities of "
+        "them. Pass classifier_activation='softmax' if an image has one class, or "
+        "'sigmoid' if each class is a yes or no (on the command line "
+        "--classifier_activation); or compile the model with the loss that it was "
+        "trained with, if that has from_logits=True."
+    )
 
 
 def _labels(model: keras.Model, record: Preprocessing) -> tuple[str, ...] | None:

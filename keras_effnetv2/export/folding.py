@@ -40,8 +40,9 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
         model: from `create_model`, or a functional model that contains one.
 
     Raises:
-        ValueError: no network in `model`, or one that is folded already.
+        ValueError: no network in `model`, or one that is folded already or quantized.
     """
+    _refuse_quantized(model)
     folded, copies = _copy(model, _folded_copy)
     norms = _conv_norms([layer for layer, _ in copies])
     if not norms:
@@ -55,15 +56,19 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
             if id(source) in norms:
                 target.set_weights(_fold(source, norms[id(source)]))
             elif target.weights:  # A folded batch norm has none left.
-                target.set_weights(source.get_weights())
+                target.set_weights(_merged_weights(source))
     return folded
 
 
 def in_float32(model: keras.Model) -> keras.Model:
     """The model; or its copy in float32, if a layer computes in anything else.
 
-    The copy's variables have the regularizers of the model's.
+    The copy's variables have the regularizers of the model's, and LoRA is merged.
+
+    Raises:
+        ValueError: a layer is quantized.
     """
+    _refuse_quantized(model)
     dtypes = {
         layer.compute_dtype
         for layer in model._flatten_layers()
@@ -71,11 +76,24 @@ def in_float32(model: keras.Model) -> keras.Model:
     }
     if dtypes == {"float32"}:
         return model
-    copy, _ = _copy(model, _float32_copy)
-    copy.set_weights(model.get_weights())
-    for variable, original in zip(copy.weights, model.weights, strict=True):
-        variable.regularizer = original.regularizer
+    copy, copies = _copy(model, _float32_copy)
+    for source, target in (pair for layers in copies for pair in _parts(*layers)):
+        target.set_weights(_merged_weights(source))
+        for variable, original in zip(target.weights, _own(source), strict=True):
+            variable.regularizer = original.regularizer
     return copy
+
+
+def _refuse_quantized(model: keras.Model) -> None:
+    for layer in model._flatten_layers():
+        mode = getattr(layer, "quantization_mode", None)
+        if mode is not None:
+            raise InputError(
+                f"The layer {layer.name!r} of {model.name!r} is quantized by Keras "
+                f"({mode}), and exports start from weights in float. Export the model "
+                "as it was before quantize(): export.litert (export litert) makes int8 "
+                "of it."
+            )
 
 
 def _copy(
@@ -96,7 +114,22 @@ def _copy(
 
 def _float32_copy(layer: _Layer, **changes: Any) -> _Layer:
     config = {**layer.get_config(), "dtype": "float32", **changes}
-    return type(layer).from_config(config)
+    merged = ("lora_rank", "lora_alpha")
+    return type(layer).from_config({x: config[x] for x in config if x not in merged})
+
+
+def _own(layer: _Layer) -> list[keras.Variable]:
+    """The variables of a layer but for those of LoRA."""
+    return [x for x in layer.weights if not x.name.startswith("lora_")]
+
+
+def _merged_weights(layer: _Layer) -> list[np.ndarray]:
+    """The weights of a layer, with what LoRA adds to them."""
+    if not getattr(layer, "lora_enabled", False):
+        return layer.get_weights()
+    # The attribute `kernel` is the sum, where the variable of that name is not.
+    merged = (getattr(layer, variable.name) for variable in _own(layer))
+    return [keras.ops.convert_to_numpy(x) for x in merged]
 
 
 def _folded_copy(layer: _Layer) -> _Layer:
@@ -138,7 +171,7 @@ def _parts(original: _Layer, copy: _Layer) -> Iterator[tuple[_Layer, _Layer]]:
 
 def _fold(conv: _Layer, norm: _Layer) -> list[np.ndarray]:
     """Kernel and bias of a convolution that does what its batch norm does after it."""
-    (kernel,) = conv.get_weights()
+    (kernel,) = _merged_weights(conv)
     gamma, beta, mean, variance = (
         np.asarray(keras.ops.convert_to_numpy(x), "float64")
         for x in (norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance)

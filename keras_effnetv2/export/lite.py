@@ -35,6 +35,7 @@ def litert(
     float_layers: Sequence[str] = (),
     logits: bool = False,
     fold: bool = True,
+    classifier_activation: str = "auto",
     source: Mapping[str, str] | None = None,
 ) -> Card:
     """Exports a classifier as LiteRT models, one file a format.
@@ -78,6 +79,9 @@ def litert(
             squeeze-excite, `"block[12]*"`, `"block6a/dwconv2"` or `"top_conv"`.
         logits: give `logits` too.
         fold: fold batch norms into convolutions.
+        classifier_activation: that makes probabilities of what a model of logits gives,
+            `"softmax"` or `"sigmoid"`. `"auto"`: that of the loss that it is compiled
+            with, or of released weights.
         source: for the card: which variant, which weights.
 
     Returns:
@@ -91,7 +95,9 @@ def litert(
     target = check_target(path)
     has_images = representative is not None
     check_options(formats, input_type, output_type, float_layers, has_images)
-    classifier = _at_size(Classifier.open(model, fold), image_size)
+    classifier = _at_size(
+        Classifier.open(model, fold, classifier_activation), image_size
+    )
     pixels = calibration_pixels(representative, classifier)
     given = representative if evaluation is None else evaluation
     samples = evaluation_samples(given, classifier, evaluation is not None)

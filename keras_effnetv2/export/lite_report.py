@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from keras_effnetv2.export.classifier import Classifier
-from keras_effnetv2.export.folding import in_float32
 from keras_effnetv2.export.lite_images import Samples
 from keras_effnetv2.export.roundtrip import (
     MAX_DIFFERENCE,
@@ -119,10 +118,8 @@ def measure(
 
 def keras_probabilities(classifier: Classifier, pixels: np.ndarray) -> np.ndarray:
     """`(num, classes)` by the model itself, in float32."""
-    outputs = in_float32(classifier.model).predict(pixels, verbose=0)
-    if classifier.activation is classifier.head.activation:
-        return outputs
-    return np.asarray(classifier.activation(outputs))
+    outputs = classifier.model.predict(pixels, verbose=0)
+    return np.asarray(classifier.probabilities(outputs))
 
 
 def write_report(report: Report, name: str, folder: pathlib.Path) -> None:

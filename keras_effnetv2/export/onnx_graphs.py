@@ -46,6 +46,7 @@ def onnx(
     image_size: int | None = None,
     input_dtype: str = "float32",
     fold: bool = True,
+    classifier_activation: str = "auto",
     source: Mapping[str, str] | None = None,
 ) -> Card:
     """Exports a classifier as an ONNX graph of standard operators, in float32.
@@ -67,6 +68,9 @@ def onnx(
         image_size: side of `images`, pixels. None: any, or what the model takes.
         input_dtype: of `images`, `"float32"` or `"uint8"`.
         fold: fold batch norms into convolutions.
+        classifier_activation: that makes probabilities of what a model of logits gives,
+            `"softmax"` or `"sigmoid"`. `"auto"`: that of the loss that it is compiled
+            with, or of released weights.
         source: for the card: which variant, which weights.
 
     Returns:
@@ -79,7 +83,7 @@ def onnx(
     """
     check_options(opset)
     target = check_target(path)
-    classifier = Classifier.open(model, fold)
+    classifier = Classifier.open(model, fold, classifier_activation)
     pixels = Signatures(classifier, image_size, input_dtype, top=1).pixels
     options = {"batch_norm_folded": fold, "opset": opset}
     card = Card.of(classifier, "ONNX", source, options)

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_effnetv2.errors import MissingPackageError
@@ -35,6 +36,7 @@ def hub(
     model: keras.Model,
     path: str | os.PathLike,
     *,
+    classifier_activation: str = "auto",
     source: Mapping[str, str] | None = None,
 ) -> Card:
     """Exports a classifier as modules of TF Hub, to be used and fine-tuned anywhere.
@@ -60,6 +62,9 @@ def hub(
     Args:
         model: a classifier of `create_model`, or built on one. Exported in float32.
         path: folder to write; an export that is there is replaced.
+        classifier_activation: that is to follow the logits, for the card and the check:
+            `"softmax"`, `"sigmoid"` or `"auto"`, the model's own, or else that of the
+            loss that it is compiled with.
         source: for the card: which variant, which weights.
 
     Returns:
@@ -76,7 +81,9 @@ def hub(
             "pip install keras_effnetv2[export]."
         )
     target = check_target(path)
-    classifier = Classifier.open(model, fold=False)
+    classifier = Classifier.open(
+        model, False, classifier_activation, needs_probabilities=False
+    )
     modules = take_apart(classifier)
     card = Card.of(classifier, "TF Hub", source, {}).extended(input_range=[0, 1])
     with replaced_folder(target) as folder:
@@ -202,6 +209,13 @@ def _check(folder: pathlib.Path, classifier: Classifier) -> dict[str, float]:
         "feature_vector": outputs["features"],
     }
     inputs = {name: {"images": pixels / 255.0} for name in wanted}
-    differences = compare(wanted, run_engine("hub", folder, inputs))
+    found = run_engine("hub", folder, inputs)
+    differences = compare(wanted, found)
+    if classifier.activation is not None:
+        name = "classification"
+        logits = keras.ops.convert_to_tensor(found[name]["logits"])
+        made = {name: {"probabilities": np.asarray(classifier.activation(logits))}}
+        probabilities = outputs["serving_default"]["probabilities"]
+        differences |= compare({name: {"probabilities": probabilities}}, made)
     check_differences(differences, MAX_DIFFERENCE)
     return differences

@@ -20,6 +20,7 @@ from keras_effnetv2.data import cropping, images
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.export import engines
 from keras_effnetv2.export.classifier import Classifier
+from keras_effnetv2.heads import find_head, logits
 from keras_effnetv2.transfer import feature_pyramid
 
 # Relative to the largest number of an output, of float32 formats. Trained networks stay
@@ -167,21 +168,33 @@ def check_differences(differences: dict[str, float], largest: float) -> None:
 def keras_outputs(classifier: Classifier, pixels: np.ndarray) -> engines.Arrays:
     """What the signatures of pixels should give, by the model itself."""
     model = classifier.model
-    head = model.layers[-1]
-    outputs = {"scores": model.outputs[0], "features": head.input}
+    outputs = {"scores": model.outputs[0], "features": find_head(model).features}
     if "reduction_1" in classifier.network.output:
         outputs["pyramid"] = feature_pyramid(model).output
     results = keras.Model(model.inputs[0], outputs).predict(pixels, verbose=0)
     scores, features = results.pop("scores"), results.pop("features")
     # Probabilities near 0 and 1 would hide differences.
-    logits = features @ head.get_weights()[0] + (head.get_weights()[1:] or [0])[0]
-    is_linear = head.activation is keras.activations.linear
-    default = {"logits": logits} | ({} if is_linear else {"probabilities": scores})
+    default = {"logits": _logits(classifier, scores, features)}
+    if classifier.activation is not None:
+        default["probabilities"] = np.asarray(classifier.probabilities(scores))
     return {
         "serving_default": default,
         "features": {"features": features},
         **results,
     }
+
+
+def _logits(
+    classifier: Classifier, scores: np.ndarray, features: np.ndarray
+) -> np.ndarray:
+    """Of the model's outputs, where they are logits; or else by its own last layers."""
+    if classifier.is_added:
+        return scores
+    head = find_head(classifier.model)
+    x = logits(head.dense, features)
+    for function in head.activations[:-1]:
+        x = function(x)
+    return keras.ops.convert_to_numpy(x)
 
 
 def sample_images(

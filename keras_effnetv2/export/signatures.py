@@ -27,6 +27,7 @@ def saved_model(
     input_dtype: str = "float32",
     fold: bool = True,
     top: int = 5,
+    classifier_activation: str = "auto",
     source: Mapping[str, str] | None = None,
 ) -> Card:
     """Exports a classifier as a SavedModel of stock TensorFlow operations.
@@ -56,6 +57,9 @@ def saved_model(
         input_dtype: of `images`, `"float32"` or `"uint8"`.
         fold: fold batch norms into convolutions.
         top: how many classes `classify` gives; fewer if there are fewer.
+        classifier_activation: that makes probabilities of what a model of logits gives,
+            `"softmax"` or `"sigmoid"`. `"auto"`: that of the loss that it is compiled
+            with, or of released weights.
         source: for the card: which variant, which weights.
 
     Returns:
@@ -66,7 +70,7 @@ def saved_model(
             export does not do what the model does.
     """
     target = check_target(path)
-    classifier = Classifier.open(model, fold)
+    classifier = Classifier.open(model, fold, classifier_activation)
     signatures = Signatures(classifier, image_size, input_dtype, top)
     card = Card.of(classifier, "SavedModel", source, {"batch_norm_folded": fold})
     with replaced_folder(target) as folder:

@@ -60,6 +60,7 @@ def serving(
     input_dtype: str = "float32",
     fold: bool = True,
     top: int = 5,
+    classifier_activation: str = "auto",
     source: Mapping[str, str] | None = None,
 ) -> ServedVersion:
     """Exports a classifier as the next version of a model that TF Serving serves.
@@ -84,6 +85,9 @@ def serving(
         input_dtype: of `images`, `"float32"` or `"uint8"`.
         fold: fold batch norms into convolutions.
         top: how many classes `classify` gives; fewer if there are fewer.
+        classifier_activation: that makes probabilities of what a model of logits gives,
+            `"softmax"` or `"sigmoid"`. `"auto"`: that of the loss that it is compiled
+            with, or of released weights.
         source: for the card: which variant, which weights.
 
     Raises:
@@ -94,7 +98,7 @@ def serving(
     base, name, sizes = check_options(
         base_path, version, keep, name, allowed_batch_sizes
     )
-    classifier = Classifier.open(model, fold)
+    classifier = Classifier.open(model, fold, classifier_activation)
     if image_size is None:
         image_size = classifier.evaluation.image_size
     signatures = Signatures(classifier, image_size, input_dtype, top)

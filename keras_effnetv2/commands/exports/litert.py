@@ -100,13 +100,14 @@ def write(model: Any, args: argparse.Namespace, source: Mapping[str, str]) -> No
 
     representative, evaluation = open_images(args, model.output_shape[-1])
     names = ("formats", "image_size", "input_type", "output_type", "float_layers")
+    names += ("logits", "fold", "classifier_activation")
     export.litert(
         model,
         args.output,
         representative=representative,
         evaluation=evaluation,
         source=source,
-        **{name: getattr(args, name) for name in (*names, "logits", "fold")},
+        **{name: getattr(args, name) for name in names},
     )
     with open(os.path.join(args.output, "report.md"), encoding="utf-8") as report:
         print(report.read().strip())

@@ -36,7 +36,7 @@ def write(model: Any, args: argparse.Namespace, source: Mapping[str, str]) -> No
     """Writes the folder of the graph."""
     from keras_effnetv2 import export
 
-    names = ("opset", "image_size", "input_dtype", "fold")
+    names = ("opset", "image_size", "input_dtype", "fold", "classifier_activation")
     options = {name: getattr(args, name) for name in names}
     card = export.onnx(model, args.output, **options, source=source)
     print_differences(card)

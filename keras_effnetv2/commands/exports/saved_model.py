@@ -22,7 +22,7 @@ def add_signature_arguments(parser: argparse.ArgumentParser) -> None:
 
 def signature_options(args: argparse.Namespace) -> dict[str, Any]:
     """The arguments of `export.saved_model` that the flags say."""
-    names = ("image_size", "input_dtype", "top", "fold")
+    names = ("image_size", "input_dtype", "top", "fold", "classifier_activation")
     return {name: getattr(args, name) for name in names}
 
 

@@ -1,0 +1,175 @@
+"""The last layers of a classifier: its logits, and what makes probabilities of them.
+
+Layers are called, and their kernels are not read: of a quantized layer, or one with
+LoRA, a kernel is not all that it multiplies by.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_effnetv2.errors import InputError
+from keras_effnetv2.preprocessing import ACTIVATIONS, Preprocessing
+
+# Layers that may follow the classifier.
+ACTIVATION_LAYERS = (keras.layers.Activation, keras.layers.Softmax)
+
+# Losses that have an argument `from_logits`, and what it stands for.
+_LOSSES = {
+    "softmax": (
+        keras.losses.CategoricalCrossentropy,
+        keras.losses.CategoricalFocalCrossentropy,
+        keras.losses.SparseCategoricalCrossentropy,
+    ),
+    "sigmoid": (
+        keras.losses.BinaryCrossentropy,
+        keras.losses.BinaryFocalCrossentropy,
+    ),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Head:
+    """The end of a functional or sequential classifier.
+
+    Attributes:
+        features: the symbolic tensor `(batch, channels)` that the classifier takes.
+        dense: the classifier.
+        activations: functions and layers between the classifier's sums and the model's
+            output, in order; none that changes nothing.
+    """
+
+    features: Any
+    dense: keras.layers.Dense
+    activations: tuple[Callable[[Any], Any], ...]
+
+
+def find_head(model: keras.Model) -> Head:
+    """The end of a model.
+
+    Raises:
+        ValueError: it is not a dense layer of features, with activations alone after
+            it.
+    """
+    if len(model.outputs) != 1:
+        raise InputError(
+            f"Exports need a classifier of one output. Received: {model.name!r} of "
+            f"{len(model.outputs)}. Make a model of one: keras.Model(model.inputs, "
+            "model.outputs[0])."
+        )
+    after: list[Callable[[Any], Any]] = []
+    layer, inputs = _source(model.outputs[0])
+    while isinstance(layer, ACTIVATION_LAYERS):
+        after.insert(0, getattr(layer, "activation", layer))
+        layer, inputs = _source(inputs[0])
+    if isinstance(layer, keras.Model):
+        raise InputError(
+            f"The last layer of {model.name!r} is a model itself ({layer.name!r}). "
+            f"Export that one: model.get_layer({layer.name!r})."
+        )
+    if not isinstance(layer, keras.layers.Dense) or len(model.output_shape) != 2:
+        raise InputError(
+            f"Exports need a classifier that ends in a Dense layer. Received: "
+            f"{model.name!r}, which ends in {type(layer).__name__} {layer.name!r} of "
+            f"shape {model.output_shape}. Build it with include_top=True, or with a "
+            "Dense layer after the pooling, and only Activation or Softmax after that."
+        )
+    activations = [layer.activation or keras.activations.linear, *after]
+    own = tuple(x for x in activations if x is not keras.activations.linear)
+    return Head(inputs[0], layer, own)
+
+
+def _source(tensor: Any) -> tuple[Any, list[Any]]:
+    """The layer that makes a symbolic tensor, and what it takes."""
+    layer, node_index, _ = tensor._keras_history
+    return layer, layer._inbound_nodes[node_index].input_tensors
+
+
+def logits(dense: keras.layers.Dense, features: Any) -> Any:
+    """What a dense layer gives before its activation, `(batch, classes)`."""
+    activation, dense.activation = dense.activation, keras.activations.linear
+    try:
+        return dense(features)
+    finally:
+        dense.activation = activation
+
+
+def gives_probabilities(activation: Callable[[Any], Any], classes: int) -> bool:
+    """Whether what a function gives for any logits is in [0, 1]."""
+    rising = np.linspace(-9, 9, classes, dtype="float32")
+    tried = ops.convert_to_tensor([rising, -rising])
+    found = ops.convert_to_numpy(activation(tried))
+    return bool(np.all((found >= 0) & (found <= 1)))
+
+
+def missing_activation(
+    model: keras.Model, head: Head, record: Preprocessing, wanted: str
+) -> str | None:
+    """What makes probabilities of the scores of a model that gives logits.
+
+    Args:
+        model: a classifier; if compiled, its loss says it.
+        head: of the model.
+        record: of the model; if it names its classes, it says it.
+        wanted: `"softmax"` or `"sigmoid"` says it before these, `"auto"` does not.
+
+    Returns:
+        Its name. None if nothing says it.
+
+    Raises:
+        ValueError: there is no such activation, or it is one that cannot be.
+    """
+    name = None if wanted == "auto" else wanted
+    name = name or loss_activation(getattr(model, "loss", None))
+    name = name or _record_activation(record, head.dense.units)
+    if name == "softmax" and head.dense.units == 1:
+        raise InputError(
+            f"{model.name!r} has one logit, whose softmax is always 1. Received: "
+            "softmax, from the argument or the loss. Pass "
+            "classifier_activation='sigmoid' (--classifier_activation sigmoid)."
+        )
+    return name
+
+
+def check_activation(wanted: str) -> None:
+    """Refuses what exports do not make probabilities with.
+
+    Raises:
+        ValueError: it is not `"auto"`, `"softmax"` or `"sigmoid"`.
+    """
+    if wanted not in ("auto", *ACTIVATIONS):
+        raise InputError(
+            f"classifier_activation must be one of {('auto', *ACTIVATIONS)}. "
+            f"Received: {wanted!r}."
+        )
+
+
+def loss_activation(loss: Any) -> str | None:
+    """The activation in a loss of logits, as `compile` takes it; None of others."""
+    if isinstance(loss, dict):
+        loss = list(loss.values())
+    if isinstance(loss, list | tuple):
+        loss = loss[0] if len(loss) == 1 else None
+    if not getattr(loss, "from_logits", False):
+        return None
+    fitting = (name for name, kinds in _LOSSES.items() if isinstance(loss, kinds))
+    return next(fitting, None)
+
+
+def _record_activation(record: Preprocessing, classes: int) -> str | None:
+    if record.num_labels != classes:
+        return None  # The record is that of the pretrained body.
+    # Softmax is what records say that nobody has asked, of any names.
+    is_known = isinstance(record.labels, str) or record.activation != "softmax"
+    return record.activation if is_known else None
+
+
+def activation_name(activation: Callable[[Any], Any]) -> str:
+    """`"softmax"`, `"sigmoid"` or whatever a function or layer is called."""
+    if isinstance(activation, keras.layers.Softmax):
+        return "softmax"
+    return getattr(activation, "__name__", type(activation).__name__)

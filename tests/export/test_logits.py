@@ -1,0 +1,233 @@
+"""Models of logits: what makes probabilities of them is said, and never guessed."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_effnetv2 import __main__ as command_line
+from keras_effnetv2 import create_model, export, name_classes
+from keras_effnetv2.export.classifier import Classifier
+from keras_effnetv2.export.roundtrip import keras_outputs, run_engine
+from keras_effnetv2.preprocessing import record
+from tests.export import micro
+from tests.networks import tiny
+
+layers, losses = keras.layers, keras.losses
+PIXELS = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype("float32")
+# The shares of three labels that an image may have together.
+LABELS = np.array([0.72, 0.06, 0.51])
+LOGITS = np.log(LABELS / (1 - LABELS)).astype("float32")
+
+
+def ending_in(*end):
+    """A model of pixels whose last layers are given, the first for 8 features."""
+    model = micro.classifier()
+    x = model.layers[-1].input
+    for layer in end:
+        x = layer(x)
+    return keras.Model(model.input, x)
+
+
+def of_logits(*after):
+    """Gives the same three numbers for every image."""
+    dense = layers.Dense(3, kernel_initializer="zeros")
+    model = ending_in(dense, *after)
+    dense.bias.assign(LOGITS)
+    return model
+
+
+def compiled(loss, *after):
+    model = of_logits(*after)
+    model.compile(loss=loss)
+    return model
+
+
+def probabilities(model, **options):
+    """By the graph of the exports, and by what these are compared with."""
+    classifier = Classifier.open(model, False, **options)
+    found = np.asarray(classifier.scores(PIXELS)["probabilities"])
+    wanted = keras_outputs(classifier, PIXELS)["serving_default"]
+    np.testing.assert_allclose(found, wanted["probabilities"], rtol=1e-5)
+    logits = np.asarray(classifier.scores(PIXELS)["logits"])
+    np.testing.assert_allclose(logits, wanted["logits"], rtol=1e-4, atol=1e-6)
+    return found
+
+
+SIGMOID = [
+    losses.BinaryCrossentropy(from_logits=True),
+    losses.BinaryFocalCrossentropy(from_logits=True),
+    [losses.BinaryCrossentropy(from_logits=True)],
+]
+SOFTMAX = [
+    losses.CategoricalCrossentropy(from_logits=True),
+    losses.SparseCategoricalCrossentropy(from_logits=True),
+    losses.CategoricalFocalCrossentropy(from_logits=True),
+]
+
+
+@pytest.mark.parametrize("loss", SIGMOID)
+def test_losses_of_yes_or_no_make_sigmoids(loss):
+    np.testing.assert_allclose(probabilities(compiled(loss)), [LABELS] * 2, rtol=1e-5)
+
+
+@pytest.mark.parametrize("loss", SOFTMAX)
+def test_losses_of_one_class_make_softmaxes(loss):
+    expected = np.exp(LOGITS) / np.exp(LOGITS).sum()
+    found = probabilities(compiled(loss))
+    np.testing.assert_allclose(found, [expected] * 2, rtol=1e-5)
+
+
+def test_losses_by_the_outputs_name_are_found():
+    model = of_logits()
+    name = model.layers[-1].name
+    model.compile(loss={name: losses.BinaryCrossentropy(from_logits=True)})
+    np.testing.assert_allclose(probabilities(model), [LABELS] * 2, rtol=1e-5)
+
+
+def test_an_argument_says_it_too():
+    found = probabilities(of_logits(), activation="sigmoid")
+    np.testing.assert_allclose(found, [LABELS] * 2, rtol=1e-5)
+    model = compiled(SOFTMAX[0])
+    found = probabilities(model, activation="sigmoid")
+    np.testing.assert_allclose(found, [LABELS] * 2, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [None, "binary_crossentropy", "mse", losses.BinaryCrossentropy(), lambda y, x: x],
+)
+@pytest.mark.parametrize("after", [[], [layers.Activation("tanh")]])
+def test_what_nothing_says_is_refused_before_work_starts(loss, after, tmp_path):
+    model = compiled(loss, *after)
+    for write in (export.saved_model, export.serving, export.onnx):
+        with pytest.raises(ValueError, match="gives logits.*classifier_activation='so"):
+            write(model, tmp_path / "export")
+    with pytest.raises(ValueError, match="gives logits"):
+        export.litert(model, tmp_path / "export", formats=["float32"])
+    assert not list(tmp_path.glob("export/*"))
+
+
+def test_names_of_classes_say_nothing_of_logits():
+    model = of_logits()
+    name_classes(model, ["cat", "dog", "hen"])
+    with pytest.raises(ValueError, match="gives logits"):
+        Classifier.open(model, False)
+
+
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+def test_released_weights_know_what_they_were_trained_with(activation):
+    contract = record("efficientnetv2-s", "imagenet", 32)
+    model = create_model(
+        tiny("tiny-s"),
+        weights=None,
+        classes=1000,
+        classifier_activation=None,
+        preprocessing=contract.__class__(
+            **{**vars(contract), "activation": activation}
+        ),
+    )
+    function = keras.activations.get(activation)
+    expected = function(model.predict(PIXELS, verbose=0))
+    np.testing.assert_allclose(probabilities(model), expected, rtol=1e-4)
+
+
+def test_one_logit_has_no_softmax():
+    model = ending_in(layers.Dense(1))
+    with pytest.raises(ValueError, match="softmax is always 1.*'sigmoid'"):
+        Classifier.open(model, False, activation="softmax")
+    model.compile(loss=losses.BinaryCrossentropy(from_logits=True))
+    expected = tf.sigmoid(model(PIXELS))
+    np.testing.assert_allclose(probabilities(model), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        [layers.Dense(3, activation="sigmoid")],
+        [layers.Dense(3), layers.Activation("sigmoid", dtype="float32")],
+        [layers.Dense(3), layers.Activation("linear"), layers.Softmax()],
+        [layers.Dense(8, activation="relu"), layers.Dense(3, activation="softmax")],
+        [layers.Dense(3, activation="relu"), layers.Softmax()],
+        [layers.Dense(1, activation="sigmoid")],
+    ],
+)
+def test_probabilities_are_left_alone(end):
+    model = ending_in(*end)
+    # What a loss of logits would make of them.
+    model.compile(loss=losses.BinaryCrossentropy(from_logits=True))
+    np.testing.assert_allclose(probabilities(model), model(PIXELS), rtol=1e-5)
+
+
+def test_an_activation_that_contradicts_the_models_is_refused():
+    model = ending_in(layers.Dense(3, activation="softmax"))
+    with pytest.raises(ValueError, match="already, by softmax. .*'sigmoid'. Leave"):
+        Classifier.open(model, False, activation="sigmoid")
+    assert Classifier.open(model, False, activation="softmax")
+    with pytest.raises(ValueError, match="must be one of .*Received: 'tanh'"):
+        Classifier.open(model, False, activation="tanh")
+
+
+@pytest.mark.parametrize(
+    ("end", "message"),
+    [
+        ([layers.Dense(3), layers.Rescaling(0.5), layers.Softmax()], "ends in Rescal"),
+        ([layers.Reshape((1, 1, 8)), layers.Conv2D(3, 1)], "ends in Conv2D"),
+        ([layers.Dense(3), layers.Dropout(0.5)], "ends in Dropout"),
+    ],
+)
+def test_other_ends_are_refused_by_name(end, message):
+    with pytest.raises(ValueError, match=message):
+        Classifier.open(ending_in(*end), False)
+
+
+def test_several_outputs_are_refused():
+    model = of_logits()
+    both = keras.Model(model.input, [model.output, model.layers[-1].input])
+    with pytest.raises(ValueError, match="of one output. Received: .* of 2"):
+        Classifier.open(both, False)
+
+
+def check_card(card, tolerance=1e-4):
+    assert card.contents["preprocessing"]["activation"] == "sigmoid"
+    named = {x: y for x, y in card.contents["differences"].items() if "probab" in x}
+    assert named and max(named.values()) < tolerance
+
+
+def test_every_format_gives_the_probabilities_that_were_trained(tmp_path):
+    model = compiled(SIGMOID[0])
+    check_card(export.saved_model(model, tmp_path / "saved", fold=False))
+    inputs = {"serving_default": {"images": PIXELS}}
+    found = run_engine("saved_model", tmp_path / "saved", inputs)["serving_default"]
+    np.testing.assert_allclose(found["probabilities"], [LABELS] * 2, rtol=1e-5)
+    card = export.litert(model, tmp_path / "lite", formats=["float32"], fold=False)
+    check_card(card)
+    pytest.importorskip("tensorflow_hub")
+    check_card(export.hub(model, tmp_path / "hub"))
+    pytest.importorskip("tf2onnx")
+    pytest.importorskip("onnxruntime")
+    check_card(export.onnx(model, tmp_path / "onnx", fold=False))
+
+
+def test_modules_to_fine_tune_need_no_probabilities(tmp_path):
+    pytest.importorskip("tensorflow_hub")
+    card = export.hub(of_logits(), tmp_path / "hub")
+    assert card.contents["preprocessing"]["activation"] is None
+    assert set(card.contents["differences"]) == {
+        "classification/logits",
+        "feature_vector/features",
+    }
+
+
+def test_the_command_knows_the_loss_of_a_file(tmp_path, capsys):
+    words = ["", "export", "saved_model", "--no-fold", "--model"]
+    words += [str(tmp_path / "model.keras"), "--output", str(tmp_path / "out")]
+    of_logits().save(tmp_path / "model.keras")
+    assert command_line.main(command_line.parse(words)) != 0
+    assert "--classifier_activation" in capsys.readouterr().err
+    compiled(SIGMOID[0]).save(tmp_path / "model.keras")
+    assert command_line.main(command_line.parse(words)) == 0
+    assert "serving_default/probabilities" in capsys.readouterr().out
+    loaded = tf.saved_model.load(tmp_path / "out")
+    found = loaded.signatures["serving_default"](images=tf.constant(PIXELS))
+    np.testing.assert_allclose(found["probabilities"], [LABELS] * 2, rtol=1e-5)
