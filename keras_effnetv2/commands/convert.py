@@ -1,7 +1,6 @@
 """`convert`: weights of any known format become a `.weights.h5` or `.keras` file."""
 
 import argparse
-import os
 import pathlib
 
 import keras
@@ -9,6 +8,7 @@ import numpy as np
 
 from keras_effnetv2.architecture import Variant
 from keras_effnetv2.errors import InputError
+from keras_effnetv2.files import replacing
 from keras_effnetv2.models import create_model
 from keras_effnetv2.networks import EfficientNet, named_variables
 from keras_effnetv2.variants import get_variant
@@ -91,8 +91,7 @@ def write(model: EfficientNet, variant: Variant, destination: pathlib.Path) -> f
     Raises:
         ValueError: the file does not give the model's outputs; it is not kept.
     """
-    temporary = destination.with_name(f".{os.getpid()}-{destination.name}")
-    try:
+    with replacing(destination) as temporary:
         if destination.suffix == ".keras":
             model.save(temporary)
             copy = keras.saving.load_model(temporary, compile=False)
@@ -106,9 +105,6 @@ def write(model: EfficientNet, variant: Variant, destination: pathlib.Path) -> f
                 f"{destination} is not written: read back, its outputs differ by up to "
                 f"{difference:.3g}."
             )
-        os.replace(temporary, destination)
-    finally:
-        temporary.unlink(missing_ok=True)
     return difference
 
 

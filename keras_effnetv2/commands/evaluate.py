@@ -2,6 +2,7 @@
 
 import argparse
 
+from keras_effnetv2.commands.predict import add_checkpoint_argument, check_checkpoint
 from keras_effnetv2.commands.train import add_device_arguments
 from keras_effnetv2.errors import InputError
 
@@ -11,6 +12,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workdir", metavar="DIR", help="of a finished run, whose weights are measured"
     )
+    add_checkpoint_argument(parser)
     parser.add_argument(
         "--experiment",
         metavar="NAME",
@@ -36,6 +38,7 @@ def run(args: argparse.Namespace) -> int:
     from keras_effnetv2.training.evaluation import evaluate_run, evaluate_weights
     from keras_effnetv2.training.settings import override
 
+    check_checkpoint(args)
     devices = {"strategy": args.strategy, "tpu": args.tpu}
     if args.workdir is not None:
         if args.experiment is not None or args.weights is not None:
@@ -43,7 +46,9 @@ def run(args: argparse.Namespace) -> int:
                 f"--workdir {args.workdir} says which experiment and which weights. "
                 "Leave --experiment and --weights out, or --workdir."
             )
-        result = evaluate_run(args.workdir, args.set, **devices)
+        result = evaluate_run(
+            args.workdir, args.set, checkpoint=args.checkpoint, **devices
+        )
     elif args.experiment is not None and args.weights is not None:
         from keras_effnetv2.training.experiments import get_experiment
 

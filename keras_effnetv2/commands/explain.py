@@ -36,10 +36,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Writes a picture of every image, and prints where."""
     predict.check_counts(args, "image_size", "top")
+    predict.check_checkpoint(args)
     heat_maps.require_matplotlib()
     explanation.check_backend()
     pictures = find_pictures(args.images, args.output)
-    model = predict.load_model(args.variant, args.weights, args.workdir)
+    model = predict.load_model(
+        args.variant, args.weights, args.workdir, args.checkpoint
+    )
     normalization = find_normalization(model)
     preprocessing = predict.evaluation_record(model, normalization, args.image_size)
     classifier = explanation.cut(model)

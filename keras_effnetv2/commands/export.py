@@ -10,7 +10,12 @@ from typing import Any
 from absl import logging
 
 from keras_effnetv2.backends import require_backend
-from keras_effnetv2.commands.predict import check_counts, load_model
+from keras_effnetv2.commands.predict import (
+    add_checkpoint_argument,
+    check_checkpoint,
+    check_counts,
+    load_model,
+)
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.export.folders import check_target
 from keras_effnetv2.transfer import name_classes
@@ -57,6 +62,7 @@ def _add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workdir", metavar="DIR", help="instead: work folder of a finished training"
     )
+    add_checkpoint_argument(parser)
     parser.add_argument(
         "--labels",
         metavar="FILE",
@@ -99,6 +105,7 @@ def run(args: argparse.Namespace) -> int:
     # Before a model is downloaded, or built for half a minute.
     require_backend("Exports need", "tensorflow")
     args.check(args)
+    check_checkpoint(args)
     check_counts(args, *(flag for flag in ("image_size", "top") if flag in args))
     names = None if args.labels is None else _read_names(args.labels)
     model, source = open_model(args)
@@ -125,7 +132,7 @@ def open_model(args: argparse.Namespace) -> tuple[Any, dict[str, str]]:
         experiment = read_experiment(args.workdir)
         variant = get_variant(experiment.model.variant).name  # Not the file's.
         source = {"variant": variant, "experiment": experiment.name}
-        return load_model(None, None, args.workdir), source
+        return load_model(None, None, args.workdir, args.checkpoint), source
     if args.model is not None:
         if pathlib.Path(args.model).suffix != ".keras":
             raise InputError(f"--model takes a .keras file. Received: {args.model}.")

@@ -18,6 +18,7 @@ from keras_effnetv2.layers import PixelNormalization
 from keras_effnetv2.models import create_model
 from keras_effnetv2.networks import find_normalization
 from keras_effnetv2.preprocessing import NUM_LABELS, Preprocessing, preprocess_input
+from keras_effnetv2.training.workdir import CHECKPOINTS
 from keras_effnetv2.weights import labels
 
 
@@ -52,6 +53,7 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="instead of --variant and --weights: work folder of a finished training",
     )
+    add_checkpoint_argument(parser)
     parser.add_argument(
         "--image_size",
         type=int,
@@ -59,10 +61,22 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_checkpoint_argument(parser: argparse.ArgumentParser) -> None:
+    """Which weights of a work folder."""
+    parser.add_argument(
+        "--checkpoint",
+        choices=CHECKPOINTS,
+        default=CHECKPOINTS[0],
+        help="of --workdir: the last weights, or those of the best evaluation, which a "
+        f"run that is not finished may have too (default: {CHECKPOINTS[0]})",
+    )
+
+
 def run(args: argparse.Namespace) -> int:
     """Prints the best classes of every image; 1 if one could not be read."""
     check_counts(args, "image_size", "top", "batch_size")
-    model = load_model(args.variant, args.weights, args.workdir)
+    check_checkpoint(args)
+    model = load_model(args.variant, args.weights, args.workdir, args.checkpoint)
     normalization = find_normalization(model)
     preprocessing = evaluation_record(model, normalization, args.image_size)
     failures: list[str] = []
@@ -90,8 +104,23 @@ def check_counts(args: argparse.Namespace, *flags: str) -> None:
             raise InputError(f"--{flag} must be at least 1. Received: {value}.")
 
 
+def check_checkpoint(args: argparse.Namespace) -> None:
+    """Refuses a choice of weights where there is no work folder to choose from.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if args.workdir is None and args.checkpoint != CHECKPOINTS[0]:
+        raise InputError(
+            f"--checkpoint {args.checkpoint} is of a work folder. Name it: --workdir."
+        )
+
+
 def load_model(
-    variant: str | None, weights: str | None, workdir: str | None
+    variant: str | None,
+    weights: str | None,
+    workdir: str | None,
+    checkpoint: str = CHECKPOINTS[0],
 ) -> keras.Model:
     """The classifier that the flags name.
 
@@ -105,7 +134,7 @@ def load_model(
                 f"--workdir {workdir} says which network and which weights. Leave "
                 "--variant and --weights out, or --workdir."
             )
-        return training.load_run(workdir)
+        return training.load_run(workdir, checkpoint)
     weights = weights or "imagenet"
     if variant is not None:
         return create_model(variant, weights=weights)

@@ -107,9 +107,10 @@ def run(args: argparse.Namespace) -> int:
     if args.workers == 1 and num_trials <= _SHARE:
         searching.run_search(search, study, num_trials, args.prune)
     else:
-        # Else TensorFlow takes all of a GPU's memory for the first process.
+        # Else TensorFlow takes all of a GPU's memory for the first of those that share.
         os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
-        processes.run_workers(_worker_command(), args.workers)
+        gpus = processes.visible_gpus()
+        processes.run_workers(_worker_command(), args.workers, gpus)
         study = _open(args, search)
     found = _write(search, study, output)
     if found is not None and args.confirm:

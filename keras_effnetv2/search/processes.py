@@ -1,6 +1,7 @@
 """Several workers on this machine, each a process of its own."""
 
 import logging
+import os
 import subprocess
 import time
 from collections.abc import Sequence
@@ -13,11 +14,25 @@ _GRACE = 20.0  # Seconds that an interrupted worker has to return its trial.
 # The system kills what takes too much memory: often the candidate's fault, not the
 # worker's. A worker that is killed more often has another reason.
 _MAX_RESTARTS = 3
+# Of CUDA: which GPUs a process may see, by number or identifier.
+_VISIBLE = "CUDA_VISIBLE_DEVICES"
 # Exit status of a worker that has done its share; a new one is to go on.
 RENEW = 75
 
 
-def run_workers(command: Sequence[str], num_workers: int) -> None:
+def visible_gpus() -> list[str]:
+    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    import tensorflow as tf
+
+    num_gpus = len(tf.config.list_physical_devices("GPU"))
+    names = os.environ.get(_VISIBLE) or ",".join(map(str, range(num_gpus)))
+    # CUDA heeds the names up to the first that it does not know.
+    return [name.strip() for name in names.split(",")][:num_gpus]
+
+
+def run_workers(
+    command: Sequence[str], num_workers: int, gpus: Sequence[str] = ()
+) -> None:
     """Runs a command in several processes, and waits until all are done.
 
     A process that was killed is started again, three times at most; one that ends with
@@ -27,6 +42,8 @@ def run_workers(command: Sequence[str], num_workers: int) -> None:
     Args:
         command: of one worker, such as `python -m keras_effnetv2 search ...`.
         num_workers: processes.
+        gpus: of `visible_gpus`. Each of several workers gets one of them, by turns; one
+            worker alone gets all.
 
     Raises:
         ValueError: no workers.
@@ -34,7 +51,12 @@ def run_workers(command: Sequence[str], num_workers: int) -> None:
     """
     if num_workers < 1:
         raise InputError(f"A search needs workers. Received: {num_workers}.")
-    workers = [_Worker(command) for _ in range(num_workers)]
+    if 0 < len(gpus) < num_workers:
+        logging.warning("%d workers share %d GPUs by turns.", num_workers, len(gpus))
+    workers = [
+        _Worker(command, gpus[number % len(gpus)] if gpus and num_workers > 1 else None)
+        for number in range(num_workers)
+    ]
     with interrupt_on_sigterm():
         try:
             for worker in workers:
@@ -54,15 +76,18 @@ def run_workers(command: Sequence[str], num_workers: int) -> None:
 class _Worker:
     """A process, and how often it was started again."""
 
-    def __init__(self, command: Sequence[str]) -> None:
+    def __init__(self, command: Sequence[str], gpu: str | None) -> None:
         self._command = list(command)
+        self._environment = os.environ | ({} if gpu is None else {_VISIBLE: gpu})
         self._num_restarts = 0
         self.process: subprocess.Popen | None = None
 
     def start(self) -> None:
         # Out of the terminal's reach: a Ctrl-C comes once, from here. A second one
         # would hit the worker while it returns its trial.
-        self.process = subprocess.Popen(self._command, start_new_session=True)
+        self.process = subprocess.Popen(
+            self._command, env=self._environment, start_new_session=True
+        )
 
     def is_running(self) -> bool:
         """Starts the process again if it was killed, or has done its share."""

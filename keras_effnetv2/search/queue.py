@@ -9,7 +9,7 @@ so none can be lost or counted twice.
 import contextlib
 import logging
 import os
-import platform
+import pathlib
 import threading
 import time
 import uuid
@@ -30,14 +30,30 @@ _MAX_ATTEMPTS = 3
 FAILURE = "failure"  # User attribute of a failed trial: why.
 
 _PROCESS = uuid.uuid4().hex
-_MACHINE = f"{platform.node()}/{uuid.getnode():x}"
+
+
+def _machine() -> str | None:
+    """What a number of a process is unique in; None where that is unknown.
+
+    Containers have the host's kernel, and each numbers its processes anew. Names and
+    network addresses say nothing: containers of different hosts may share them.
+    """
+    try:
+        boot = pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot}/{os.readlink('/proc/self/ns/pid')}"
+    except OSError:  # Not on Linux.
+        return None
+
+
+_MACHINE = _machine()
 
 
 class TrialQueue:
     """Hands out trials, and takes back those of workers that are gone.
 
-    A worker is gone when its process is, on this machine; or, on any, when it has not
-    renewed its claim for `patience` seconds. Clocks of machines are not compared.
+    A worker is gone when its process is, on this machine and in this container; or,
+    anywhere, when it has not renewed its claim for `patience` seconds. Clocks of
+    machines are not compared.
 
     Args:
         study: may be shared with other processes.
@@ -160,7 +176,8 @@ class TrialQueue:
         claim = trial.system_attrs.get(_CLAIM)
         if claim and claim["worker"] == self._worker["worker"]:
             return False
-        if claim and claim["machine"] == _MACHINE and not _is_alive(claim["pid"]):
+        is_near = claim and _MACHINE is not None and claim["machine"] == _MACHINE
+        if is_near and not _is_alive(claim["pid"]):
             return True
         now = self._clock()
         seen, since = self._seen.get(trial.number, (None, None))
@@ -214,8 +231,6 @@ def check_num_trials(num_trials: int) -> None:
 
 def _is_alive(pid: int) -> bool:
     """Whether another process of this machine runs; True where that is unknown."""
-    if os.name != "posix":  # On Windows, signal 0 is no question.
-        return True
     if pid == os.getpid():  # The number of a process that is gone, used again.
         return False
     try:

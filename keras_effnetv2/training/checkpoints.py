@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import re
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,10 +18,13 @@ import keras
 import numpy as np
 from absl import logging
 
-from keras_effnetv2.errors import InputError
+from keras_effnetv2.errors import FileError, InputError
+from keras_effnetv2.files import remove_unfinished, replacing
 
 _NAME = re.compile(r"step_(\d+)\.safetensors")
-_BEST = "best.safetensors"
+BEST = "best.weights.h5"
+# Seconds that a network file system has to show one machine what another has written.
+_PATIENCE, _POLL = 60.0, 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +47,7 @@ class Position:
 
 
 class Checkpoints:
-    """The newest and the best checkpoints of a run, in a folder.
+    """The newest checkpoints of a run, and its best weights, in a folder.
 
     Args:
         folder: made when the first checkpoint is saved.
@@ -55,21 +59,27 @@ class Checkpoints:
         self.keep = keep
 
     def save(
-        self, arrays: dict[str, np.ndarray], position: Position, is_best: bool = False
+        self,
+        arrays: dict[str, np.ndarray],
+        position: Position,
+        best: keras.Model | None = None,
     ) -> pathlib.Path:
-        """Writes a checkpoint and removes those that are too many."""
+        """Writes a checkpoint and removes those that are too many.
+
+        Args:
+            arrays: of `read_state`.
+            position: that they are of.
+            best: network that has just been measured as the best so far.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / f"step_{position.step:09d}.safetensors"
+        if best is not None:
+            # Before the state that knows of it: a kill in between loses neither.
+            write_weights(best, self.folder / BEST)
+        path = self._path(position.step)
         write_arrays(path, arrays, {"position": json.dumps(vars(position))})
-        if is_best:
-            # The same file under a second name; it stays when the first one goes.
-            link = self.folder / f"{_BEST}.{os.getpid()}"
-            link.unlink(missing_ok=True)
-            os.link(path, link)
-            os.replace(link, self.folder / _BEST)
-        unfinished = self.folder.glob(".step_*")  # Of a process that was killed.
-        for old in (*self._paths()[self.keep :], *unfinished):
-            old.unlink()
+        for old in self._paths()[self.keep :]:
+            old.unlink(missing_ok=True)
+        remove_unfinished(self.folder)
         return path
 
     def restore(self) -> tuple[dict[str, np.ndarray], Position] | None:
@@ -81,9 +91,8 @@ class Checkpoints:
         paths = self._paths()
         for path in paths:
             try:
-                arrays, metadata = read_arrays(path)
-                return arrays, Position(**json.loads(metadata["position"]))
-            except (ValueError, KeyError, TypeError, OSError) as error:
+                return _read(path)
+            except (ValueError, OSError) as error:
                 logging.warning("Checkpoint %s cannot be read: %s", path, error)
         if paths:
             raise InputError(
@@ -93,10 +102,51 @@ class Checkpoints:
             )
         return None
 
+    def read(
+        self, step: int, patience: float = _PATIENCE
+    ) -> tuple[dict[str, np.ndarray], Position]:
+        """The checkpoint of a step that another machine has read, or has written.
+
+        Args:
+            step: of the checkpoint.
+            patience: seconds to wait until this machine sees it too.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        deadline = time.monotonic() + patience
+        path = self._path(step)
+        while True:
+            try:
+                return _read(path)
+            except (ValueError, OSError) as error:
+                if time.monotonic() >= deadline:
+                    raise FileError(
+                        f"The chief goes on from {path}, which cannot be read here: "
+                        f"{error}. All workers must share the work folder."
+                    ) from error
+            time.sleep(_POLL)
+
+    def _path(self, step: int) -> pathlib.Path:
+        return self.folder / f"step_{step:09d}.safetensors"
+
     def _paths(self) -> list[pathlib.Path]:
         """Those of single steps, the newest first."""
         found = self.folder.glob("step_*.safetensors")
         return sorted((x for x in found if _NAME.fullmatch(x.name)), reverse=True)
+
+
+def _read(path: pathlib.Path) -> tuple[dict[str, np.ndarray], Position]:
+    """A checkpoint.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    arrays, metadata = read_arrays(path)
+    try:
+        return arrays, Position(**json.loads(metadata["position"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} does not say where the training was.") from error
 
 
 def read_state(model: keras.Model) -> dict[str, np.ndarray]:
@@ -146,17 +196,32 @@ def _state_variables(model: keras.Model) -> Iterator[tuple[str, Any]]:
 def write_arrays(
     path: pathlib.Path, arrays: dict[str, np.ndarray], metadata: dict[str, str]
 ) -> None:
-    """Writes a safetensors file under a temporary name, then gives it its own."""
+    """Writes a safetensors file that is whole or not there.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     import safetensors.numpy
 
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        safetensors.numpy.save_file(arrays, temporary, metadata)
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        with replacing(path) as temporary:
+            safetensors.numpy.save_file(arrays, temporary, metadata)
+    except safetensors.SafetensorError as error:  # Of a full disk, too.
+        raise FileError(f"{path} cannot be written: {error}.") from error
+
+
+def write_weights(network: keras.Model, path: pathlib.Path) -> None:
+    """Writes the weights of a network to a file that is whole or not there.
+
+    Args:
+        network: perhaps with the record of its preprocessing, which is written too.
+        path: ends in `.weights.h5`.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with replacing(path) as temporary:
+        network.save_weights(temporary)
 
 
 def read_arrays(path: pathlib.Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:

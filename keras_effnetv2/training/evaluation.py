@@ -15,21 +15,27 @@ from keras_effnetv2.training.feeding import Feed, evaluation_data
 from keras_effnetv2.training.learner import Learner, create_learner
 from keras_effnetv2.training.network import build_network, trained_variant
 from keras_effnetv2.training.settings import override
-from keras_effnetv2.training.workdir import read_experiment, trained_weights
+from keras_effnetv2.training.workdir import (
+    CHECKPOINTS,
+    read_experiment,
+    trained_weights,
+)
 
 
 def evaluate_run(
     workdir: str | os.PathLike,
     assignments: Sequence[str] = (),
     *,
+    checkpoint: str = CHECKPOINTS[0],
     strategy: str = "auto",
     tpu: str | None = None,
 ) -> dict[str, float]:
-    """Loss and accuracies of a finished run.
+    """Loss and accuracies of a run.
 
     Args:
         workdir: its work folder.
         assignments: settings to change, as `override` takes them: of the data, say.
+        checkpoint: `"last"` or `"best"`, as for `load_run`.
         strategy: as for `train`.
         tpu: as for `train`.
 
@@ -37,10 +43,10 @@ def evaluate_run(
         `loss`, `accuracy` and `top5_accuracy`.
 
     Raises:
-        ValueError: no finished run, or no such data.
+        ValueError: no run with such weights, or no such data.
     """
     experiment = override(read_experiment(workdir), assignments)
-    weights = str(trained_weights(workdir))
+    weights = str(trained_weights(workdir, checkpoint))
     devices = open_devices(strategy, tpu)
     with devices.scope():
         network = build_network(experiment, weights)

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from keras_effnetv2.errors import DivergedError
+from keras_effnetv2.training.agreement import together
 from keras_effnetv2.training.checkpoints import Checkpoints, Position, read_state
 from keras_effnetv2.training.configuration import Experiment
 from keras_effnetv2.training.devices import Devices
@@ -117,7 +118,8 @@ class LoopCallback(keras.callbacks.Callback):
                 evaluated_step=before.step,
                 best_accuracy=max(evaluated["accuracy"], before.best_accuracy),
             )
-        self.report_epoch(record)
+        with together(self.devices):
+            self.report_epoch(record)
         interval = self.experiment.loop.checkpoint_steps
         passed = before.step // interval > (before.step - 1) // interval
         if is_last or is_best or passed or self._must_stop:
@@ -168,8 +170,10 @@ class LoopCallback(keras.callbacks.Callback):
                 f"{self._last_good()} Lower optimizer.learning_rate or set "
                 "optimizer.global_clipnorm."
             )
-        if self.devices.is_chief:
-            self.checkpoints.save(arrays, self.position, is_best)
+        with together(self.devices):
+            if self.devices.is_chief:
+                best = self.model.result if is_best else None
+                self.checkpoints.save(arrays, self.position, best)
 
     def _last_good(self) -> str:
         if not self.checkpoints.folder.exists():

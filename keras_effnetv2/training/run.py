@@ -11,7 +11,13 @@ from absl import logging
 from keras_effnetv2.data.sources import Source
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.training import feeding, replicas
-from keras_effnetv2.training.checkpoints import Checkpoints, Position, write_state
+from keras_effnetv2.training.agreement import from_chief, together
+from keras_effnetv2.training.checkpoints import (
+    Checkpoints,
+    Position,
+    write_state,
+    write_weights,
+)
 from keras_effnetv2.training.configuration import Experiment
 from keras_effnetv2.training.devices import Devices, open_devices
 from keras_effnetv2.training.evaluation import measure
@@ -60,7 +66,8 @@ def train(
     """
     devices = open_devices(strategy, tpu)
     set_up_process(experiment, devices)
-    run = _Run.open(experiment, workdir, devices)
+    with together(devices):
+        run = _Run.open(experiment, workdir, devices)
     return run.train()
 
 
@@ -92,16 +99,15 @@ class _Run:
             )
         stages = experiment.stages(num_images)
         check(experiment, stages, devices)
-        return cls(
-            experiment, open_workdir(workdir, experiment), devices, *feeds, stages
-        )
+        folder = open_workdir(workdir, experiment, devices.is_chief)
+        return cls(experiment, folder, devices, *feeds, stages)
 
     def steps_per_epoch(self, stage: Stage) -> int:
         return steps_per_epoch(self.train_feed.source.num_examples, stage.batch_size)
 
     def train(self) -> list[dict[str, Any]]:
         checkpoints = Checkpoints(self.workdir.checkpoints, self.experiment.loop.keep)
-        restored = checkpoints.restore()
+        restored = _restore(checkpoints, self.devices)
         position = restored[1] if restored else Position()
         learner = build_learner(
             self.experiment,
@@ -112,14 +118,15 @@ class _Run:
         )
         if restored:
             write_state(learner, restored[0])
-        reporter = Reporter(
-            self.workdir,
-            self.experiment,
-            self.stages,
-            self.train_feed.source.num_examples,
-            self.devices,
-            position,
-        )
+        with together(self.devices):
+            reporter = Reporter(
+                self.workdir,
+                self.experiment,
+                self.stages,
+                self.train_feed.source.num_examples,
+                self.devices,
+                position,
+            )
         batch_size = self.stages[-1].batch_size
         callback = LoopCallback(
             self.experiment,
@@ -138,8 +145,9 @@ class _Run:
         finally:
             self._raise_data_errors()
             reporter.close()
-        if self.devices.is_chief:
-            self._keep_weights(learner)
+        with together(self.devices):
+            if self.devices.is_chief:
+                write_weights(learner.result, self.workdir.weights)
         return reporter.finish(self.train_feed.damage)
 
     def _fit(self, learner: Any, callback: LoopCallback, reporter: Reporter) -> None:
@@ -151,11 +159,11 @@ class _Run:
         for leg in legs:
             callback.leg = leg
             if leg.first_epoch == leg.stage.first_epoch and not leg.first_step:
-                reporter.show_stage(
-                    leg.stage,
-                    feeding.sample_images(self.train_feed, self.experiment, leg.stage),
-                    callback.position.step,
+                images = feeding.sample_images(
+                    self.train_feed, self.experiment, leg.stage
                 )
+                with together(self.devices):
+                    reporter.show_stage(leg.stage, images, callback.position.step)
             num_steps = self._steps_per_execution(leg)
             if num_steps != learner.steps_per_execution:
                 learner.steps_per_execution = num_steps
@@ -178,15 +186,24 @@ class _Run:
         most = min(self.experiment.loop.steps_per_execution, leg.num_steps)
         return next(x for x in range(most, 0, -1) if leg.num_steps % x == 0)
 
-    def _keep_weights(self, learner: Any) -> None:
-        path = self.workdir.weights
-        temporary = path.with_name(f".{os.getpid()}.{path.name}")
-        learner.result.save_weights(temporary)
-        os.replace(temporary, path)
-
     def _raise_data_errors(self) -> None:
         for feed in (self.train_feed, self.eval_feed):
             feed.damage.raise_if_any()
+
+
+def _restore(
+    checkpoints: Checkpoints, devices: Devices
+) -> tuple[dict[str, Any], Position] | None:
+    """The newest checkpoint that the chief can read, and the same on every worker."""
+    restored = None
+    with together(devices):
+        if devices.is_chief:
+            restored = checkpoints.restore()
+    step = from_chief(devices, restored[1].step if restored else 0)
+    with together(devices):
+        if step and not devices.is_chief:
+            restored = checkpoints.read(step)
+    return restored
 
 
 def build_learner(

@@ -8,8 +8,8 @@ tag is written again.)
 """
 
 import os
-import socket
 import time
+import uuid
 from typing import Any
 
 import numpy as np
@@ -46,8 +46,7 @@ class Scalars:
         tf.io.gfile.makedirs(folder)
         # TensorBoard reads the files of a folder in the order of their names.
         seconds, rest = divmod(time.time_ns(), 10**9)
-        host = socket.gethostname()
-        name = f"events.out.tfevents.{seconds:010d}.{rest:09d}.{os.getpid()}.{host}"
+        name = f"events.out.tfevents.{seconds:010d}.{rest:09d}.{uuid.uuid4().hex}"
         self._file = tf.io.TFRecordWriter(os.path.join(folder, name))
         # From version 2 on, TensorBoard heeds session starts.
         self._write(file_version="brain.Event:2")

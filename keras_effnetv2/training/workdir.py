@@ -3,19 +3,23 @@
 import dataclasses
 import os
 import pathlib
-import tempfile
+import uuid
 from typing import Any
 
 import keras
 
 from keras_effnetv2.errors import InputError
-from keras_effnetv2.files import replace_file
+from keras_effnetv2.files import remove_unfinished, replace_file
 from keras_effnetv2.models import create_model
+from keras_effnetv2.training.checkpoints import BEST
 from keras_effnetv2.training.configuration import Experiment
 from keras_effnetv2.training.network import trained_variant
 from keras_effnetv2.training.settings import from_json, list_settings, to_json
 from keras_effnetv2.variant_files import is_variant_file, write_variant
 from keras_effnetv2.variants import get_variant
+
+# Of a run, which weights: of its end, or of its best evaluation. The first is usual.
+CHECKPOINTS = ("last", "best")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,17 +63,33 @@ class Workdir:
         """Weights of a finished run, moving averages where it has them."""
         return self.path / "final.weights.h5"
 
+    @property
+    def best_weights(self) -> pathlib.Path:
+        """Weights of the best evaluation so far: exactly the network it measured."""
+        return self.checkpoints / BEST
+
     def samples(self, stage: int) -> pathlib.Path:
         """Picture of a few training images of a stage, from 1."""
         return self.path / f"stage{stage}.png"
 
     def has_begun(self) -> bool:
         """Whether a run has left more than its configuration."""
-        return any(x not in (self.config, self.variant) for x in self.path.iterdir())
+        return any(
+            # What is hidden is of a process that was killed while it wrote.
+            x not in (self.config, self.variant) and not x.name.startswith(".")
+            for x in self.path.iterdir()
+        )
 
 
-def open_workdir(path: str | os.PathLike, experiment: Experiment) -> Workdir:
+def open_workdir(
+    path: str | os.PathLike, experiment: Experiment, is_chief: bool = True
+) -> Workdir:
     """The folder, made if need be, with the experiment written into it.
+
+    Args:
+        path: of the folder.
+        experiment: that is trained there.
+        is_chief: of the workers that share the folder, the others only read it.
 
     Raises:
         ValueError: it cannot be written, or is that of another experiment.
@@ -80,17 +100,13 @@ def open_workdir(path: str | os.PathLike, experiment: Experiment) -> Workdir:
             "Mount the bucket, or copy the folder there after the training."
         )
     workdir = Workdir(pathlib.Path(path).expanduser())
-    try:
-        workdir.path.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=workdir.path):
-            pass
-    except OSError as error:
-        raise InputError(
-            f"The work folder {path} cannot be written: {error.strerror}. "
-            "Choose another --workdir."
-        ) from error
+    if is_chief:
+        _check_writable(workdir.path)
     if workdir.config.exists() and workdir.has_begun():
         _check_same(experiment, read_experiment(path), workdir.path)
+    if not is_chief:
+        return workdir
+    remove_unfinished(workdir.path)
     if is_variant_file(experiment.model.variant):
         write_variant(get_variant(experiment.model.variant), workdir.variant)
     replace_file(workdir.config, to_json(experiment).encode())
@@ -120,33 +136,64 @@ def read_experiment(path: str | os.PathLike) -> Experiment:
         raise InputError(f"{config}: {error}") from error
 
 
-def load_run(path: str | os.PathLike) -> keras.Model:
-    """The network that a finished run in a work folder has trained.
+def load_run(path: str | os.PathLike, checkpoint: str = CHECKPOINTS[0]) -> keras.Model:
+    """The network that a run in a work folder has trained.
 
     It gives probabilities, and carries the preprocessing it was evaluated with.
 
+    Args:
+        path: the work folder.
+        checkpoint: `"last"`, of the run's end, or `"best"`, of its best evaluation,
+            which a run that is not finished may have too.
+
     Raises:
-        ValueError: not the work folder of a finished run.
+        ValueError: not the work folder of a run that has such weights.
     """
     variant = trained_variant(read_experiment(path).model)
-    return create_model(variant, weights=trained_weights(path))
+    return create_model(variant, weights=trained_weights(path, checkpoint))
 
 
-def trained_weights(path: str | os.PathLike) -> pathlib.Path:
-    """The weights that a finished run in a work folder has left.
+def trained_weights(
+    path: str | os.PathLike, checkpoint: str = CHECKPOINTS[0]
+) -> pathlib.Path:
+    """The weights that a run in a work folder has left; see `load_run`.
 
     Raises:
-        ValueError: not the work folder of a finished run.
+        ValueError: not the work folder of a run that has such weights.
     """
-    experiment = read_experiment(path)
-    weights = Workdir(pathlib.Path(path).expanduser()).weights
-    if not weights.is_file():
+    if checkpoint not in CHECKPOINTS:
         raise InputError(
-            f"The run in {path} is not finished: {weights.name} is missing. Start it "
-            f"again: python -m keras_effnetv2 train --experiment {experiment.name} "
-            f"--workdir {path}"
+            f"checkpoint must be one of {', '.join(CHECKPOINTS)}. Received: "
+            f"{checkpoint!r}."
         )
-    return weights
+    experiment = read_experiment(path)
+    workdir = Workdir(pathlib.Path(path).expanduser())
+    weights = workdir.best_weights if checkpoint == "best" else workdir.weights
+    if weights.is_file():
+        return weights
+    problem = (
+        "has no best checkpoint yet, which comes with an evaluation"
+        if checkpoint == "best"
+        else "is not finished"
+    )
+    raise InputError(
+        f"The run in {path} {problem}: {weights.name} is missing. Start it again: "
+        f"python -m keras_effnetv2 train --experiment {experiment.name} "
+        f"--workdir {path}"
+    )
+
+
+def _check_writable(folder: pathlib.Path) -> None:
+    probe = folder / f".{uuid.uuid4().hex}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch(exist_ok=False)
+        probe.unlink()
+    except OSError as error:
+        raise InputError(
+            f"The work folder {folder} cannot be written: {error.strerror}. "
+            "Choose another --workdir."
+        ) from error
 
 
 def _check_same(wanted: Experiment, found: Experiment, path: pathlib.Path) -> None:

@@ -101,6 +101,17 @@ def test_a_dead_process_of_this_machine_is_given_up_at_once(machines):
     assert machines.states() == ["RUNNING"]
 
 
+@pytest.mark.parametrize("machine", ["other kernel", None])
+def test_a_number_of_a_process_says_nothing_elsewhere(machines, machine, monkeypatch):
+    monkeypatch.setattr(queues, "_MACHINE", machine and queues._MACHINE)
+    busy = machines.worker("a", machine, DEAD, num_trials=1)
+    other = machines.worker("b", num_trials=1)
+    assert busy.claim().number == 0
+    assert other.claim() is None
+    machines.now = 91.0
+    assert other.claim().number == 0
+
+
 def test_a_worker_killed_before_it_signed_is_given_up_after_a_while(machines):
     machines.study.ask()
     other = machines.worker("b", num_trials=1)

@@ -10,10 +10,11 @@ import time
 import optuna
 import pytest
 
-from keras_effnetv2.search.processes import RENEW, run_workers
+from keras_effnetv2.search.processes import RENEW, run_workers, visible_gpus
 from keras_effnetv2.search.samplers import create_sampler
 from keras_effnetv2.search.study import open_study
 from keras_effnetv2.search.workers import CandidateError, run_worker
+from tests import containers
 from tests.conftest import ROOT
 from tests.search import worker
 
@@ -131,11 +132,86 @@ def test_a_killed_worker_loses_no_trial_and_none_counts_twice(name, tmp_path):
     assert states(study) == expected
 
 
+def test_containers_leave_each_other_their_trials(tmp_path):
+    """Of one host name, each with a worker whose process is number 1."""
+    containers.require()
+    location, log = tmp_path / "a.journal", tmp_path / "log"
+    log.touch()
+
+    def start(*options):
+        parts = [sys.executable, "-m", "tests.search.worker", location, 3, tmp_path]
+        environment = {**os.environ, "KERAS_BACKEND": "numpy"}
+        command = containers.command([*parts, *options])
+        return subprocess.Popen(command, cwd=ROOT, env=environment)
+
+    slow = start("hang")
+    wait_for(log.read_text)
+    other = start()
+    wait_for(lambda: log.read_text().count("end") == 2)
+    time.sleep(3)
+    for process in (other, slow):
+        process.kill()
+        process.wait()
+    begun = [
+        x.split()[1] for x in log.read_text().splitlines() if x.startswith("begin")
+    ]
+    assert begun == ["0", "1", "2"]
+
+
 def wait_for(condition):
     deadline = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def gpus_of_workers(folder, num_workers, gpus):
+    code = (
+        "import os, pathlib, sys, uuid; "
+        "found = os.environ.get('CUDA_VISIBLE_DEVICES', 'all'); "
+        "pathlib.Path(sys.argv[1], uuid.uuid4().hex).write_text(found)"
+    )
+    run_workers(python(code, folder), num_workers, gpus)
+    return sorted(path.read_text() for path in folder.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("num_workers", "gpus", "expected"),
+    [
+        (2, ["0", "1"], ["0", "1"]),
+        (3, ["2", "GPU-5e"], ["2", "2", "GPU-5e"]),
+        (2, [], ["all", "all"]),
+        (1, ["0", "1"], ["all"]),
+    ],
+)
+def test_each_worker_gets_a_gpu_of_its_own(
+    tmp_path, monkeypatch, caplog, num_workers, gpus, expected
+):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert gpus_of_workers(tmp_path, num_workers, gpus) == expected
+    assert ("3 workers share 2 GPUs" in caplog.text) == (num_workers == 3)
+
+
+@pytest.mark.parametrize(
+    ("visible", "num_gpus", "expected"),
+    [
+        (None, 2, ["0", "1"]),
+        ("3, 1", 2, ["3", "1"]),
+        ("2,-1,0", 1, ["2"]),
+        ("-1", 0, []),
+    ],
+)
+def test_gpus_have_the_names_that_the_environment_gives(
+    monkeypatch, visible, num_gpus, expected
+):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    # The machine of the tests has none.
+    monkeypatch.setattr(
+        "tensorflow.config.list_physical_devices", lambda kind: [None] * num_gpus
+    )
+    assert visible_gpus() == expected
 
 
 def python(code, *arguments):

@@ -1,13 +1,17 @@
 """Checkpoints are whole or not there, and complete."""
 
+import errno
+import os
 import pathlib
 import subprocess
 import sys
+import threading
 
+import keras
 import numpy as np
 import pytest
 
-from keras_effnetv2.training.checkpoints import Checkpoints, Position, read_arrays
+from keras_effnetv2.training.checkpoints import Checkpoints, Position
 
 ARRAYS = {
     "scalar": np.array(3, "int64"),
@@ -35,18 +39,25 @@ def test_arrays_and_position_come_back_to_the_bit(tmp_path):
         np.testing.assert_array_equal(found[name], value, strict=True)
 
 
-def test_the_newest_and_the_best_stay(tmp_path):
+def test_the_newest_and_the_best_stay(tmp_path, monkeypatch):
+    def no_links(*paths):
+        raise OSError(errno.EPERM, "no hard links here")
+
+    monkeypatch.setattr(os, "link", no_links)  # As on exFAT and mounted buckets.
     checkpoints = Checkpoints(tmp_path, keep=2)
+    network = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     for step in range(1, 6):
-        checkpoints.save(arrays(step), Position(step), is_best=step == 2)
+        network.layers[0].bias.assign([step])
+        checkpoints.save(arrays(step), Position(step), network if step == 2 else None)
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == [
-        "best.safetensors",
+        "best.weights.h5",
         "step_000000004.safetensors",
         "step_000000005.safetensors",
     ]
     assert checkpoints.restore()[1].step == 5
-    assert read_arrays(tmp_path / "best.safetensors")[0]["scalar"] == 2
+    network.load_weights(tmp_path / "best.weights.h5")
+    assert float(network.layers[0].bias[0]) == 2
 
 
 @pytest.mark.parametrize("damage", [lambda b: b[:-3], lambda b: b"", lambda b: b[8:]])
@@ -56,6 +67,19 @@ def test_a_damaged_file_gives_way_to_the_one_before(tmp_path, damage):
         path = checkpoints.save(arrays(step), Position(step))
     path.write_bytes(damage(path.read_bytes()))
     assert checkpoints.restore()[1].step == 1
+
+
+def test_a_worker_waits_for_the_checkpoint_that_the_chief_has_chosen(tmp_path):
+    """A network file system may show it later, and newer ones too."""
+    checkpoints = Checkpoints(tmp_path, keep=3)
+    checkpoints.save(arrays(3), Position(3))
+    with pytest.raises(OSError, match="step_000000002.*must share the work folder"):
+        checkpoints.read(2, patience=0)
+    writer = threading.Timer(0.5, checkpoints.save, (arrays(2), Position(2)))
+    writer.start()
+    assert checkpoints.read(2)[1].step == 2
+    writer.join()
+    assert checkpoints.restore()[1].step == 3
 
 
 def test_only_damaged_files_are_an_error_and_none_are_a_fresh_start(tmp_path):
