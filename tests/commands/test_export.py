@@ -8,7 +8,9 @@ import tensorflow as tf
 
 from keras_effnetv2 import __main__ as command_line
 from keras_effnetv2.commands import export
-from keras_effnetv2.training import load_run
+from keras_effnetv2.training import evaluate_run, load_run
+from keras_effnetv2.training.network import build_network
+from keras_effnetv2.training.workdir import Workdir, read_experiment
 from tests.commands import finished_run
 
 
@@ -37,6 +39,50 @@ def test_a_finished_run(workdir, tmp_path, capsys):
     found = loaded.signatures["serving_default"](images=images)["probabilities"]
     wanted = load_run(workdir).predict(images, verbose=0)  # Averaged weights.
     np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
+def write_best(workdir):
+    """Weights of another network, as a run would keep them of its best evaluation."""
+    network = build_network(read_experiment(workdir), None)
+    network.get_layer("predictions").bias.assign(np.arange(10.0))
+    path = Workdir(workdir).best_weights
+    path.parent.mkdir()
+    network.save_weights(path)
+    return network
+
+
+def test_the_best_checkpoint_of_a_run_that_may_not_be_finished(tmp_path):
+    workdir = finished_run.write(tmp_path / "run")
+    for load in (load_run, evaluate_run):
+        with pytest.raises(ValueError, match="has no best checkpoint yet"):
+            load(workdir, checkpoint="best")
+    with pytest.raises(ValueError, match="one of last, best. Received: 'newest'"):
+        load_run(workdir, "newest")
+    network = write_best(workdir)
+    Workdir(workdir).weights.unlink()
+    args = command_line.parse(
+        ["", "export", "onnx", "--workdir", str(workdir), "--checkpoint", "best"]
+        + ["--output", "x"]
+    )
+    model, _ = export.open_model(args)
+    for found, wanted in zip(model.weights, network.weights, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    with pytest.raises(ValueError, match="is not finished"):
+        load_run(workdir)
+
+
+@pytest.mark.parametrize("command", ["predict", "explain", "evaluate", "export"])
+def test_a_best_checkpoint_needs_a_work_folder(command, tmp_path, capsys):
+    output = ["--output", str(tmp_path / "new")]
+    words = {
+        "predict": ["a.png"],
+        "explain": ["a.png", *output],
+        "evaluate": [],
+        "export": ["saved_model", "--variant", "b0", "--weights", "none", *output],
+    }[command]
+    words = ["", command, *words, "--checkpoint", "best"]
+    assert command_line.main(command_line.parse(words)) == 2
+    assert "--checkpoint best is of a work folder" in capsys.readouterr().err
 
 
 @pytest.mark.slow

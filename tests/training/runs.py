@@ -29,11 +29,11 @@ def command(workdir, *settings, program=TRAIN, experiment="digits-smoke", option
     return parts
 
 
-def start(workdir, *settings, environment=None, **arguments):
+def start(workdir, *settings, environment=None, wrap=lambda parts: parts, **arguments):
     """A training process; its output goes to `log` beside the work folder."""
     log = open(f"{workdir}.log", "ab")  # noqa: SIM115
     return subprocess.Popen(
-        command(workdir, *settings, **arguments),
+        wrap(command(workdir, *settings, **arguments)),
         stdout=log,
         stderr=log,
         env=os.environ | (environment or {}),

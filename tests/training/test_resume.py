@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from keras_effnetv2 import training
 from tests.training import runs
 
 
@@ -71,6 +72,12 @@ def test_sigterm_saves_and_says_how_to_go_on(tmp_path, uninterrupted):
     assert "python -m keras_effnetv2 train --experiment digits-smoke" in log
     runs.finish(workdir, "loop.checkpoint_steps=30")
     runs.assert_same_bits(workdir, uninterrupted)
+
+
+def test_the_best_checkpoint_is_the_network_that_was_measured(uninterrupted):
+    best = max(record["eval_accuracy"] for record in epochs_of(uninterrupted))
+    found = training.evaluate_run(uninterrupted, checkpoint="best", strategy="cpu")
+    assert found["accuracy"] == best
 
 
 def test_a_finished_run_leaves_everything_and_is_not_trained_again(uninterrupted):

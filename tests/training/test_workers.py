@@ -1,11 +1,14 @@
 """Two worker processes train as one does, and go on when one of them is lost."""
 
+import functools
 import json
+import random
 import socket
 import time
 
 import pytest
 
+from tests import containers
 from tests.training import runs
 
 # Small steps of the released optimizer, and no dropout, which differs by replica:
@@ -34,7 +37,7 @@ def free_addresses(num):
     return addresses
 
 
-def start_worker(workdir, index, addresses, *settings):
+def start_worker(workdir, index, addresses, *settings, **arguments):
     task = {
         "cluster": {"worker": addresses},
         "task": {"type": "worker", "index": index},
@@ -44,6 +47,7 @@ def start_worker(workdir, index, addresses, *settings):
         *settings,
         options=("--strategy", "multiworker"),
         environment={"TF_CONFIG": json.dumps(task)},
+        **arguments,
     )
 
 
@@ -63,6 +67,47 @@ def test_two_workers_train_as_one_process(tmp_path):
     runs.finish(tmp_path / "one", *ALIKE)
     train_with_workers(tmp_path / "two", *ALIKE)
     assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), abs=1e-4)
+
+
+def test_a_chief_that_cannot_write_stops_all_workers(tmp_path):
+    (tmp_path / "file").touch()
+    addresses = free_addresses(2)
+    logs = []
+    workers = []
+    for index in range(2):
+        # The same folder, and a log for each.
+        link = tmp_path / f"{index}"
+        link.symlink_to(tmp_path / "file")
+        workers.append(start_worker(link, index, addresses))
+        logs.append(tmp_path / f"{index}.log")
+    assert [worker.wait() for worker in workers] == [2, 2]
+    assert "cannot be written" in logs[0].read_text()
+    assert "Worker 0 of 2, the chief, has failed" in logs[1].read_text()
+
+
+@pytest.mark.slow
+def test_killed_at_random_in_containers_nothing_is_lost(tmp_path):
+    """Both are process 1 of one host name; the second may only read the folder."""
+    containers.require()
+    settings = ("epochs=1", "progressive.num_stages=1", "loop.checkpoint_steps=3")
+    train_with_workers(tmp_path / "whole", *settings)
+    workdir, addresses = tmp_path / "killed", free_addresses(2)
+    workdir.mkdir()
+
+    def start(index):
+        read_only = workdir if index else None
+        wrap = functools.partial(containers.command, read_only=read_only)
+        return start_worker(workdir, index, addresses, *settings, wrap=wrap)
+
+    workers, generator = [start(0), start(1)], random.Random(0)
+    for victim in (1, 0, 1):
+        runs.kill_at_random(workers[victim], workdir, generator)
+        time.sleep(5)
+        workers[victim] = start(victim)
+    assert [worker.wait() for worker in workers] == [0, 0]
+    runs.assert_same_bits(workdir, tmp_path / "whole")
+    assert losses(workdir) == losses(tmp_path / "whole")
+    assert not [x for x in workdir.rglob(".*")]
 
 
 @pytest.mark.slow
