@@ -66,7 +66,8 @@ def _adder(strategy: Any) -> Callable[[np.ndarray], np.ndarray]:
     import tensorflow as tf
 
     def all_reduce(table: tf.Tensor) -> tf.Tensor:
-        return tf.distribute.get_replica_context().all_reduce("sum", table)
+        # The identity is on the replica's device, which the sum is to go to.
+        return tf.distribute.get_replica_context().all_reduce("sum", tf.identity(table))
 
     run = tf.function(lambda table: strategy.run(all_reduce, (table,)))
 
