@@ -18,6 +18,7 @@ from keras_effnetv2.errors import InputError
 from keras_effnetv2.layers import StochasticDepth
 from keras_effnetv2.layers.nesting import inner_layers
 from keras_effnetv2.networks import walk_layers
+from keras_effnetv2.training.shared_callbacks import SharedCallbacks
 from keras_effnetv2.training.stages import Stage
 
 
@@ -92,15 +93,22 @@ class ProgressiveLearning:
         *,
         steps_per_epoch: int | None = None,
         validation_data: Any = None,
-        callbacks: Sequence[keras.callbacks.Callback] = (),
+        callbacks: keras.callbacks.Callback
+        | Sequence[keras.callbacks.Callback]
+        | None = None,
         verbose: str | int = "auto",
     ) -> dict[str, list[float]]:
         """Trains `model` through all stages.
 
+        Callbacks see one `fit` over the epochs of all stages: they begin once and end
+        once, may stop the training, and `keras.callbacks.BackupAndRestore` resumes it
+        in any stage. Their `params["steps"]` is that of the stage.
+
         Args:
             model: compiled; its input has free height and width.
             make_data: the training data of a stage, as `model.fit` takes it: images of
-                `stage.image_size` with the stage's regularization.
+                `stage.image_size` with the stage's regularization. Called for earlier
+                stages too where a training resumes.
             steps_per_epoch: where the data does not end by itself.
             validation_data: as `model.fit` takes it; the same in all stages.
             callbacks: as `model.fit` takes them.
@@ -112,23 +120,23 @@ class ProgressiveLearning:
         Raises:
             ValueError: a dropout rate for a model that has no dropout.
         """
-        history: dict[str, list[float]] = {}
+        shared = SharedCallbacks(model, callbacks, verbose, self.stages)
         for stage in self.stages:
-            leg = Leg(stage, stage.first_epoch, stage.end_epoch, 0, 0)
-            numbers = fit_leg(
+            data = make_data(stage)
+            shared.enter(stage, data, steps_per_epoch)
+            fit_leg(
                 model,
                 model,
-                leg,
-                make_data(stage),
+                Leg(stage, stage.first_epoch, stage.end_epoch, 0, 0),
+                data,
                 is_last=stage is self.stages[-1],
                 steps_per_epoch=steps_per_epoch,
                 validation_data=validation_data,
-                callbacks=list(callbacks),
-                verbose=verbose,
-            ).history
-            for name, values in numbers.items():
-                history.setdefault(name, []).extend(values)
-        return history
+                callbacks=shared,
+            )
+            if model.stop_training:
+                break
+        return model.history.history
 
 
 def fit_leg(
@@ -144,7 +152,7 @@ def fit_leg(
     if set_rates(network, leg.stage):
         # A traced function keeps the rates that it was traced with.
         model.train_function = None
-    with _average_kept(model.optimizer, is_last):
+    with _average_kept(model, is_last):
         return model.fit(
             data,
             initial_epoch=leg.first_epoch,
@@ -200,7 +208,7 @@ def _some(layers: list, model: keras.Model, field: str, kind: str) -> list:
 
 
 @contextlib.contextmanager
-def _average_kept(optimizer: Any, is_last: bool) -> Iterator[None]:
+def _average_kept(model: keras.Model, is_last: bool) -> Iterator[None]:
     """Keeps `fit` from writing Keras's own moving average over the weights too early.
 
     It does so at the end of every `fit`; a stage then would go on from the average.
@@ -208,7 +216,14 @@ def _average_kept(optimizer: Any, is_last: bool) -> Iterator[None]:
     if is_last:
         yield
         return
-    optimizer.finalize_variable_values = lambda variables: None
+    optimizer = model.optimizer
+    finalize = optimizer.finalize_variable_values
+
+    def finalize_if_stopped(variables: Any) -> None:
+        if model.stop_training:
+            finalize(variables)
+
+    optimizer.finalize_variable_values = finalize_if_stopped
     try:
         yield
     finally:
