@@ -26,6 +26,8 @@ from keras_effnetv2.preprocessing import Preprocessing
 from keras_effnetv2.variants import get_variant
 
 _DEFAULT_CLASSES = 1000
+# Of images, where the first side of a shape could be their channels.
+_MOST_CHANNELS = 4
 
 
 def create_model(
@@ -169,7 +171,21 @@ def _images(input_tensor: Any, input_shape: tuple | None) -> Any:
             "input_shape must be (height, width, channels), channels last, with None "
             f"for a side of any size. Received: {input_shape}."
         )
+    _check_channels_last(shape)
     return keras.Input(shape, name="images") if input_tensor is None else input_tensor
+
+
+def _check_channels_last(shape: Sequence[int | None]) -> None:
+    """Refuses channels first, of which a network of many channels would be built."""
+    first, height, last = shape
+    # No image has so few rows and, beside that, other than a few channels.
+    if first in (1, 3, 4) and last > _MOST_CHANNELS and height != first:
+        raise InputError(
+            "Images are channels last: (height, width, channels). Received: "
+            f"{tuple(shape)}, which looks like channels first. Pass "
+            f"input_shape={(height, last, first)} and transpose images with "
+            "keras.ops.transpose(images, (0, 2, 3, 1))."
+        )
 
 
 def _untrained_record(

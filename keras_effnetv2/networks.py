@@ -6,7 +6,6 @@ Reference: Tan and Le 2021, https://arxiv.org/abs/2104.00298.
 import dataclasses
 import itertools
 import os
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,7 +18,7 @@ from keras_effnetv2.layers.activations import Activation, FastActivation
 from keras_effnetv2.layers.convolution import Conv2D
 from keras_effnetv2.layers.squeeze_excite import CONV_INITIALIZER
 from keras_effnetv2.preprocessing import Preprocessing
-from keras_effnetv2.range_check import range_problem, watch
+from keras_effnetv2.range_check import watch
 from keras_effnetv2.tracing import variables_outside_of_graphs, without_autograph
 
 # Uniform within 1 / sqrt(classes) of 0, as the released code has it.
@@ -34,11 +33,11 @@ class EfficientNet(keras.Model):
     """A functional model that knows how its images are made, and checks the first ones.
 
     Built by `create_model`; a functional `keras.Model` in every other respect. The
-    first batch that `fit`, `evaluate`, `predict` or an eager call receives is looked
-    at, and a range of values that contradicts the preprocessing warns once.
+    first batch that `fit`, `evaluate`, `predict` or an eager call gives it is looked
+    at, and a range of values that contradicts the preprocessing warns once. So it is
+    where the network is part of another model, on TensorFlow; not in functions that XLA
+    compiles, on several devices, or in a `tf.function` of your own.
     """
-
-    _has_warned = False
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -58,7 +57,7 @@ class EfficientNet(keras.Model):
     @without_autograph
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """Runs the network."""
-        return super().__call__(self._watched(inputs), *args, **kwargs)
+        return super().__call__(inputs, *args, **kwargs)
 
     def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         """As `keras.Model.fit`."""
@@ -105,20 +104,13 @@ class EfficientNet(keras.Model):
             write_preprocessing(filepath, self.preprocessing)
 
     def _watched(self, data: Any) -> Any:
+        normalization = find_normalization(self)
         # On a user's input_tensor the contract holds after the user's own layers.
-        is_contract = find_normalization(self).input is self.input
-        if data is None or self._has_warned or not is_contract:
+        if data is None or normalization.input is not self.input:
             return data
         strategy = getattr(self, "distribute_strategy", None)  # TensorFlow's only.
         is_distributed = strategy is not None and strategy.num_replicas_in_sync > 1
-        return watch(data, self._inspect, is_distributed)
-
-    def _inspect(self, minimum: float, maximum: float) -> None:
-        problem = range_problem(minimum, maximum, find_normalization(self).enabled)
-        if problem and not self._has_warned:
-            self._has_warned = True
-            # From here over watch, _watched and the public method to the caller.
-            warnings.warn(problem, UserWarning, stacklevel=5)
+        return watch(data, normalization.first_look, is_distributed)
 
 
 # What .h5 files of whole models call it: Keras leaves the package out there.

@@ -4,6 +4,10 @@ Wrongly scaled pixels cost accuracy without an error; this is what users of Effi
 packages ask about most.
 """
 
+import os
+import sys
+import warnings
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +15,136 @@ import keras
 import numpy as np
 
 _SAMPLE_SIZE = 32
+# Of Keras's loops around a step, the function that is traced.
+_KERAS_STEP = ("one_step_on_data", "keras.src.backend.tensorflow.trainer")
+# Code that stands between a user's call and the look.
+_PACKAGES = (os.path.dirname(__file__), os.path.dirname(keras.__file__))
+# Look -> TensorFlow's variable for its end. Not an attribute: it is no part of a model.
+_ENDS: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+
+
+class FirstLook:
+    """Warns once if the first images that a network gets are not what it takes.
+
+    Images of one value, such as the zeros that a model is tried with, say nothing: the
+    look is taken at the first others. After that it costs nothing.
+
+    Args:
+        expects_pixels: the network takes 0..255; otherwise it takes normalised images.
+
+    Attributes:
+        is_over: no look is taken any more.
+    """
+
+    def __init__(self, expects_pixels: bool) -> None:
+        self.expects_pixels = expects_pixels
+        self.is_over = False
+        self._has_warned = False
+
+    def take(self, minimum: float, maximum: float) -> bool:
+        """Looks at the range of a batch, if that is still to be done.
+
+        Returns:
+            Whether it is over now.
+        """
+        if not self.is_over and minimum < maximum:
+            self.is_over = True
+            self.report(minimum, maximum)
+        return self.is_over
+
+    def report(self, minimum: float, maximum: float) -> None:
+        """Warns of a range that contradicts what the network takes, once."""
+        problem = range_problem(minimum, maximum, self.expects_pixels)
+        if problem and not self._has_warned:
+            self._has_warned = True
+            warnings.warn(problem, UserWarning, stacklevel=_depth_of_user())
+
+    def at(self, images: Any) -> Any:
+        """The same images, looked at: now, or by the step of Keras that is traced.
+
+        Nothing is added to functions that are not Keras's own steps, such as those that
+        are exported; nor to steps that XLA compiles or that several devices run.
+        """
+        if self.is_over or keras.backend.is_keras_tensor(images):
+            return images
+        if keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
+
+            if not tf.executing_eagerly():
+                is_ready = self in _ENDS and _is_traced_by_keras()
+                return self._in_step(images) if is_ready else images
+        extremes = _range_of(images)
+        if extremes is not None:
+            self.take(*extremes)
+        return images
+
+    def prepare(self) -> None:
+        """Makes what a look in a traced step needs, which cannot be made there."""
+        if keras.backend.backend() != "tensorflow":
+            return
+        import tensorflow as tf
+
+        if tf.executing_eagerly() and not tf.distribute.has_strategy():
+            _ENDS[self] = tf.Variable(False, trainable=False)
+
+    def _in_step(self, images: Any) -> Any:
+        import tensorflow as tf
+
+        is_over = _ENDS[self]
+
+        def look() -> Any:
+            extremes = [tf.reduce_min(images), tf.reduce_max(images)]
+            taken = tf.py_function(_eager(self.take), extremes, tf.bool)
+            taken.set_shape(())
+            with tf.control_dependencies([is_over.assign(taken)]):
+                return tf.identity(taken)
+
+        looked = tf.cond(is_over, lambda: tf.constant(True), look)
+        with tf.control_dependencies([looked]):
+            return tf.identity(images)
+
+
+def _is_traced_by_keras() -> bool:
+    """Whether the step of a `fit`, `evaluate` or `predict` on one device is traced."""
+    import tensorflow as tf
+
+    if tf.distribute.has_strategy():
+        return False
+    frame = sys._getframe()
+    while frame is not None:
+        name, module = frame.f_code.co_name, frame.f_globals.get("__name__")
+        if (name, module) == _KERAS_STEP:
+            return not getattr(frame.f_locals.get("self"), "jit_compile", True)
+        frame = frame.f_back
+    return False
+
+
+def _depth_of_user() -> int:
+    """How many calls above the caller the user's code is, as `warnings.warn` counts."""
+    depth, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and _is_ours(frame.f_code.co_filename):
+        depth, frame = depth + 1, frame.f_back
+    return depth
+
+
+def _is_ours(path: str) -> bool:
+    tensorflow = sys.modules.get("tensorflow")
+    packages = _PACKAGES if tensorflow is None else (*_PACKAGES, *tensorflow.__path__)
+    return path.startswith(tuple(f"{package}{os.sep}" for package in packages))
+
+
+def _range_of(images: Any) -> tuple[float, float] | None:
+    """Least and largest of the first images; None of what is no array of numbers."""
+    # Only of arrays is it known that taking a slice has no effects.
+    if not hasattr(images, "__array__"):
+        return None
+    try:
+        sample = np.asarray(images[:_SAMPLE_SIZE])
+    except Exception:  # Symbolic, elsewhere, or a scalar; each backend has its own.
+        return None
+    if not sample.size or not np.issubdtype(sample.dtype, np.number):
+        return None
+    return float(sample.min()), float(sample.max())
 
 
 def range_problem(minimum: float, maximum: float, expects_pixels: bool) -> str | None:
@@ -42,29 +176,23 @@ def range_problem(minimum: float, maximum: float, expects_pixels: bool) -> str |
     return None
 
 
-def watch(
-    data: Any, inspect: Callable[[float, float], None], is_distributed: bool
-) -> Any:
-    """Calls `inspect(minimum, maximum)` on the first batch of `data`; returns `data`.
+def watch(data: Any, look: FirstLook, is_distributed: bool) -> Any:
+    """Lets `look` see the first batch of `data`, as `fit` takes it; returns `data`.
 
-    Arrays and eager tensors, also as the only one in a dict or list, are inspected at
-    once. A `tf.data.Dataset` comes back with the inspection in it, done when its first
-    batch passes, unless it `is_distributed`: workers elsewhere could not call back into
-    this process. Other inputs (symbolic tensors, generators, `PyDataset`) are left
-    alone.
+    Arrays and eager tensors, also as the only one in a dict or list, are looked at at
+    once. A `tf.data.Dataset` comes back with the look in it, taken when its first batch
+    passes, unless it `is_distributed`: workers elsewhere could not call back into this
+    process. Other inputs (symbolic tensors, generators, `PyDataset`) are left alone.
     """
-    if hasattr(data, "element_spec"):
-        return data if is_distributed else _watch_dataset(data, inspect)
-    images = _only_leaf(data)
-    # Only of arrays is it known that taking a slice has no effects.
-    if not hasattr(images, "__array__") or keras.backend.is_keras_tensor(images):
+    if look.is_over:
         return data
-    try:
-        sample = np.asarray(images[:_SAMPLE_SIZE])
-    except (TypeError, NotImplementedError, IndexError, RuntimeError):
-        return data  # Symbolic in TensorFlow, JAX or OpenVINO, or a scalar.
-    if sample.size and np.issubdtype(sample.dtype, np.number):
-        inspect(float(sample.min()), float(sample.max()))
+    if hasattr(data, "element_spec"):
+        return data if is_distributed else _watch_dataset(data, look)
+    images = _only_leaf(data)
+    if not keras.backend.is_keras_tensor(images):
+        extremes = _range_of(images)
+        if extremes is not None:
+            look.take(*extremes)
     return data
 
 
@@ -74,7 +202,7 @@ def _only_leaf(structure: Any) -> Any:
     return leaves[0] if len(leaves) == 1 else None
 
 
-def _watch_dataset(dataset: Any, inspect: Callable[[float, float], None]) -> Any:
+def _watch_dataset(dataset: Any, look: FirstLook) -> Any:
     import tensorflow as tf
 
     def images_of(element: Any) -> Any:
@@ -87,14 +215,18 @@ def _watch_dataset(dataset: Any, inspect: Callable[[float, float], None]) -> Any
     if not is_numeric or not isinstance(dataset, tf.data.Dataset):
         return dataset
 
-    def look(images: tf.Tensor) -> tf.Tensor:
+    look.is_over = True  # From here on this dataset takes it.
+
+    def inspect(images: tf.Tensor) -> tf.Tensor:
         extremes = [tf.reduce_min(images), tf.reduce_max(images)]
-        with tf.control_dependencies([tf.py_function(_eager(inspect), extremes, [])]):
+        with tf.control_dependencies(
+            [tf.py_function(_eager(look.report), extremes, [])]
+        ):
             return tf.constant(True)
 
     def pass_through(index: tf.Tensor, element: Any) -> Any:
         looked = tf.cond(
-            tf.equal(index, 0), lambda: look(images_of(element)), lambda: True
+            tf.equal(index, 0), lambda: inspect(images_of(element)), lambda: True
         )
         with tf.control_dependencies([looked]):
             return tf.nest.map_structure(tf.identity, element, expand_composites=True)
@@ -102,5 +234,5 @@ def _watch_dataset(dataset: Any, inspect: Callable[[float, float], None]) -> Any
     return dataset.enumerate().map(pass_through)
 
 
-def _eager(inspect: Callable[[float, float], None]) -> Callable[[Any, Any], None]:
-    return lambda minimum, maximum: inspect(float(minimum), float(maximum))
+def _eager(function: Callable[[float, float], Any]) -> Callable[[Any, Any], Any]:
+    return lambda minimum, maximum: function(float(minimum), float(maximum))

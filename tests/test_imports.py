@@ -21,7 +21,7 @@ ALLOWED = {
     "preprocessing": set(),
     "version": set(),
     "range_check": set(),
-    "layers": {"preprocessing"},
+    "layers": {"preprocessing", "range_check"},
     "tracing": set(),
     "networks": {"architecture", "layers", "preprocessing", "range_check", "tracing"},
     "models": {"architecture", "layers", "networks", "preprocessing", "variants"},

@@ -8,17 +8,22 @@ import pytest
 import tensorflow as tf
 
 from keras_effnetv2 import create_model, preprocess_input
-from keras_effnetv2.range_check import range_problem
+from keras_effnetv2.networks import find_normalization
+from keras_effnetv2.range_check import range_problem, watch
 from tests.test_models import SMALL, pixels
 
 PIXELS, UNIT = pixels(), pixels() / 255
 
 
-@pytest.fixture(name="model")
-def fixture_model():
+def small():
     model = create_model(SMALL, classes=3)
     model.compile("sgd", "sparse_categorical_crossentropy")
     return model
+
+
+@pytest.fixture(name="model")
+def fixture_model():
+    return small()
 
 
 def warnings_of(action):
@@ -50,11 +55,95 @@ def warnings_of(action):
     ],
 )
 def test_scaled_images_warn_once_and_pixels_never(model, action):
-    assert not warnings_of(lambda: action(model, PIXELS))
     first = warnings_of(lambda: action(model, UNIT))
     assert len(first) == 1
     assert "values from 0 to 1" in first[0]
     assert not warnings_of(lambda: action(model, UNIT))
+    fresh = small()
+    assert not warnings_of(lambda: action(fresh, PIXELS))
+
+
+def test_zeros_that_a_model_is_tried_with_are_no_images(model):
+    assert not warnings_of(lambda: model(np.zeros_like(PIXELS)))
+    assert not warnings_of(lambda: model.predict(np.zeros_like(PIXELS), verbose=0))
+    assert len(warnings_of(lambda: model(UNIT))) == 1
+
+
+class Subclassed(keras.Model):
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def call(self, x):
+        return self.network(x)
+
+
+def functional(network, before=None):
+    inputs = keras.Input((40, 40, 3))
+    x = inputs if before is None else before(inputs)
+    return keras.Model(inputs, keras.layers.Dense(2)(network(x)))
+
+
+def cut(network):
+    return keras.Model(network.input, network.layers[-2].output)
+
+
+AROUND = {
+    "sequential": lambda network: keras.Sequential([network, keras.layers.Dense(2)]),
+    "functional": functional,
+    "subclassed": Subclassed,
+    "cut": cut,
+}
+TRAINED = {
+    "fit": lambda model, x, y: model.fit(x, y, verbose=0),
+    "fit a dataset": lambda model, x, y: model.fit(
+        tf.data.Dataset.from_tensor_slices((x, y)).batch(1), verbose=0
+    ),
+    "predict": lambda model, x, y: model.predict(x, verbose=0),
+    "evaluate": lambda model, x, y: model.evaluate(x, y, verbose=0),
+    "call": lambda model, x, y: model(x),
+    "train_on_batch": lambda model, x, y: model.train_on_batch(x, y),
+}
+
+
+@pytest.mark.parametrize(
+    ("around", "action"),
+    [*(("sequential", x) for x in TRAINED), *((x, "fit") for x in AROUND)],
+)
+def test_a_network_in_another_model_is_looked_at_once(around, action):
+    model = AROUND[around](small())
+    model.compile("sgd", "mse")
+    targets = np.zeros(model(np.zeros_like(PIXELS)).shape)
+    act = TRAINED[action]
+    assert len(warnings_of(lambda: act(model, UNIT, targets))) == 1
+    assert not warnings_of(lambda: act(model, UNIT, targets))
+
+
+def test_what_comes_after_a_users_own_rescaling_is_looked_at():
+    rescaling = keras.layers.Rescaling(1 / 255)
+    model = functional(small(), rescaling)
+    assert len(warnings_of(lambda: model.predict(PIXELS, verbose=0))) == 1
+    inputs = rescaling(keras.Input((40, 40, 3)))
+    built_on = create_model(SMALL, classes=3, input_tensor=inputs)
+    assert len(warnings_of(lambda: built_on.predict(PIXELS, verbose=0))) == 1
+
+
+def test_no_look_stays_in_what_is_exported(tmp_path):
+    model = functional(small())
+    model.predict(np.zeros_like(PIXELS), verbose=0)  # After which a look is due.
+    model.export(tmp_path, verbose=False)
+    served = tf.saved_model.load(tmp_path).signatures["serving_default"]
+    graph = served.graph.as_graph_def()
+    nodes = [graph.node, *(each.node_def for each in graph.library.function)]
+    assert not [x.op for each in nodes for x in each if "PyFunc" in x.op]
+
+
+def test_after_the_look_calls_and_datasets_are_left_as_they_are(model):
+    model(PIXELS)
+    data = tf.data.Dataset.from_tensors(UNIT)
+    look = find_normalization(model).first_look
+    assert look.is_over
+    assert watch(data, look, is_distributed=False) is data
 
 
 def test_a_loaded_model_is_called_as_before_and_warns(model, tmp_path):
@@ -64,7 +153,8 @@ def test_a_loaded_model_is_called_as_before_and_warns(model, tmp_path):
         warnings.simplefilter("error")
         scores = loaded(PIXELS)
     np.testing.assert_allclose(scores, model(PIXELS), atol=1e-6)
-    assert len(warnings_of(lambda: loaded(UNIT))) == 1
+    again = keras.models.load_model(tmp_path / "m.keras")
+    assert len(warnings_of(lambda: again(UNIT))) == 1
 
 
 def test_a_model_written_by_keras_3_10_has_one_input_and_one_output(model):

@@ -13,6 +13,7 @@ from keras_effnetv2.layers.activations import Activation, activate
 from keras_effnetv2.layers.batch_norm import BatchNorm
 from keras_effnetv2.layers.convolution import Conv2D
 from keras_effnetv2.layers.depthwise import DepthwiseConv
+from keras_effnetv2.layers.layout import check_channels_last
 from keras_effnetv2.layers.rematerialization import rematerialize
 from keras_effnetv2.layers.squeeze_excite import CONV_INITIALIZER, SqueezeExcite
 from keras_effnetv2.layers.stochastic_depth import StochasticDepth
@@ -70,6 +71,7 @@ class _Block(keras.layers.Layer):
 
     def build(self, input_shape: tuple) -> None:
         """Makes the sublayers for `(batch, height, width, channels)`."""
+        check_channels_last(self, input_shape)
         input_filters = input_shape[-1]
         self.has_shortcut = self.strides == 1 and input_filters == self.filters
         self._build_branch(input_filters, int(input_filters * self.expand_ratio))

@@ -8,6 +8,7 @@ from keras import ops
 from keras_effnetv2.layers.gradients import has_only_cpus, has_own_gradients
 
 
+@keras.saving.register_keras_serializable("keras_effnetv2")
 class DepthwiseConv(keras.layers.DepthwiseConv2D):
     """`keras.layers.DepthwiseConv2D`, channels-last: same arguments and results.
 
@@ -21,13 +22,16 @@ class DepthwiseConv(keras.layers.DepthwiseConv2D):
         is_slow = (
             self.compute_dtype == "bfloat16"
             and max(self.strides) > 1
+            and tuple(self.dilation_rate) == (1, 1)
+            and self.data_format == "channels_last"
             and has_own_gradients()
             and has_only_cpus()
         )
         if not is_slow or self.use_bias:
             return super().call(inputs)
         kernel = ops.cast(self.kernel, self.compute_dtype)
-        return self._convolve(inputs, kernel)
+        outputs = self._convolve(inputs, kernel)
+        return outputs if self.activation is None else self.activation(outputs)
 
     def _convolve(self, inputs: Any, kernel: Any) -> Any:
         import tensorflow as tf

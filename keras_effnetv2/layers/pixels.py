@@ -7,7 +7,9 @@ import keras
 from keras import ops
 
 from keras_effnetv2.errors import InputError
+from keras_effnetv2.layers.layout import check_channels_last
 from keras_effnetv2.preprocessing import Preprocessing
+from keras_effnetv2.range_check import FirstLook
 
 
 @keras.saving.register_keras_serializable("keras_effnetv2")
@@ -38,18 +40,23 @@ class PixelNormalization(keras.layers.Layer):
             preprocessing = Preprocessing(**preprocessing)
         self.preprocessing = preprocessing
         self.enabled = enabled
+        self.first_look = FirstLook(expects_pixels=enabled)
 
     def build(self, input_shape: tuple) -> None:
         """Makes nothing; refuses images of other channels than the record's."""
+        check_channels_last(self, input_shape)
         channels, means = input_shape[-1], len(self.preprocessing.mean)
         if self.enabled and means not in (1, channels):
             raise InputError(
                 f"This preprocessing normalises {means} channels. Received: images "
                 f"with {channels}. Pass include_preprocessing=False and normalise them."
             )
+        self.first_look.prepare()
 
     def call(self, inputs: Any) -> Any:
         """Normalised images, in the layer's compute dtype."""
+        # Keras casts floating-point inputs alone; pixels are often integers.
+        inputs = ops.cast(self.first_look.at(inputs), self.compute_dtype)
         if not self.enabled:
             return inputs
         mean = ops.convert_to_tensor(self.preprocessing.mean, dtype=inputs.dtype)

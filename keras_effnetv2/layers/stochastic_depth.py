@@ -35,7 +35,9 @@ class StochasticDepth(keras.layers.Layer):
         # Made even for rate 0, which may be raised later.
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.supports_masking = True
-        self.built = True
+
+    def build(self, input_shape: tuple) -> None:
+        """Makes nothing."""
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Zeros or scales each example of `inputs` when `training`."""

@@ -59,6 +59,8 @@ def build_network(
         labels=_labels(experiment, class_names),
         activation=experiment.loss,
     )
+    # Its images come from our own pipeline.
+    normalization.first_look.is_over = True
     freeze_layers(network, settings.frozen)
     return network
 
