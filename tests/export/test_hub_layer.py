@@ -210,7 +210,6 @@ LINKS = {"type": tarfile.SYMTYPE, "linkname": "saved_model.pb"}
         (lambda: gzip.compress(tar_bytes(member(size=9)))[:-8] + bytes(8), "CRC check"),
         (lambda: tar_bytes(member(size=2 << 20))[: 1 << 20], "cannot be unpacked"),
     ],
-    ids=str,
 )
 def test_archives_that_are_not_safe_are_refused(
     contents, problem, tmp_path, monkeypatch
