@@ -25,5 +25,9 @@ class FileError(UserError, OSError):
     """A file or folder that cannot be read or written."""
 
 
+class WorkerError(UserError, ChildProcessError):
+    """Processes that failed; their own output says why."""
+
+
 class DownloadError(UserError, ConnectionError):
     """A file that could not be fetched."""

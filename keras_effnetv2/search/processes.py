@@ -6,7 +6,7 @@ import subprocess
 import time
 from collections.abc import Sequence
 
-from keras_effnetv2.errors import InputError
+from keras_effnetv2.errors import InputError, WorkerError
 from keras_effnetv2.search.workers import interrupt_on_sigterm
 
 _POLL = 0.5  # Seconds between two looks at the processes.
@@ -67,7 +67,7 @@ def run_workers(
             _stop(workers)
     failed = sum(worker.process.returncode != 0 for worker in workers)
     if failed:
-        raise ChildProcessError(
+        raise WorkerError(
             f"{failed} of {num_workers} workers failed; see above. The trials they "
             "had begun are not lost: the same command goes on."
         )
