@@ -6,7 +6,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 # Two processes of up to 4 GB each; tests of a file share what they set up.
 PYTEST := -m pytest -n 2 --dist loadfile
 
-.PHONY: demo test test-oldest test-all test-online lint format benchmark clean
+.PHONY: demo test test-torch test-oldest test-all test-online lint format benchmark clean
 
 # Installs the package and what its demo, tests and linter need; again when that changes.
 .venv/installed: setup.py pyproject.toml
@@ -36,11 +36,14 @@ demo: .venv/installed
 	rm -rf runs/demo
 	$(BIN)/python examples/train_digits.py --workdir runs/demo
 
-test: .venv/installed .venv-torch/installed
+test: .venv/installed
 	$(BIN)/python $(PYTEST) -m "not slow and not online"
 
 test-oldest: .venv-oldest/installed
 	.venv-oldest/bin/python $(PYTEST) -m "not slow and not online"
+
+# The same with the tests on PyTorch, which are left out without its environment.
+test-torch: .venv-torch/installed test
 
 test-all: .venv/installed .venv-torch/installed test-oldest
 	$(BIN)/python $(PYTEST) -m "not online"

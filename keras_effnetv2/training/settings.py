@@ -59,6 +59,10 @@ def to_text(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
+# Settings that configurations of earlier versions lack, and what those versions did.
+_EARLIER = {"data": {"orientation": "stored"}}
+
+
 def to_json(experiment: Experiment) -> str:
     """All of `experiment`, for people and for `from_json`."""
     return json.dumps(_plain(experiment), indent=2) + "\n"
@@ -79,6 +83,9 @@ def from_json(text: str, variant_copy: str | None = None) -> Experiment:
         values = json.loads(text)
     except json.JSONDecodeError as error:
         raise InputError(f"The configuration is not JSON: {error}.") from error
+    for group, settings in _EARLIER.items():
+        if isinstance(values, dict) and isinstance(values.get(group), dict):
+            values[group] = settings | values[group]
     if variant_copy is not None and _has_variant_file(values):
         values["model"]["variant"] = variant_copy
     return _from_plain(Experiment, values, "the experiment")

@@ -53,6 +53,14 @@ def test_a_setting_is_changed_and_nothing_else(assignment, value):
     assert from_json(to_json(after)) == after
 
 
+def test_a_configuration_of_an_earlier_version_is_read_as_it_was_trained():
+    experiment = get_experiment("digits")
+    values = json.loads(to_json(experiment))
+    del values["data"]["orientation"]
+    found = from_json(json.dumps(values))
+    assert found == override(experiment, ["data.orientation=stored"])
+
+
 @pytest.mark.parametrize("name", list_experiments())
 def test_settings_can_be_given_as_they_are_listed(name):
     settings = list_settings(get_experiment(name)).items()
