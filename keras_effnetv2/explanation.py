@@ -65,11 +65,26 @@ class CutClassifier:
         features = ops.cast(features, "float32")
         maps = []
         for column in classes.T:
-            weights = _gradient(lambda x, c=column: self._logits(x, c), features)
+            weights = _gradient(self._logit_function(column), features)
             if method == "gradcam":
                 weights = ops.mean(weights, axis=(1, 2), keepdims=True)
             maps.append(ops.relu(ops.sum(weights * features, axis=-1)))
         return ops.convert_to_numpy(ops.stack(maps, axis=1))
+
+    def _logit_function(self, classes: np.ndarray) -> Callable[[Any], Any]:
+        """Features to the logits of some classes, with gradients."""
+
+        def function(features: Any) -> Any:
+            return self._logits(features, classes)
+
+        layers = (*self.head, self.dense)
+        modes = {getattr(layer, "quantization_mode", None) for layer in layers}
+        if "float8" in modes and keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
+
+            # Keras's own gradient of it works in graphs alone.
+            return tf.function(function, autograph=False)
+        return function
 
     def _logits(self, features: Any, classes: np.ndarray) -> Any:
         """The sum over images of the logit of each image's class, a scalar."""
@@ -206,8 +221,7 @@ def _gradient(function: Callable[[Any], Any], x: Any) -> Any:
 
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(x)
-        # Keras's float8 has gradients in graphs alone.
-        y = tf.function(function, autograph=False)(x)
+        y = function(x)
     return tape.gradient(y, x)
 
 

@@ -74,6 +74,38 @@ def test_behind_average_pooling_maps_are_weighted_features(activation):
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=atol)
 
 
+@pytest.mark.parametrize(
+    ("mode", "tolerance"), [("int8", 0.02), ("int4", 0.2), ("float8", 0.1)]
+)
+@pytest.mark.parametrize("activation", ["softmax", None])
+def test_a_quantized_classifier_has_the_maps_of_its_float_one(
+    mode, tolerance, activation
+):
+    model = classifier(classifier_activation=activation)
+    expected = class_activation_maps(model, IMAGES, CLASSES)
+    dense = model.get_layer("predictions")
+    before = dense.activation
+    dense.quantize(mode)
+    found = class_activation_maps(model, IMAGES, CLASSES)
+    assert np.abs(found - expected).max() <= tolerance * expected.max()
+    assert dense.activation is before
+
+
+def test_lora_is_part_of_the_maps():
+    model = classifier()
+    dense = model.get_layer("predictions")
+    dense.enable_lora(2)
+    dense.lora_kernel_b.assign(np.random.default_rng(0).normal(0, 1, (2, 4)))
+    parts = cut(model)
+    features = parts.features(IMAGES)
+    factors = (x.numpy() for x in (dense.lora_kernel_a, dense.lora_kernel_b))
+    kernel = dense.get_weights()[0] + np.matmul(*factors)
+    expected = np.maximum(chosen(features @ kernel / (3 * 4)), 0)
+    np.testing.assert_allclose(
+        parts.maps(features, CLASSES), expected, rtol=1e-4, atol=1e-5 * expected.max()
+    )
+
+
 def test_evidence_for_and_against_adds_up_to_the_logit():
     model = classifier(classifier_activation=None)
     maps = class_activation_maps(model, IMAGES, [0, 1, 2, 3])

@@ -5,6 +5,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
+import keras
 import numpy as np
 
 from keras_effnetv2.export.classifier import Classifier
@@ -118,8 +119,10 @@ def measure(
 
 def keras_probabilities(classifier: Classifier, pixels: np.ndarray) -> np.ndarray:
     """`(num, classes)` by the model itself, in float32."""
-    outputs = classifier.model.predict(pixels, verbose=0)
-    return np.asarray(classifier.probabilities(outputs))
+    inputs, outputs = classifier.model.inputs[0], classifier.model.outputs[0]
+    # A model's own `predict` may have been traced before LoRA was added.
+    scores = keras.Model(inputs, outputs).predict(pixels, verbose=0)
+    return np.asarray(classifier.probabilities(scores))
 
 
 def write_report(report: Report, name: str, folder: pathlib.Path) -> None:

@@ -6,7 +6,9 @@ import pytest
 
 from keras_effnetv2 import create_model
 from keras_effnetv2.export import fold_batch_norm
+from keras_effnetv2.export.classifier import Classifier
 from keras_effnetv2.export.folding import in_float32
+from keras_effnetv2.export.roundtrip import keras_outputs
 from tests.networks import spread_weights, tiny
 
 
@@ -80,3 +82,41 @@ def test_nothing_to_fold(classifier):
         fold_batch_norm(fold_batch_norm(classifier))
     with pytest.raises(ValueError, match="has no batch norms to fold"):
         fold_batch_norm(keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]))
+
+
+def with_lora(images):
+    """LoRA in the classifier and in a convolution inside a block, and it does much."""
+    model = create_model(tiny("tiny-s"), classes=7)
+    spread_weights(model, images)
+    plain = model(images)
+    block = next(x for x in model.layers if hasattr(x, "sublayers"))
+    conv = next(x for x in block.sublayers() if isinstance(x, keras.layers.Conv2D))
+    for layer in (conv, model.layers[-1]):
+        layer.enable_lora(2)
+        b = layer.lora_kernel_b
+        b.assign(np.random.default_rng(0).normal(0, 1, b.shape))
+    assert np.abs(model(images) - plain).max() > 0.01
+    return model
+
+
+def test_lora_is_merged(images):
+    model = with_lora(images)
+    folded = fold_batch_norm(model)
+    wanted = model.predict(images, verbose=0)
+    np.testing.assert_allclose(folded.predict(images, verbose=0), wanted, atol=1e-5)
+    assert not any("lora" in x.name for x in folded.weights)
+    for fold in (True, False):
+        opened = Classifier.open(model, fold)
+        found = opened.scores(images)["probabilities"]
+        np.testing.assert_allclose(found, wanted, atol=1e-5)
+        logits = keras_outputs(opened, images)["serving_default"]["logits"]
+        np.testing.assert_allclose(opened.scores(images)["logits"], logits, atol=1e-4)
+
+
+@pytest.mark.parametrize("mode", ["int8", "int4", "float8"])
+def test_quantized_layers_are_refused_by_name(mode):
+    model = create_model(tiny("tiny-s"), classes=7)
+    model.layers[-1].quantize(mode)
+    for refuse in (fold_batch_norm, lambda x: Classifier.open(x, fold=False)):
+        with pytest.raises(ValueError, match=f"'predictions' .*[(]{mode}[)].* before"):
+            refuse(model)
