@@ -17,6 +17,7 @@ from keras_effnetv2.models import (
     create_model,
 )
 from keras_effnetv2.preprocessing import Preprocessing, preprocess_input
+from keras_effnetv2.registration import register_all
 from keras_effnetv2.transfer import feature_pyramid, freeze, name_classes
 from keras_effnetv2.variant_files import write_variant
 from keras_effnetv2.variants import fuse_stages, get_variant, list_variants
@@ -59,6 +60,8 @@ __all__ = [
     "preprocess_input",
     "write_variant",
 ]
+
+register_all()
 
 
 def __getattr__(name: str) -> ModuleType:

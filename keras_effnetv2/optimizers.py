@@ -144,6 +144,45 @@ class AdamW(_AdamUpdate, keras.optimizers.AdamW):
     """Keras's AdamW."""
 
 
+class _LayerWise:
+    """An optimizer with a share of the learning rate for each variable.
+
+    Args:
+        *args: as for the optimizer.
+        update_scales: what the learning rate of each variable is multiplied with.
+        **kwargs: as for the optimizer.
+    """
+
+    def __init__(
+        self, *args: Any, update_scales: Sequence[float], **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.update_scales = tuple(update_scales)
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Moves `variable` and its slots."""
+        scale = self.update_scales[self._get_variable_index(variable)]
+        super().update_step(gradient, variable, learning_rate * scale)
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments of the constructor."""
+        return {**super().get_config(), "update_scales": list(self.update_scales)}
+
+
+def _layer_wise(kind: type) -> type:
+    """A class for `kind` that files can name."""
+    register = keras.saving.register_keras_serializable(
+        "keras_effnetv2", f"LayerWise({kind.__name__})"
+    )
+    return register(type(kind.__name__, (_LayerWise, kind), {"__module__": __name__}))
+
+
+LAYER_WISE = {
+    kind: _layer_wise(kind)
+    for kind in (RMSpropOfTensorFlow1, keras.optimizers.SGD, Adam, AdamW)
+}
+
+
 def move_towards(average: keras.Variable, variable: keras.Variable, rate: Any) -> None:
     """Moves `average` by the share `rate` of its distance from `variable`."""
     difference = average - variable

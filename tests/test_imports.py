@@ -28,6 +28,7 @@ ALLOWED = {
     "transfer": {"layers", "networks"},
     "heads": {"preprocessing"},
     "explanation": {"backends", "heads", "networks"},
+    "registration": set(),
     "optimizers": set(),
     "files": set(),
     "heat_maps": {"files"},
@@ -85,6 +86,7 @@ KERAS_ONLY = (
     "heads",
     "explanation",
     "range_check",
+    "registration",
     "tracing",
 )
 

@@ -9,7 +9,12 @@ from typing import Any
 
 import keras
 
-from keras_effnetv2.optimizers import Adam, AdamW, RMSpropOfTensorFlow1
+from keras_effnetv2.optimizers import (
+    LAYER_WISE,
+    Adam,
+    AdamW,
+    RMSpropOfTensorFlow1,
+)
 from keras_effnetv2.training.configuration import Experiment
 from keras_effnetv2.training.replicas import aggregate_first
 from keras_effnetv2.training.schedules import (
@@ -40,11 +45,11 @@ def build_optimizer(
     """
     settings = experiment.optimizer
     learning_rate = _learning_rate(experiment, stages, num_images)
-    options = {"global_clipnorm": settings.global_clipnorm}
-    optimizer = _build(experiment, learning_rate, options)
+    kind, options = _kind_and_options(experiment)
     if settings.layer_decay != 1:
-        scales = [settings.layer_decay**depth for depth in depths]
-        _scale_updates(optimizer, scales)
+        kind = LAYER_WISE[kind]
+        options["update_scales"] = [settings.layer_decay**depth for depth in depths]
+    optimizer = kind(learning_rate, global_clipnorm=settings.global_clipnorm, **options)
     if experiment.model.precision == "mixed_float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     aggregate_first(optimizer)
@@ -103,34 +108,15 @@ def add_l2(variables: Sequence[Any], weight_decay: float) -> None:
             variable.regularizer = keras.regularizers.L2(weight_decay / 2)
 
 
-def _build(
-    experiment: Experiment, learning_rate: Any, options: dict[str, Any]
-) -> keras.optimizers.Optimizer:
+def _kind_and_options(experiment: Experiment) -> tuple[type, dict[str, Any]]:
     settings = experiment.optimizer
     if settings.name == "rmsprop":
-        return RMSpropOfTensorFlow1(
-            learning_rate,
-            rho=settings.rho,
-            momentum=settings.momentum,
-            epsilon=settings.epsilon,
-            **options,
-        )
+        names = ("rho", "momentum", "epsilon")
+        return RMSpropOfTensorFlow1, {name: getattr(settings, name) for name in names}
     if settings.name == "sgd":
-        return keras.optimizers.SGD(learning_rate, settings.momentum, **options)
-    options = options | {"beta_2": settings.beta_2, "epsilon": settings.epsilon}
+        return keras.optimizers.SGD, {"momentum": settings.momentum}
+    options = {"beta_2": settings.beta_2, "epsilon": settings.epsilon}
     if settings.name == "adam":
-        return Adam(learning_rate, **options)
-    weight_decay = experiment.regularization.weight_decay
-    return AdamW(learning_rate, weight_decay=weight_decay, **options)
-
-
-def _scale_updates(optimizer: Any, scales: Sequence[float]) -> None:
-    """Multiplies the learning rate of each variable by its own number."""
-    kind = type(optimizer)
-
-    class Scaled(kind):
-        def update_step(self, gradient: Any, variable: Any, learning_rate: Any):
-            scale = scales[self._get_variable_index(variable)]
-            super().update_step(gradient, variable, learning_rate * scale)
-
-    optimizer.__class__ = Scaled
+        return Adam, options
+    options["weight_decay"] = experiment.regularization.weight_decay
+    return AdamW, options

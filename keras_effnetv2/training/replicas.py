@@ -15,20 +15,35 @@ another version.
 """
 
 import functools
+import itertools
 import re
 from typing import Any
 
 import keras
 from absl import logging
 
+from keras_effnetv2 import optimizers
+
 _OLDEST, _NEWEST = (3, 10), (3, 15)
 # A prime: seeds of layers are random, and those of replicas must not meet them.
 _SEED_STEP = 7919
+# Classes of optimizers that every process has.
+_KNOWN = {
+    kind
+    for kind in (
+        *vars(keras.optimizers).values(),
+        *vars(optimizers).values(),
+        *optimizers.LAYER_WISE.values(),
+    )
+    if isinstance(kind, type) and issubclass(kind, keras.optimizers.Optimizer)
+}
 
 
 def aggregate_first(optimizer: keras.optimizers.Optimizer) -> None:
     """Makes a Keras optimizer sum gradients over replicas before it looks at them.
 
+    It stays what it was in every other respect, and so it does in the file of a model
+    that is compiled with it, which any process that imports the package can load.
     Does nothing on JAX, whose gradients are global.
     """
     if keras.backend.backend() != "tensorflow":
@@ -53,13 +68,60 @@ class _SummedFirst(_NotSummed):
         super().apply(_sum_over_replicas(grads), trainable_variables)
 
 
+_register = functools.partial(
+    keras.saving.register_keras_serializable, "keras_effnetv2"
+)
+
+
+@_register("OfUser")
+class _OfUser:
+    """An optimizer of a class that Keras and we do not have.
+
+    What a file holds is the user's optimizer, from which it is made anew.
+    """
+
+    def get_config(self) -> dict[str, Any]:
+        """What `from_config` needs."""
+        _, mixin, kind = type(self).__bases__
+        optimizer = {
+            "module": kind.__module__,
+            "class_name": kind.__name__,
+            "config": super().get_config(),
+            "registered_name": keras.saving.get_registered_name(kind),
+        }
+        return {"optimizer": optimizer, "is_summed": mixin is _NotSummed}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> keras.optimizers.Optimizer:
+        """The optimizer that `get_config` describes."""
+        optimizer = keras.saving.deserialize_keras_object(config["optimizer"])
+        _mix_in(optimizer, _NotSummed if config["is_summed"] else _SummedFirst)
+        return optimizer
+
+
 def _mix_in(optimizer: Any, mixin: type) -> None:
     kind = type(optimizer)
     if not issubclass(kind, _NotSummed):
-        optimizer.__class__ = type(kind.__name__, (mixin, kind), {})
+        # It keeps its variables, and whoever holds it sees the change.
+        optimizer.__class__ = _mixed(kind, mixin)
+
+
+@functools.cache
+def _mixed(kind: type, mixin: type) -> type:
+    """`kind` with `mixin`, as a class that files can name."""
+    namespace = {"__module__": __name__}
+    if kind in _KNOWN:
+        name = f"{mixin.__name__[1:]}({keras.saving.get_registered_name(kind)})"
+        return _register(name)(type(kind.__name__, (mixin, kind), namespace))
+    mixed = type(kind.__name__, (_OfUser, mixin, kind), namespace)
+    for each in (mixed, _OfUser):  # What reads all such classes comes last.
+        _register("OfUser")(each)
+    return mixed
 
 
 def _sum_over_replicas(gradients: Any) -> list[Any]:
+    if keras.backend.backend() != "tensorflow":  # From a file of TensorFlow's.
+        return list(gradients)
     import tensorflow as tf
 
     context = tf.distribute.get_replica_context()
@@ -121,3 +183,8 @@ class Prebuilt:
 def as_log(value: Any) -> Any:
     """A scalar in the shape that Keras can average over replicas and workers, (1,)."""
     return keras.ops.reshape(value, (1,))
+
+
+# A process that reads a file has them before it has such an optimizer.
+for _kind, _mixin in itertools.product(_KNOWN, (_SummedFirst, _NotSummed)):
+    _mixed(_kind, _mixin)

@@ -1,0 +1,60 @@
+"""Names that `.keras` files have for classes whose modules are not imported yet.
+
+A class registers itself with Keras when its module is imported, which for most of the
+package is when it is asked for. Until then the names stand for this module's imports,
+so that a process which has only imported the package can load every file.
+"""
+
+import importlib
+from typing import Any
+
+import keras
+
+_OPTIMIZERS = (
+    "Adam",
+    "AdamW",
+    "RMSpropOfTensorFlow1",
+    "LayerWise(Adam)",
+    "LayerWise(AdamW)",
+    "LayerWise(RMSpropOfTensorFlow1)",
+    "LayerWise(SGD)",
+)
+# Module -> names that it registers.
+_CLASSES = {
+    "optimizers": _OPTIMIZERS,
+    "training.schedules": ("WarmUp", "PerStage"),
+    "export.folding": ("FoldedBatchNorm",),
+    "export.hub_layer": ("HubLayer",),
+}
+
+
+def register_all() -> None:
+    """Lets Keras find every class of the package by the name that files have for it."""
+    registry = keras.saving.get_custom_objects()
+    for module, names in {**_CLASSES, "training.replicas": _aggregating()}.items():
+        for name in names:
+            key = f"keras_effnetv2>{name}"
+            registry.setdefault(key, _Unimported(module, key))
+
+
+def _aggregating() -> list[str]:
+    """Names of the classes of `training.aggregate_first`, two an optimizer."""
+    base = keras.optimizers.Optimizer
+    found = {x for x in vars(keras.optimizers).values() if isinstance(x, type)}
+    kinds = [kind.__name__ for kind in found if issubclass(kind, base)]
+    kinds += [f"keras_effnetv2>{name}" for name in _OPTIMIZERS]
+    mixins = ("SummedFirst", "NotSummed")
+    return ["OfUser", *(f"{mixin}({kind})" for mixin in mixins for kind in kinds)]
+
+
+class _Unimported:
+    """What Keras finds in place of a class, and makes instances with."""
+
+    def __init__(self, module: str, key: str) -> None:
+        self.module = module
+        self.key = key
+
+    def from_config(self, config: dict[str, Any]) -> Any:
+        """An instance of the class, which is imported and takes this one's place."""
+        importlib.import_module(f"keras_effnetv2.{self.module}")
+        return keras.saving.get_custom_objects()[self.key].from_config(config)
