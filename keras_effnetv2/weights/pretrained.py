@@ -16,6 +16,8 @@ from keras_effnetv2.errors import InputError
 from keras_effnetv2.preprocessing import Preprocessing
 from keras_effnetv2.weights import alternatives, download, loading, releases
 
+_EPSILON = 1e-7  # Keras's.
+
 _LOG = logging.getLogger(__name__)
 
 
@@ -140,21 +142,25 @@ def _record(
             variant.name,
         )
     record = records.record(variant.name, dataset, variant.eval_size)
-    if source.statistics is not None:
-        record = _with_statistics(record, *source.statistics)
+    if given is None and source.statistics is not None:
+        record = _with_statistics(record, source)
     return record if source.num_classes == record.num_labels else record.unlabelled()
 
 
-def _with_statistics(record: Preprocessing, mean: Any, variance: Any) -> Preprocessing:
+def _with_statistics(record: Preprocessing, source: Any) -> Preprocessing:
     """As keras.applications normalises in V1, by mean and variance of pixels 0..1.
 
     In its released weights the variances are ImageNet's deviations, and another layer
     divides by their roots once more.
     """
-    is_released = len(variance) == len(record.std) and np.allclose(
-        variance * 255, record.std, rtol=1e-3
-    )
-    if is_released:
+    mean, variance = source.statistics
+    is_good = len(mean) == len(variance) and np.isfinite(mean).all()
+    if not is_good or not np.all((variance >= 0) & (variance < np.inf)):
+        raise InputError(
+            f"{source.path} normalises pixels by a mean of {mean} and a variance of "
+            f"{variance}, which cannot be. Pass preprocessing."
+        )
+    if len(mean) == len(record.std) and np.allclose(variance * 255, record.std):
         return record
-    std = np.sqrt(variance) * 255
+    std = np.maximum(np.sqrt(variance), _EPSILON) * 255
     return dataclasses.replace(record, mean=tuple(mean * 255), std=tuple(std))

@@ -7,12 +7,19 @@ import h5py
 import keras
 import numpy as np
 import pytest
-from weight_files import CLASSES, TINY, assert_equal, random_arrays, read_all
+from weight_files import (
+    CLASSES,
+    TINY,
+    assert_equal,
+    random_arrays,
+    read_all,
+    write_keras_2,
+)
 
 from keras_effnetv2 import create_model
 from keras_effnetv2.networks import named_variables
 from keras_effnetv2.weights import names
-from tests.networks import spread_weights
+from tests.networks import spread_weights, tiny
 from tests.test_models import pixels
 
 ENDINGS = (".weights.h5", ".keras", ".h5")
@@ -201,11 +208,15 @@ def test_h5_with_bad_configuration_is_refused(ours, config, tmp_path):
 
 
 @pytest.mark.parametrize("value", [np.nan, -1.0])
-def test_statistics_that_are_no_numbers_are_refused(value, tmp_path):
-    path = write_without_names(tmp_path / "a", random_arrays())
-    with h5py.File(path, "r+") as file:
-        for number, array in enumerate((np.zeros(3), np.full(3, value))):
-            file[f"layers/normalization/vars/{number}"] = array
-        file["layers/normalization/vars/2"] = 0
-    with pytest.raises(ValueError, match="the statistics of pixels are no numbers"):
-        read_all(path)
+def test_statistics_that_cannot_be_are_refused(value, tmp_path):
+    variant = tiny("tiny-v1b0")
+    path = tmp_path / "a"
+    statistics = [
+        ("normalization", "mean", np.zeros(3)),
+        ("normalization", "variance", np.full(3, value)),
+    ]
+    arrays = random_arrays(variant)
+    write_keras_2(path, arrays, names.APPLICATIONS_V1, variant, extra=statistics)
+    with pytest.raises(ValueError, match="variance of .* which cannot be"):
+        create_model(variant, weights=path)
+    create_model(variant, weights=path, preprocessing="imagenet")
