@@ -56,7 +56,7 @@ class PixelNormalization(keras.layers.Layer):
     def call(self, inputs: Any) -> Any:
         """Normalised images, in the layer's compute dtype."""
         # Keras casts floating-point inputs alone; pixels are often integers.
-        inputs = ops.cast(self.first_look.at(inputs), self.compute_dtype)
+        inputs = self.first_look.at(ops.cast(inputs, self.compute_dtype))
         if not self.enabled:
             return inputs
         mean = ops.convert_to_tensor(self.preprocessing.mean, dtype=inputs.dtype)
