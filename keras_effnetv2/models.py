@@ -68,7 +68,7 @@ def create_model(
         classes: width of the classifier. None: as many as the weights have, or 1000.
             If the weights have another number, the classifier starts fresh.
         classifier_activation: `"auto"` is what the weights were trained with: softmax,
-            or sigmoid for ImageNet-21k. None gives logits.
+            or sigmoid for ImageNet-21k; of a single class, sigmoid. None gives logits.
         include_preprocessing: normalise pixels in the model. False: the caller does,
             with `preprocess_input(images, mode=model.preprocessing)`.
         name: of the model.
@@ -136,7 +136,8 @@ def _check(pooling: str | None, classes: int | None) -> None:
         raise InputError(
             f"pooling must be None, 'avg' or 'max'. Received: {pooling!r}."
         )
-    if classes is not None and not _is_positive(classes):
+    is_number = _is_positive(classes) and not isinstance(classes, bool)
+    if classes is not None and not is_number:
         raise InputError(
             f"classes must be a positive whole number or None. Received: {classes!r}."
         )

@@ -180,6 +180,9 @@ def build(
         name: of the model.
         options: shared by the blocks.
     """
+    if include_top and classes == 1:
+        _refuse_constant(classifier_activation)
+        preprocessing = dataclasses.replace(preprocessing, activation="sigmoid")
     x = PixelNormalization(
         preprocessing,
         enabled=include_preprocessing,
@@ -206,6 +209,19 @@ def build(
     sources = keras.utils.get_source_inputs(images)
     inputs = sources[0] if len(sources) == 1 else sources
     return EfficientNet(inputs, x, name=name or variant.name)
+
+
+def _refuse_constant(activation: Activation) -> None:
+    if activation == "auto":
+        return
+    function = keras.activations.get(activation)
+    name = getattr(function, "__name__", type(function).__name__.lower())
+    if name.endswith(("softmax", "sparsemax")):
+        raise InputError(
+            f"{name} of a single class is the same for every image. Received: "
+            f"classes=1, classifier_activation={activation!r}. Pass 'sigmoid' or None "
+            "(logits), or classes=2."
+        )
 
 
 def _classifier(

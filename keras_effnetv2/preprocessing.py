@@ -165,7 +165,8 @@ def preprocess_input(
             as many channels as `mode` is for.
         mode: None: unchanged. A model's `preprocessing`, or a name: `"torch"` (B0-B3
             and V1 on ImageNet), `"centered"` (S, M, L on ImageNet, all on
-            ImageNet-21k), `"tf"` (all fine-tuned from 21k).
+            ImageNet-21k), `"tf"` (all fine-tuned from 21k). A data format is taken for
+            what it is, since `keras.applications` has it in this position.
         data_format: only None and `"channels_last"`; there for compatibility.
 
     Returns:
@@ -174,9 +175,12 @@ def preprocess_input(
     Raises:
         ValueError: unknown mode or data format, or other channels than the mode's.
     """
+    if mode in ("channels_last", "channels_first"):
+        mode, data_format = None, mode
     if data_format not in (None, "channels_last"):
         raise InputError(
-            "Images are channels last: transpose them to (height, width, channels). "
+            "Images are channels last, (..., height, width, channels): transpose them "
+            "first, e.g. with numpy.moveaxis(images, -3, -1). "
             f"Received: data_format={data_format!r}."
         )
     if mode is None:

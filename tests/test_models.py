@@ -14,7 +14,7 @@ from keras_effnetv2 import create_model, fuse_stages, get_variant
 from keras_effnetv2.architecture import BlockSpec, Variant, layout
 from keras_effnetv2.layers import MBConv
 from keras_effnetv2.weights import releases
-from tests.networks import tiny
+from tests.networks import spread_weights, tiny
 
 SMALL = Variant(
     "small",
@@ -111,6 +111,33 @@ def test_norm_options_reach_every_batch_norm():
 
 def test_custom_names_work():
     assert create_model("efficientnetv2-b0", name="mine").name == "mine"
+
+
+def test_a_single_class_is_a_yes_or_no(tmp_path):
+    model = create_model(SMALL, classes=1)
+    spread_weights(model, pixels())
+    scores = predict(model, pixels(batch=8))
+    assert scores.shape == (8, 1)
+    assert 0 < scores.min() < scores.max() < 1
+    logits = create_model(SMALL, classes=1, classifier_activation=None)
+    logits.set_weights(model.get_weights())
+    expected = 1 / (1 + np.exp(-predict(logits, pixels(batch=8)).astype("float64")))
+    np.testing.assert_allclose(scores, expected, rtol=1e-5)
+    assert {model.preprocessing.activation, logits.preprocessing.activation} == {
+        "sigmoid"
+    }
+    model.save(tmp_path / "m.keras")
+    again = create_model(SMALL, weights=tmp_path / "m.keras")
+    np.testing.assert_allclose(predict(again, pixels(batch=8)), scores, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "activation", ["softmax", keras.activations.log_softmax, keras.layers.Softmax()]
+)
+def test_an_activation_that_makes_a_single_class_constant_is_refused(activation):
+    with pytest.raises(ValueError, match="single class is the same for every image"):
+        create_model(SMALL, classes=1, classifier_activation=activation)
+    assert create_model(SMALL, False, classes=1, classifier_activation=activation)
 
 
 def test_classes_may_be_counted_with_numpy(tmp_path):
@@ -265,6 +292,8 @@ def test_only_the_deepest_block_reads_squeeze_channels_from_its_input():
         ({"variant": "efficientnetv2-b9"}, "Unknown variant 'efficientnetv2-b9'"),
         ({"pooling": "mean"}, "pooling must be"),
         ({"classes": 0}, "classes must be"),
+        ({"classes": -1}, "classes must be"),
+        ({"classes": True}, "classes must be"),
         ({"classes": 2.0}, "classes must be"),
         ({"input_shape": 32}, "input_shape must be"),
         ({"input_shape": "big"}, "input_shape must be"),

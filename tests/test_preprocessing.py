@@ -86,6 +86,18 @@ def test_channels_that_a_record_is_not_for_are_refused(channels):
         create_model(SMALL, input_shape=(32, 32, channels), preprocessing=rgb)
 
 
+def test_positions_are_those_of_keras_applications():
+    images = pixels()
+    theirs = keras.applications.efficientnet_v2.preprocess_input
+    for arguments in ((), (None,), ("channels_last",)):
+        assert preprocess_input(images, *arguments) is theirs(images, *arguments)
+    with pytest.raises(ValueError, match=r"last.*numpy.moveaxis\(images, -3, -1\)"):
+        preprocess_input(images, "channels_first")
+    wanted = preprocess_input(images, mode="tf")
+    for arguments in (("tf",), ("tf", "channels_last")):
+        np.testing.assert_array_equal(preprocess_input(images, *arguments), wanted)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -30,7 +30,16 @@ def build_network(
         experiment: its settings.
         weights: to start from, as `create_model` takes them.
         class_names: of the data.
+
+    Raises:
+        ValueError: softmax over a single class, whose loss is always 0.
     """
+    if experiment.data.num_classes == 1 and experiment.loss == "softmax":
+        raise InputError(
+            "The loss after softmax of a single class is always 0. Received: "
+            "data.num_classes=1, loss=softmax. Set loss=sigmoid, or train on two "
+            "classes."
+        )
     settings, progressive = experiment.model, experiment.progressive
     rates = {
         name: None if ramp is None else max(ramp.first, ramp.last)

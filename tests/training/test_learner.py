@@ -241,3 +241,10 @@ def test_a_hit_is_the_largest_label_or_any_of_several():
     labels = np.array([[0.3, 0.7, 0], [0, 1, 1]], "float32")
     hits = [np.array(losses.top_k_hits(labels, scores, k)) for k in (1, 2, 5)]
     np.testing.assert_array_equal(hits, [[1, 0], [1, 1], [1, 1]])
+
+
+def test_softmax_over_a_single_class_is_refused():
+    with pytest.raises(ValueError, match="always 0.*Set loss=sigmoid"):
+        build_network(experiment("data.num_classes=1"), None)
+    network = build_network(experiment("data.num_classes=1", "loss=sigmoid"), None)
+    assert network.preprocessing.activation == "sigmoid"
