@@ -139,8 +139,9 @@ def test_only_the_first_process_writes_what_workers_found(
     flags += ["--trials", "1", "--sampler", "random", "--workers", "2", "--confirm=0"]
     output = tmp_path / "small"
 
-    def run_workers(command, num_workers):
+    def run_workers(command, num_workers, gpus):
         assert num_workers == 2
+        assert gpus == processes.visible_gpus()
         assert command[1:4] == ["-m", "keras_effnetv2", "search"]
         assert run(*command[4:]) == 0
         assert not list(output.iterdir())

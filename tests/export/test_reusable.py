@@ -53,6 +53,7 @@ def test_the_folder_says_what_is_in_it(model, folder):
     card = json.loads((folder / "model.json").read_text())
     assert card["input_range"] == [0, 1]
     assert set(card["differences"]) == {
+        "classification/probabilities",
         "classification/logits",
         "feature_vector/features",
     }
