@@ -97,19 +97,18 @@ class Evaluator:
         legs = plan_legs(
             stages, lambda stage: steps_per_epoch(num_images, stage.batch_size)
         )
-        for leg in legs:
-            fit_leg(
-                learner,
-                learner.network,
-                leg,
-                feeding.training_data(train_feed, experiment, leg, self.devices),
-                is_last=False,  # The moving average is ours.
-                steps_per_epoch=leg.num_steps,
-                callbacks=[callback],
-                verbose=0,
-            )
-        for feed in self._feeds:
-            feed.damage.raise_if_any()
+        with feeding.data_errors_raised(*self._feeds):
+            for leg in legs:
+                fit_leg(
+                    learner,
+                    learner.network,
+                    leg,
+                    feeding.training_data(train_feed, experiment, leg, self.devices),
+                    is_last=False,  # The moving average is ours.
+                    steps_per_epoch=leg.num_steps,
+                    callbacks=[callback],
+                    verbose=0,
+                )
         return callback.accuracy
 
 

@@ -11,7 +11,7 @@ from keras_effnetv2.models import create_model
 from keras_effnetv2.networks import find_normalization
 from keras_effnetv2.training.configuration import Experiment
 from keras_effnetv2.training.devices import Devices, open_devices
-from keras_effnetv2.training.feeding import Feed, evaluation_data
+from keras_effnetv2.training.feeding import Feed, data_errors_raised, evaluation_data
 from keras_effnetv2.training.learner import Learner, create_learner
 from keras_effnetv2.training.network import build_network, trained_variant
 from keras_effnetv2.training.settings import override
@@ -108,7 +108,5 @@ def _evaluate_network(
     with devices.scope():
         learner: Any = create_learner(network, None, experiment)
         learner.compile()
-    try:
+    with data_errors_raised(feed):
         return measure(learner, feed, batch_size * devices.num_replicas, devices)
-    finally:
-        feed.damage.raise_if_any()

@@ -1,7 +1,8 @@
 """Training and evaluation data of an experiment, for every device."""
 
+import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import tensorflow as tf
@@ -55,6 +56,16 @@ class Feed:
             orientation=data.orientation,
         )
         return cls(source, Damage(split, source.num_examples, data.on_error))
+
+
+@contextlib.contextmanager
+def data_errors_raised(*feeds: Feed) -> Iterator[None]:
+    """Raises what has stopped the data, instead of what TensorFlow makes of it."""
+    try:
+        yield
+    finally:
+        for feed in feeds:
+            feed.damage.raise_if_any()
 
 
 def training_data(

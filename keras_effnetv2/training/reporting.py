@@ -53,7 +53,6 @@ class Reporter:
         if not self._is_chief:
             return
         self._records.drop_after(position.step)
-        self._scalars = Scalars(workdir.scalars, position.step)
         self._progress = Progress(
             stages, [steps_per_epoch(num_images, x.batch_size) for x in stages]
         )
@@ -66,6 +65,7 @@ class Reporter:
                 flush=True,
             )
         print(flush=True)
+        self._scalars = Scalars(workdir.scalars, position.step)
 
     def show_stage(self, stage: Stage, images: np.ndarray, step: int) -> None:
         """Draws a few training images of a stage that starts after `step`."""
@@ -91,8 +91,10 @@ class Reporter:
     def close(self) -> None:
         """Ends the line and the files that are open."""
         if self._is_chief:
-            self._progress.close()
-            self._scalars.close()
+            try:
+                self._progress.close()
+            finally:
+                self._scalars.close()
 
     def finish(self, damage: Damage) -> list[dict[str, Any]]:
         """Draws the curves and prints the summary; returns all records."""

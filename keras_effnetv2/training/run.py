@@ -1,5 +1,6 @@
 """A training from start to end: `train(experiment, workdir)`."""
 
+import contextlib
 import dataclasses
 import os
 from collections.abc import Sequence
@@ -127,6 +128,23 @@ class _Run:
                 self.devices,
                 position,
             )
+        with contextlib.closing(reporter):
+            callback = self._callback(learner, checkpoints, position, reporter)
+            feeds = (self.train_feed, self.eval_feed)
+            with feeding.data_errors_raised(*feeds), stopped_by_signals(callback):
+                self._fit(learner, callback, reporter)
+        with together(self.devices):
+            if self.devices.is_chief:
+                write_weights(learner.result, self.workdir.weights)
+        return reporter.finish(self.train_feed.damage)
+
+    def _callback(
+        self,
+        learner: Any,
+        checkpoints: Checkpoints,
+        position: Position,
+        reporter: Reporter,
+    ) -> LoopCallback:
         batch_size = self.stages[-1].batch_size
         callback = LoopCallback(
             self.experiment,
@@ -139,16 +157,7 @@ class _Run:
         )
         callback.set_model(learner)
         callback.keep_metrics()
-        try:
-            with stopped_by_signals(callback):
-                self._fit(learner, callback, reporter)
-        finally:
-            self._raise_data_errors()
-            reporter.close()
-        with together(self.devices):
-            if self.devices.is_chief:
-                write_weights(learner.result, self.workdir.weights)
-        return reporter.finish(self.train_feed.damage)
+        return callback
 
     def _fit(self, learner: Any, callback: LoopCallback, reporter: Reporter) -> None:
         position = callback.position
@@ -185,10 +194,6 @@ class _Run:
         """As many as are asked for, or fewer: `fit` would train past an epoch's end."""
         most = min(self.experiment.loop.steps_per_execution, leg.num_steps)
         return next(x for x in range(most, 0, -1) if leg.num_steps % x == 0)
-
-    def _raise_data_errors(self) -> None:
-        for feed in (self.train_feed, self.eval_feed):
-            feed.damage.raise_if_any()
 
 
 def _restore(

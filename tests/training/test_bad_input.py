@@ -14,6 +14,7 @@ from keras_effnetv2.training.loop import LoopCallback
 from keras_effnetv2.training.progressive import plan_legs
 from keras_effnetv2.training.run import train
 from keras_effnetv2.training.settings import override
+from tests.data import image_folders
 from tests.training import runs
 
 FOLDER = ("data.source=folder", "data.num_train_images=none", "data.num_classes=2")
@@ -62,6 +63,27 @@ def test_an_empty_folder_and_a_single_class(tmp_path):
     (data / "cats").mkdir()
     (data / "cats" / "cat.jpg").write_bytes(b"")
     refused(tmp_path / "run", "class", *FOLDER, directory)
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="needs Linux's /proc")
+def test_data_that_fails_is_named_and_leaves_no_file_open(tmp_path):
+    data, workdir = tmp_path / "images", tmp_path / "run"
+    for split in ("train", "test"):
+        for path in image_folders.write(data / split, {"cat": 8, "dog": 8}).rglob(
+            "*.*"
+        ):
+            image_folders.damage(path)
+    refused(
+        workdir,
+        "8 of the 16 images of .train. cannot be read",
+        *FOLDER,
+        f"data.directory={data}",
+        "batch_size=8",
+        "data.on_error=skip",
+    )
+    links = (f"/proc/self/fd/{name}" for name in os.listdir("/proc/self/fd"))
+    opened = [os.readlink(link) for link in links if os.path.exists(link)]
+    assert not [path for path in opened if path.startswith(str(workdir))]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
