@@ -4,15 +4,13 @@ Source: https://www.tensorflow.org/hub/hosting.
 """
 
 import gzip
-import io
 import pathlib
 import shutil
 import tarfile
 import zlib
-from typing import Any
 
 from keras_effnetv2.errors import InputError
-from keras_effnetv2.weights.arrays import max_unpacked
+from keras_effnetv2.weights.tar_members import iterate_members
 
 SUFFIXES = (".tar.gz", ".tgz", ".tar")
 
@@ -55,49 +53,15 @@ def unpack(archive: pathlib.Path, folder: pathlib.Path) -> None:
     try:
         with archive.open("rb") as file:
             is_packed = file.peek(2).startswith(_GZIP)
-            _unpack(gzip.GzipFile(fileobj=file) if is_packed else file, archive, folder)
+            stream = gzip.GzipFile(fileobj=file) if is_packed else file
+            members = iterate_members(archive, stream)
+            for number, (tar, member) in enumerate(members):
+                if number == _MAX_MEMBERS:
+                    raise InputError(f"it holds more than {_MAX_MEMBERS:,} files")
+                tar.extract(member, folder, filter="data")
     except (tarfile.TarError, EOFError, OSError, ValueError, zlib.error) as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise InputError(
             f"{archive} cannot be unpacked: {error}. Expected an archive "
             f"({', '.join(SUFFIXES)}) whose root is a SavedModel."
         ) from error
-
-
-def _unpack(file: Any, archive: pathlib.Path, folder: pathlib.Path) -> None:
-    """Writes the members of a tar file, one after the other, as far as they may be."""
-    stream = _Limited(file, max_unpacked(archive.stat().st_size))
-    with tarfile.open(fileobj=stream, mode="r|") as tar:
-        for number, member in enumerate(tar):
-            if number == _MAX_MEMBERS:
-                raise InputError(f"it holds more than {_MAX_MEMBERS:,} files")
-            _check_member(member)
-            tar.extract(member, folder, filter="data")
-    while stream.read(1 << 20):  # To the end, where the checksum is.
-        pass
-
-
-def _check_member(member: tarfile.TarInfo) -> None:
-    name = pathlib.PurePosixPath(member.name)
-    is_plain = member.isdir() or (member.isreg() and not member.issparse())
-    if name.is_absolute() or ".." in name.parts or "\\" in member.name or not is_plain:
-        raise InputError(
-            f"it holds {member.name!r}, which is a link, a device or leads out of the "
-            "archive"
-        )
-
-
-class _Limited(io.RawIOBase):
-    """Reads a stream that must end before `limit` bytes."""
-
-    def __init__(self, file: Any, limit: int) -> None:
-        super().__init__()
-        self._file, self._left = file, limit
-
-    def read(self, size: int = -1) -> bytes:
-        """At most `size` bytes."""
-        data = self._file.read(min(size, 1 << 20) if size >= 0 else 1 << 20)
-        self._left -= len(data)
-        if self._left < 0:
-            raise InputError("it unpacks to far more than a module would")
-        return data

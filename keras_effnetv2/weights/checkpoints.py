@@ -7,7 +7,6 @@ there are any; optimizer slots and counters are left alone.
 import contextlib
 import glob
 import gzip
-import io
 import os
 import pathlib
 import re
@@ -22,7 +21,8 @@ import numpy as np
 
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.weights import names
-from keras_effnetv2.weights.arrays import Arrays, damaged, insert, max_unpacked
+from keras_effnetv2.weights.arrays import Arrays, damaged, insert
+from keras_effnetv2.weights.tar_members import iterate_members
 
 _AVERAGE = "ExponentialMovingAverage"
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
@@ -215,55 +215,15 @@ def _object_variables(
     return variables
 
 
-class _Limited(io.RawIOBase):
-    """Reads a stream that must end before `limit` bytes."""
-
-    def __init__(self, path: pathlib.Path, file: Any, limit: int) -> None:
-        super().__init__()
-        self._path, self._file, self._left = path, file, limit
-
-    def read(self, size: int = -1) -> bytes:
-        """At most `size` bytes."""
-        data = self._file.read(min(size, 1 << 20) if size >= 0 else 1 << 20)
-        self._left -= len(data)
-        if self._left < 0:
-            raise InputError(
-                f"{self._path} unpacks to far more than weights would. Refused."
-            )
-        return data
-
-
 def _unpack(path: pathlib.Path, file: Any, folder: pathlib.Path) -> None:
     """Writes the pieces of the checkpoint in the tar `file` below `folder`."""
-    stream = _Limited(path, file, max_unpacked(path.stat().st_size))
-    with tarfile.open(fileobj=stream, mode="r|") as archive:
-        for member in archive:
-            target = _target(path, member, folder)
-            if target is None:
-                continue
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with target.open("xb") as output:
-                shutil.copyfileobj(archive.extractfile(member), output)
-            if target.stat().st_size != member.size:
-                raise EOFError(f"{member.name} ends early")
-    while stream.read():  # To the end, where the checksum is.
-        pass
-
-
-def _target(
-    path: pathlib.Path, member: tarfile.TarInfo, folder: pathlib.Path
-) -> pathlib.Path | None:
-    """Where `member` goes; None if it is not wanted.
-
-    Raises:
-        ValueError: it does not belong into an archive of weights.
-    """
-    name = pathlib.PurePosixPath(member.name)
-    is_plain = member.isdir() or (member.isreg() and not member.issparse())
-    if name.is_absolute() or ".." in name.parts or "\\" in member.name or not is_plain:
-        raise InputError(
-            f"{path} holds {member.name!r}, which is a link, a device or leads out of "
-            "the archive. Refused."
-        )
-    is_wanted = member.isreg() and _PIECE.fullmatch(name.name)
-    return folder.joinpath(*name.parts) if is_wanted else None
+    for archive, member in iterate_members(path, file):
+        name = pathlib.PurePosixPath(member.name)
+        if not (member.isreg() and _PIECE.fullmatch(name.name)):
+            continue
+        target = folder.joinpath(*name.parts)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("xb") as output:
+            shutil.copyfileobj(archive.extractfile(member), output)
+        if target.stat().st_size != member.size:
+            raise EOFError(f"{member.name} ends early")
