@@ -26,6 +26,8 @@ from keras_effnetv2.preprocessing import Preprocessing
 from keras_effnetv2.variants import get_variant
 
 _DEFAULT_CLASSES = 1000
+# What names of dtypes begin with, after the "u" of unsigned ones.
+_PIXEL_TYPES = ("float", "bfloat", "int", "bool")
 # Of images, where the first side of a shape could be their channels.
 _MOST_CHANNELS = 4
 
@@ -136,8 +138,7 @@ def _check(pooling: str | None, classes: int | None) -> None:
         raise InputError(
             f"pooling must be None, 'avg' or 'max'. Received: {pooling!r}."
         )
-    is_number = _is_positive(classes) and not isinstance(classes, bool)
-    if classes is not None and not is_number:
+    if classes is not None and not _is_positive(classes):
         raise InputError(
             f"classes must be a positive whole number or None. Received: {classes!r}."
         )
@@ -145,7 +146,8 @@ def _check(pooling: str | None, classes: int | None) -> None:
 
 def _is_positive(number: Any) -> bool:
     # NumPy's integers too: classes=labels.max() + 1.
-    return isinstance(number, numbers.Integral) and number >= 1
+    is_whole = isinstance(number, numbers.Integral) and not isinstance(number, bool)
+    return is_whole and number >= 1
 
 
 def _images(input_tensor: Any, input_shape: tuple | None) -> Any:
@@ -155,6 +157,11 @@ def _images(input_tensor: Any, input_shape: tuple | None) -> Any:
             raise InputError(
                 "input_tensor must be symbolic, e.g. keras.Input((224, 224, 3)). "
                 f"Received: {type(input_tensor).__name__}."
+            )
+        dtype = keras.backend.standardize_dtype(input_tensor.dtype)
+        if not dtype.lstrip("u").startswith(_PIXEL_TYPES):
+            raise InputError(
+                f"input_tensor must hold numbers that pixels can be. Received: {dtype}."
             )
         given, input_shape = input_shape, tuple(input_tensor.shape[1:])
         if given is not None and tuple(given) != input_shape:
@@ -170,7 +177,8 @@ def _images(input_tensor: Any, input_shape: tuple | None) -> Any:
     ):
         raise InputError(
             "input_shape must be (height, width, channels), channels last, with None "
-            f"for a side of any size. Received: {input_shape}."
+            f"for a side of any size. Received: {input_shape}. Transpose images that "
+            "are channels first: keras.ops.transpose(images, (0, 2, 3, 1))."
         )
     _check_channels_last(shape)
     return keras.Input(shape, name="images") if input_tensor is None else input_tensor

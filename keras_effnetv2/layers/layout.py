@@ -6,26 +6,35 @@ import keras
 
 from keras_effnetv2.errors import InputError
 
+_REMEDY = "Transpose images: keras.ops.transpose(images, (0, 2, 3, 1))."
+
 
 def check_channels_last(
     layer: keras.layers.Layer, input_shape: Sequence[int | None]
 ) -> None:
-    """Refuses what is no `(batch, height, width, channels)`, or may be another layout.
-
-    A shape does not tell: where Keras is set to channels first, images are that.
+    """Refuses what is no `(batch, height, width, channels)`, or looks like another.
 
     Raises:
-        ValueError: Keras is set to channels first, or the shape is another.
+        ValueError: Keras is set to channels first, or the shape is another, or that of
+            square images of 3 channels, channels first.
     """
+    name = type(layer).__name__
     if keras.config.image_data_format() == "channels_first":
         raise InputError(
-            f"{type(layer).__name__} takes (batch, height, width, channels), and Keras "
-            "is set to channels first. Call "
-            "keras.config.set_image_data_format('channels_last'), and transpose images "
-            "with keras.ops.transpose(images, (0, 2, 3, 1))."
+            f"{name} takes (batch, height, width, channels), and Keras is set to "
+            "channels first. Call "
+            f"keras.config.set_image_data_format('channels_last'). {_REMEDY}"
         )
     if len(input_shape) != 4 or not input_shape[-1]:
         raise InputError(
-            f"{type(layer).__name__} takes (batch, height, width, channels) of a known "
-            f"number of channels. Received: {tuple(input_shape)}."
+            f"{name} takes (batch, height, width, channels) of a known number of "
+            f"channels. Received: {tuple(input_shape)}."
+        )
+    _, height, width, channels = input_shape
+    # One row and as many columns as channels are what is left of a low image.
+    if height == 3 and width == channels and width > 4:
+        raise InputError(
+            f"{name} takes (batch, height, width, channels), channels last. Received: "
+            f"{tuple(input_shape)}, which looks like square images channels first. "
+            f"{_REMEDY}"
         )

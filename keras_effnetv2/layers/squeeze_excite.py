@@ -8,6 +8,7 @@ from keras import ops
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.layers.activations import Activation
 from keras_effnetv2.layers.convolution import Conv2D
+from keras_effnetv2.layers.layout import check_channels_last
 
 # A normal of variance 2 / (kernel area * filters), as the released code has it.
 CONV_INITIALIZER = {
@@ -41,6 +42,7 @@ class SqueezeExcite(keras.layers.Layer):
 
     def build(self, input_shape: tuple) -> None:
         """Makes the two 1x1 convolutions."""
+        check_channels_last(self, input_shape)
         self.reduce = self._gate(self.filters, self.activation, "reduce")
         self.expand = self._gate(input_shape[-1], "sigmoid", "expand")
         self.reduce.build((input_shape[0], 1, 1, input_shape[-1]))

@@ -5,7 +5,12 @@ import numpy as np
 import pytest
 
 from keras_effnetv2 import create_model
-from keras_effnetv2.layers import FusedMBConv, MBConv, PixelNormalization
+from keras_effnetv2.layers import (
+    FusedMBConv,
+    MBConv,
+    PixelNormalization,
+    SqueezeExcite,
+)
 from keras_effnetv2.preprocessing import record
 from tests.test_models import SMALL, pixels
 
@@ -74,6 +79,26 @@ def test_keras_set_to_channels_first_is_refused(layer):
         layer(8)(np.zeros((1, 8, 4, 4), "float32"))
     with pytest.raises(ValueError, match="set_image_data_format"):
         create_model(SMALL)
+
+
+@pytest.mark.parametrize("layer", [MBConv, FusedMBConv, SqueezeExcite])
+def test_square_images_channels_first_are_refused_by_layers(layer):
+    with pytest.raises(ValueError, match="channels first.*transpose"):
+        layer(8)(keras.Input((3, 64, 64)))
+    for shape in ((3, 32, 64), (4, 64, 64), (1, 1, 64), (64, 64, 3), (3, 3, 3)):
+        assert layer(8)(keras.Input(shape)).shape[1:3] == shape[:2]
+
+
+@pytest.mark.parametrize("dtype", ["string", "complex64"])
+def test_what_pixels_cannot_be_is_refused(dtype):
+    with pytest.raises(ValueError, match=f"input_tensor.*{dtype}"):
+        create_model(SMALL, input_tensor=keras.Input((64, 64, 3), dtype=dtype))
+
+
+@pytest.mark.parametrize("shape", [(True, 64, 3), (64, 64, True), (0, 64, 3)])
+def test_sides_are_positive_whole_numbers(shape):
+    with pytest.raises(ValueError, match="input_shape must be"):
+        create_model(SMALL, input_shape=shape)
 
 
 @pytest.mark.parametrize("shape", [(2, 8), (2, 8, 8), (2, 8, 8, 8, 3)])

@@ -5,26 +5,12 @@ import os
 import socket
 import threading
 
-import bad_server
 import pytest
 from bad_server import CONTENT, MD5
 
 from keras_effnetv2.weights import download, https
 
-
-@pytest.fixture
-def server():
-    with bad_server.running() as server:
-        yield server
-
-
-@pytest.fixture(autouse=True)
-def quick_and_alone(monkeypatch, tmp_path):
-    monkeypatch.setattr(https, "BACKOFF_SECONDS", 0.001)
-    monkeypatch.setattr(https, "TIMEOUT_SECONDS", 5.0)
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    monkeypatch.setenv("no_proxy", "*")
-    monkeypatch.delenv(download.MIRROR_VARIABLE, raising=False)
+pytestmark = pytest.mark.usefixtures("quick_and_alone")
 
 
 def url_of(server, behaviour, name="weights.h5"):
