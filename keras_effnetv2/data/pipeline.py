@@ -143,10 +143,12 @@ def _augmented(
 ) -> list[tf.Tensor]:
     """Images of an epoch and their labels, before they are mixed."""
 
-    def prepare(index, image):
+    def prepare(index, image, seed):
         return augmenter.apply(image, _fold_in(seed, index), source.turn_upright)
 
-    made = rows.make_rows(indices, prepare, source, damage, at_least=1)
+    made = rows.make_rows(
+        indices, prepare, source, damage, at_least=1, arguments=[seed]
+    )
     return rows.fill_with_previous(*made, indices.shape[0])
 
 

@@ -4,6 +4,7 @@ They are made in TensorFlow ops alone. What fails so is made again through Pytho
 Pillow decodes what TensorFlow cannot, and an error of the disk is told from damage.
 """
 
+import functools
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -16,8 +17,8 @@ from keras_effnetv2.data.retrying import OF_DATA, retried
 from keras_effnetv2.data.sources.source import Source
 from keras_effnetv2.errors import FileError, InputError
 
-# From an index and its image to a tensor of static shape.
-_Prepare = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+# From an index, its image and the arguments of the batch to a tensor of static shape.
+_Prepare = Callable[..., tf.Tensor]
 
 
 def make_rows(
@@ -27,16 +28,19 @@ def make_rows(
     damage: Damage,
     *,
     at_least: int,
+    arguments: Sequence[tf.Tensor] = (),
 ) -> tuple[tf.Tensor, list[tf.Tensor]]:
     """Prepared images and labels of examples, inside a dataset's `map`.
 
     Args:
         indices: of examples, int64 `(num,)`.
-        prepare: from a scalar index and an image, as `Source.read` has it, or decoded
-            and turned.
+        prepare: from a scalar index, an image, as `Source.read` has it or decoded and
+            turned, and `arguments`. Called in the dataset's graph, and eagerly for what
+            is made again.
         source: of the examples.
         damage: told which cannot be decoded; stops where a file cannot be read.
         at_least: so many must be made, else `damage` stops.
+        arguments: tensors that `prepare` needs.
 
     Returns:
         Places in `indices` that could be made, int64 `(num_made,)`, in order; and
@@ -46,7 +50,7 @@ def make_rows(
 
     def row(place):
         image, label = source.example(indices[place])
-        return place, prepare(indices[place], image), label
+        return place, prepare(indices[place], image, *arguments), label
 
     rows = tf.data.Dataset.range(num).map(
         row, num_parallel_calls=os.cpu_count(), deterministic=True
@@ -57,7 +61,9 @@ def make_rows(
     def with_failed():
         is_made = tf.scatter_nd(places[:-1, None], tf.ones_like(places[:-1]), [num])
         failed = tf.boolean_mask(tf.range(num), is_made == 0)
-        again = _make_again(failed, indices, prepare, source, damage, spec, at_least)
+        load = functools.partial(_load, prepare, source, damage, spec[1])
+        made = _made_again(failed, indices, load, arguments, spec)
+        again = _reported(made, indices, source, damage, at_least)
         return _merged((places, *columns), again)
 
     is_complete = tf.size(places, tf.int64) == num + 1
@@ -110,45 +116,49 @@ def _gathered(rows: tf.data.Dataset, spec: tuple, largest: tf.Tensor) -> tuple:
     return rows.batch(largest + 1).get_single_element()
 
 
-def _make_again(
+def _made_again(
     places: tf.Tensor,
     indices: tf.Tensor,
-    prepare: _Prepare,
-    source: Source,
-    damage: Damage,
+    load: Callable[..., tuple],
+    arguments: Sequence[tf.Tensor],
     spec: tuple,
-    at_least: int,
 ) -> tuple[tf.Tensor, ...]:
-    """Places, images and labels as of `make_rows`, of the places that failed there."""
+    """Places, images, labels and reasons of what failed; a reason is empty if made."""
 
     def row(place):
-        image, label, reason = tf.py_function(
-            lambda index: _load(source, int(index), damage),
-            [indices[place]],
-            [tf.uint8, tf.float32, tf.string],
+        # Eagerly: few images need it, and tracing would take as long as the first time.
+        pixels, label, reason = tf.py_function(
+            load,
+            [indices[place], *arguments],
+            [spec[1].dtype, spec[2].dtype, tf.string],
         )
-        reason = tf.ensure_shape(reason, ())
-        label = tf.ensure_shape(label, spec[2].shape)
-        image = tf.ensure_shape(image, (None, None, 3))
-        pixels = tf.cond(
-            reason == b"",
-            lambda: prepare(indices[place], image),
-            lambda: tf.zeros(spec[1].shape, spec[1].dtype),
-        )
-        return place, pixels, label, reason
+        shaped = (spec[1].shape, spec[2].shape, ())
+        columns = map(tf.ensure_shape, (pixels, label, reason), shaped)
+        return place, *columns
 
     rows = tf.data.Dataset.from_tensor_slices(places).map(
         row, num_parallel_calls=os.cpu_count(), deterministic=True
     )
-    *columns, reasons = _gathered(rows, rows.element_spec, tf.size(places, tf.int64))
+    return _gathered(rows, rows.element_spec, tf.size(places, tf.int64))
+
+
+def _reported(
+    made: tuple[tf.Tensor, ...],
+    indices: tf.Tensor,
+    source: Source,
+    damage: Damage,
+    at_least: int,
+) -> tuple[tf.Tensor, ...]:
+    """Those of `_made_again` that were made; `damage` is told of the others."""
+    places, *columns, reasons = made
     report = tf.py_function(
         lambda *found: _report(source, damage, at_least, *found),
-        [tf.gather(indices, places), reasons[:-1], tf.size(indices)],
+        [tf.gather(indices, places[:-1]), reasons[:-1], tf.size(indices)],
         [],
     )
     with tf.control_dependencies([report]):
         is_made = tf.identity(reasons == b"")
-    return tuple(tf.boolean_mask(column, is_made) for column in columns)
+    return tuple(tf.boolean_mask(column, is_made) for column in (places, *columns))
 
 
 def _merged(
@@ -164,15 +174,22 @@ def _merged(
     return tuple(tf.gather(column, order) for column in both)
 
 
-def _load(source: Source, index: int, damage: Damage) -> tuple:
-    """An example's pixels, its label, and what is wrong with it, or nothing."""
+def _load(
+    prepare: _Prepare,
+    source: Source,
+    damage: Damage,
+    spec: tf.TensorSpec,
+    index: tf.Tensor,
+    *arguments: tf.Tensor,
+) -> tuple:
+    """A prepared example, its label, and what is wrong with it, or nothing."""
     try:
         image, label = retried(
-            lambda: source.example(tf.constant(index, tf.int64)), source.name_of(index)
+            lambda: source.example(index), source.name_of(int(index))
         )
         if image.dtype == tf.string:
             image = images.decode_any(image.numpy(), source.turn_upright)
-        return images.to_rgb(image), label, ""
+        return prepare(index, images.to_rgb(image), *arguments), label, ""
     except FileError as error:
         damage.stop(error)
     except InputError as error:
@@ -181,7 +198,7 @@ def _load(source: Source, index: int, damage: Damage) -> tuple:
         # Without TensorFlow's names of operations.
         text = re.sub(r"\{\{.*?\}\}|\[Op:.*", "", error.message)
         reason = " ".join(text.split()).rstrip(".")
-    return tf.zeros((1, 1, 3), tf.uint8), tf.zeros(source.num_classes), reason
+    return tf.zeros(spec.shape, spec.dtype), tf.zeros(source.num_classes), reason
 
 
 def _report(
