@@ -148,7 +148,8 @@ def check_small_variance_of_large_mean():
         found = replicated(images, kind, mean=1000.0, synchronized=True)
         error = np.abs(found[0] - expected[0]).max()
         print(f"{name} at a large mean: {error:.1e}", file=sys.stderr)
-        assert (error < 0.01) == (kind is BatchNorm)
+        # Float32 rounds values of 1000 to 6e-5, which deviations of 0.01 make 0.006.
+        assert (error < 0.1) == (kind is BatchNorm)
 
 
 def check_indivisible():
