@@ -1,5 +1,9 @@
 """Folders of real image files, written on the spot."""
 
+import os
+import pathlib
+import unicodedata
+
 import numpy as np
 from PIL import Image
 
@@ -26,3 +30,29 @@ def write(folder, counts, first=0):
 def damage(path):
     """Cuts a file off after a third."""
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 3])
+
+
+# Of Latin-1, as old archives have it: no UTF-8.
+NOT_UTF8 = os.fsdecode(b"caf\xe9")
+COMPOSED = unicodedata.normalize("NFC", "K\u00e4se")
+DECOMPOSED = unicodedata.normalize("NFD", COMPOSED)
+# Of folders and of files, and what messages call each.
+AWKWARD = {
+    NOT_UTF8: "caf\\xe9",
+    DECOMPOSED: DECOMPOSED,
+    "two\nlines": "two\\nlines",
+    "a, b": "a, b",
+    "$x$ {y} %s": "$x$ {y} %s",
+}
+
+
+def leave_behind(folder):
+    """What systems and people leave in folders, none of it an image to read."""
+    folder = pathlib.Path(folder)
+    for name in ("__MACOSX", ".hidden", "@eaDir"):
+        write(folder, {name: 1})
+        write(folder / name, {"bus": 1})
+    for name in ("._x.jpg", ".DS_Store", "Thumbs.db", "desktop.ini", ".photo.jpg"):
+        (folder / name).write_bytes(b"no image")
+    (folder / "broken.jpg").symlink_to("nowhere.jpg")
+    (folder / "itself.jpg").symlink_to("itself.jpg")

@@ -1,0 +1,204 @@
+"""Folders of images, listed alike for everything that takes one.
+
+Hidden files and folders are left out, as are those that systems leave behind. Links are
+what they lead to. Names are in the order of their composed form.
+"""
+
+import collections
+import dataclasses
+import os
+import pathlib
+from collections.abc import Iterator
+
+import tensorflow as tf
+from absl import logging
+
+from keras_effnetv2.data import images
+from keras_effnetv2.data.names import composed, printable, shown
+from keras_effnetv2.errors import InputError
+
+# Of macOS's archives, Windows, Synology's and Linux's disks; in lower case.
+_LEFT_BEHIND = {
+    "__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin",
+    "system volume information", "@eadir", "lost+found",
+}  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Listing:
+    """What is right in a folder.
+
+    Attributes:
+        path: of the folder.
+        folders: names of the folders in it.
+        images: names of the files whose suffix is one of images.
+        others: names of the other files.
+        broken: names of what is neither file nor folder: links that lead nowhere.
+    """
+
+    path: str
+    folders: tuple[str, ...]
+    images: tuple[str, ...]
+    others: tuple[str, ...]
+    broken: tuple[str, ...]
+    _inside: dict[str, "Listing"] = dataclasses.field(default_factory=dict, repr=False)
+
+    @property
+    def title(self) -> str:
+        """The path, for messages."""
+        return printable(self.path)
+
+    def folder(self, name: str) -> "Listing":
+        """What is right in one of its folders, looked at once."""
+        if name not in self._inside:
+            self._inside[name] = listing(os.path.join(self.path, name))
+        return self._inside[name]
+
+    def paths(self) -> Iterator[str]:
+        """Paths of the images."""
+        return (os.path.join(self.path, name) for name in self.images)
+
+    def log_unread(self) -> None:
+        """Says which files are not read, if there are any."""
+        if self.others:
+            kinds = collections.Counter(
+                _suffix(name) or "without suffix" for name in self.others
+            )
+            logging.warning(
+                "%s holds files that are not read, since no image format ends so: %s.",
+                self.title,
+                ", ".join(
+                    f"{n:,} {printable(kind)}" for kind, n in kinds.most_common()
+                ),
+            )
+        if self.broken:
+            logging.warning(
+                "%s holds %s links that lead nowhere, which are left out: %s.",
+                *(self.title, f"{len(self.broken):,}", shown(self.broken)),
+            )
+
+
+def listing(folder: str) -> Listing:
+    """What is right in a folder, local or of a file system that TensorFlow knows."""
+    kinds = {"folders": [], "images": [], "others": [], "broken": []}
+    for name, kind in _entries(folder):
+        if not name.startswith(".") and name.lower() not in _LEFT_BEHIND:
+            kinds[kind].append(name)
+    # By the name itself too, so that the order is always the same.
+    order = {
+        kind: tuple(sorted(names, key=lambda name: (composed(name), name)))
+        for kind, names in kinds.items()
+    }
+    return Listing(folder, **order)
+
+
+def find(path: str | os.PathLike) -> list[pathlib.Path]:
+    """The image files right in a local folder; of a file, itself.
+
+    Raises:
+        ValueError: a folder without images, or not of this machine.
+    """
+    _check_local(path)
+    if not os.path.isdir(path):
+        return [pathlib.Path(path)]
+    found = listing(os.fspath(path))
+    found.log_unread()
+    if not found.images:
+        inside = f" Images in its folders are not looked for: {shown(found.folders)}."
+        raise InputError(
+            f"{printable(path)} is a folder without images. {expected()}"
+            f"{inside if found.folders else ''}"
+        )
+    return [pathlib.Path(x) for x in found.paths()]
+
+
+def find_below(folder: str | os.PathLike) -> list[pathlib.Path]:
+    """The image files anywhere in a local folder, each folder once.
+
+    Raises:
+        ValueError: it is no folder, not of this machine, or has no images.
+    """
+    _check_local(folder)
+    if not os.path.isdir(folder):
+        raise InputError(f"{absence(folder)} Pass a folder of images.")
+    files = [pathlib.Path(x) for x in _below(os.fspath(folder), set())]
+    if not files:
+        raise InputError(
+            f"{printable(folder)} has no images, nor have the folders in it. "
+            f"{expected()}"
+        )
+    return sorted(files, key=lambda path: ([*map(composed, path.parts)], path))
+
+
+def is_remote(path: str | os.PathLike) -> bool:
+    """Whether it is a path such as `gs://...`, which TensorFlow alone opens."""
+    return "://" in os.fspath(path)
+
+
+def absence(path: str | os.PathLike) -> str:
+    """A sentence on a path that is no folder."""
+    if not is_remote(path) and os.path.lexists(path):
+        return f"{printable(path)!r} is no folder."
+    return f"There is no folder {printable(path)!r}."
+
+
+def expected() -> str:
+    """A sentence on the files that are images."""
+    return f"Expected files that end in {', '.join(sorted(images.SUFFIXES))}."
+
+
+def _below(folder: str, seen: set[str]) -> Iterator[str]:
+    # Links may lead back to where they are.
+    place = os.path.realpath(folder)
+    if place in seen:
+        return
+    seen.add(place)
+    found = listing(folder)
+    found.log_unread()
+    yield from found.paths()
+    for name in found.folders:
+        yield from _below(os.path.join(folder, name), seen)
+
+
+def _entries(folder: str) -> Iterator[tuple[str, str]]:
+    """Every name, and which list it belongs to."""
+    if is_remote(folder):
+        yield from _remote_entries(folder)
+        return
+    # Not TensorFlow's listing, which fails on names that are not UTF-8.
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            # Of a link that leads back to itself, an entry raises an error.
+            target = pathlib.Path(entry.path) if entry.is_symlink() else entry
+            if target.is_dir():
+                yield entry.name, "folders"
+            elif target.is_file():
+                yield entry.name, _kind_of_file(entry.name)
+            else:
+                yield entry.name, "broken"
+
+
+def _remote_entries(folder: str) -> Iterator[tuple[str, str]]:
+    for name in tf.io.gfile.listdir(folder):
+        kind = "folders" if name.endswith("/") else _kind_of_file(name)
+        # Not asked of images: each answer may take a request to a server.
+        if kind == "others" and tf.io.gfile.isdir(os.path.join(folder, name)):
+            kind = "folders"
+        yield name.rstrip("/"), kind
+
+
+def _kind_of_file(name: str) -> str:
+    return "images" if _suffix(name) in images.SUFFIXES else "others"
+
+
+def _suffix(name: str) -> str:
+    return os.path.splitext(name)[1].lower()
+
+
+def _check_local(path: str | os.PathLike) -> None:
+    if is_remote(path):
+        raise InputError(
+            f"{path} is not on this machine, and files are read from its file systems "
+            "only. Copy the images here, or mount the bucket. Datasets of the kind "
+            "'folder' may be anywhere."
+        )
