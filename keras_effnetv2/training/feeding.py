@@ -54,6 +54,7 @@ class Feed:
             multi_label=data.multi_label,
             cache=data.cache,
             orientation=data.orientation,
+            train_split=data.train_split,
         )
         return cls(source, Damage(split, source.num_examples, data.on_error))
 

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import pathlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -78,8 +77,8 @@ def check(args: argparse.Namespace) -> None:
     Raises:
         ValueError: any of them.
     """
+    from keras_effnetv2.data import folders
     from keras_effnetv2.export.lite import check_options
-    from keras_effnetv2.export.lite_images import image_files
 
     check_target(args.output)
     if args.images is not None and args.source is not None:
@@ -91,7 +90,7 @@ def check(args: argparse.Namespace) -> None:
         has_images=any(place is not None for place in places),
     )
     if args.images is not None:
-        image_files(pathlib.Path(args.images))
+        folders.find_below(args.images)
 
 
 def write(model: Any, args: argparse.Namespace, source: Mapping[str, str]) -> None:
@@ -154,5 +153,7 @@ def _of_run(workdir: str) -> tuple[tuple[str, str], dict[str, Any]]:
         "name": data.name,
         "directory": data.directory,
         "multi_label": data.multi_label,
+        "orientation": data.orientation,
+        "train_split": data.train_split,
     }
     return (data.train_split, data.eval_split), settings

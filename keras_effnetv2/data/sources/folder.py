@@ -1,130 +1,238 @@
 """Image files in a folder for each class."""
 
+import dataclasses
 import os
 import zlib
 from collections.abc import Sequence
 
 import tensorflow as tf
+from absl import logging
 
-from keras_effnetv2.data import images
+from keras_effnetv2.data import folders
+from keras_effnetv2.data.names import composed, printable, shown
+from keras_effnetv2.data.sources.layout import has_splits
 from keras_effnetv2.data.sources.source import Source, check_num_classes
 from keras_effnetv2.errors import InputError
 
 # Of a folder without splits, one file in so many is for validation.
 _VALIDATION = 10
 
+# The folders of each class, by its name; several where their names look the same.
+_Classes = dict[str, list[folders.Listing]]
 
-def open_folder(split: str, num_classes: int, directory: str | None) -> Source:
+
+def open_folder(
+    split: str, num_classes: int, directory: str, train_split: str = "train"
+) -> Source:
     """Images of `directory/split/class/`, or of `directory/class/`.
 
-    Classes are numbered in the order of their names. Without folders for splits, the
-    names of the files decide: about one in ten is of `"validation"`, the others are of
-    `"train"`.
+    What the folders hold says which, whatever they are called. Classes are those of the
+    training split, numbered in the order of their names, in every split. Without
+    folders for splits, the names of the files decide: about one in ten is of
+    `"validation"`, the others are of `"train"`.
 
     Args:
         split: name of a folder in `directory`, or `"train"` or `"validation"`.
         num_classes: how many folders of classes there are.
         directory: local, or of a file system that TensorFlow knows, as `gs://...`.
+        train_split: name of the split whose folders are the classes.
 
     Raises:
         ValueError: no such folder or split, no images, or other classes.
     """
-    if directory is None or not tf.io.gfile.isdir(directory):
+    directory = os.path.expanduser(directory)
+    if not tf.io.gfile.isdir(os.fsencode(directory)):
         raise InputError(
-            f"There is no folder {directory!r}. Pass the folder of your images as "
+            f"{folders.absence(directory)} Pass the folder of your images as "
             "directory, with a sub-folder for each split, and in it one for each class."
         )
-    found = _folders(directory)
-    root = os.path.join(directory, split) if split in found else directory
-    classes = _folders(root)
-    files = {name: _image_names(os.path.join(root, name)) for name in classes}
-    if root == directory and not _are_classes(split, files):
-        raise InputError(
-            f"There is no split {split!r} in {directory}, which has the folders "
-            f"{', '.join(found) or '(none)'}. Name one of them, or put images right "
-            "into folders of classes, whose splits are 'train' and 'validation'."
-        )
-    _check_classes(root, files, num_classes)
-    if root != directory and "train" in found:
-        _check_same_classes(root, classes, _folders(os.path.join(directory, "train")))
-    chosen = [
-        (os.path.join(root, name, file), label)
-        for label, name in enumerate(classes)
-        for file in files[name]
-        if root != directory or _is_in_split(f"{name}/{file}", split)
+    top = folders.listing(directory)
+    if has_splits(top, {split, train_split}):
+        found = _of_split(top, split, train_split, num_classes)
+    else:
+        found = _of_hash(top, split, num_classes)
+    _log_left_out(found)
+    paths = [
+        (path, label)
+        for label, of_class in enumerate(found.values())
+        for listing in of_class
+        for path in listing.paths()
     ]
-    if not chosen:
-        raise InputError(
-            f"None of the images in {directory} falls into {split!r}, which happens "
-            f"where there are few. Make folders train and validation in it."
-        )
-    return _from_files(*zip(*chosen, strict=True), classes)
+    return _from_files(*zip(*paths, strict=True), [*found])
 
 
 def _from_files(
     paths: Sequence[str], labels: Sequence[int], classes: Sequence[str]
 ) -> Source:
-    path_tensor, label_tensor = tf.constant(paths), tf.constant(labels, tf.int64)
+    # As bytes: names need not be UTF-8.
+    path_tensor = tf.constant([os.fsencode(path) for path in paths])
+    label_tensor = tf.constant(labels, tf.int64)
     return Source(
         num_examples=len(paths),
         num_classes=len(classes),
         multi_label=False,
         read=lambda index: (tf.io.read_file(path_tensor[index]), label_tensor[index]),
-        name_of=lambda index: paths[index],
+        name_of=lambda index: printable(paths[index]),
         class_names=tuple(classes),
     )
 
 
-def _folders(directory: str) -> list[str]:
-    """Names of sub-folders, in order, but hidden ones."""
-    names = (name.rstrip("/") for name in tf.io.gfile.listdir(directory))
-    return sorted(
-        name
-        for name in names
-        if not name.startswith(".") and tf.io.gfile.isdir(os.path.join(directory, name))
+def _of_split(
+    top: folders.Listing, split: str, train_split: str, num_classes: int
+) -> _Classes:
+    """The classes of a folder of a split."""
+    if split not in top.folders:
+        raise InputError(
+            f"There is no split {split!r} in {top.title}, which has the folders "
+            f"{shown(top.folders)}, with folders of classes in them. Name one of them."
+        )
+    root = top.folder(split)
+    found = _read_classes(root)
+    if not _with_images(found):
+        raise InputError(
+            f"{root.title} has no images in sub-folders, one for each class. "
+            f"{folders.expected()}"
+        )
+    if split == train_split:
+        _check_classes(root, found, num_classes)
+        return found
+    train_root = os.path.join(top.path, train_split)
+    training = (
+        _read_classes(top.folder(train_split)) if train_split in top.folders else {}
     )
+    if training:
+        check_num_classes(num_classes, len(training), printable(train_root))
+        _check_known(root, _with_images(found), printable(train_root), [*training])
+    elif len(found) != num_classes:
+        raise InputError(_unnumbered(root, found, printable(train_root), num_classes))
+    classes = {name: found.get(name, []) for name in training or found}
+    _log_missing(root.title, classes)
+    return classes
 
 
-def _image_names(directory: str) -> list[str]:
-    return sorted(images.readable(tf.io.gfile.listdir(directory), directory))
+def _of_hash(top: folders.Listing, split: str, num_classes: int) -> _Classes:
+    """The classes of a folder without splits, with the files that belong to one."""
+    found = _read_classes(top)
+    if split not in ("train", "validation") or not _with_images(found):
+        raise InputError(
+            f"There is no split {split!r} in {top.title}, which has the folders "
+            f"{shown(top.folders) or '(none)'}. With images right in folders of "
+            "classes the splits are 'train' and 'validation'; any other is a folder "
+            "that holds folders of classes."
+        )
+    _check_classes(top, found, num_classes)
+    chosen = {
+        name: [_part(listing, split) for listing in of_class]
+        for name, of_class in found.items()
+    }
+    if not _with_images(chosen):
+        raise InputError(
+            f"None of the images in {top.title} falls into {split!r}, which happens "
+            "where there are few. Make folders train and validation in it."
+        )
+    _log_missing(f"The split {split!r} of {top.title}", chosen)
+    return chosen
 
 
-def _are_classes(split: str, files: dict[str, list[str]]) -> bool:
-    """Whether a folder is one of classes, which then has two splits."""
-    return split in ("train", "validation") and any(files.values())
+def _part(listing: folders.Listing, split: str) -> folders.Listing:
+    """The images of a folder that belong to a split."""
+    folder = os.path.basename(listing.path)
+    chosen = (x for x in listing.images if _is_in_split(f"{folder}/{x}", split))
+    return dataclasses.replace(listing, images=tuple(chosen))
 
 
 def _is_in_split(name: str, split: str) -> bool:
-    # A hash of the name, so that new files leave the others where they are.
-    is_validation = zlib.crc32(name.encode()) % _VALIDATION == 0
+    # A hash of the name, so that new files leave the others where they are; composed,
+    # so that a copy on macOS is divided alike.
+    is_validation = zlib.crc32(os.fsencode(composed(name))) % _VALIDATION == 0
     return is_validation == (split == "validation")
 
 
-def _check_classes(root: str, files: dict[str, list[str]], num_classes: int) -> None:
-    if not any(files.values()):
-        raise InputError(
-            f"{root} has no images in sub-folders, one for each class. "
-            f"Expected files that end in {', '.join(sorted(images.SUFFIXES))}."
+def _read_classes(root: folders.Listing) -> _Classes:
+    """The folders of each class, in the order of the classes' names."""
+    found: _Classes = {}
+    for name in root.folders:
+        found.setdefault(printable(composed(name)), []).append(root.folder(name))
+    doubled = [name for name, of_class in found.items() if len(of_class) > 1]
+    if doubled:
+        logging.warning(
+            "%s has several folders with names that look the same, each taken for one "
+            "class: %s.",
+            *(root.title, shown(doubled)),
         )
-    empty = [name for name, names in files.items() if not names]
+    if root.images:
+        logging.warning(
+            "%s holds %s images that are in no folder of a class, and are left out.",
+            *(root.title, f"{len(root.images):,}"),
+        )
+    return dict(sorted(found.items()))
+
+
+def _with_images(classes: _Classes) -> list[str]:
+    return [x for x, of_class in classes.items() if any(y.images for y in of_class)]
+
+
+def _check_classes(root: folders.Listing, found: _Classes, num_classes: int) -> None:
+    """Refuses what a network cannot be trained on."""
+    empty = sorted(found.keys() - _with_images(found))
     if empty:
         raise InputError(
-            f"There are no images in these folders of {root}: {', '.join(empty)}. "
-            "Each folder is a class; remove those that are none."
+            f"There are no images in these folders of {root.title}: {shown(empty)}. "
+            "Each folder is a class: put images right into it, or remove it, in every "
+            "split."
         )
-    if len(files) < 2:
+    if len(found) < 2:
         raise InputError(
-            f"{root} has one class only, {[*files][0]!r}. A classifier needs two: make "
-            "a folder for each."
+            f"{root.title} has one class only, {[*found][0]!r}. A classifier needs "
+            "two: make a folder for each."
         )
-    check_num_classes(num_classes, len(files), root)
+    check_num_classes(num_classes, len(found), root.title)
 
 
-def _check_same_classes(root: str, classes: list[str], expected: list[str]) -> None:
-    """Classes are numbered by name: a missing one would shift the others."""
-    if classes != expected:
-        differing = sorted(set(classes) ^ set(expected))
+def _check_known(
+    root: folders.Listing, found: Sequence[str], train: str, classes: Sequence[str]
+) -> None:
+    """Refuses images of classes that the training does not have."""
+    others = sorted({*found} - {*classes})
+    known = {name.casefold(): name for name in classes}
+    alike = [known[x.casefold()] for x in others if x.casefold() in known]
+    hint = f" Only upper and lower case differ: {shown(alike)} there." if alike else ""
+    if others:
         raise InputError(
-            f"{root} has other classes than the folder train beside it. "
-            f"In only one of them: {', '.join(differing)}."
+            f"{root.title} has images of classes that {train} does not have: "
+            f"{shown(others)}.{hint} Put images of them into {train} too, or take them "
+            f"out of {root.title}."
         )
+
+
+def _unnumbered(
+    root: folders.Listing, found: _Classes, train: str, num_classes: int
+) -> str:
+    return (
+        f"{root.title} has {len(found)} classes. Received: num_classes={num_classes}. "
+        f"There is no folder {train} to say what the classes are: put it there, or let "
+        f"{root.title} have a folder for each class of the training, and no other; it "
+        "may be empty."
+    )
+
+
+def _log_missing(where: str, classes: _Classes) -> None:
+    missing = sorted(classes.keys() - _with_images(classes))
+    if missing:
+        logging.warning(
+            "%s has no images of %s classes, which keep their numbers: %s.",
+            *(where, f"{len(missing):,}", shown(missing)),
+        )
+
+
+def _log_left_out(classes: _Classes) -> None:
+    listings = [listing for of_class in classes.values() for listing in of_class]
+    deeper = [x for listing in listings for x in map(listing.folder, listing.folders)]
+    names = [x.path for x in deeper if x.images]
+    if names:
+        logging.warning(
+            "Images in folders of a class are right in it. Left out are those of %s.",
+            shown(names),
+        )
+    for listing in listings:
+        listing.log_unread()

@@ -26,6 +26,7 @@ def open_source(
     multi_label: bool = False,
     cache: bool = False,
     orientation: str = "upright",
+    train_split: str = "train",
 ) -> Source:
     """Opens a split of a dataset.
 
@@ -40,6 +41,7 @@ def open_source(
         cache: read all encoded images into memory, once.
         orientation: of encoded images, `"upright"`: turned as their EXIF says; or
             `"stored"`: as they are.
+        train_split: of the kind `"folder"`, the split whose folders are the classes.
 
     Raises:
         ValueError: there is no such kind, dataset, split or orientation, or it is not
@@ -55,6 +57,8 @@ def open_source(
         source = tfds.open_tfds(name, split, num_classes, directory, multi_label)
     elif kind == "digits":
         source = digits.open_digits(split, num_classes)
+    elif kind == "folder":
+        source = folder.open_folder(split, num_classes, directory, train_split)
     elif kind in _OF_FILES:
         source = _OF_FILES[kind](split, num_classes, directory)
     else:
