@@ -2,15 +2,15 @@
 
 import dataclasses
 import os
-import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from keras_effnetv2.data import cropping, images
+from keras_effnetv2.data import cropping, folders, images
 from keras_effnetv2.data.damage import Damage
+from keras_effnetv2.data.names import printable
 from keras_effnetv2.data.pipeline import evaluation_batches
 from keras_effnetv2.data.sources import Source
 from keras_effnetv2.errors import InputError
@@ -86,13 +86,22 @@ def _read(
     given: Images, classifier: Classifier, largest: int
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Pixels `(num, size, size, channels)`, at most `largest`, and labels `(num,)`."""
+    labels = None
     if isinstance(given, Source):
-        return _read_source(given, classifier, largest)
-    if isinstance(given, str | os.PathLike):
-        pixels = _read_each(image_files(pathlib.Path(given)), images.read, largest)
+        pixels, labels = _read_source(given, classifier, largest)
+    elif isinstance(given, str | os.PathLike):
+        pixels = _read_files(given, classifier, largest)
+    elif len(given):
+        numbers = _spread(len(given), largest)
+        pixels = [_prepared(_checked_pixels(given[i]), classifier) for i in numbers]
     else:
-        pixels = _read_each(given, _checked_pixels, largest)
-    return np.stack([_prepared(x, classifier) for x in pixels]), None
+        raise InputError("There are no images. Pass 100 or more for calibration.")
+    if not len(pixels):
+        raise InputError(
+            "None of the images can be read; the log says what is wrong with each. "
+            "Pass 100 or more for calibration."
+        )
+    return np.stack(pixels), labels
 
 
 def _read_source(
@@ -121,36 +130,27 @@ def _read_source(
     return _in_channels(pixels, classifier), labels.argmax(1) if are_ours else None
 
 
-def _read_each(given: Any, read: Callable[[Any], Any], largest: int) -> list[Any]:
-    if not len(given):
-        raise InputError("There are no images. Pass 100 or more for calibration.")
-    return [read(given[i]) for i in _spread(len(given), largest)]
+def _read_files(
+    folder: str | os.PathLike, classifier: Classifier, largest: int
+) -> list[np.ndarray]:
+    """Images of a folder; damaged ones are left out as in training."""
+    files = folders.find_below(folder)
+    numbers = _spread(len(files), largest)
+    damage = Damage(printable(folder), len(numbers))
+    pixels = []
+    for number in numbers.tolist():
+        try:
+            pixels.append(_prepared(images.read(files[number]), classifier))
+        except InputError as error:
+            # Its cause is the reason without the name.
+            reason = str(error.__cause__ or error)
+            damage.report({number: (printable(files[number]), reason)})
+    return pixels
 
 
 def _spread(num: int, largest: int) -> np.ndarray:
     """Up to `largest` of the numbers below `num`, as far apart as possible."""
     return np.linspace(0, num - 1, min(num, largest)).round().astype("int64")
-
-
-def image_files(folder: pathlib.Path) -> list[pathlib.Path]:
-    """Image files anywhere in a folder.
-
-    Raises:
-        ValueError: it is no folder, or has none.
-    """
-    if not folder.is_dir():
-        raise InputError(
-            f"There is no folder {folder}. Pass a folder of images, or a Source of "
-            "keras_effnetv2.data.sources.open_source."
-        )
-    names = sorted(os.fspath(x) for x in folder.rglob("*") if not x.is_dir())
-    files = sorted(pathlib.Path(name) for name in images.readable(names, folder))
-    if not files:
-        raise InputError(
-            f"{folder} has no images, nor have the folders in it. "
-            f"Expected files that end in {', '.join(sorted(images.SUFFIXES))}."
-        )
-    return files
 
 
 def _checked_pixels(image: Any) -> np.ndarray:

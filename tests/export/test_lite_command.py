@@ -58,7 +58,7 @@ def test_images_from_elsewhere(workdir, tmp_path, capsys):
     "flags, message",
     [
         (["--images", "a", "--source", "digits"], "one of: --images, --source"),
-        (["--images", "absent"], "There is no folder absent"),
+        (["--images", "absent"], "There is no folder 'absent'"),
         (["--source", "paintings"], "kind is one of"),
         (["--source", "digits", "--split", "dev"], "The splits are"),
     ],

@@ -4,12 +4,15 @@ import types
 
 import numpy as np
 import pytest
+from absl import logging
 from PIL import Image
 
 from keras_effnetv2.data import cropping
 from keras_effnetv2.data.sources import open_source, source
 from keras_effnetv2.export import lite_images
 from keras_effnetv2.preprocessing import record
+from tests.data import image_folders
+from tests.data.image_folders import AWKWARD
 
 
 def taker(channels=3, num_classes=10):
@@ -47,9 +50,61 @@ def test_files_anywhere_in_a_folder(tmp_path):
     of_files = lite_images.evaluation_samples(tmp_path, taker(), False)
     of_pixels = lite_images.evaluation_samples(given, taker(), False)
     np.testing.assert_array_equal(of_files.pixels, of_pixels.pixels)
-    (tmp_path / "deeper" / "b.PNG").write_bytes(b"\x89PNG")
-    with pytest.raises(ValueError, match="b.PNG cannot be read"):
-        lite_images.evaluation_samples(tmp_path, taker(), False)
+
+
+@pytest.fixture
+def warnings(monkeypatch):
+    lines = []
+    monkeypatch.setattr(
+        logging, "warning", lambda text, *args: lines.append(text % args)
+    )
+    return lines
+
+
+def test_a_damaged_file_of_a_folder_is_left_out_until_they_are_many(tmp_path, warnings):
+    for number, pixels in enumerate(pictures(4)):
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+    (tmp_path / "1.png").write_bytes(b"\x89PNG")
+    assert len(lite_images.calibration_pixels(tmp_path, taker())) == 3
+    (line,) = warnings
+    assert "1.png cannot be read and is skipped: it is none of JPEG" in line
+    (tmp_path / "2.png").write_bytes(b"")
+    with pytest.raises(ValueError, match="2 of the 4 images of .*1.png, .*2.png. Rep"):
+        lite_images.calibration_pixels(tmp_path, taker())
+
+
+def test_a_folder_gives_what_a_source_of_it_gives(tmp_path):
+    root = tmp_path / "train"
+    image_folders.write(root, dict.fromkeys(("b", *AWKWARD), 2))
+    for folder in (root, root / "b"):
+        image_folders.leave_behind(folder)
+    num_classes = 1 + len(AWKWARD)
+    opened = open_source(
+        "folder", "train", num_classes=num_classes, directory=str(tmp_path)
+    )
+    of_source, of_folder = (
+        lite_images.evaluation_samples(given, taker(), True).pixels
+        for given in (opened, root)
+    )
+    assert len(of_source) == 2 * num_classes
+    np.testing.assert_allclose(of_source, of_folder, atol=1)
+
+
+def test_nothing_readable_is_an_error(tmp_path):
+    """One damaged image never stops, but there has to be another."""
+    image_folders.write(tmp_path, {"a": 1, "b": 1})
+    for path in tmp_path.glob("*/*"):
+        path.write_bytes(b"")
+    with pytest.raises(ValueError, match="cannot be read"):
+        lite_images.calibration_pixels(tmp_path, taker())
+    next(tmp_path.glob("b/*")).unlink()
+    with pytest.raises(ValueError, match="None of the images can be read"):
+        lite_images.calibration_pixels(tmp_path, taker())
+    single = source.from_arrays(
+        np.zeros((1, 8, 8), "u1"), np.array([7]), slice(None), 5, "wrong label"
+    )
+    with pytest.raises(ValueError, match="None of the images can be read"):
+        lite_images.evaluation_samples(single, taker(), True)
 
 
 def test_a_folder_without_images(tmp_path):
