@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from keras_effnetv2 import explanation, heat_maps
 from keras_effnetv2.commands import predict
-from keras_effnetv2.data import cropping, images
+from keras_effnetv2.data import cropping, folders, images
+from keras_effnetv2.data.names import printable
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.export.folders import check_writable
 from keras_effnetv2.networks import find_normalization
@@ -54,12 +55,12 @@ def run(args: argparse.Namespace) -> int:
         (scores,) = classifier.scores(features)
         best = predict.best_columns(scores[None], args.top)
         (maps,) = classifier.maps(features, best, args.method)
-        titles = [f"{path.name}\n{preprocessing.image_size} px"]
+        titles = [f"{printable(path.name)}\n{preprocessing.image_size} px"]
         for column in best[0]:
             name = names[column][1].replace("_", " ")
             titles.append(f"{name}\n{scores[column]:.4f}")
         heat_maps.draw_heat_maps(pixels, maps, titles, picture)
-        print(picture, flush=True)
+        print(printable(picture), flush=True)
     return 0
 
 
@@ -72,7 +73,7 @@ def find_pictures(
         ValueError: a file that is no image, two images for one picture, a picture that
             would replace an image, or an output that cannot be written.
     """
-    paths = list(dict.fromkeys(path for name in names for path in images.find(name)))
+    paths = list(dict.fromkeys(path for name in names for path in folders.find(name)))
     target = pathlib.Path(output).expanduser()
     is_picture = target.suffix.lower() == ".png" and not target.is_dir()
     if is_picture and len(paths) > 1:
@@ -98,12 +99,12 @@ def _check_names(pictures: Mapping[pathlib.Path, pathlib.Path]) -> None:
     for path, picture in pictures.items():
         if picture.resolve() in sources:
             raise InputError(
-                f"{picture} is one of the images, and would be replaced. Choose "
-                "another --output."
+                f"{printable(picture)} is one of the images, and would be replaced. "
+                "Choose another --output."
             )
         owner = owners.setdefault(picture, path)
         if owner is not path:
             raise InputError(
-                f"{owner} and {path} would both get the picture {picture}. Explain "
-                "them into different folders."
+                f"{printable(owner)} and {printable(path)} would both get the picture "
+                f"{printable(picture)}. Explain them into different folders."
             )

@@ -12,7 +12,8 @@ import keras
 import numpy as np
 
 from keras_effnetv2 import training
-from keras_effnetv2.data import cropping, images
+from keras_effnetv2.data import cropping, folders, images
+from keras_effnetv2.data.names import printable
 from keras_effnetv2.errors import FileError, InputError, UserError
 from keras_effnetv2.layers import PixelNormalization
 from keras_effnetv2.models import create_model
@@ -88,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
         for path, rows in zip(
             paths, best_classes(scores, preprocessing.labels, args.top), strict=True
         ):
-            print("\n".join([str(path), *rows]), flush=True)
+            print("\n".join([printable(path), *rows]), flush=True)
     return 1 if failures else 0
 
 
@@ -206,7 +207,7 @@ def read_examples(
 def _find(names: Iterable[str], failures: list[str]) -> Iterator[pathlib.Path]:
     for name in names:
         try:
-            yield from images.find(name)
+            yield from folders.find(name)
         except ValueError as error:
             _fail(error, failures)
 

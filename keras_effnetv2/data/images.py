@@ -5,20 +5,18 @@ its JPEG decoder, which differs from Pillow's by up to 18 levels. Pillow decodes
 TensorFlow cannot. Nothing larger than `headers.max_pixels()` is decoded.
 """
 
-import collections
 import contextlib
 import io
 import os
 import pathlib
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from absl import logging
 from PIL import Image
 
 from keras_effnetv2.data import headers, orientation, retrying
+from keras_effnetv2.data.names import printable
 from keras_effnetv2.errors import InputError
 
 # What Pillow may take a file for; some of its other readers start other programs.
@@ -87,14 +85,14 @@ def read(path: str | os.PathLike) -> np.ndarray:
             `headers.max_pixels()`.
         OSError: the file cannot be read, tried several times.
     """
-    path = pathlib.Path(path)
+    path, name = pathlib.Path(path), printable(path)
     if not path.is_file():
-        raise InputError(f"{path} cannot be read as an image: there is no such file.")
-    contents = retrying.retried(path.read_bytes, path)
+        raise InputError(f"{name} cannot be read as an image: there is no such file.")
+    contents = retrying.retried(path.read_bytes, name)
     try:
         return decode_any(contents)
     except InputError as error:
-        raise InputError(f"{path} cannot be read as an image: {error}.") from error
+        raise InputError(f"{name} cannot be read as an image: {error}.") from error
 
 
 def decode_any(contents: bytes, turn_upright: bool = True) -> np.ndarray:
@@ -119,43 +117,6 @@ def decode_any(contents: bytes, turn_upright: bool = True) -> np.ndarray:
     if transpose:
         pixels = pixels.swapaxes(0, 1)
     return np.ascontiguousarray(pixels[::row_step, ::column_step])
-
-
-def find(path: str | os.PathLike) -> list[pathlib.Path]:
-    """The image files directly in a folder, by name; of a file, itself.
-
-    Raises:
-        ValueError: a folder without images.
-    """
-    path = pathlib.Path(path)
-    if not path.is_dir():
-        return [path]
-    files = sorted(x.name for x in path.iterdir() if not x.is_dir())
-    found = [path / name for name in readable(files, path)]
-    if not found:
-        raise InputError(
-            f"{path} is a folder without images. "
-            f"Expected files that end in {', '.join(sorted(SUFFIXES))}."
-        )
-    return found
-
-
-def readable(names: Iterable[str], folder: str | os.PathLike) -> list[str]:
-    """The names of image files among those in a folder; the log counts the others."""
-    found, others = [], collections.Counter()
-    for name in names:
-        suffix = os.path.splitext(name)[1].lower()
-        if suffix in SUFFIXES:
-            found.append(name)
-        else:
-            others[suffix or "without suffix"] += 1
-    if others:
-        kinds = ", ".join(f"{num:,} {kind}" for kind, num in others.most_common())
-        logging.warning(
-            "%s holds files that are not read, since no format of %s ends so: %s.",
-            *(folder, ", ".join(_FORMATS), kinds),
-        )
-    return found
 
 
 def _decode_with_pillow(contents: bytes) -> tuple[np.ndarray, int | None]:

@@ -15,6 +15,8 @@ from keras_effnetv2.explanation import class_activation_maps
 from keras_effnetv2.preprocessing import preprocess_input, record
 from keras_effnetv2.weights.labels import class_names
 from tests import image_files as files
+from tests.data import image_folders
+from tests.data.image_folders import AWKWARD
 from tests.networks import spread_weights
 from tests.test_explanation import SMALL
 
@@ -102,6 +104,20 @@ def test_every_image_gets_a_picture_in_a_folder(capsys, network, photos):
     for path in pictures:
         with Image.open(path) as picture:
             assert picture.format == "PNG" and picture.width > 1000
+
+
+def test_images_of_any_name_get_a_picture_of_that_name(capfd, network, tmp_path):
+    folder, output = tmp_path / "awkward", tmp_path / "maps"
+    folder.mkdir()
+    for name in AWKWARD:
+        (folder / f"{name}.jpg").write_bytes(files.JPEG)
+    image_folders.leave_behind(folder)
+    flags = ["--weights", network, "--top", 1, "--output", output]
+    assert run(folder, *flags) == 0
+    assert {path.stem for path in output.iterdir()} == {*AWKWARD}
+    assert sorted(capfd.readouterr().out.splitlines()) == sorted(
+        f"{output}/{text}.png" for text in AWKWARD.values()
+    )
 
 
 def test_titles_have_the_names_of_classes(photos, drawn, tmp_path):

@@ -15,6 +15,8 @@ from keras_effnetv2.preprocessing import preprocess_input, record
 from keras_effnetv2.training import load_run
 from tests import image_files as files
 from tests.commands import finished_run
+from tests.data import image_folders
+from tests.data.image_folders import AWKWARD, NOT_UTF8
 from tests.networks import tiny
 
 RECORD = record("efficientnetv2-b0", "imagenet", 32)
@@ -102,6 +104,37 @@ def test_unreadable_files_are_named_and_the_others_classified(
     for name in ("absent.bmp", "a.jpg", "b.png", str(empty)):
         assert sum(name in line for line in errors.splitlines()) == 1
     assert errors.count("error: ") == 4
+
+
+def test_images_of_any_name_are_classified_each_on_its_lines(capfd, network, tmp_path):
+    for name in AWKWARD:
+        (tmp_path / f"{name}.jpg").write_bytes(files.JPEG)
+    (tmp_path / f"{NOT_UTF8}, too.jpg").write_bytes(b"")
+    image_folders.leave_behind(tmp_path)
+    assert run(tmp_path, "--weights", network, "--top", 1) == 1
+    # As bytes left the process: UTF-8.
+    output, errors = capfd.readouterr()
+    lines = output.splitlines()
+    assert sorted(lines[::2]) == sorted(
+        f"{tmp_path}/{text}.jpg" for text in AWKWARD.values()
+    )
+    assert len(lines) == 2 * len(AWKWARD)
+    (error,) = [line for line in errors.splitlines() if line.startswith("error")]
+    assert error.startswith(f"error: {tmp_path}/caf\\xe9, too.jpg cannot be read")
+
+
+def test_classes_of_any_name_are_printed(capfd, photos, tmp_path):
+    names = tuple(AWKWARD.values())
+    contract = dataclasses.replace(RECORD.unlabelled(), labels=names)
+    path = saved(tmp_path, model(classes=len(names), preprocessing=contract))
+    assert run(photos / "c.gif", "--weights", path) == 0
+    _, *lines = capfd.readouterr().out.splitlines()
+    assert {line.partition("class ")[2] for line in lines} == {*names}
+
+
+def test_images_of_other_file_systems_are_refused(capsys, network):
+    assert run("gs://bucket/photos", "--weights", network) == 1
+    assert "gs://bucket/photos is not on this machine" in capsys.readouterr().err
 
 
 def test_classes_of_imagenet_have_names(capsys, photos, tmp_path):

@@ -198,14 +198,3 @@ def test_missing_files_and_folders_are_named(tmp_path):
         images.read(tmp_path / "absent.jpg")
     with pytest.raises(ValueError, match="no such file"):
         images.read(tmp_path)
-
-
-def test_a_folder_means_the_images_in_it(tmp_path):
-    for name in ("b.JPG", "a.png", "c.webp", "notes.txt"):
-        (tmp_path / name).touch()
-    (tmp_path / "more").mkdir()
-    names = [path.name for path in images.find(tmp_path)]
-    assert names == ["a.png", "b.JPG", "c.webp"]
-    assert images.find(tmp_path / "notes.txt") == [tmp_path / "notes.txt"]
-    with pytest.raises(ValueError, match="more is a folder without images"):
-        images.find(tmp_path / "more")
