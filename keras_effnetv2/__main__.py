@@ -72,6 +72,9 @@ def parse(argv: list[str]) -> argparse.Namespace:
 
 def run() -> None:
     """Entry point of the console script."""
+    # Names that the output's encoding lacks are escaped, as on standard error.
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")
     app.run(main, flags_parser=parse)
 
 

@@ -3,6 +3,7 @@
 import argparse
 import errno
 import importlib
+import os
 import pathlib
 import subprocess
 import sys
@@ -26,6 +27,21 @@ def shell(*arguments):
         capture_output=True,
         text=True,
     )
+
+
+def test_an_output_of_any_encoding_takes_any_name():
+    code = (
+        "from keras_effnetv2 import __main__ as command_line\n"
+        "command_line.main = lambda args: print('K\\u00e4se', '\\udce9')\n"
+        "command_line.run()"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code, "list"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+    )
+    assert result.stdout == "K\\xe4se \\udce9\n"
 
 
 def test_every_command_has_its_module():
