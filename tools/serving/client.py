@@ -55,7 +55,7 @@ def find_images(names: Sequence[str]) -> list[pathlib.Path]:
     """
     paths: list[pathlib.Path] = []
     for path in map(pathlib.Path, names):
-        inside = sorted(path.iterdir()) if path.is_dir() else []
+        inside = sorted(path.glob("[!.]*")) if path.is_dir() else []
         paths += [x for x in inside if x.suffix.lower() in _SUFFIXES]
         paths += [] if path.is_dir() else [path]
     if not paths:
