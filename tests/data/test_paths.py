@@ -12,25 +12,12 @@ from keras_effnetv2.data.random_cropping import OFFICIAL
 from keras_effnetv2.data.sources import open_source
 from keras_effnetv2.errors import FileError
 from tests import image_files as files
-from tests.data import image_folders
-from tests.data.test_images import FROM_FILE, IN_GRAPH, JPEGS
+from tests.data import every_file, image_folders
+from tests.data.every_file import EVERY, TURNED, turned
+from tests.data.test_images import IN_GRAPH, JPEGS
 from tests.data.test_pipeline import SQUASH, evaluate, train
 
 WHOLE = Augmenter(16, None, False, "bilinear", None)
-
-
-def _turned(kind, orientation):
-    options = {"JPEG": {"quality": 95}, "WEBP": {"lossless": True}}.get(kind, {})
-    return files.encode(files.RGB, kind, exif=files.exif(orientation), **options)
-
-
-TURNED = {
-    f"{kind}_{orientation}".lower(): _turned(kind, orientation)
-    for kind in ("JPEG", "PNG", "WEBP", "TIFF")
-    for orientation in (2, 3, 5, 6, 8)
-}
-EVERY = JPEGS | IN_GRAPH | FROM_FILE | TURNED
-SUFFIX = {"jpeg": "jpg", "rgb": "jpg", "progressive": "jpg", "cmyk": "jpg"}
 
 
 @pytest.fixture
@@ -39,34 +26,32 @@ def waits(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def every_file(tmp_path_factory):
+def source_of_all(tmp_path_factory):
     """A folder of two classes with an image of every format, mode and orientation."""
     root = tmp_path_factory.mktemp("every")
-    for number, (name, contents) in enumerate(EVERY.items()):
-        # The suffix says nothing but that it is an image.
-        path = root / "train" / f"class{number % 2}" / f"{name}.jpg"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(contents)
+    every_file.write(root / "train", ("cat", "dog"), EVERY)
     return open_source("folder", "train", num_classes=2, directory=str(root))
 
 
-def test_every_file_is_evaluated_as_it_is_predicted(every_file):
-    (batch,) = evaluate(every_file, every_file.num_examples)
+def test_every_file_is_evaluated_as_it_is_predicted(source_of_all):
+    (batch,) = evaluate(source_of_all, source_of_all.num_examples)
     pixels, _, weights = batch
     assert weights.all()
     for index, found in enumerate(pixels):
-        whole = images.read(every_file.name_of(index))
+        whole = images.read(source_of_all.name_of(index))
         expected = cropping.evaluation_image(whole, SQUASH)
         np.testing.assert_allclose(found, expected, atol=1)
 
 
-def test_every_file_is_trained_on_as_it_is_predicted(every_file):
+def test_every_file_is_trained_on_as_it_is_predicted(source_of_all):
     # Each row is known by its image: rows come in a random order.
-    ((pixels, _),) = train(every_file, every_file.num_examples, WHOLE, num_steps=1)
+    ((pixels, _),) = train(
+        source_of_all, source_of_all.num_examples, WHOLE, num_steps=1
+    )
     found = sorted(map(bytes, pixels))
     expected = []
-    for index in range(every_file.num_examples):
-        whole = images.read(every_file.name_of(index))
+    for index in range(source_of_all.num_examples):
+        whole = images.read(source_of_all.name_of(index))
         expected.append(bytes(np.uint8(cropping.evaluation_image(whole, SQUASH))))
     assert found == sorted(expected)
 
@@ -88,7 +73,7 @@ def test_graphs_of_servers_read_files_as_they_are_predicted(tmp_path, kind):
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
 def test_windows_of_training_are_windows_of_the_upright_image(kind, orientation):
-    contents = _turned(kind, orientation)
+    contents = turned(kind, orientation)
     upright = images.decode_any(contents)
     for seed in ((1, 2), (3, 4), (5, 6), (7, 8)):
         window = OFFICIAL.decode(contents, seed).numpy().astype(int)
@@ -101,7 +86,7 @@ def test_windows_of_training_are_windows_of_the_upright_image(kind, orientation)
 def test_images_stay_as_stored_where_that_is_asked_for(tmp_path):
     for name in ("a", "b"):
         (tmp_path / "train" / name).mkdir(parents=True)
-        (tmp_path / "train" / name / "1.png").write_bytes(_turned("PNG", 6))
+        (tmp_path / "train" / name / "1.png").write_bytes(turned("PNG", 6))
     kinds = {}
     for orientation in ("upright", "stored"):
         source = open_source(
