@@ -6,6 +6,7 @@ blocks, which the models, the profiler and the weight readers all walk.
 
 import dataclasses
 import math
+from typing import NamedTuple
 
 from keras_effnetv2.errors import InputError
 
@@ -131,8 +132,7 @@ class Variant:
         return math.ceil(num_repeats * self.depth_coefficient)
 
 
-@dataclasses.dataclass(frozen=True)
-class Block:
+class Block(NamedTuple):
     """One block of a network, with everything scaled and numbered.
 
     Attributes:

@@ -11,9 +11,9 @@ from typing import Any
 from keras_effnetv2.errors import InputError
 
 # Of models and studies, which files and folders are called after.
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 # Of a file that is being written.
-_TEMPORARY = re.compile(r"\.[0-9a-f]{32}\..+")
+_TEMPORARY = r"\.[0-9a-f]{32}\..+"
 
 
 @contextlib.contextmanager
@@ -46,7 +46,7 @@ def remove_unfinished(folder: str | os.PathLike) -> None:
         folder: that no other process writes to.
     """
     for path in pathlib.Path(folder).iterdir():
-        if _TEMPORARY.fullmatch(path.name):
+        if re.fullmatch(_TEMPORARY, path.name):
             path.unlink(missing_ok=True)
 
 
@@ -73,7 +73,7 @@ def check_name(name: Any) -> None:
     Raises:
         ValueError: it has other characters, too many, or is no string.
     """
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not isinstance(name, str) or not re.fullmatch(_NAME, name):
         raise InputError(
             "name must be of letters, digits, '.', '_' and '-', begin with a letter or "
             f"digit, and have 64 of them at most. Received: {repr(name)[:100]}."

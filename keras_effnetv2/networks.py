@@ -7,7 +7,7 @@ import dataclasses
 import itertools
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 
@@ -141,8 +141,7 @@ def find_normalization(model: keras.Model) -> PixelNormalization:
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class BlockOptions:
+class BlockOptions(NamedTuple):
     """Arguments that every block of a network shares."""
 
     activation: Activation
@@ -291,7 +290,7 @@ def _block(block: Block, options: BlockOptions) -> keras.layers.Layer:
         se_ratio=block.se_ratio,
         drop_path_rate=block.drop_path_rate,
         name=block.name,
-        **dataclasses.asdict(options),
+        **options._asdict(),
     )
 
 

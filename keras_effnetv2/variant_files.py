@@ -13,7 +13,7 @@ import math
 import os
 import pathlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from keras_effnetv2.architecture import FUSED_MBCONV, MBCONV, BlockSpec, Variant
 from keras_effnetv2.errors import InputError
@@ -31,8 +31,7 @@ _MAX_FILTERS = 32_768
 _MAX_SIDE = 8192
 
 
-@dataclasses.dataclass(frozen=True)
-class _Number:
+class _Number(NamedTuple):
     """A number from `low` to `high`."""
 
     low: float

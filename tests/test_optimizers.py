@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras.src.testing import TestCase as KerasTestCase
 
 from keras_effnetv2 import optimizers
 
@@ -37,6 +38,36 @@ def test_adam_is_that_of_keras(kind, theirs, settings):
     pair = [each(learning_rate=0.1, **settings) for each in (kind, theirs)]
     for ours, wanted in zip(*map(updated, pair), strict=True):
         np.testing.assert_allclose(ours, wanted, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [optimizers.Adam, optimizers.AdamW, optimizers.RMSpropOfTensorFlow1],
+)
+@pytest.mark.parametrize(
+    "settings", [{}, {"weight_decay": 0.004, "clipnorm": 1.0}, {"use_ema": True}]
+)
+def test_keras_harness_accepts_the_settings_of_an_optimizer(kind, settings):
+    optimizer = kind(0.5, epsilon=1e-5, **settings)
+    KerasTestCase().run_class_serialization_test(optimizer)
+
+
+@pytest.mark.parametrize("kind", ["Adam", "AdamW"])
+def test_sparse_gradients_and_excluded_variables_are_as_in_keras(kind):
+    """As Keras's own tests of its optimizers have them."""
+
+    def moved(module):
+        optimizer = getattr(module, kind)(0.1, weight_decay=0.3)
+        rows, whole = (keras.Variable(START, name=name) for name in ("rows", "whole"))
+        optimizer.exclude_from_weight_decay(var_names=["whole"])
+        optimizer.build([rows, whole])
+        for gradient in GRADIENTS:
+            some = tf.IndexedSlices(gradient[[0, 2]], [0, 2], tf.constant([3, 4]))
+            optimizer.apply([some, tf.constant(gradient)], [rows, whole])
+        return [np.array(x) for x in (rows, whole, *optimizer.variables)]
+
+    for found, wanted in zip(moved(optimizers), moved(keras.optimizers), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-7)
 
 
 @pytest.fixture(name="floatx", params=["float64", "float32", "bfloat16", "float16"])
