@@ -32,7 +32,8 @@ class Data(Checked):
         cache: read all encoded images into memory before the first epoch.
         on_error: an image that cannot be decoded is skipped and counted, or raised.
         orientation: `"upright"`: images are turned as their EXIF says, as in prediction
-            and serving; `"stored"`: they are not, as in released code.
+            and serving; `"stored"`: they are not. `"auto"`: those of ImageNet's
+            TFRecords are not, as in released code, all others are.
     """
 
     source: Literal[
@@ -47,7 +48,7 @@ class Data(Checked):
     multi_label: bool = False
     cache: bool = False
     on_error: Literal["skip", "raise"] = "skip"
-    orientation: Literal["upright", "stored"] = "upright"
+    orientation: Literal["auto", "upright", "stored"] = "auto"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -58,13 +58,12 @@ _POD = "32 TPU v3 cores"
 _FAST = Loop(deterministic=False)
 
 # Both splits are the released code's: the first 20 of 1,024 files are held out, as the
-# paper's 25,000 images for tuning are. Neither it nor its recipes here look at EXIF.
+# paper's 25,000 images for tuning are.
 _IMAGENET = Data(
     "imagenet_tfrecord",
     num_classes=1000,
     name="imagenet2012",
     num_train_images=1_256_144,
-    orientation="stored",
 )
 # Released code: the first 16 of its files are for evaluation, 4 more for tuning.
 _IMAGENET21K = Data(
@@ -72,7 +71,6 @@ _IMAGENET21K = Data(
     num_classes=21_843,
     num_train_images=12_720_275,
     multi_label=True,
-    orientation="stored",
 )
 
 

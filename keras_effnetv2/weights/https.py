@@ -26,6 +26,8 @@ TIMEOUT_SECONDS = 30.0  # Without a byte.
 NUM_ATTEMPTS = 4
 BACKOFF_SECONDS = 1.0  # Before the second attempt; doubles from there.
 CHUNK_BYTES = 1 << 20
+# No weights are as large: XL takes 0.8 GB. A server need not say how much it sends.
+MAX_BYTES = 1 << 34
 
 # What pages, error documents and Git LFS pointers start with, and no weights file does.
 _TEXT_STARTS = (b"<!doctype", b"<html", b"<?xml", b"version https://git-lfs")
@@ -129,6 +131,8 @@ def _get_once(url: str, path: pathlib.Path, name: str) -> Received:
             md5.update(chunk)
             sha256.update(chunk)
             size += len(chunk)
+            if size > MAX_BYTES:
+                raise TransferError(f"more than {MAX_BYTES:,} bytes came", False)
             progress.show(size)
     received = Received(size, md5.hexdigest(), sha256.hexdigest())
     _check_claims(received, claimed)
@@ -155,6 +159,8 @@ def _network_errors() -> Iterator[None]:
     """Turns what urllib raises into `TransferError`; errors of the disk pass."""
     try:
         yield
+    except TransferError:
+        raise
     except urllib.error.HTTPError as error:
         error.close()
         raise TransferError(

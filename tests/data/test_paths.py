@@ -88,7 +88,7 @@ def test_images_stay_as_stored_where_that_is_asked_for(tmp_path):
         (tmp_path / "train" / name).mkdir(parents=True)
         (tmp_path / "train" / name / "1.png").write_bytes(turned("PNG", 6))
     kinds = {}
-    for orientation in ("upright", "stored"):
+    for orientation in ("auto", "upright", "stored"):
         source = open_source(
             "folder",
             "train",
@@ -99,6 +99,7 @@ def test_images_stay_as_stored_where_that_is_asked_for(tmp_path):
         kinds[orientation] = evaluate(source, 2)[0][0][0]
     upright = cropping.evaluation_image(np.rot90(files.GRADIENT, -1), SQUASH)
     np.testing.assert_allclose(kinds["upright"], upright, atol=1)
+    np.testing.assert_array_equal(kinds["auto"], kinds["upright"])
     stored = cropping.evaluation_image(files.GRADIENT, SQUASH)
     np.testing.assert_allclose(kinds["stored"], stored, atol=1)
 

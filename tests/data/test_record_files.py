@@ -1,5 +1,6 @@
 """Records of TFRecord files, read at any time."""
 
+import dataclasses
 import io
 
 import numpy as np
@@ -9,6 +10,8 @@ import tensorflow as tf
 from keras_effnetv2.data.damage import Damage
 from keras_effnetv2.data.sources import counter, open_source
 from keras_effnetv2.data.sources.records import find_records
+from keras_effnetv2.training.experiments import get_experiment
+from keras_effnetv2.training.feeding import Feed
 from tests.data import image_folders
 from tests.data.test_pipeline import evaluate, train
 
@@ -64,6 +67,18 @@ def write_imagenet(root, num_files=51, sub_folders=False):
                 [imagenet(number, 1 + number % 5) for number in numbers],
             )
     return root
+
+
+def test_only_imagenet_files_are_read_as_stored(imagenet_files, tmp_path):
+    recipe = get_experiment("finetune-imagenet").data
+    places = {"imagenet_tfrecord": imagenet_files, "folder": tmp_path}
+    image_folders.write(tmp_path, dict.fromkeys("abcde", 9))
+    for source, place in places.items():
+        data = dataclasses.replace(
+            recipe, source=source, directory=str(place), num_classes=5
+        )
+        feed = Feed.open(data, "train")
+        assert feed.source.turn_upright == (source == "folder")
 
 
 def open_imagenet(root, split, num_classes=5, **options):

@@ -82,6 +82,15 @@ def test_cached_file_needs_no_network(tmp_path):
     assert download.fetch("https://unreachable.invalid/a.h5", MD5, "a.h5").is_file()
 
 
+@pytest.mark.parametrize("behaviour", ["good", "unsized"])
+def test_answer_without_end_is_cut(server, tmp_path, monkeypatch, behaviour):
+    monkeypatch.setattr(https, "MAX_BYTES", 1000)
+    monkeypatch.setattr(https, "CHUNK_BYTES", 100)
+    with pytest.raises(OSError, match="more than 1,000 bytes came"):
+        download.fetch(url_of(server, behaviour), MD5, "a.h5")
+    assert len(server.paths) == 1 and cached(tmp_path) == []
+
+
 def test_answer_without_length_is_taken(server):
     path = download.fetch(url_of(server, "unsized"), MD5, "a.h5")
     assert path.read_bytes() == CONTENT

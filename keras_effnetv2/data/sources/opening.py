@@ -14,6 +14,7 @@ _OF_FILES = {
     "imagenet21k_tfrecord": tfrecord.open_imagenet21k,
 }
 _WITH_DEFAULT_DIRECTORY = ("idx",)
+_OF_RELEASED_CODE = ("imagenet_tfrecord", "imagenet21k_tfrecord")
 
 
 def open_source(
@@ -25,7 +26,7 @@ def open_source(
     directory: str | None = None,
     multi_label: bool = False,
     cache: bool = False,
-    orientation: str = "upright",
+    orientation: str = "auto",
     train_split: str = "train",
 ) -> Source:
     """Opens a split of a dataset.
@@ -40,7 +41,8 @@ def open_source(
         multi_label: an image may have several classes.
         cache: read all encoded images into memory, once.
         orientation: of encoded images, `"upright"`: turned as their EXIF says; or
-            `"stored"`: as they are.
+            `"stored"`: as they are. `"auto"`: upright, but in ImageNet's TFRecords as
+            they are, since the released code does not look at EXIF.
         train_split: of the kind `"folder"`, the split whose folders are the classes.
 
     Raises:
@@ -69,10 +71,21 @@ def open_source(
             f"The labels of {kind!r} are such that multi_label={source.multi_label}. "
             f"Received: multi_label={multi_label}."
         )
-    if orientation not in ("upright", "stored"):
+    source = dataclasses.replace(source, turn_upright=_is_turned(kind, orientation))
+    return cached(source) if cache else source
+
+
+def _is_turned(kind: str, orientation: str) -> bool:
+    """Whether images are turned as their EXIF says.
+
+    Raises:
+        ValueError: there is no such orientation.
+    """
+    if orientation not in ("auto", "upright", "stored"):
         raise InputError(
-            "orientation is 'upright' or 'stored'. Received: "
+            "orientation is 'auto', 'upright' or 'stored'. Received: "
             f"orientation={orientation!r}."
         )
-    source = dataclasses.replace(source, turn_upright=orientation == "upright")
-    return cached(source) if cache else source
+    if orientation == "auto":
+        return kind not in _OF_RELEASED_CODE
+    return orientation == "upright"
