@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_effnetv2.data import retrying
 from keras_effnetv2.data.damage import Damage
 from keras_effnetv2.data.sources import counter, open_source
+from keras_effnetv2.data.sources import records as record_files
 from keras_effnetv2.data.sources.records import find_records
+from keras_effnetv2.errors import FileError
 from keras_effnetv2.training.experiments import get_experiment
 from keras_effnetv2.training.feeding import Feed
 from tests.data import image_folders
@@ -67,6 +70,26 @@ def write_imagenet(root, num_files=51, sub_folders=False):
                 [imagenet(number, 1 + number % 5) for number in numbers],
             )
     return root
+
+
+@pytest.mark.parametrize("num_failures", [1, 999])
+def test_headers_are_read_again_where_the_disk_fails(
+    imagenet_files, monkeypatch, num_failures
+):
+    failures, unpatched = iter(range(num_failures)), record_files._open
+
+    def failing(path):
+        if next(failures, None) is None:
+            return unpatched(path)
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(record_files, "_open", failing)
+    monkeypatch.setattr(retrying.time, "sleep", lambda _: None)
+    if num_failures == 1:
+        assert open_imagenet(imagenet_files, "train").num_examples == 100
+        return
+    with pytest.raises(FileError, match="00051 cannot be read, tried 4 times"):
+        open_imagenet(imagenet_files, "train")
 
 
 def test_only_imagenet_files_are_read_as_stored(imagenet_files, tmp_path):

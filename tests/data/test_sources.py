@@ -8,7 +8,10 @@ import pytest
 import sklearn.datasets
 import tensorflow as tf
 
+from keras_effnetv2.data import retrying
+from keras_effnetv2.data.sources import idx as idx_module
 from keras_effnetv2.data.sources import open_source
+from keras_effnetv2.errors import FileError
 from tests.data import image_folders
 from tests.data.test_pipeline import evaluate, train
 
@@ -156,6 +159,26 @@ def test_damaged_idx_files_are_refused(idx_files):
         path.write_bytes(contents)
         with pytest.raises(ValueError, match=message):
             idx(root, "test")
+
+
+@pytest.mark.parametrize("num_failures", [1, 9])
+def test_an_error_of_the_disk_is_no_damage_of_idx_files(
+    idx_files, monkeypatch, num_failures
+):
+    failures = iter(range(num_failures))
+
+    def failing(*args):
+        if next(failures, None) is None:
+            return open(*args)
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(idx_module, "open", failing, raising=False)
+    monkeypatch.setattr(retrying.time, "sleep", lambda _: None)
+    if num_failures == 1:
+        assert idx(idx_files[0], "test").num_examples == 7
+        return
+    with pytest.raises(FileError, match="images-idx3-ubyte cannot be read, tried 4"):
+        idx(idx_files[0], "test")
 
 
 def test_a_hostile_gzip_is_refused_before_it_is_read(idx_files):

@@ -8,9 +8,11 @@ import math
 import os
 import pathlib
 import struct
+import zlib
 
 import numpy as np
 
+from keras_effnetv2.data.retrying import retried
 from keras_effnetv2.data.sources import source
 from keras_effnetv2.errors import InputError
 
@@ -32,13 +34,15 @@ def open_idx(split: str, num_classes: int, directory: str | None) -> source.Sour
 
     Raises:
         ValueError: no such files, or not what they should be.
+        OSError: a file cannot be read, tried several times.
     """
     name, subset = source.parse_split(split, tuple(_PREFIXES))
     prefix = _PREFIXES[name]
     folder = pathlib.Path(directory or _DEBIAN)
     image_path = _find(folder, f"{prefix}-images-idx3-ubyte")
     label_path = _find(folder, f"{prefix}-labels-idx1-ubyte")
-    images, labels = _read(image_path, num_dims=3), _read(label_path, num_dims=1)
+    images = retried(lambda: _read(image_path, num_dims=3), image_path)
+    labels = retried(lambda: _read(label_path, num_dims=1), label_path)
     if len(images) != len(labels):
         raise InputError(
             f"{image_path} has {len(images):,} images, {label_path} {len(labels):,} "
@@ -81,7 +85,7 @@ def _read(path: pathlib.Path, num_dims: int) -> np.ndarray:
             if not size or size > limit:
                 raise InputError(f"its header claims a shape of {shape}")
             contents = file.read(size + 1)
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise InputError(f"{path} is no IDX file of bytes: {error}.") from error
     if len(contents) != size:
         raise InputError(

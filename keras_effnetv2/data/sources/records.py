@@ -13,6 +13,7 @@ from typing import BinaryIO
 import numpy as np
 import tensorflow as tf
 
+from keras_effnetv2.data.retrying import retried
 from keras_effnetv2.data.sources.counter import Counter
 from keras_effnetv2.errors import InputError
 
@@ -81,11 +82,12 @@ def find_records(paths: Sequence[str], parts: Sequence[slice] | None = None) -> 
 
     Raises:
         ValueError: no records, or a file that is compressed, cut off or no TFRecord.
+        OSError: a file cannot be read, tried several times.
     """
     counter = Counter(f"records found in {len(paths)} files")
 
     def scan(path, part):
-        found = _scan(path)
+        found = retried(lambda: _scan(path), path)
         counter.add(len(found))
         return np.insert(found, 0, np.arange(len(found)), axis=1)[part]
 
