@@ -178,16 +178,12 @@ def assert_equal(found, expected):
 
 def check_training():
     expected = trained(tf.distribute.get_strategy())
-    for remat in (False, True):
-        assert_equal(trained(strategy, bn_synchronized=True, remat=remat), expected)
-    for synchronized in (2, False):
-        found = trained(strategy, bn_synchronized=synchronized)
-        again = trained(strategy, bn_synchronized=synchronized, remat=True)
-        assert_equal(again, found)
-        differences = [
-            np.abs(a - b).max() for a, b in zip(found, expected, strict=True)
-        ]
-        assert max(differences) > 1e-3
+    # Each traces a step of four replicas for half a minute.
+    assert_equal(trained(strategy, bn_synchronized=True, remat=True), expected)
+    found = trained(strategy, bn_synchronized=2)
+    assert_equal(trained(strategy, bn_synchronized=2, remat=True), found)
+    differences = [np.abs(a - b).max() for a, b in zip(found, expected, strict=True)]
+    assert max(differences) > 1e-3
 
 
 devices = tf.config.list_physical_devices("CPU")[:1]

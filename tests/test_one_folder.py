@@ -74,6 +74,7 @@ def run(*arguments):
     return main(parse(["keras_effnetv2", *map(str, arguments)]))
 
 
+@pytest.mark.slow
 def test_all_commands_take_it(root, paths, tmp_path, capfd):
     settings = {
         "data.source": "folder",

@@ -27,6 +27,7 @@ from tests.data import image_folders
 AUGMENTER = Augmenter(16, OFFICIAL, True, "bilinear", RandomCutout())
 PLAIN = Augmenter(16, None, False, "bilinear", None)
 BOTH = Mixing(0.5, 0.5)
+SLOW = pytest.mark.slow
 SQUASH = Preprocessing((128,), (128,), "bilinear", "squash", 16)
 
 
@@ -179,8 +180,10 @@ def test_a_training_goes_on_at_any_step_as_if_it_had_not_stopped(folder):
         assert_same(rest, whole[done:])
 
 
-@pytest.mark.parametrize("mixing", [Mixing(), BOTH])
-@pytest.mark.parametrize("batch_size,counts", [(12, (2, 4)), (9, (3,))])
+@pytest.mark.parametrize("mixing", [pytest.param(Mixing(), marks=SLOW), BOTH])
+@pytest.mark.parametrize(
+    "batch_size,counts", [pytest.param(12, (2, 4), marks=SLOW), (9, (3,))]
+)
 def test_any_number_of_workers_makes_the_same_batches(
     folder, mixing, batch_size, counts
 ):

@@ -35,9 +35,10 @@ def results(tmp_path_factory):
     return run
 
 
-DEVICES = [2, pytest.param(4, marks=pytest.mark.slow)]
+DEVICES = [2, 4]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_devices", DEVICES)
 @pytest.mark.parametrize("case", ["rmsprop", "clipped"])
 def test_the_loss_curve_is_that_of_one_device(results, num_devices, case):
@@ -48,6 +49,7 @@ def test_the_loss_curve_is_that_of_one_device(results, num_devices, case):
     assert several["replicas_agree"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_devices", DEVICES)
 def test_pieces_on_several_devices_give_the_gradient_of_the_whole(results, num_devices):
     whole, pieces = results(1)["whole"], results(num_devices)["in pieces"]
@@ -63,6 +65,7 @@ def test_another_version_of_keras_is_warned_of(monkeypatch, caplog):
     assert "tried with Keras 3.10 to 3.15, not with 3.99.0" in caplog.text
 
 
+@pytest.mark.slow
 def test_several_steps_at_once_are_the_same_steps(results):
     single, looped = (results(1)[x] for x in ("clipped", "five at once"))
     np.testing.assert_allclose(looped["losses"], single["losses"][4::5], atol=1e-4)
@@ -70,6 +73,7 @@ def test_several_steps_at_once_are_the_same_steps(results):
         assert looped[name] == pytest.approx(single[name], abs=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_devices", DEVICES)
 def test_evaluation_counts_every_image_once(results, num_devices):
     one, several = results(1)["rmsprop"], results(num_devices)["rmsprop"]
@@ -77,10 +81,12 @@ def test_evaluation_counts_every_image_once(results, num_devices):
     assert several["evaluated"] == pytest.approx(one["evaluated"], abs=1e-3)
 
 
+@pytest.mark.slow
 def test_all_replicas_skip_a_step_where_one_gradient_is_infinite(results):
     assert results(2)["infinite"] == [[1, 1], [1, 1]]
 
 
+@pytest.mark.slow
 def test_every_replica_drops_other_units(results):
     first, second = results(2)["draws"]
     assert first != second

@@ -77,7 +77,12 @@ def test_adapted_statistics_of_pixels_are_kept(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "is_flat, ending", [(True, ".weights.h5"), (False, ".keras"), (False, ".h5")]
+    "is_flat, ending",
+    [
+        (True, ".weights.h5"),
+        (False, ".keras"),
+        pytest.param(False, ".h5", marks=pytest.mark.slow),
+    ],
 )
 def test_a_model_around_keras_applications_gives_its_network(
     theirs, is_flat, ending, tmp_path, caplog
