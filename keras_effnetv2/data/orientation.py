@@ -37,6 +37,18 @@ _SHORT = 3
 _Segment = tuple[tf.Tensor, int, tf.Tensor, tf.Tensor]
 
 
+def _rarely(*signature: tf.TensorSpec) -> Callable[[Callable], Callable]:
+    """Makes a function of what few images need, for a branch, traced once.
+
+    It stays one op there: of a branch that is not taken each op costs time too.
+    """
+    return tf.function(
+        input_signature=signature,
+        autograph=False,
+        experimental_attributes={"_noinline": True},
+    )
+
+
 def exif_orientation(contents: tf.Tensor) -> tf.Tensor:
     """The EXIF orientation of an encoded image, scalar int32 1..8.
 
@@ -68,6 +80,18 @@ def exif_orientation(contents: tf.Tensor) -> tf.Tensor:
 # As a function, it is traced once for all datasets.
 @tf.function(input_signature=[tf.TensorSpec((), tf.string)], autograph=False)
 def _orientation(contents: tf.Tensor) -> tf.Tensor:
+    # Most images are JPEGs without EXIF, and a look for its name costs least.
+    is_plain = tf.io.is_jpeg(contents) & ~_mentions(contents, "Exif")
+    return tf.cond(is_plain, lambda: tf.constant(1), lambda: _in_exif(contents))
+
+
+def _mentions(contents: tf.Tensor, name: str) -> tf.Tensor:
+    without = tf.strings.regex_replace(contents, name, "", replace_global=False)
+    return encoded.length(without) < encoded.length(contents)
+
+
+@_rarely(tf.TensorSpec((), tf.string))
+def _in_exif(contents: tf.Tensor) -> tf.Tensor:
     block = _exif_block(contents)
     return tf.cond(block == b"", lambda: tf.constant(1), lambda: _in_block(block))
 
@@ -89,14 +113,6 @@ def _in_block(block: tf.Tensor) -> tf.Tensor:
     return tf.where(valid, tf.cast(values[0], tf.int32), 1)
 
 
-# As a function, it is traced once for all datasets.
-@tf.function(
-    input_signature=[
-        tf.TensorSpec((None, None, 3), tf.uint8),
-        tf.TensorSpec((), tf.int32),
-    ],
-    autograph=False,
-)
 def upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
     """Turns and mirrors an image as its EXIF orientation says.
 
@@ -107,8 +123,15 @@ def upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
     Returns:
         uint8 `(height, width, 3)`, or `(width, height, 3)` for orientations 5..8.
     """
-    turns = [functools.partial(_turn, image, *TURNS[key]) for key in range(1, 9)]
-    return tf.switch_case(orientation - 1, turns, default=turns[0])
+    is_turned = (orientation >= 2) & (orientation <= 8)
+    return tf.cond(is_turned, lambda: _turned(image, orientation), lambda: image)
+
+
+@_rarely(tf.TensorSpec((None, None, 3), tf.uint8), tf.TensorSpec((), tf.int32))
+def _turned(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
+    transpose, row_step, column_step = _turn(orientation)
+    image = tf.transpose(image, tf.where(transpose, (1, 0, 2), (0, 1, 2)))
+    return image[::row_step, ::column_step]
 
 
 def upright_shape(shape: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
@@ -129,10 +152,22 @@ def stored_window(
     Returns:
         int32 `(4,)`: top, left, height, width, stored.
     """
-    transpose, row_step, column_step = (
-        tf.constant(column)[orientation - 1]
-        for column in zip(*(TURNS[key] for key in range(1, 9)), strict=True)
+    return tf.cond(
+        orientation == 1,
+        lambda: window,
+        lambda: _stored_window(window, shape, orientation),
     )
+
+
+@_rarely(
+    tf.TensorSpec((4,), tf.int32),
+    tf.TensorSpec((3,), tf.int32),
+    tf.TensorSpec((), tf.int32),
+)
+def _stored_window(
+    window: tf.Tensor, shape: tf.Tensor, orientation: tf.Tensor
+) -> tf.Tensor:
+    transpose, row_step, column_step = _turn(orientation)
     first, size = window[:2], window[2:]
     is_mirrored = tf.stack([row_step, column_step]) < 0
     first = tf.where(is_mirrored, shape[:2] - first - size, first)
@@ -140,12 +175,10 @@ def stored_window(
     return tf.where(transpose, tf.gather(stored, (1, 0, 3, 2)), stored)
 
 
-def _turn(
-    image: tf.Tensor, transpose: bool, row_step: int, column_step: int
-) -> tf.Tensor:
-    if transpose:
-        image = tf.transpose(image, (1, 0, 2))
-    return image[::row_step, ::column_step]
+def _turn(orientation: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    """The row of `TURNS` of an orientation 1..8."""
+    columns = zip(*(TURNS[key] for key in range(1, 9)), strict=True)
+    return tuple(tf.constant(column)[orientation - 1] for column in columns)
 
 
 def _exif_block(contents: tf.Tensor) -> tf.Tensor:
@@ -178,9 +211,7 @@ def _find(
         name: what the format calls EXIF.
     """
     # Few images have it, and a search for its name takes a tenth of the first steps.
-    without = tf.strings.regex_replace(contents, name, "", replace_global=False)
-    end = encoded.length(contents)
-    end = tf.where(encoded.length(without) < end, end, 0)
+    end = tf.where(_mentions(contents, name), encoded.length(contents), 0)
 
     def is_left(position, block):
         return (position < end) & (block == b"")

@@ -106,22 +106,15 @@ class RandomCrop:
     ) -> tf.Tensor:
         shape = tf.io.extract_jpeg_shape(contents)
         check = headers.check_size(headers.area(shape))
-
-        def stored():
-            window = self.window(shape, seed)
-            return tf.io.decode_and_crop_jpeg(contents, window, channels=3)
-
-        def turned():
+        with tf.control_dependencies([] if check is None else [check]):
+            if not turn_upright:
+                window = self.window(shape, seed)
+                return tf.io.decode_and_crop_jpeg(contents, window, channels=3)
+            turn = orientation.exif_orientation(contents)
             seen = orientation.upright_shape(shape, turn)
             window = orientation.stored_window(self.window(seen, seed), seen, turn)
             pixels = tf.io.decode_and_crop_jpeg(contents, window, channels=3)
             return orientation.upright(pixels, turn)
-
-        with tf.control_dependencies([] if check is None else [check]):
-            if not turn_upright:
-                return stored()
-            turn = orientation.exif_orientation(contents)
-            return tf.cond(turn == 1, stored, turned)
 
 
 # google/automl, efficientnetv2/preprocessing.py.
