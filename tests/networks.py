@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import keras
 import numpy as np
+import pytest
 
 from keras_effnetv2.architecture import Variant
 from keras_effnetv2.networks import named_variables
@@ -79,3 +80,13 @@ def _batch_norms(model: keras.Model) -> Iterator[keras.layers.BatchNormalization
         for part in (layer, *vars(layer).values()):
             if isinstance(part, keras.layers.BatchNormalization):
                 yield part
+
+
+def require_quantization(mode: str) -> None:
+    """Skips a test of a mode that this version of Keras has not."""
+    dense = keras.layers.Dense(2)
+    dense.build((None, 2))
+    try:
+        dense.quantize(mode)
+    except ValueError as error:
+        pytest.skip(str(error))

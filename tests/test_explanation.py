@@ -12,7 +12,7 @@ import pytest
 from keras_effnetv2 import create_model
 from keras_effnetv2.architecture import BlockSpec, Variant
 from keras_effnetv2.explanation import METHODS, class_activation_maps, cut
-from tests.networks import spread_weights
+from tests.networks import require_quantization, spread_weights
 
 CHECKS = pathlib.Path(__file__).with_name("explanation_checks.py")
 BLOCKS = (
@@ -81,6 +81,7 @@ def test_behind_average_pooling_maps_are_weighted_features(activation):
 def test_a_quantized_classifier_has_the_maps_of_its_float_one(
     mode, tolerance, activation
 ):
+    require_quantization(mode)
     model = classifier(classifier_activation=activation)
     expected = class_activation_maps(model, IMAGES, CLASSES)
     dense = model.get_layer("predictions")

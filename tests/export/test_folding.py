@@ -9,7 +9,7 @@ from keras_effnetv2.export import fold_batch_norm
 from keras_effnetv2.export.classifier import Classifier
 from keras_effnetv2.export.folding import in_float32
 from keras_effnetv2.export.roundtrip import keras_outputs
-from tests.networks import spread_weights, tiny
+from tests.networks import require_quantization, spread_weights, tiny
 
 
 def batch_norms(model):
@@ -118,6 +118,7 @@ def test_lora_is_merged(images):
 
 @pytest.mark.parametrize("mode", ["int8", "int4", "float8"])
 def test_quantized_layers_are_refused_by_name(mode):
+    require_quantization(mode)
     model = create_model(tiny("tiny-s"), classes=7)
     model.layers[-1].quantize(mode)
     for refuse in (fold_batch_norm, lambda x: Classifier.open(x, fold=False)):
