@@ -21,6 +21,18 @@ def reference() -> pathlib.Path:
     return REFERENCE
 
 
+@pytest.fixture
+def warnings(monkeypatch):
+    """Warnings that are logged, as text."""
+    from absl import logging
+
+    lines = []
+    monkeypatch.setattr(
+        logging, "warning", lambda text, *args: lines.append(text % args)
+    )
+    return lines
+
+
 @pytest.fixture(scope="session")
 def mirrored_releases(tmp_path_factory):
     """Released files of B0 with random weights, on a server of this machine."""

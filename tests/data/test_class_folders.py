@@ -10,7 +10,6 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from absl import logging
 
 from keras_effnetv2 import create_model
 from keras_effnetv2.data.sources import open_source
@@ -19,15 +18,6 @@ from tests.data import image_folders
 from tests.data.image_folders import AWKWARD, COMPOSED, DECOMPOSED, write
 from tests.data.test_pipeline import evaluate
 from tests.networks import tiny
-
-
-@pytest.fixture(autouse=True)
-def warnings(monkeypatch):
-    lines = []
-    monkeypatch.setattr(
-        logging, "warning", lambda text, *args: lines.append(text % args)
-    )
-    return lines
 
 
 def opened(root, split="train", num_classes=3, **options):

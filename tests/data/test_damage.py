@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from absl import logging
 
 from keras_effnetv2.data.damage import Damage
 from keras_effnetv2.data.mixing import Mixing
@@ -13,16 +12,6 @@ from tests.data import image_folders
 from tests.data.test_pipeline import AUGMENTER, PLAIN, evaluate, numbered, train
 
 NUM = 20
-
-
-@pytest.fixture
-def warnings(monkeypatch):
-    """Warnings that are logged, as text."""
-    found = []
-    monkeypatch.setattr(
-        logging, "warning", lambda text, *args: found.append(text % args)
-    )
-    return found
 
 
 @pytest.fixture

@@ -4,21 +4,11 @@ import pathlib
 
 import pytest
 import tensorflow as tf
-from absl import logging
 
 from keras_effnetv2.data import folders
 from keras_effnetv2.data.names import printable, shown
 from tests.data import image_folders
 from tests.data.image_folders import AWKWARD, COMPOSED, DECOMPOSED, NOT_UTF8
-
-
-@pytest.fixture
-def warnings(monkeypatch):
-    lines = []
-    monkeypatch.setattr(
-        logging, "warning", lambda text, *args: lines.append(text % args)
-    )
-    return lines
 
 
 def names(paths, root):

@@ -4,7 +4,6 @@ import types
 
 import numpy as np
 import pytest
-from absl import logging
 from PIL import Image
 
 from keras_effnetv2.data import cropping
@@ -50,15 +49,6 @@ def test_files_anywhere_in_a_folder(tmp_path):
     of_files = lite_images.evaluation_samples(tmp_path, taker(), False)
     of_pixels = lite_images.evaluation_samples(given, taker(), False)
     np.testing.assert_array_equal(of_files.pixels, of_pixels.pixels)
-
-
-@pytest.fixture
-def warnings(monkeypatch):
-    lines = []
-    monkeypatch.setattr(
-        logging, "warning", lambda text, *args: lines.append(text % args)
-    )
-    return lines
 
 
 def test_a_damaged_file_of_a_folder_is_left_out_until_they_are_many(tmp_path, warnings):
