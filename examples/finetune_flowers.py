@@ -25,9 +25,9 @@ import tensorflow as tf
 
 import keras_effnetv2
 from keras_effnetv2 import preprocessing
-from keras_effnetv2.data import cropping, images
-from keras_effnetv2.data.augmenter import Augmenter
-from keras_effnetv2.data.random_cropping import RandomCrop, RandomCutout
+from keras_effnetv2.data.augmentation.augmenter import Augmenter
+from keras_effnetv2.data.augmentation.random_cropping import RandomCrop, RandomCutout
+from keras_effnetv2.data.decoding import cropping, images
 from keras_effnetv2.data.sources import Source, open_source
 
 # Classes, split to train on, split to measure on.

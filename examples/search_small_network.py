@@ -24,7 +24,7 @@ import dataclasses
 import pathlib
 
 from keras_effnetv2 import BlockSpec, Variant, search, training
-from keras_effnetv2.search.samplers import SAMPLERS
+from keras_effnetv2.search.sampling.samplers import SAMPLERS
 
 IMAGE_SIZE, BATCH_SIZE = 32, 64
 # Strides, channels and the number of stages stay; the rest of each row is searched.

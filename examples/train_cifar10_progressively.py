@@ -20,14 +20,14 @@ import argparse
 import keras
 import tensorflow as tf
 
-from keras_effnetv2.data import images
-from keras_effnetv2.data.augmenter import Augmenter
-from keras_effnetv2.data.mixing import Mixing
-from keras_effnetv2.data.randaugment import RandAugment
-from keras_effnetv2.data.random_cropping import RandomCrop
+from keras_effnetv2.data.augmentation.augmenter import Augmenter
+from keras_effnetv2.data.augmentation.mixing import Mixing
+from keras_effnetv2.data.augmentation.randaugment import RandAugment
+from keras_effnetv2.data.augmentation.random_cropping import RandomCrop
+from keras_effnetv2.data.decoding import images
 from keras_effnetv2.data.sources import Source, open_source
 from keras_effnetv2.training import ProgressiveLearning, Ramp, Stage, plan_stages
-from keras_effnetv2.training.stages import format_plan
+from keras_effnetv2.training.progressive.stages import format_plan
 
 IMAGE_SIZE = 32
 NUM_CLASSES = 10

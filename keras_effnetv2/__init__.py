@@ -3,7 +3,6 @@
 import importlib
 from types import ModuleType
 
-from keras_effnetv2.architecture import BlockSpec, Variant
 from keras_effnetv2.layers.nesting import inner_layers
 from keras_effnetv2.models import (
     EfficientNetV2B0,
@@ -16,11 +15,12 @@ from keras_effnetv2.models import (
     EfficientNetV2XL,
     create_model,
 )
+from keras_effnetv2.networks.architecture import BlockSpec, Variant
+from keras_effnetv2.networks.transfer import feature_pyramid, freeze, name_classes
+from keras_effnetv2.networks.variant_files import write_variant
+from keras_effnetv2.networks.variants import fuse_stages, get_variant, list_variants
 from keras_effnetv2.preprocessing import Preprocessing, preprocess_input
 from keras_effnetv2.registration import register_all
-from keras_effnetv2.transfer import feature_pyramid, freeze, name_classes
-from keras_effnetv2.variant_files import write_variant
-from keras_effnetv2.variants import fuse_stages, get_variant, list_variants
 from keras_effnetv2.version import __version__
 from keras_effnetv2.weights.labels import decode_predictions
 

@@ -13,17 +13,17 @@ from typing import Any
 import keras
 
 from keras_effnetv2 import preprocessing as records
-from keras_effnetv2.architecture import Variant
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.layers.activations import Activation
-from keras_effnetv2.networks import (
+from keras_effnetv2.networks.architecture import Variant
+from keras_effnetv2.networks.functional import (
     BlockOptions,
     EfficientNet,
     build,
     named_variables,
 )
+from keras_effnetv2.networks.variants import get_variant
 from keras_effnetv2.preprocessing import Preprocessing
-from keras_effnetv2.variants import get_variant
 
 _DEFAULT_CLASSES = 1000
 # What names of dtypes begin with, after the "u" of unsigned ones.

@@ -22,16 +22,19 @@ _OPTIMIZERS = (
 # Module -> names that it registers.
 _CLASSES = {
     "optimizers": _OPTIMIZERS,
-    "training.schedules": ("WarmUp", "PerStage"),
+    "training.learner.schedules": ("WarmUp", "PerStage"),
     "export.folding": ("FoldedBatchNorm",),
-    "export.hub_layer": ("HubLayer",),
+    "export.tf_hub.layer": ("HubLayer",),
 }
 
 
 def register_all() -> None:
     """Lets Keras find every class of the package by the name that files have for it."""
     registry = keras.saving.get_custom_objects()
-    for module, names in {**_CLASSES, "training.replicas": _aggregating()}.items():
+    for module, names in {
+        **_CLASSES,
+        "training.devices.replicas": _aggregating(),
+    }.items():
         for name in names:
             key = f"keras_effnetv2>{name}"
             registry.setdefault(key, _Unimported(module, key))

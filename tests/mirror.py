@@ -10,8 +10,8 @@ import threading
 import numpy as np
 
 from keras_effnetv2 import create_model
-from keras_effnetv2.networks import named_variables
-from keras_effnetv2.variants import get_variant
+from keras_effnetv2.networks.functional import named_variables
+from keras_effnetv2.networks.variants import get_variant
 from keras_effnetv2.weights import names, releases
 from tests.weights.weight_files import (
     checkpoint_variables,

@@ -47,7 +47,7 @@ ALL = "all"
 
 def caption(repeats: int, peers: Sequence[Side]) -> str:
     """Machine, versions and how often, in words."""
-    from keras_effnetv2.search.workload import device_name
+    from keras_effnetv2.search.costs.workload import device_name
 
     versions: dict[str, str] = {}
     for side in (OURS, *peers):

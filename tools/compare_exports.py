@@ -23,8 +23,8 @@ from export_comparison.stopwatch import Stopwatch
 
 from keras_effnetv2 import export
 from keras_effnetv2.commands.export import FORMATS
-from keras_effnetv2.export.engines import ENGINES
-from keras_effnetv2.export.roundtrip import relative_difference, run_engine
+from keras_effnetv2.export.checks.engines import ENGINES
+from keras_effnetv2.export.checks.roundtrip import relative_difference, run_engine
 
 # Engines whose exports are folders of several models.
 _OF_FOLDERS = ("hub", "litert")

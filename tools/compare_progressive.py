@@ -31,8 +31,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from keras_effnetv2.training import get_experiment, override
-from keras_effnetv2.training.configuration import Experiment
-from keras_effnetv2.training.records import Records
+from keras_effnetv2.training.experiments.configuration import Experiment
+from keras_effnetv2.training.reporting.records import Records
 
 EXPERIMENT = "fashion-mnist"
 # Of all arms. With few epochs nothing is gained: half of them are spent at a size that
@@ -109,7 +109,7 @@ def is_finished(settings: Sequence[str], workdir: pathlib.Path) -> bool:
     Raises:
         ValueError: a run with other settings has.
     """
-    from keras_effnetv2.training.workdir import Workdir, read_experiment
+    from keras_effnetv2.training.runs.workdir import Workdir, read_experiment
 
     if not Workdir(workdir).weights.exists():
         return False

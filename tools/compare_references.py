@@ -12,8 +12,8 @@ import sys
 import numpy as np
 
 sys.path.append(str(pathlib.Path(__file__).parents[1]))
-from tests import test_against_applications as applications  # noqa: E402
-from tests import test_against_official as official  # noqa: E402
+from tests.networks import test_against_applications as applications  # noqa: E402
+from tests.networks import test_against_official as official  # noqa: E402
 
 
 def relative(found: np.ndarray, expected: np.ndarray) -> float:

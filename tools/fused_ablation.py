@@ -26,10 +26,10 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
-from keras_effnetv2.architecture import Variant
 from keras_effnetv2.models import create_model
+from keras_effnetv2.networks.architecture import Variant
+from keras_effnetv2.networks.variants import fuse_stages, get_variant
 from keras_effnetv2.profiling import profile
-from keras_effnetv2.variants import fuse_stages, get_variant
 
 BACKBONE = "efficientnet-b4"
 COUNTED_SIZE = 380  # Pixels. That of B4, whose FLOPs the first row has.

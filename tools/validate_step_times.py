@@ -18,13 +18,13 @@ import pathlib
 import time
 
 from keras_effnetv2.profiling import align
-from keras_effnetv2.search.cost_table import NUM_NETWORKS, CostTable
-from keras_effnetv2.search.screening import Validation, iterate_validation
-from keras_effnetv2.search.space import Space
-from keras_effnetv2.search.step_time import REPEATS
-from keras_effnetv2.training.experiments import get_experiment, list_experiments
-from keras_effnetv2.training.network import trained_variant
-from keras_effnetv2.training.pace import format_duration
+from keras_effnetv2.search.costs.screening import Validation, iterate_validation
+from keras_effnetv2.search.costs.step_time import REPEATS
+from keras_effnetv2.search.costs.table import NUM_NETWORKS, CostTable
+from keras_effnetv2.search.sampling.space import Space
+from keras_effnetv2.training.experiments.named import get_experiment, list_experiments
+from keras_effnetv2.training.learner.network import trained_variant
+from keras_effnetv2.training.reporting.pace import format_duration
 
 HEADER = ("network", "layers", "predicted (ms)", "measured (ms)", "error", "backbone")
 

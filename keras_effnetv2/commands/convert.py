@@ -6,12 +6,12 @@ import pathlib
 import keras
 import numpy as np
 
-from keras_effnetv2.architecture import Variant
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.files import replacing
 from keras_effnetv2.models import create_model
-from keras_effnetv2.networks import EfficientNet, named_variables
-from keras_effnetv2.variants import get_variant
+from keras_effnetv2.networks.architecture import Variant
+from keras_effnetv2.networks.functional import EfficientNet, named_variables
+from keras_effnetv2.networks.variants import get_variant
 from keras_effnetv2.weights.pretrained import open_pretrained
 
 _ENDINGS = (".weights.h5", ".keras")

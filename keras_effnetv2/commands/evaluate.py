@@ -35,8 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints loss and accuracies."""
-    from keras_effnetv2.training.evaluation import evaluate_run, evaluate_weights
-    from keras_effnetv2.training.settings import override
+    from keras_effnetv2.training.experiments.settings import override
+    from keras_effnetv2.training.runs.evaluation import evaluate_run, evaluate_weights
 
     check_checkpoint(args)
     devices = {"strategy": args.strategy, "tpu": args.tpu}
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
             args.workdir, args.set, checkpoint=args.checkpoint, **devices
         )
     elif args.experiment is not None and args.weights is not None:
-        from keras_effnetv2.training.experiments import get_experiment
+        from keras_effnetv2.training.experiments.named import get_experiment
 
         experiment = override(get_experiment(args.experiment), args.set)
         result = evaluate_weights(experiment, args.weights, **devices)

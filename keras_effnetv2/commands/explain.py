@@ -4,13 +4,14 @@ import argparse
 import pathlib
 from collections.abc import Mapping, Sequence
 
-from keras_effnetv2 import explanation, heat_maps
 from keras_effnetv2.commands import predict
-from keras_effnetv2.data import cropping, folders, images
-from keras_effnetv2.data.names import printable
+from keras_effnetv2.data import folders
+from keras_effnetv2.data.decoding import cropping, images
+from keras_effnetv2.data.printable import printable
 from keras_effnetv2.errors import InputError
-from keras_effnetv2.export.folders import check_writable
-from keras_effnetv2.networks import find_normalization
+from keras_effnetv2.explanation import activation_maps, heat_maps
+from keras_effnetv2.export.publishing import check_writable
+from keras_effnetv2.networks.functional import find_normalization
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--method",
-        choices=explanation.METHODS,
+        choices=activation_maps.METHODS,
         default="hirescam",
         help="they are the same where a network pools by averages, as all released "
         "ones do (default: hirescam)",
@@ -39,14 +40,14 @@ def run(args: argparse.Namespace) -> int:
     predict.check_counts(args, "image_size", "top")
     predict.check_checkpoint(args)
     heat_maps.require_matplotlib()
-    explanation.check_backend()
+    activation_maps.check_backend()
     pictures = find_pictures(args.images, args.output)
     model = predict.load_model(
         args.variant, args.weights, args.workdir, args.checkpoint
     )
     normalization = find_normalization(model)
     preprocessing = predict.evaluation_record(model, normalization, args.image_size)
-    classifier = explanation.cut(model)
+    classifier = activation_maps.cut(model)
     names = predict.class_names(preprocessing.labels, classifier.dense.units)
     for path, picture in pictures.items():
         pixels = cropping.evaluation_image(images.read(path), preprocessing).numpy()

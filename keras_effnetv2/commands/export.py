@@ -17,9 +17,9 @@ from keras_effnetv2.commands.predict import (
     load_model,
 )
 from keras_effnetv2.errors import InputError
-from keras_effnetv2.export.folders import check_target
-from keras_effnetv2.transfer import name_classes
-from keras_effnetv2.variants import get_variant
+from keras_effnetv2.export.publishing import check_target
+from keras_effnetv2.networks.transfer import name_classes
+from keras_effnetv2.networks.variants import get_variant
 
 # Format -> what it is for; a module of `commands.exports` each.
 FORMATS = {
@@ -127,7 +127,7 @@ def open_model(args: argparse.Namespace) -> tuple[Any, dict[str, str]]:
             "Say what to export by one of: --variant and --weights, --model, --workdir."
         )
     if args.workdir is not None:
-        from keras_effnetv2.training.workdir import read_experiment
+        from keras_effnetv2.training.runs.workdir import read_experiment
 
         experiment = read_experiment(args.workdir)
         variant = get_variant(experiment.model.variant).name  # Not the file's.

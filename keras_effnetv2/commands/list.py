@@ -2,7 +2,8 @@
 
 import argparse
 
-from keras_effnetv2 import profiling, variants
+from keras_effnetv2 import profiling
+from keras_effnetv2.networks import variants
 
 _HEADER = (
     "variant", "train", "eval", "params (M)", "trainable", "paper", "code",

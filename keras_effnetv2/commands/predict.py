@@ -12,14 +12,15 @@ import keras
 import numpy as np
 
 from keras_effnetv2 import training
-from keras_effnetv2.data import cropping, folders, images
-from keras_effnetv2.data.names import printable
+from keras_effnetv2.data import folders
+from keras_effnetv2.data.decoding import cropping, images
+from keras_effnetv2.data.printable import printable
 from keras_effnetv2.errors import FileError, InputError, UserError
 from keras_effnetv2.layers import PixelNormalization
 from keras_effnetv2.models import create_model
-from keras_effnetv2.networks import find_normalization
+from keras_effnetv2.networks.functional import find_normalization
 from keras_effnetv2.preprocessing import NUM_LABELS, Preprocessing, preprocess_input
-from keras_effnetv2.training.workdir import CHECKPOINTS
+from keras_effnetv2.training.runs.workdir import CHECKPOINTS
 from keras_effnetv2.weights import labels
 
 

@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _compare_series(args: argparse.Namespace) -> int:
     from keras_effnetv2 import search
-    from keras_effnetv2.variants import get_variant
+    from keras_effnetv2.networks.variants import get_variant
 
     series = search.scale_series(get_variant(args.variant))
     if args.measure:

@@ -10,7 +10,7 @@ import sys
 from keras_effnetv2 import search as searching
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.files import check_name
-from keras_effnetv2.search.experiments import SEARCHES, SearchExperiment, get_search
+from keras_effnetv2.search.named import SEARCHES, SearchExperiment, get_search
 
 # Trials of a process: TensorFlow keeps about 0.1 GB of each.
 _SHARE = 25
@@ -90,7 +90,7 @@ def _add_course(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Searches, then writes what was found."""
-    from keras_effnetv2.search import processes
+    from keras_effnetv2.search.studies import processes
 
     search = _search(args)
     num_trials = search.num_trials if args.trials is None else args.trials
@@ -120,7 +120,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _search(args: argparse.Namespace) -> SearchExperiment:
     """The search with the settings that were changed."""
-    from keras_effnetv2.training.settings import override
+    from keras_effnetv2.training.experiments.settings import override
 
     search = get_search(args.experiment)
     training = override(search.training, args.set)

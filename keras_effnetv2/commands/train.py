@@ -8,9 +8,13 @@ import sys
 from absl import logging
 
 from keras_effnetv2.errors import InputError
-from keras_effnetv2.training.devices import STRATEGIES
-from keras_effnetv2.training.experiments import RECIPES, get_experiment
-from keras_effnetv2.training.settings import list_settings, override, to_text
+from keras_effnetv2.training.devices.strategies import STRATEGIES
+from keras_effnetv2.training.experiments.named import RECIPES, get_experiment
+from keras_effnetv2.training.experiments.settings import (
+    list_settings,
+    override,
+    to_text,
+)
 
 # Of a process that lost another worker, and begins anew with it: how often so far.
 _RESTARTS = "KERAS_EFFNETV2_RESTARTS"
@@ -68,8 +72,8 @@ def run(args: argparse.Namespace) -> int:
         print(f"\nsource: {recipe.source}\nhardware: {recipe.hardware}")
         print(f"expected: {recipe.expected}\ncommand: {recipe.command}")
         return 0
-    from keras_effnetv2.training.loop import Interrupted
-    from keras_effnetv2.training.run import train
+    from keras_effnetv2.training.runs.loop import Interrupted
+    from keras_effnetv2.training.runs.run import train
 
     try:
         train(experiment, args.workdir, strategy=args.strategy, tpu=args.tpu)

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 import tensorflow as tf
 from absl import logging
 
-from keras_effnetv2.data import images
-from keras_effnetv2.data.names import composed, printable, shown
+from keras_effnetv2.data.decoding import images
+from keras_effnetv2.data.printable import composed, printable, shown
 from keras_effnetv2.errors import InputError
 
 # Of macOS's archives, Windows, Synology's and Linux's disks; in lower case.

@@ -4,7 +4,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from keras_effnetv2.data import random_numbers
+from keras_effnetv2.data.augmentation import random_numbers
 from keras_effnetv2.errors import InputError
 
 

@@ -9,10 +9,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_effnetv2.data import cropping, images, rows
-from keras_effnetv2.data.augmenter import Augmenter
-from keras_effnetv2.data.damage import Damage
-from keras_effnetv2.data.mixing import Mixing
+from keras_effnetv2.data import rows
+from keras_effnetv2.data.augmentation.augmenter import Augmenter
+from keras_effnetv2.data.augmentation.mixing import Mixing
+from keras_effnetv2.data.decode_errors import Damage
+from keras_effnetv2.data.decoding import cropping, images
 from keras_effnetv2.data.order import ALL_ROWS, Part, epoch_seeds, training_steps
 from keras_effnetv2.data.sources.source import Source
 from keras_effnetv2.preprocessing import Preprocessing

@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from keras_effnetv2.data import images
-from keras_effnetv2.data.damage import Damage
-from keras_effnetv2.data.retrying import OF_DATA, retried
+from keras_effnetv2.data.decode_errors import Damage
+from keras_effnetv2.data.decoding import images
+from keras_effnetv2.data.decoding.retrying import OF_DATA, retried
 from keras_effnetv2.data.sources.source import Source
 from keras_effnetv2.errors import FileError, InputError
 

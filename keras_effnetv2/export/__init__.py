@@ -9,13 +9,13 @@ from typing import Any
 
 # Imported when they are asked for: each needs an engine of its own.
 _MODULES = {
-    "HubLayer": "hub_layer",
+    "HubLayer": "tf_hub.layer",
     "fold_batch_norm": "folding",
-    "hub": "reusable",
-    "litert": "lite",
-    "onnx": "onnx_graphs",
-    "saved_model": "signatures",
-    "serving": "versions",
+    "hub": "tf_hub.modules",
+    "litert": "lite.lite_models",
+    "onnx": "onnx_models",
+    "saved_model": "saved_models",
+    "serving": "tf_serving.versions",
 }
 
 __all__ = sorted(_MODULES)

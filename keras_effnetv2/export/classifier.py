@@ -8,13 +8,13 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_effnetv2 import heads
 from keras_effnetv2.backends import require_backend
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.export.folding import fold_batch_norm, in_float32
-from keras_effnetv2.networks import find_normalization
+from keras_effnetv2.networks import heads
+from keras_effnetv2.networks.functional import find_normalization
+from keras_effnetv2.networks.transfer import feature_pyramid
 from keras_effnetv2.preprocessing import NUM_LABELS, Preprocessing
-from keras_effnetv2.transfer import feature_pyramid
 from keras_effnetv2.weights.labels import class_names
 
 

@@ -7,9 +7,9 @@ import keras
 from keras import ops
 
 from keras_effnetv2.errors import InputError
+from keras_effnetv2.layers.first_look import FirstLook
 from keras_effnetv2.layers.layout import check_channels_last
 from keras_effnetv2.preprocessing import Preprocessing
-from keras_effnetv2.range_check import FirstLook
 
 
 @keras.saving.register_keras_serializable("keras_effnetv2")

@@ -1,8 +1,8 @@
 """What networks cost: counted from their rows, measured, and as published."""
 
+from keras_effnetv2.profiling.costs import Profile, StageProfile, profile
 from keras_effnetv2.profiling.published import PUBLISHED
 from keras_effnetv2.profiling.report import align, format_table
-from keras_effnetv2.profiling.stages import Profile, StageProfile, profile
 
 __all__ = [
     "PUBLISHED",

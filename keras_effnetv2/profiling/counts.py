@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from keras_effnetv2.architecture import MBCONV, Block
+from keras_effnetv2.networks.architecture import MBCONV, Block
 
 
 class LayerCount(NamedTuple):

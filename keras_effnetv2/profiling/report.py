@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
+from keras_effnetv2.profiling.costs import Profile, StageProfile
 from keras_effnetv2.profiling.measurement import Latency
-from keras_effnetv2.profiling.stages import Profile, StageProfile
 
 _HEADER = (
     "stage", "operator", "output", "filters", "blocks", "params", "trainable",

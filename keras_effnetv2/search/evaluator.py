@@ -11,16 +11,16 @@ from typing import Any
 
 import keras
 
-from keras_effnetv2.architecture import Variant
-from keras_effnetv2.search.workers import CandidateError
-from keras_effnetv2.training import feeding
-from keras_effnetv2.training.configuration import Experiment
-from keras_effnetv2.training.devices import open_devices
-from keras_effnetv2.training.evaluation import measure
-from keras_effnetv2.training.progressive import fit_leg, plan_legs
-from keras_effnetv2.training.run import build_learner, check, set_up_process
-from keras_effnetv2.training.stages import steps_per_epoch
-from keras_effnetv2.variant_files import write_variant
+from keras_effnetv2.networks.architecture import Variant
+from keras_effnetv2.networks.variant_files import write_variant
+from keras_effnetv2.search.studies.workers import CandidateError
+from keras_effnetv2.training.devices.strategies import open_devices
+from keras_effnetv2.training.experiments.configuration import Experiment
+from keras_effnetv2.training.progressive import feeding
+from keras_effnetv2.training.progressive.learning import fit_leg, plan_legs
+from keras_effnetv2.training.progressive.stages import steps_per_epoch
+from keras_effnetv2.training.runs.evaluation import measure
+from keras_effnetv2.training.runs.run import build_learner, check, set_up_process
 
 # Takes epochs trained and the accuracy after them; raises to end the training.
 Report = Callable[[int, float], None]

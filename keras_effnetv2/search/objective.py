@@ -7,21 +7,21 @@ from typing import Any, TextIO
 import numpy as np
 import optuna
 
-from keras_effnetv2.architecture import Variant
+from keras_effnetv2.networks.architecture import Variant
 from keras_effnetv2.profiling import profile
-from keras_effnetv2.search.cost_table import CostTable
-from keras_effnetv2.search.evaluator import Evaluator, failing_out_of_memory
-from keras_effnetv2.search.experiments import SearchExperiment
-from keras_effnetv2.search.reward import Measurement, reward
-from keras_effnetv2.search.screening import screen
-from keras_effnetv2.search.step_time import (
+from keras_effnetv2.search.costs.screening import screen
+from keras_effnetv2.search.costs.step_time import (
     StepTimer,
     relative_step_spread,
     relative_step_time,
 )
-from keras_effnetv2.search.study import SCREENED
-from keras_effnetv2.search.workers import Point
-from keras_effnetv2.search.workload import Workload
+from keras_effnetv2.search.costs.table import CostTable
+from keras_effnetv2.search.costs.workload import Workload
+from keras_effnetv2.search.evaluator import Evaluator, failing_out_of_memory
+from keras_effnetv2.search.named import SearchExperiment
+from keras_effnetv2.search.reward import Measurement, reward
+from keras_effnetv2.search.studies.study import SCREENED
+from keras_effnetv2.search.studies.workers import Point
 
 # Attribute of a study: seconds of the backbone's step, in which all workers count.
 _BACKBONE_SECONDS = "backbone_step_seconds"

@@ -27,8 +27,8 @@ import dataclasses
 import math
 from collections.abc import Collection, Sequence
 
-from keras_effnetv2.architecture import BlockSpec, Variant, multiply_out
 from keras_effnetv2.errors import InputError
+from keras_effnetv2.networks.architecture import BlockSpec, Variant, multiply_out
 
 MAX_EVAL_SIZE = 480  # Pixels. Paper, Section 3.3; released XL has 512.
 

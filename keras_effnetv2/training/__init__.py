@@ -10,19 +10,19 @@ from typing import Any
 
 # Imported when they are asked for: a plan of stages needs no TensorFlow.
 _MODULES = {
-    "ProgressiveLearning": "progressive",
-    "Ramp": "stages",
-    "Stage": "stages",
-    "aggregate_first": "replicas",
-    "evaluate_run": "evaluation",
-    "evaluate_weights": "evaluation",
-    "fix_random_seeds": "replicas",
-    "get_experiment": "experiments",
-    "list_experiments": "experiments",
-    "load_run": "workdir",
-    "override": "settings",
-    "plan_stages": "stages",
-    "train": "run",
+    "ProgressiveLearning": "progressive.learning",
+    "Ramp": "progressive.stages",
+    "Stage": "progressive.stages",
+    "aggregate_first": "devices.replicas",
+    "evaluate_run": "runs.evaluation",
+    "evaluate_weights": "runs.evaluation",
+    "fix_random_seeds": "devices.replicas",
+    "get_experiment": "experiments.named",
+    "list_experiments": "experiments.named",
+    "load_run": "runs.workdir",
+    "override": "experiments.settings",
+    "plan_stages": "progressive.stages",
+    "train": "runs.run",
 }
 
 __all__ = sorted(_MODULES)

@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from keras_effnetv2.architecture import Variant
 from keras_effnetv2.errors import InputError
-from keras_effnetv2.variants import VARIANTS
-from keras_effnetv2.weights import names, readers
-from keras_effnetv2.weights.arrays import Arrays
+from keras_effnetv2.networks.architecture import Variant
+from keras_effnetv2.networks.variants import VARIANTS
+from keras_effnetv2.weights import names
+from keras_effnetv2.weights.files import readers
+from keras_effnetv2.weights.files.arrays import Arrays
 
 Shapes = dict[str, tuple[int, ...]]
 

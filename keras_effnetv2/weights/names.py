@@ -13,7 +13,7 @@ import dataclasses
 import functools
 from collections.abc import Iterator
 
-from keras_effnetv2.architecture import MBCONV, Block, Variant, layout
+from keras_effnetv2.networks.architecture import MBCONV, Block, Variant, layout
 
 APPLICATIONS = "keras.applications"
 APPLICATIONS_V1 = "keras.applications V1"

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from keras_effnetv2 import preprocessing as records
-from keras_effnetv2.architecture import Variant
 from keras_effnetv2.errors import InputError
+from keras_effnetv2.networks.architecture import Variant
 from keras_effnetv2.preprocessing import Preprocessing
-from keras_effnetv2.weights import alternatives, download, loading, releases
+from keras_effnetv2.weights import alternatives, loading, releases
+from keras_effnetv2.weights.downloads import download
 
 _EPSILON = 1e-7  # Keras's.
 

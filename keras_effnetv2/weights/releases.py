@@ -16,8 +16,9 @@ import dataclasses
 import re
 from collections.abc import Iterable
 
-from keras_effnetv2 import preprocessing, variants
+from keras_effnetv2 import preprocessing
 from keras_effnetv2.errors import InputError
+from keras_effnetv2.networks import variants
 
 DATASETS = ("imagenet", "imagenet21k", "imagenet21k-ft1k")
 

@@ -1,8 +1,8 @@
 """The work folder of a run that is finished, without its training."""
 
 from keras_effnetv2.training import get_experiment
-from keras_effnetv2.training.network import build_network
-from keras_effnetv2.training.workdir import open_workdir
+from keras_effnetv2.training.learner.network import build_network
+from keras_effnetv2.training.runs.workdir import open_workdir
 
 
 def write(folder):

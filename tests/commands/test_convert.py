@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from keras_effnetv2 import __main__ as command_line
-from keras_effnetv2 import variants
 from keras_effnetv2.commands import convert
 from keras_effnetv2.models import create_model
+from keras_effnetv2.networks import variants
 from keras_effnetv2.preprocessing import record
-from tests.networks import tiny
+from tests.tiny_networks import tiny
 
 
 @pytest.fixture(autouse=True)

@@ -8,17 +8,18 @@ import pytest
 from PIL import Image
 
 from keras_effnetv2 import __main__ as command_line
-from keras_effnetv2 import create_model, heat_maps
+from keras_effnetv2 import create_model
 from keras_effnetv2.commands import predict
-from keras_effnetv2.data import cropping, images
-from keras_effnetv2.explanation import class_activation_maps
+from keras_effnetv2.data.decoding import cropping, images
+from keras_effnetv2.explanation import heat_maps
+from keras_effnetv2.explanation.activation_maps import class_activation_maps
 from keras_effnetv2.preprocessing import preprocess_input, record
 from keras_effnetv2.weights.labels import class_names
 from tests import image_files as files
 from tests.data import image_folders
 from tests.data.image_folders import AWKWARD
-from tests.networks import spread_weights
-from tests.test_explanation import SMALL
+from tests.explanation.test_activation_maps import SMALL
+from tests.tiny_networks import spread_weights
 
 pytest.importorskip("matplotlib", reason="needs matplotlib")
 

@@ -9,8 +9,8 @@ import tensorflow as tf
 from keras_effnetv2 import __main__ as command_line
 from keras_effnetv2.commands import export
 from keras_effnetv2.training import evaluate_run, load_run
-from keras_effnetv2.training.network import build_network
-from keras_effnetv2.training.workdir import Workdir, read_experiment
+from keras_effnetv2.training.learner.network import build_network
+from keras_effnetv2.training.runs.workdir import Workdir, read_experiment
 from tests.commands import finished_run
 
 

@@ -5,7 +5,7 @@ import sys
 
 import keras_effnetv2
 from keras_effnetv2 import __main__ as command_line
-from keras_effnetv2 import variants
+from keras_effnetv2.networks import variants
 
 
 def test_every_variant_has_a_line(capsys):

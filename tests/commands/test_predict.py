@@ -8,16 +8,17 @@ import numpy as np
 import pytest
 
 from keras_effnetv2 import __main__ as command_line
-from keras_effnetv2 import create_model, decode_predictions, variants
+from keras_effnetv2 import create_model, decode_predictions
 from keras_effnetv2.commands import predict
-from keras_effnetv2.data import cropping, images
+from keras_effnetv2.data.decoding import cropping, images
+from keras_effnetv2.networks import variants
 from keras_effnetv2.preprocessing import preprocess_input, record
 from keras_effnetv2.training import load_run
 from tests import image_files as files
 from tests.commands import finished_run
 from tests.data import image_folders
 from tests.data.image_folders import AWKWARD, NOT_UTF8
-from tests.networks import tiny
+from tests.tiny_networks import tiny
 
 RECORD = record("efficientnetv2-b0", "imagenet", 32)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from keras_effnetv2 import __main__ as command_line
-from keras_effnetv2.search import series_costs
+from keras_effnetv2.search.costs import series
 
 
 def run(*flags):
@@ -37,9 +37,9 @@ def test_a_series_is_compared(capsys, monkeypatch):
         assert workload == {
             "batch_size": 4, "image_size": 64, "precision": "mixed_bfloat16",
         }  # fmt: skip
-        return series_costs.count_costs(variants)
+        return series.count_costs(variants)
 
-    monkeypatch.setattr(series_costs, "measure_costs", measure_costs)
+    monkeypatch.setattr(series, "measure_costs", measure_costs)
     flags = ("--batch_size", "4", "--image_size", "64", "--precision", "mixed_bfloat16")
     assert run("efficientnetv2-b0", "--series", *flags) == 0
     assert capsys.readouterr().out == counted

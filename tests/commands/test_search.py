@@ -9,19 +9,15 @@ import sys
 import pytest
 
 from keras_effnetv2 import __main__ as command_line
-from keras_effnetv2.search import (
-    confirm,
-    objective,
-    open_search,
-    processes,
-    screening,
-)
+from keras_effnetv2.networks.variants import get_variant
+from keras_effnetv2.search import confirm, objective, open_search
+from keras_effnetv2.search.costs import screening
 from keras_effnetv2.search.evaluator import Evaluator
-from keras_effnetv2.search.experiments import SEARCHES
+from keras_effnetv2.search.named import SEARCHES
 from keras_effnetv2.search.objective import SearchObjective
 from keras_effnetv2.search.reward import Measurement
-from keras_effnetv2.search.workers import CandidateError
-from keras_effnetv2.variants import get_variant
+from keras_effnetv2.search.studies import processes
+from keras_effnetv2.search.studies.workers import CandidateError
 from tests.search import test_evaluator
 
 

@@ -10,12 +10,12 @@ import pytest
 from keras_effnetv2 import __main__ as command_line
 from keras_effnetv2.commands import export
 from keras_effnetv2.models import create_model
+from keras_effnetv2.networks.variant_files import read_variant, write_variant
+from keras_effnetv2.networks.variants import fuse_stages, get_variant
 from keras_effnetv2.training import get_experiment, load_run
-from keras_effnetv2.training.network import build_network
-from keras_effnetv2.training.settings import override
-from keras_effnetv2.training.workdir import open_workdir, read_experiment
-from keras_effnetv2.variant_files import read_variant, write_variant
-from keras_effnetv2.variants import fuse_stages, get_variant
+from keras_effnetv2.training.experiments.settings import override
+from keras_effnetv2.training.learner.network import build_network
+from keras_effnetv2.training.runs.workdir import open_workdir, read_experiment
 from tests import image_files as files
 
 FOUND = dataclasses.replace(

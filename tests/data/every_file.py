@@ -1,8 +1,8 @@
 """A folder of classes with image files of every format, mode, orientation and name."""
 
 from tests import image_files as files
+from tests.data.decoding.test_images import FROM_FILE, IN_GRAPH, JPEGS
 from tests.data.image_folders import AWKWARD
-from tests.data.test_images import FROM_FILE, IN_GRAPH, JPEGS
 
 
 def turned(kind, orientation):

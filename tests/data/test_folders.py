@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from keras_effnetv2.data import folders
-from keras_effnetv2.data.names import printable, shown
+from keras_effnetv2.data.printable import printable, shown
 from tests.data import image_folders
 from tests.data.image_folders import AWKWARD, COMPOSED, DECOMPOSED, NOT_UTF8
 

@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_effnetv2.data.augmenter import Augmenter
-from keras_effnetv2.data.autoaugment import AutoAugment
-from keras_effnetv2.data.cropping import evaluation_image
-from keras_effnetv2.data.damage import Damage
-from keras_effnetv2.data.mixing import Mixing
+from keras_effnetv2.data.augmentation.augmenter import Augmenter
+from keras_effnetv2.data.augmentation.autoaugment import AutoAugment
+from keras_effnetv2.data.augmentation.mixing import Mixing
+from keras_effnetv2.data.augmentation.randaugment import RandAugment
+from keras_effnetv2.data.augmentation.random_cropping import OFFICIAL, RandomCutout
+from keras_effnetv2.data.decode_errors import Damage
+from keras_effnetv2.data.decoding.cropping import evaluation_image
 from keras_effnetv2.data.pipeline import (
     Part,
     evaluation_batches,
     training_batches,
 )
-from keras_effnetv2.data.randaugment import RandAugment
-from keras_effnetv2.data.random_cropping import OFFICIAL, RandomCutout
 from keras_effnetv2.data.sources import Source, open_source
 from keras_effnetv2.preprocessing import Preprocessing
 from tests.data import image_folders

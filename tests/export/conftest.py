@@ -7,7 +7,7 @@ import pytest
 
 from keras_effnetv2 import create_model
 from keras_effnetv2.preprocessing import record
-from tests.networks import spread_weights, tiny
+from tests.tiny_networks import spread_weights, tiny
 
 LABELS = ("tee", "bag", "boot", "coat", "dress", "shirt", "heel")
 

@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_effnetv2.export import server_config, versions
+from keras_effnetv2.export.tf_serving import server_config, versions
 from keras_effnetv2.layers import PixelNormalization
 from keras_effnetv2.preprocessing import Preprocessing
 

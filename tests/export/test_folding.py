@@ -6,10 +6,10 @@ import pytest
 
 from keras_effnetv2 import create_model
 from keras_effnetv2.export import fold_batch_norm
+from keras_effnetv2.export.checks.roundtrip import keras_outputs
 from keras_effnetv2.export.classifier import Classifier
 from keras_effnetv2.export.folding import in_float32
-from keras_effnetv2.export.roundtrip import keras_outputs
-from tests.networks import require_quantization, spread_weights, tiny
+from tests.tiny_networks import require_quantization, spread_weights, tiny
 
 
 def batch_norms(model):

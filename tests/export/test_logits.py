@@ -7,11 +7,11 @@ import tensorflow as tf
 
 from keras_effnetv2 import __main__ as command_line
 from keras_effnetv2 import create_model, export, name_classes
+from keras_effnetv2.export.checks.roundtrip import keras_outputs, run_engine
 from keras_effnetv2.export.classifier import Classifier
-from keras_effnetv2.export.roundtrip import keras_outputs, run_engine
 from keras_effnetv2.preprocessing import record
 from tests.export import micro
-from tests.networks import tiny
+from tests.tiny_networks import tiny
 
 layers, losses = keras.layers, keras.losses
 PIXELS = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype("float32")

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from keras_effnetv2.export import roundtrip
+from keras_effnetv2.export.checks import roundtrip
 
 INPUTS = {"serving_default": {"images": np.zeros((1, 2, 2, 3), "float32")}}
 

@@ -6,16 +6,16 @@ import numpy as np
 import optuna
 import pytest
 
-from keras_effnetv2.architecture import FUSED_MBCONV, MBCONV, BlockSpec
 from keras_effnetv2.models import create_model
+from keras_effnetv2.networks.architecture import FUSED_MBCONV, MBCONV, BlockSpec
 from keras_effnetv2.search import objective as objective_module
+from keras_effnetv2.search.costs.step_time import StepTime
 from keras_effnetv2.search.evaluator import Evaluator
-from keras_effnetv2.search.experiments import SEARCHES, get_search
+from keras_effnetv2.search.named import SEARCHES, get_search
 from keras_effnetv2.search.objective import SearchObjective, count_parameters
 from keras_effnetv2.search.reward import Measurement, reward
-from keras_effnetv2.search.step_time import StepTime
-from keras_effnetv2.search.workers import CandidateError
-from keras_effnetv2.training.settings import override
+from keras_effnetv2.search.studies.workers import CandidateError
+from keras_effnetv2.training.experiments.settings import override
 
 SMALL = dataclasses.replace(
     get_search("digits-search").backbone,

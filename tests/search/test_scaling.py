@@ -5,13 +5,13 @@ import dataclasses
 import pytest
 
 from keras_effnetv2 import profiling
-from keras_effnetv2.architecture import layout
 from keras_effnetv2.models import create_model
+from keras_effnetv2.networks.architecture import layout
+from keras_effnetv2.networks.variants import get_variant
 from keras_effnetv2.search import scaling
+from keras_effnetv2.search.costs.series import count_costs
+from keras_effnetv2.search.sampling.space import Space
 from keras_effnetv2.search.scaling import SERIES, Scale, scale, scale_series
-from keras_effnetv2.search.series_costs import count_costs
-from keras_effnetv2.search.space import Space
-from keras_effnetv2.variants import get_variant
 
 S = get_variant("efficientnetv2-s")
 SMALL, MEDIUM, LARGE, EXTRA = scale_series(S)

@@ -1,9 +1,9 @@
 """Fixtures of the tests of downloads."""
 
-import bad_server
 import pytest
 
-from keras_effnetv2.weights import download, https
+from keras_effnetv2.weights.downloads import download, https
+from tests.weights.downloads import bad_server
 
 
 @pytest.fixture

@@ -9,7 +9,15 @@ import logging
 import keras
 import numpy as np
 import pytest
-from weight_files import (
+
+from keras_effnetv2.models import create_model
+from keras_effnetv2.networks.functional import named_variables
+from keras_effnetv2.networks.variants import get_variant
+from keras_effnetv2.preprocessing import record
+from keras_effnetv2.weights import names
+from keras_effnetv2.weights.loading import assign, open_weights
+from tests.tiny_networks import tiny
+from tests.weights.weight_files import (
     CLASSES,
     TINY,
     assert_equal,
@@ -21,14 +29,6 @@ from weight_files import (
     write_keras_2,
     write_timm,
 )
-
-from keras_effnetv2.models import create_model
-from keras_effnetv2.networks import named_variables
-from keras_effnetv2.preprocessing import record
-from keras_effnetv2.variants import get_variant
-from keras_effnetv2.weights import names
-from keras_effnetv2.weights.loading import assign, open_weights
-from tests.networks import tiny
 
 
 class Variable:

@@ -1,13 +1,13 @@
 """Names and shapes of all arrays, here and elsewhere."""
 
 import pytest
-from weight_files import CLASSES, TINY
 
 from keras_effnetv2.models import create_model
-from keras_effnetv2.networks import named_variables
-from keras_effnetv2.variants import VARIANTS, fuse_stages, get_variant
+from keras_effnetv2.networks.functional import named_variables
+from keras_effnetv2.networks.variants import VARIANTS, fuse_stages, get_variant
 from keras_effnetv2.weights import names
-from tests.networks import tiny
+from tests.tiny_networks import tiny
+from tests.weights.weight_files import CLASSES, TINY
 
 # Spelled out from the publishers' files, for efficientnetv2-b0. In its fifth stage,
 # block5b is the ninth block of all and the second of its stage.

@@ -10,10 +10,10 @@ import pytest
 
 import keras_effnetv2
 from keras_effnetv2 import create_model
-from keras_effnetv2.networks import named_variables
+from keras_effnetv2.networks.functional import named_variables
 from keras_effnetv2.preprocessing import Preprocessing
-from tests.networks import tiny
-from tests.test_models import pixels
+from tests.networks.test_models import pixels
+from tests.tiny_networks import tiny
 
 TINY = tiny("tiny-b0")
 
@@ -183,6 +183,6 @@ def test_labels_must_be_as_many_as_classes(tiny_file):
 
 def test_unreachable_weights_say_what_to_do(mirror_server, monkeypatch):
     monkeypatch.setenv("KERAS_EFFNETV2_MIRROR", "http://127.0.0.1:1")
-    monkeypatch.setattr("keras_effnetv2.weights.https.BACKOFF_SECONDS", 0.0)
+    monkeypatch.setattr("keras_effnetv2.weights.downloads.https.BACKOFF_SECONDS", 0.0)
     with pytest.raises(ConnectionError, match="KERAS_EFFNETV2_MIRROR"):
         keras_effnetv2.EfficientNetV2B0(weights="imagenet")

@@ -4,7 +4,7 @@ import importlib
 
 import pytest
 
-from keras_effnetv2 import variants
+from keras_effnetv2.networks import variants
 from keras_effnetv2.weights import alternatives, releases
 
 EVERYTHING = releases.RELEASES + alternatives.ALTERNATIVES

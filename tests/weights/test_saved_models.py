@@ -7,7 +7,13 @@ import h5py
 import keras
 import numpy as np
 import pytest
-from weight_files import (
+
+from keras_effnetv2 import create_model
+from keras_effnetv2.networks.functional import named_variables
+from keras_effnetv2.weights import names
+from tests.networks.test_models import pixels
+from tests.tiny_networks import spread_weights, tiny
+from tests.weights.weight_files import (
     CLASSES,
     TINY,
     assert_equal,
@@ -15,12 +21,6 @@ from weight_files import (
     read_all,
     write_keras_2,
 )
-
-from keras_effnetv2 import create_model
-from keras_effnetv2.networks import named_variables
-from keras_effnetv2.weights import names
-from tests.networks import spread_weights, tiny
-from tests.test_models import pixels
 
 ENDINGS = (".weights.h5", ".keras", ".h5")
 PEERS = {

@@ -9,7 +9,7 @@ from safetensors.numpy import save_file
 
 from keras_effnetv2.weights import names
 from keras_effnetv2.weights.loading import open_weights
-from tests.networks import tiny
+from tests.tiny_networks import tiny
 
 TINY = tiny("tiny-b0")
 CLASSES = 10

@@ -24,7 +24,7 @@ from keras_effnetv2 import (
     training,
     write_variant,
 )
-from keras_effnetv2.search.workers import run_worker
+from keras_effnetv2.search.studies.workers import run_worker
 from tests.training import runs
 
 CLASS_NAMES = ("bus", "car", "train")

@@ -76,11 +76,12 @@ def write_photos(folder: pathlib.Path, num: int) -> None:
 
 def ours(folder: str, image_size: int):
     """Endless batches of `keras_effnetv2.data.pipeline`, as trainings read them."""
-    from keras_effnetv2.data import pipeline, random_cropping
-    from keras_effnetv2.data.augmenter import Augmenter
-    from keras_effnetv2.data.damage import Damage
-    from keras_effnetv2.data.mixing import Mixing
-    from keras_effnetv2.data.randaugment import RandAugment
+    from keras_effnetv2.data import pipeline
+    from keras_effnetv2.data.augmentation import random_cropping
+    from keras_effnetv2.data.augmentation.augmenter import Augmenter
+    from keras_effnetv2.data.augmentation.mixing import Mixing
+    from keras_effnetv2.data.augmentation.randaugment import RandAugment
+    from keras_effnetv2.data.decode_errors import Damage
     from keras_effnetv2.data.sources import open_source
 
     source = open_source("folder", "train", num_classes=2, directory=folder)

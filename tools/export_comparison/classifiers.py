@@ -8,7 +8,7 @@ import numpy as np
 
 from export_comparison import photographs
 from keras_effnetv2 import create_model, get_variant
-from keras_effnetv2.data.cropping import evaluation_image
+from keras_effnetv2.data.decoding.cropping import evaluation_image
 from keras_effnetv2.layers import FusedMBConv, MBConv
 from keras_effnetv2.preprocessing import record
 

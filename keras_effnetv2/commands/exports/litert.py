@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from keras_effnetv2.errors import InputError
-from keras_effnetv2.export.folders import check_target
+from keras_effnetv2.export.publishing import check_target
 
-# As in `keras_effnetv2.export.lite_conversion`, which takes TensorFlow to import.
+# As in `keras_effnetv2.export.lite.conversion`, which takes TensorFlow to import.
 _FORMATS = ("float32", "float16", "dynamic", "int8")
 _IO_TYPES = ("float32", "uint8", "int8")
 
@@ -78,7 +78,7 @@ def check(args: argparse.Namespace) -> None:
         ValueError: any of them.
     """
     from keras_effnetv2.data import folders
-    from keras_effnetv2.export.lite import check_options
+    from keras_effnetv2.export.lite.lite_models import check_options
 
     check_target(args.output)
     if args.images is not None and args.source is not None:
@@ -144,7 +144,7 @@ def open_images(args: argparse.Namespace, num_classes: int) -> tuple[Any, Any]:
 
 def _of_run(workdir: str) -> tuple[tuple[str, str], dict[str, Any]]:
     """Splits and dataset that a run was trained and evaluated on."""
-    from keras_effnetv2.training.workdir import read_experiment
+    from keras_effnetv2.training.runs.workdir import read_experiment
 
     data = read_experiment(workdir).data
     settings = {

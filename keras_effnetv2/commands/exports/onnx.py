@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from keras_effnetv2.commands.export import add_graph_arguments, print_differences
-from keras_effnetv2.export.folders import check_target
+from keras_effnetv2.export.publishing import check_target
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +27,7 @@ def check(args: argparse.Namespace) -> None:
         ValueError: any of them.
     """
     check_target(args.output)  # Before TensorFlow is imported.
-    from keras_effnetv2.export.onnx_graphs import check_options
+    from keras_effnetv2.export.onnx_models import check_options
 
     check_options(args.opset)
 

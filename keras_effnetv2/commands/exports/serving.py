@@ -9,7 +9,7 @@ from keras_effnetv2.commands.exports.saved_model import (
     add_signature_arguments,
     signature_options,
 )
-from keras_effnetv2.export.folders import check_base
+from keras_effnetv2.export.publishing import check_base
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +46,7 @@ def check(args: argparse.Namespace) -> None:
         ValueError: any of them.
     """
     check_base(args.output)  # Before TensorFlow is imported.
-    from keras_effnetv2.export.versions import BATCH_SIZES, check_options
+    from keras_effnetv2.export.tf_serving.versions import BATCH_SIZES, check_options
 
     sizes = args.batch_sizes or BATCH_SIZES
     check_options(args.output, args.version, args.keep, args.name, sizes)

@@ -5,7 +5,7 @@ import os
 
 import tensorflow as tf
 
-from keras_effnetv2.data.retrying import OF_DATA, retried
+from keras_effnetv2.data.decoding.retrying import OF_DATA, retried
 from keras_effnetv2.data.sources.counter import Counter
 from keras_effnetv2.data.sources.source import Source
 

@@ -12,7 +12,7 @@ import zlib
 
 import numpy as np
 
-from keras_effnetv2.data.retrying import retried
+from keras_effnetv2.data.decoding.retrying import retried
 from keras_effnetv2.data.sources import source
 from keras_effnetv2.errors import InputError
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 
 from keras_effnetv2.data import folders
-from keras_effnetv2.data.names import shown
+from keras_effnetv2.data.printable import shown
 from keras_effnetv2.errors import InputError
 
 

@@ -13,7 +13,7 @@ from typing import BinaryIO
 import numpy as np
 import tensorflow as tf
 
-from keras_effnetv2.data.retrying import retried
+from keras_effnetv2.data.decoding.retrying import retried
 from keras_effnetv2.data.sources.counter import Counter
 from keras_effnetv2.errors import InputError
 

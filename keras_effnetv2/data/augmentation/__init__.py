@@ -1,0 +1,1 @@
+"""What a training does to images: windows, policies, mixtures."""

@@ -1,0 +1,124 @@
+"""The 16 operations of AutoAugment and RandAugment, by number and magnitude."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from keras_effnetv2.data.augmentation import color_operations as colors
+from keras_effnetv2.data.augmentation import geometric_operations as geometry
+from keras_effnetv2.errors import InputError
+
+# RandAugment draws them by number. google/automl, efficientnetv2/autoaugment.py.
+NAMES = (
+    "AutoContrast",
+    "Equalize",
+    "Invert",
+    "Rotate",
+    "Posterize",
+    "Solarize",
+    "Color",
+    "Contrast",
+    "Brightness",
+    "Sharpness",
+    "ShearX",
+    "ShearY",
+    "TranslateX",
+    "TranslateY",
+    "Cutout",
+    "SolarizeAdd",
+)
+# One number after the operations: the image stays.
+NOTHING = len(NAMES)
+# An operation takes so many random numbers: its sign, and a row and column.
+NUM_DRAWS = 3
+
+_Operation = Callable[[tf.Tensor], tf.Tensor]
+
+
+@dataclasses.dataclass(frozen=True)
+class Reach:
+    """Pixels at magnitude 10, whatever the image size."""
+
+    translation: float
+    cutout: float  # From the centre to each side.
+
+    def scaled(self, scale: float) -> "Reach":
+        """The same for images that are smaller or larger by `scale`."""
+        return Reach(self.translation * scale, self.cutout * scale)
+
+    def apply(
+        self, image: tf.Tensor, number: Any, magnitude: Any, draws: tf.Tensor
+    ) -> tf.Tensor:
+        """One operation; only this one is computed.
+
+        Args:
+            image: uint8 `(height, width, 3)`.
+            number: int, place in `NAMES`, or `NOTHING`.
+            magnitude: 10 is nominal; what it means depends on the operation. Color,
+                Contrast, Brightness and Sharpness change nothing at 5; Posterize and
+                Solarize are odd beyond 10 (see there).
+            draws: float32 `(NUM_DRAWS,)` in [0, 1). Rotations, shears and translations
+                are negative below one half.
+
+        Returns:
+            uint8 of the same shape.
+
+        Raises:
+            ValueError: another shape or type.
+        """
+        image = _checked(image)
+        branches = [
+            lambda operation=operation: tf.ensure_shape(operation(image), image.shape)
+            for operation in self._operations(magnitude, draws)
+        ]
+        return tf.switch_case(tf.cast(number, tf.int32), branches)
+
+    def _operations(self, magnitude: Any, draws: tf.Tensor) -> list[_Operation]:
+        # float64, as Python computes them: the official arguments to the last bit.
+        share = tf.cast(magnitude, tf.float64) / 10
+        pixels = share * self.translation
+
+        def signed(value):
+            return tf.where(draws[0] < 0.5, -value, value)
+
+        def whole(value):
+            return tf.cast(value, tf.int32)
+
+        def enhanced(operation):
+            return lambda image: operation(image, share * 1.8 + 0.1)
+
+        def cutout(image):
+            pad_size = whole(share * self.cutout)
+            return geometry.cutout(image, draws[1:], pad_size, geometry.GRAY)
+
+        table = {
+            "AutoContrast": colors.auto_contrast,
+            "Equalize": colors.equalize,
+            "Invert": colors.invert,
+            "Rotate": lambda x: geometry.rotate(x, signed(share * 30)),
+            "Posterize": lambda x: colors.posterize(x, whole(share * 4)),
+            "Solarize": lambda x: colors.solarize(x, whole(share * 256)),
+            "Color": enhanced(colors.color),
+            "Contrast": enhanced(colors.contrast),
+            "Brightness": enhanced(colors.brightness),
+            "Sharpness": enhanced(colors.sharpness),
+            "ShearX": lambda x: geometry.shear_x(x, signed(share * 0.3)),
+            "ShearY": lambda x: geometry.shear_y(x, signed(share * 0.3)),
+            "TranslateX": lambda x: geometry.translate_x(x, signed(pixels)),
+            "TranslateY": lambda x: geometry.translate_y(x, signed(pixels)),
+            "Cutout": cutout,
+            "SolarizeAdd": lambda x: colors.solarize_add(x, whole(share * 110)),
+        }
+        return [*(table[name] for name in NAMES), tf.identity]
+
+
+def _checked(image: Any) -> tf.Tensor:
+    image = tf.convert_to_tensor(image)
+    if image.dtype != tf.uint8 or not image.shape.is_compatible_with((None, None, 3)):
+        raise InputError(
+            "Augmentation takes one image, uint8 (height, width, 3). "
+            f"Received: shape {image.shape}, {image.dtype.name}."
+        )
+    return tf.ensure_shape(image, (None, None, 3))

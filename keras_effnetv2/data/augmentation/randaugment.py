@@ -1,0 +1,67 @@
+"""RandAugment (Cubuk et al., arXiv 1909.13719), as the official code trains with it."""
+
+import dataclasses
+import math
+from typing import Any
+
+import tensorflow as tf
+
+from keras_effnetv2.data.augmentation import operations, random_numbers
+from keras_effnetv2.errors import InputError
+
+# google/automl, efficientnetv2/autoaugment.py.
+_REACH = operations.Reach(translation=100, cutout=40)
+
+
+@dataclasses.dataclass(frozen=True)
+class RandAugment:
+    """A few operations one after the other, each drawn from all 16, of one magnitude.
+
+    Attributes:
+        num_ops: operations an image.
+        magnitude: 10 is nominal; the paper trains with 5 to 25 (Table 6). A float, or
+            a scalar tensor or variable, which may change without a retrace.
+        pixel_scale: multiplies translations and the side of cutout, whose pixels are
+            meant for images of 128 pixels or more, the paper's. In images of 32, an
+            unscaled magnitude 5 moves everything out of sight.
+    """
+
+    num_ops: int = 2
+    magnitude: Any = 10.0
+    pixel_scale: float = 1.0
+
+    def __post_init__(self):
+        if not isinstance(self.num_ops, int) or self.num_ops < 0:
+            raise InputError(
+                "num_ops is a number of operations, 0 or more. "
+                f"Received: num_ops={self.num_ops!r}."
+            )
+        value = self.magnitude
+        if isinstance(value, int | float) and not 0 <= value < math.inf:
+            raise InputError(
+                f"magnitude is 0 or more; 10 is nominal. Received: magnitude={value!r}."
+            )
+
+    def apply(self, image: Any, seed: Any) -> tf.Tensor:
+        """The changed image; the same for the same seed.
+
+        Args:
+            image: uint8 `(height, width, 3)`.
+            seed: int `(2,)`.
+
+        Returns:
+            uint8 of the same shape.
+
+        Raises:
+            ValueError: another shape or type.
+        """
+        number_seed, draw_seed = random_numbers.split(seed, 2)
+        shape = (self.num_ops, operations.NUM_DRAWS)
+        draws = random_numbers.uniform(draw_seed, shape)
+        numbers = random_numbers.below(
+            len(operations.NAMES), random_numbers.uniform(number_seed, shape[:1])
+        )
+        reach = _REACH.scaled(self.pixel_scale)
+        for place in range(self.num_ops):
+            image = reach.apply(image, numbers[place], self.magnitude, draws[place])
+        return tf.convert_to_tensor(image)

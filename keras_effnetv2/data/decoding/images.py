@@ -1,0 +1,157 @@
+"""Image files and bytes as pixels, the same for training, evaluation and prediction.
+
+TensorFlow's decoder comes first: the released networks were trained and measured with
+its JPEG decoder, which differs from Pillow's by up to 18 levels. Pillow decodes what
+TensorFlow cannot. Nothing larger than `headers.max_pixels()` is decoded.
+"""
+
+import contextlib
+import io
+import os
+import pathlib
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from keras_effnetv2.data.decoding import headers, orientation, retrying
+from keras_effnetv2.data.printable import printable
+from keras_effnetv2.errors import InputError
+
+# What Pillow may take a file for; some of its other readers start other programs.
+_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
+SUFFIXES = {
+    ".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"
+}  # fmt: skip
+# Bytes that Pillow tells formats apart by.
+_PREFIX = 16
+
+
+def decode(contents: Any) -> tf.Tensor:
+    """Pixels of an encoded image, uint8 `(height, width, 3)`, in TensorFlow ops.
+
+    Takes JPEG (grayscale, CMYK), PNG (palette, alpha, 16 bits), GIF (the first frame)
+    and BMP (24 and 32 bits); where TensorFlow does, WebP that neither moves nor has
+    alpha. 16-bit samples keep their upper half, alpha is dropped, EXIF orientation is
+    not looked at.
+
+    Args:
+        contents: bytes, or a scalar string tensor.
+
+    Raises:
+        tf.errors.InvalidArgumentError: TensorFlow cannot decode the image, or it is
+            larger than `headers.max_pixels()`, or a BMP with a palette or packed
+            pixels, which TensorFlow would take for others.
+    """
+    contents = tf.convert_to_tensor(contents)
+    checks = [
+        headers.check_size(headers.num_pixels(contents)),
+        tf.debugging.Assert(
+            ~headers.is_indexed_bmp(contents),
+            ["BMP images need 24 or 32 bits a pixel here, without masks."],
+        ),
+    ]
+    with tf.control_dependencies([x for x in checks if x is not None]):
+        image = tf.io.decode_image(contents, channels=3, expand_animations=False)
+    return tf.ensure_shape(image, (None, None, 3))
+
+
+def to_rgb(image: Any, turn_upright: bool = True) -> tf.Tensor:
+    """uint8 `(height, width, 3)` of an image as sources have it, in TensorFlow ops.
+
+    Args:
+        image: encoded, as `decode` takes it; or uint8 `(height, width, 1 or 3)`.
+        turn_upright: an encoded image, as its EXIF orientation says.
+    """
+    image = tf.convert_to_tensor(image)
+    if image.dtype == tf.string:
+        pixels = decode(image)
+        if not turn_upright:
+            return pixels
+        turned = orientation.upright(pixels, orientation.exif_orientation(image))
+        return tf.ensure_shape(turned, (None, None, 3))
+    return image if image.shape[-1] == 3 else tf.image.grayscale_to_rgb(image)
+
+
+def read(path: str | os.PathLike) -> np.ndarray:
+    """Pixels of an image file, uint8 `(height, width, 3)`, upright.
+
+    JPEG, PNG, GIF, BMP, WebP and TIFF, told apart by content; the first frame of
+    several; turned as the EXIF orientation says; alpha is dropped.
+
+    Raises:
+        ValueError: not a file, not an image, damaged, or larger than
+            `headers.max_pixels()`.
+        OSError: the file cannot be read, tried several times.
+    """
+    path, name = pathlib.Path(path), printable(path)
+    if not path.is_file():
+        raise InputError(f"{name} cannot be read as an image: there is no such file.")
+    contents = retrying.retried(path.read_bytes, name)
+    try:
+        return decode_any(contents)
+    except InputError as error:
+        raise InputError(f"{name} cannot be read as an image: {error}.") from error
+
+
+def decode_any(contents: bytes, turn_upright: bool = True) -> np.ndarray:
+    """Pixels of an encoded image, uint8 `(height, width, 3)`.
+
+    Args:
+        contents: of any format that `read` takes.
+        turn_upright: as the EXIF orientation says. TIFF always is.
+
+    Raises:
+        ValueError: what is wrong with it, to be read after its name.
+    """
+    if not contents:
+        raise InputError("the file is empty")
+    try:
+        pixels, turn = decode(contents).numpy(), None
+    except tf.errors.OpError:
+        pixels, turn = _decode_with_pillow(contents)
+    if turn is None:
+        turn = int(orientation.exif_orientation(contents)) if turn_upright else 1
+    transpose, row_step, column_step = orientation.TURNS.get(turn, orientation.TURNS[1])
+    if transpose:
+        pixels = pixels.swapaxes(0, 1)
+    return np.ascontiguousarray(pixels[::row_step, ::column_step])
+
+
+def _decode_with_pillow(contents: bytes) -> tuple[np.ndarray, int | None]:
+    """Pixels, and the orientation that is left; None where only EXIF can say."""
+    try:
+        with _open(contents) as image:
+            headers.refuse_large(image.width * image.height)
+            pixels = _rgb(image)
+            # While decoding a TIFF, Pillow turns it.
+            return pixels, 1 if image.format == "TIFF" else None
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # Decoders raise anything on malformed data.
+        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        raise InputError(reason) from error
+
+
+def _open(contents: bytes) -> Image.Image:
+    """As Pillow's `open`, which has a limit of its own and opens everything."""
+    Image.init()
+    for name in _FORMATS:
+        factory, accepts = Image.OPEN[name]
+        if accepts(contents[:_PREFIX]) is True:
+            with contextlib.suppress(SyntaxError):  # Pillow's, of the image.
+                return factory(io.BytesIO(contents), "")
+    raise InputError(f"it is none of {', '.join(_FORMATS)}")
+
+
+def _rgb(image: Image.Image) -> np.ndarray:
+    if image.mode.startswith("I;16"):
+        levels = (np.asarray(image) >> 8).astype(np.uint8)
+        return np.stack([levels] * 3, axis=-1)
+    if image.mode in ("I", "F"):
+        raise InputError(
+            f"samples of 32 bits (Pillow's mode {image.mode!r}) have no known range; "
+            "convert the image to 8 or 16 bits"
+        )
+    return np.asarray(image.convert("RGB"))

@@ -1,0 +1,241 @@
+"""Where in an image a classifier sees a class: class-activation maps.
+
+HiResCAM: Draelos and Carin 2020, https://arxiv.org/abs/2011.08891. Grad-CAM: Selvaraju
+et al. 2017, https://arxiv.org/abs/1610.02391. Where a model pools by averages the two
+are equal. With the classifier next, what speaks for a class less what speaks against it
+adds up to its logit, but for the bias.
+"""
+
+import dataclasses
+from collections.abc import Callable, Generator
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_effnetv2.backends import require_backend
+from keras_effnetv2.errors import InputError
+from keras_effnetv2.networks import heads
+from keras_effnetv2.networks.functional import EfficientNet
+
+METHODS = ("hirescam", "gradcam")
+
+_POOLINGS = (keras.layers.GlobalAveragePooling2D, keras.layers.GlobalMaxPooling2D)
+
+_Layer = keras.layers.Layer
+# Models that images pass one after the other, each as its input and one of its tensors.
+_Route = tuple[tuple[Any, Any], ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class CutClassifier:
+    """A classifier in two parts: images to feature map, feature map to scores.
+
+    Made by `cut`; the layers are the classifier's own.
+
+    Attributes:
+        extractor: images to the feature map that is pooled.
+        head: layers between feature map and classifier, the pooling first.
+        dense: the classifier.
+        activations: layers after the classifier.
+    """
+
+    extractor: keras.Model
+    head: tuple[_Layer, ...]
+    dense: keras.layers.Dense
+    activations: tuple[_Layer, ...]
+
+    def features(self, images: Any) -> np.ndarray:
+        """The last feature map of images `(batch, height, width, channels)`."""
+        return self.extractor.predict(images, verbose=0)
+
+    def scores(self, features: Any) -> np.ndarray:
+        """The classifier's outputs `(batch, classes)` for its feature map."""
+        x = ops.convert_to_tensor(features)
+        for layer in (*self.head, self.dense, *self.activations):
+            x = layer(x)
+        return ops.convert_to_numpy(x)
+
+    def maps(self, features: Any, classes: Any, method: str = "hirescam") -> np.ndarray:
+        """As `class_activation_maps`, of a feature map that `features` gave."""
+        classes = _checked_classes(classes, len(features), self.dense.units)
+        if method not in METHODS:
+            raise InputError(f"method must be one of {METHODS}. Received: {method!r}.")
+        features = ops.cast(features, "float32")
+        maps = []
+        for column in classes.T:
+            weights = _gradient(self._logit_function(column), features)
+            if method == "gradcam":
+                weights = ops.mean(weights, axis=(1, 2), keepdims=True)
+            maps.append(ops.relu(ops.sum(weights * features, axis=-1)))
+        return ops.convert_to_numpy(ops.stack(maps, axis=1))
+
+    def _logit_function(self, classes: np.ndarray) -> Callable[[Any], Any]:
+        """Features to the logits of some classes, with gradients."""
+
+        def function(features: Any) -> Any:
+            return self._logits(features, classes)
+
+        layers = (*self.head, self.dense)
+        modes = {getattr(layer, "quantization_mode", None) for layer in layers}
+        if "float8" in modes and keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
+
+            # Keras's own gradient of it works in graphs alone.
+            return tf.function(function, autograph=False)
+        return function
+
+    def _logits(self, features: Any, classes: np.ndarray) -> Any:
+        """The sum over images of the logit of each image's class, a scalar."""
+        x = features
+        for layer in self.head:
+            x = layer(x)
+        logits = ops.cast(heads.logits(self.dense, x), "float32")
+        return ops.sum(ops.take_along_axis(logits, classes[:, None], axis=1))
+
+
+def class_activation_maps(
+    model: keras.Model, images: Any, classes: Any, method: str = "hirescam"
+) -> np.ndarray:
+    """How much each place of an image speaks for a class, by the last feature map.
+
+    For one batch after the other, `cut` the model once.
+
+    Args:
+        model: from `create_model` with top, or a functional model built on ours that
+            ends in global pooling and a `Dense` classifier.
+        images: `(batch, height, width, channels)`, as the model takes them.
+        classes: whole numbers `(batch, n)`; or `(n,)`, the same for every image.
+        method: `"hirescam"` or `"gradcam"`; they differ only if the model does not pool
+            by averages. HiResCAM then shows only places that the logit depends on.
+
+    Returns:
+        float32 `(batch, n, rows, columns)` in units of the logit; what speaks against
+        the class is 0.
+
+    Raises:
+        ValueError: another kind of model, no such class or method.
+    """
+    parts = cut(model)
+    return parts.maps(parts.features(images), classes, method)
+
+
+def check_backend() -> None:
+    """Refuses a backend that gives no gradients.
+
+    Raises:
+        ValueError: Keras runs on one.
+    """
+    require_backend("Class-activation maps need", "tensorflow", "jax", "torch")
+
+
+def cut(model: keras.Model) -> CutClassifier:
+    """Cuts a classifier at its last feature map.
+
+    Raises:
+        ValueError: the model does not end in global pooling and a `Dense` classifier,
+            or Keras's backend has no gradients.
+    """
+    check_backend()
+    layers: list[_Layer] = []
+    for layer, route in _layers_from_the_end(model, ()):
+        layers.insert(0, layer)
+        if isinstance(layer, _POOLINGS):
+            return _parts(model, route, layers)
+    raise _not_explainable(model, layers)
+
+
+def _parts(model: keras.Model, route: _Route, layers: list[_Layer]) -> CutClassifier:
+    end = len(layers)
+    while isinstance(layers[end - 1], heads.ACTIVATION_LAYERS):
+        end -= 1
+    *head, dense = layers[:end]
+    if not isinstance(dense, keras.layers.Dense):
+        raise _not_explainable(model, layers)
+    (images, x), *inner = route
+    for start, stop in inner:
+        # A model of nothing but its input would be a cycle in Keras's graph.
+        x = x if stop is start else keras.Model(start, stop)(x)
+    # Ours looks at the range of the first images, and warns.
+    build = EfficientNet if isinstance(model, EfficientNet) else keras.Model
+    return CutClassifier(build(images, x), tuple(head), dense, tuple(layers[end:]))
+
+
+def _not_explainable(model: keras.Model, layers: list[_Layer]) -> ValueError:
+    found = ", ".join(type(layer).__name__ for layer in layers) or "no chain of layers"
+    return InputError(
+        "Class-activation maps need a model that ends in global pooling and a Dense "
+        "classifier, one layer after the other, as those of create_model do. Received: "
+        f"{model.name!r}, whose end is: {found}."
+    )
+
+
+def _layers_from_the_end(
+    model: keras.Model, before: _Route
+) -> Generator[tuple[_Layer, _Route], None, bool]:
+    """Layers of the model and of models in it, last first, as long as they are a chain.
+
+    With each comes the route from images to that layer's input. Returns whether the
+    chain goes back to the model's input.
+    """
+    if not _is_graph(model):
+        return False
+    (tensor,) = model.outputs
+    while True:
+        layer, node_index, _ = tensor._keras_history
+        sources = layer._inbound_nodes[node_index].input_tensors
+        if not sources:
+            return True
+        if len(sources) > 1 or not isinstance(layer, _Layer):
+            return False
+        tensor = sources[0]
+        route = (*before, (model.inputs[0], tensor))
+        if not _is_graph(layer):
+            yield layer, route
+        elif not (yield from _layers_from_the_end(layer, route)):
+            return False
+
+
+def _is_graph(layer: _Layer) -> bool:
+    """Whether it is a functional or sequential model with one input and one output."""
+    if not isinstance(layer, keras.Model):
+        return False
+    # Subclassed models, and sequential ones without shapes, have none.
+    ends = (getattr(layer, "inputs", ()), getattr(layer, "outputs", ()))
+    return all(len(tensors) == 1 for tensors in ends)
+
+
+def _gradient(function: Callable[[Any], Any], x: Any) -> Any:
+    """The gradient of a scalar function."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.grad(function)(x)
+    if keras.backend.backend() == "torch":
+        import torch
+
+        x = x.detach().requires_grad_()
+        return torch.autograd.grad(function(x), x)[0]
+    import tensorflow as tf
+
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(x)
+        y = function(x)
+    return tape.gradient(y, x)
+
+
+def _checked_classes(classes: Any, batch: int, num_classes: int) -> np.ndarray:
+    """Whole numbers `(batch, n)`."""
+    found = np.atleast_1d(np.asarray(classes))
+    if (
+        found.dtype.kind not in "iu"
+        or found.shape[:-1] not in ((), (batch,))
+        or not found.size
+        or not 0 <= found.min() <= found.max() < num_classes
+    ):
+        raise InputError(
+            f"classes must be whole numbers from 0 to {num_classes - 1}, (n,) or "
+            f"({batch}, n) of them. Received: {classes!r}."
+        )
+    return np.broadcast_to(found, (batch, found.shape[-1])).astype("int32")

@@ -1,0 +1,1 @@
+"""Exports, run by their engines in another process."""

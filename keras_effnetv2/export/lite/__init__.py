@@ -1,0 +1,1 @@
+"""LiteRT (TFLite) models for phones and small devices."""

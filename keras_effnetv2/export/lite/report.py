@@ -1,0 +1,184 @@
+"""What LiteRT models cost, and how far they agree with the Keras model."""
+
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_effnetv2.export.checks.roundtrip import (
+    MAX_DIFFERENCE,
+    check_differences,
+    relative_difference,
+    run_engine,
+)
+from keras_effnetv2.export.classifier import Classifier
+from keras_effnetv2.export.lite.sample_images import Samples
+
+REPORT = "report.md"
+
+# Format and output -> the largest difference that rounding makes, of the largest
+# number. In float16 it moves probabilities of undecided images further: by 0.014 for
+# one of 600 digits, where Keras with weights in float16 does the same.
+_MAX_DIFFERENCES = {
+    ("float32", "probabilities"): MAX_DIFFERENCE,
+    ("float32", "log_probabilities"): MAX_DIFFERENCE,
+    ("float16", "log_probabilities"): 1e-2,
+}
+# Below it, logarithms of probabilities in float32 are those of rounding.
+_TINY = 1e-30
+# Probabilities near 0 hide differences, which logarithms show.
+_NUMBERS = {
+    "probabilities": lambda x: x,
+    "log_probabilities": lambda x: np.log(np.maximum(x, _TINY)),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class FormatReport:
+    """One file of an export.
+
+    Attributes:
+        megabytes: its size, 10^6 bytes.
+        agreement: share of images whose best class is the Keras model's.
+        largest_difference: of a probability.
+        mean_difference: of probabilities, over images and classes.
+        milliseconds: an image, the median, on one thread.
+        times_float32: that in parts of the format float32; None without that.
+        accuracy: None where the classes of the images are not known.
+    """
+
+    megabytes: float
+    agreement: float
+    largest_difference: float
+    mean_difference: float
+    milliseconds: float
+    times_float32: float | None
+    accuracy: float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """All files of an export.
+
+    Attributes:
+        images: what they were compared on.
+        formats: by their names.
+        differences: of the float formats, of the largest number.
+        keras_accuracy: of the model; None where the images' classes are not known.
+    """
+
+    images: str
+    formats: dict[str, FormatReport]
+    differences: dict[str, float]
+    keras_accuracy: float | None
+
+    def contents(self) -> dict[str, Any]:
+        """For a card."""
+        return {
+            "compared_on": self.images,
+            "keras_accuracy": self.keras_accuracy,
+            "formats": {x: dataclasses.asdict(y) for x, y in self.formats.items()},
+            "differences": self.differences,
+        }
+
+
+def measure(
+    folder: pathlib.Path,
+    classifier: Classifier,
+    samples: Samples,
+    formats: Sequence[str],
+) -> Report:
+    """Runs the models of a folder in another process, and compares them.
+
+    Raises:
+        ValueError: a model in float does not do what the Keras model does, or the
+            engine refuses one.
+    """
+    wanted = keras_probabilities(classifier, samples.pixels)
+    inputs = {name: {"images": samples.pixels} for name in formats}
+    results = run_engine("litert", folder, inputs)
+    found = {name: results[name]["probabilities"] for name in formats}
+    differences = {}
+    for (name, output), largest in _MAX_DIFFERENCES.items():
+        if name in found:
+            numbers = (_NUMBERS[output](x) for x in (wanted, found[name]))
+            measured = {f"{name}/{output}": relative_difference(*numbers)}
+            check_differences(measured, largest)
+            differences |= measured
+    seconds = {name: float(np.median(results[name]["seconds"])) for name in formats}
+    rows = {
+        name: _row(folder / f"{name}.tflite", wanted, found[name], seconds, samples)
+        for name in formats
+    }
+    accuracy = _accuracy(wanted, samples.labels)
+    return Report(samples.description, rows, differences, accuracy)
+
+
+def keras_probabilities(classifier: Classifier, pixels: np.ndarray) -> np.ndarray:
+    """`(num, classes)` by the model itself, in float32."""
+    inputs, outputs = classifier.model.inputs[0], classifier.model.outputs[0]
+    # A model's own `predict` may have been traced before LoRA was added.
+    scores = keras.Model(inputs, outputs).predict(pixels, verbose=0)
+    return np.asarray(classifier.probabilities(scores))
+
+
+def write_report(report: Report, name: str, folder: pathlib.Path) -> None:
+    """Writes `report.md`."""
+    (folder / REPORT).write_text(report_text(report, name), encoding="utf-8")
+
+
+def report_text(report: Report, name: str) -> str:
+    """The report as Markdown, a row a file."""
+    columns = {
+        "File": lambda x, row: f"{x}.tflite",
+        "MB": lambda x, row: f"{row.megabytes:.2f}",
+        "Top-1 agreement": lambda x, row: f"{row.agreement:.2%}",
+        "Largest difference": lambda x, row: f"{row.largest_difference:.1e}",
+        "Mean difference": lambda x, row: f"{row.mean_difference:.1e}",
+        "Time, ms": lambda x, row: f"{row.milliseconds:.2f}",
+    }
+    if "float32" in report.formats:
+        columns["Of float32's"] = lambda x, row: f"{row.times_float32:.2f}"
+    if report.keras_accuracy is not None:
+        columns["Accuracy"] = lambda x, row: f"{row.accuracy:.2%}"
+    rows = [[*columns], ["---"] + ["---:"] * (len(columns) - 1)]
+    for item in report.formats.items():
+        rows.append([cell(*item) for cell in columns.values()])
+    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    lines = [
+        f"# {name} in LiteRT",
+        table,
+        f"Compared with the Keras model in float32 on {report.images}: share of equal "
+        "best classes, and differences of probabilities. Times are medians of single "
+        "images on one thread, the files taking turns.",
+    ]
+    if report.keras_accuracy is not None:
+        lines.append(f"Accuracy of the Keras model: {report.keras_accuracy:.2%}.")
+    return "\n\n".join(lines) + "\n"
+
+
+def _row(
+    path: pathlib.Path,
+    wanted: np.ndarray,
+    found: np.ndarray,
+    seconds: dict[str, float],
+    samples: Samples,
+) -> FormatReport:
+    differences = np.abs(found - wanted)
+    own, first = seconds[path.stem], seconds.get("float32")
+    return FormatReport(
+        megabytes=path.stat().st_size / 1e6,
+        agreement=float(np.mean(found.argmax(1) == wanted.argmax(1))),
+        largest_difference=float(differences.max()),
+        mean_difference=float(differences.mean()),
+        milliseconds=own * 1000,
+        times_float32=None if first is None else own / first,
+        accuracy=_accuracy(found, samples.labels),
+    )
+
+
+def _accuracy(scores: np.ndarray, labels: np.ndarray | None) -> float | None:
+    return None if labels is None else float(np.mean(scores.argmax(1) == labels))

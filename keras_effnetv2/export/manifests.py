@@ -1,0 +1,72 @@
+"""`model.json`, the card beside every export: what it is and how it was checked."""
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_effnetv2.export.classifier import Classifier
+from keras_effnetv2.export.publishing import CARD
+from keras_effnetv2.networks.heads import activation_name
+from keras_effnetv2.version import __version__
+
+
+@dataclasses.dataclass(frozen=True)
+class Card:
+    """What is known of an export.
+
+    Attributes:
+        contents: what `model.json` holds.
+    """
+
+    contents: Mapping[str, Any]
+
+    @classmethod
+    def of(
+        cls,
+        classifier: Classifier,
+        kind: str,
+        source: Mapping[str, str] | None,
+        options: Mapping[str, Any],
+    ) -> "Card":
+        """The card of a classifier's export.
+
+        Args:
+            classifier: that is exported.
+            kind: `"SavedModel"`, `"LiteRT"` and so on.
+            source: `variant` and `weights`, as far as they are known.
+            options: how it is exported.
+        """
+        record = dataclasses.asdict(classifier.evaluation)
+        activation = classifier.activation
+        record["activation"] = activation and activation_name(activation)
+        record["labels"] = classifier.labels and list(classifier.labels)
+        return cls(
+            {
+                "format": kind,
+                "name": classifier.model.name,
+                **(source or {}),
+                "classes": classifier.num_classes,
+                "input_range": [0, 255],
+                "preprocessing": record,
+                "options": dict(options),
+                "versions": {
+                    "keras_effnetv2": __version__,
+                    "tensorflow": tf.__version__,
+                    "keras": keras.__version__,
+                },
+            }
+        )
+
+    def extended(self, **entries: Any) -> "Card":
+        """The card with more entries."""
+        return Card({**self.contents, **entries})
+
+    def write(self, folder: pathlib.Path) -> None:
+        """Writes `model.json` into `folder`."""
+        text = json.dumps(self.contents, indent=2, ensure_ascii=False)
+        (folder / CARD).write_text(f"{text}\n", encoding="utf-8")

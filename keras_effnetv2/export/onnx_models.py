@@ -1,0 +1,217 @@
+"""ONNX graphs: from pixels to probabilities in any engine that reads ONNX."""
+
+import importlib.util
+import json
+import math
+import os
+import pathlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_effnetv2.errors import InputError, MissingPackageError
+from keras_effnetv2.export.checks.roundtrip import (
+    MAX_DIFFERENCE,
+    check_differences,
+    compare,
+    keras_outputs,
+    run_engine,
+    sample_images,
+)
+from keras_effnetv2.export.classifier import Classifier
+from keras_effnetv2.export.manifests import Card
+from keras_effnetv2.export.publishing import check_target, replaced_folder
+from keras_effnetv2.export.saved_models import Signatures, describe
+from keras_effnetv2.layers.gradients import stock_gradients
+
+FILE = "model.onnx"
+# tf2onnx writes none above; Softmax of earlier ones counts its axes differently.
+OPSETS = range(13, 19)
+# From 18 on, tf2onnx writes global pooling as a mean, with a transposition before it.
+DEFAULT_OPSET = 17
+
+_PACKAGES = ("onnx", "tf2onnx", "onnxruntime")
+# In this order: engines that ask for one output take the first.
+_OUTPUTS = ("probabilities", "logits", "features")
+
+
+def onnx(
+    model: keras.Model,
+    path: str | os.PathLike,
+    *,
+    opset: int = DEFAULT_OPSET,
+    image_size: int | None = None,
+    input_dtype: str = "float32",
+    fold: bool = True,
+    classifier_activation: str = "auto",
+    source: Mapping[str, str] | None = None,
+) -> Card:
+    """Exports a classifier as an ONNX graph of standard operators, in float32.
+
+    The folder holds `model.onnx`, its card `model.json` and, where class names are
+    known, `labels.txt`. The graph takes `images` `(batch, height, width, channels)`,
+    channels last and pixels 0..255 as everywhere in this package, and gives
+    `probabilities` and `logits` `(batch, classes)` and `features` `(batch, channels)`,
+    what the classifier takes. Its metadata repeat the `preprocessing` and the `labels`
+    as JSON.
+
+    ONNX Runtime, in another process, compares it with the model at two sizes of the
+    batch and, where they are free, of the images, before it takes its place.
+
+    Args:
+        model: a classifier of `create_model`, or built on one.
+        path: folder to write; an export that is there is replaced.
+        opset: version of the standard operators, 13 to 18.
+        image_size: side of `images`, pixels. None: any, or what the model takes.
+        input_dtype: of `images`, `"float32"` or `"uint8"`.
+        fold: fold batch norms into convolutions.
+        classifier_activation: that makes probabilities of what a model of logits gives,
+            `"softmax"` or `"sigmoid"`. `"auto"`: that of the loss that it is compiled
+            with, or of released weights.
+        source: for the card: which variant, which weights.
+
+    Returns:
+        The card that is beside the export as `model.json`.
+
+    Raises:
+        ImportError: a package that writes or runs ONNX is not installed.
+        ValueError: the model cannot be exported, the folder cannot be written, or the
+            export does not do what the model does.
+    """
+    check_options(opset)
+    target = check_target(path)
+    classifier = Classifier.open(model, fold, classifier_activation)
+    pixels = Signatures(classifier, image_size, input_dtype, top=1).pixels
+    options = {"batch_norm_folded": fold, "opset": opset}
+    card = Card.of(classifier, "ONNX", source, options)
+    graph = _annotated(_converted(classifier, pixels, opset), card)
+    with replaced_folder(target) as folder:
+        _write(graph, classifier.labels, folder)
+        differences = _check(folder / FILE, classifier, pixels)
+        card = card.extended(
+            inputs={pixels.name: describe(pixels)},
+            outputs=[output.name for output in graph.graph.output],
+            differences=differences,
+        )
+        card.write(folder)
+    return card
+
+
+def check_options(opset: int) -> None:
+    """Refuses to begin what could not be finished.
+
+    Raises:
+        ImportError: a package that writes or runs ONNX is not installed.
+        ValueError: there is no such version of the operators.
+    """
+    if opset not in OPSETS:
+        raise InputError(
+            f"opset must be {OPSETS[0]} to {OPSETS[-1]}. Received: {opset!r}."
+        )
+    missing = [x for x in _PACKAGES if importlib.util.find_spec(x) is None]
+    if missing:
+        raise MissingPackageError(
+            f"ONNX exports need {', '.join(missing)}: "
+            "pip install keras_effnetv2[export]."
+        )
+
+
+def _converted(classifier: Classifier, pixels: tf.TensorSpec, opset: int) -> Any:
+    """An `onnx.ModelProto`, as tf2onnx makes it.
+
+    Of channels-first convolutions, with one transposition after the normalisation.
+    """
+    import tf2onnx
+
+    def outputs(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        images = tf.cast(images, tf.float32)
+        features = classifier.network(images, training=False)["features"]
+        logits = classifier.logits(features)
+        probabilities = classifier.activation(logits)
+        return dict(zip(_OUTPUTS, (probabilities, logits, features), strict=True))
+
+    function = tf.function(outputs, input_signature=[pixels], autograph=False)
+    with stock_gradients():
+        graph, _ = tf2onnx.convert.from_function(function, [pixels], opset=opset)
+    return graph
+
+
+def _annotated(model: Any, card: Card) -> Any:
+    """The `onnx.ModelProto` with names that say what things are, and metadata."""
+    from onnx import helper
+
+    record = dict(card.contents["preprocessing"])
+    labels = record.pop("labels")
+    model.graph.name = card.contents["name"]
+    model.producer_name = "keras_effnetv2"
+    model.producer_version = card.contents["versions"]["keras_effnetv2"]
+    model.doc_string = (
+        "images: pixels 0..255, (batch, height, width, channels), cropped and resized "
+        "as the metadata's preprocessing says; the graph normalises them."
+    )
+    entries = {"preprocessing": record} | ({"labels": labels} if labels else {})
+    helper.set_model_props(
+        model, {x: json.dumps(entries[x], ensure_ascii=False) for x in entries}
+    )
+    outputs = {output.name: output for output in model.graph.output}
+    del model.graph.output[:]
+    model.graph.output.extend(outputs[name] for name in _OUTPUTS)
+    for tensor in (*model.graph.input, *model.graph.output):
+        sides = tensor.type.tensor_type.shape.dim
+        for side, name in zip(sides, ("batch", "height", "width"), strict=False):
+            if side.dim_param:  # A side of any size.
+                side.dim_param = name
+    # tf2onnx lists operators for trees too, which some engines would look for.
+    versions = [x for x in model.opset_import if x.domain == ""]
+    del model.opset_import[:]
+    model.opset_import.extend(versions)
+    return model
+
+
+def _write(model: Any, labels: Iterable[str] | None, folder: pathlib.Path) -> None:
+    from onnx import checker, save_model
+
+    checker.check_model(model, full_check=True)
+    save_model(model, os.fspath(folder / FILE))
+    if labels:
+        text = "\n".join(labels)
+        (folder / "labels.txt").write_text(f"{text}\n", encoding="utf-8")
+
+
+def _check(
+    file: pathlib.Path, classifier: Classifier, pixels: tf.TensorSpec
+) -> dict[str, float]:
+    """Differences of the graph's outputs from the model that it is of.
+
+    Raises:
+        ValueError: they are larger than rounding can make them.
+    """
+    wanted, inputs = {}, {}
+    for images in _samples(classifier, pixels):
+        batch, height, width, _ = images.shape
+        name = f"{batch} of {height}x{width}"
+        outputs = keras_outputs(classifier, images)
+        wanted[name] = outputs["serving_default"] | outputs["features"]
+        inputs[name] = {"images": images.astype(pixels.dtype.as_numpy_dtype)}
+    differences = compare(wanted, run_engine("onnx", file, inputs))
+    check_differences(differences, MAX_DIFFERENCE)
+    return differences
+
+
+def _samples(classifier: Classifier, pixels: tf.TensorSpec) -> list[np.ndarray]:
+    """Whole batches of pictures of the graph's size, or, if it takes any, of two."""
+    pictures = sample_images(classifier)
+    size = classifier.preprocessing.image_size
+    sides = [side or size for side in pixels.shape[1:3]]
+    # Sides that are odd or even, wherever strides of two round.
+    smaller = [
+        side or math.ceil(size * share)
+        for side, share in zip(pixels.shape[1:3], (0.7, 0.8), strict=True)
+    ]
+    return [
+        np.round(tf.image.resize(batch, shape))
+        for batch, shape in ((pictures, sides), (pictures[:1], smaller))
+    ]

@@ -1,0 +1,221 @@
+"""SavedModels whose signatures take pixels or encoded images."""
+
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_effnetv2.data.decoding import cropping, images
+from keras_effnetv2.errors import InputError
+from keras_effnetv2.export.checks.roundtrip import check_signatures
+from keras_effnetv2.export.classifier import Classifier
+from keras_effnetv2.export.manifests import Card
+from keras_effnetv2.export.publishing import check_target, replaced_folder
+from keras_effnetv2.layers.gradients import stock_gradients
+
+INPUT_DTYPES = ("float32", "uint8")
+
+
+def saved_model(
+    model: keras.Model,
+    path: str | os.PathLike,
+    *,
+    image_size: int | None = None,
+    input_dtype: str = "float32",
+    fold: bool = True,
+    top: int = 5,
+    classifier_activation: str = "auto",
+    source: Mapping[str, str] | None = None,
+) -> Card:
+    """Exports a classifier as a SavedModel of stock TensorFlow operations.
+
+    Signatures, of any batch:
+
+    - `serving_default`: `images` `(batch, height, width, channels)`, pixels 0..255, to
+      `probabilities` and `logits` `(batch, classes)`;
+    - `serving_bytes`: `image_bytes` `(batch,)`, encoded images of any sizes, as
+      `data.images.decode` takes them: JPEG, PNG, GIF, BMP of 24 or 32 bits, and WebP
+      without alpha where the server's TensorFlow does; to the same: decoded, turned
+      upright, cropped and resized for evaluation. Others, and images larger than
+      `data.headers.max_pixels()` at the time of the export, are refused;
+    - `classify`: `image_bytes` to the best `classes`, their `scores` and, where they
+      are known, `labels`, `(batch, top)`;
+    - `features`: `images` to `features` `(batch, channels)`, what the classifier takes;
+    - `pyramid`: `images` to `reduction_1` ... `reduction_5`, if the model is a network
+      of `create_model`.
+
+    Another process, which knows nothing of Keras, loads the export and compares it with
+    the model before it takes its place.
+
+    Args:
+        model: a classifier of `create_model`, or built on one.
+        path: folder to write; an export that is there is replaced.
+        image_size: side of `images`, pixels. None: any, or what the model takes.
+        input_dtype: of `images`, `"float32"` or `"uint8"`.
+        fold: fold batch norms into convolutions.
+        top: how many classes `classify` gives; fewer if there are fewer.
+        classifier_activation: that makes probabilities of what a model of logits gives,
+            `"softmax"` or `"sigmoid"`. `"auto"`: that of the loss that it is compiled
+            with, or of released weights.
+        source: for the card: which variant, which weights.
+
+    Returns:
+        The card that is beside the export as `model.json`.
+
+    Raises:
+        ValueError: the model cannot be exported, the folder cannot be written, or the
+            export does not do what the model does.
+    """
+    target = check_target(path)
+    classifier = Classifier.open(model, fold, classifier_activation)
+    signatures = Signatures(classifier, image_size, input_dtype, top)
+    card = Card.of(classifier, "SavedModel", source, {"batch_norm_folded": fold})
+    with replaced_folder(target) as folder:
+        return write_checked(signatures, card, folder)
+
+
+def write_checked(signatures: "Signatures", card: Card, folder: pathlib.Path) -> Card:
+    """Writes a SavedModel and its card into a folder, and compares it with the model.
+
+    Raises:
+        ValueError: it does not do what the model does.
+    """
+    signatures.write(folder)
+    differences = check_signatures(folder, signatures)
+    card = card.extended(signatures=signatures.describe(), differences=differences)
+    card.write(folder)
+    return card
+
+
+class Signatures:
+    """The signatures of a classifier; see `saved_model`.
+
+    Attributes:
+        classifier: what they are of.
+        pixels: shape and dtype of `images`.
+        functions: name of a signature -> its `tf.function`.
+        specs: name of a signature -> name of its input -> shape and dtype.
+
+    Raises:
+        ValueError: an unknown dtype, or a size that the model does not take.
+    """
+
+    def __init__(
+        self, classifier: Classifier, image_size: int | None, input_dtype: str, top: int
+    ) -> None:
+        self.classifier = classifier
+        self.pixels = _pixels(classifier, image_size, input_dtype)
+        self.top = min(top, classifier.num_classes)
+        if top < 1:
+            raise InputError(f"top must be at least 1. Received: {top}.")
+        encoded = tf.TensorSpec((None,), tf.string, name="image_bytes")
+        rows = {
+            "serving_default": (self._scores, self.pixels),
+            "features": (self._features, self.pixels),
+        }
+        if "reduction_1" in classifier.network.output:
+            rows["pyramid"] = (self._pyramid, self.pixels)
+        if classifier.input_shape[-1] == 3:
+            rows["serving_bytes"] = (self._scores_of_bytes, encoded)
+            rows["classify"] = (self._classify, encoded)
+        self.specs = {name: {spec.name: spec} for name, (_, spec) in rows.items()}
+        self.functions = {
+            name: tf.function(function, input_signature=[spec], autograph=False)
+            for name, (function, spec) in rows.items()
+        }
+
+    def write(self, folder: pathlib.Path) -> None:
+        """Saves them, and the class names as the asset `labels.txt`."""
+        module = tf.Module()
+        parts = (*self.classifier.network.variables, *self.classifier.head.variables)
+        module.all_variables = [variable.value for variable in parts]
+        with stock_gradients():
+            signatures = {
+                name: function.get_concrete_function()
+                for name, function in self.functions.items()
+            }
+        tf.saved_model.save(module, os.fspath(folder), signatures)
+        if self.classifier.labels:
+            text = "\n".join(self.classifier.labels)
+            (folder / "assets" / "labels.txt").write_text(f"{text}\n", encoding="utf-8")
+
+    def describe(self) -> dict[str, Any]:
+        """For a card: inputs and outputs of each signature."""
+        descriptions = {}
+        for name, specs in self.specs.items():
+            outputs = self.functions[name].get_concrete_function().structured_outputs
+            descriptions[name] = {
+                "inputs": {key: describe(x) for key, x in specs.items()},
+                "outputs": {key: describe(x) for key, x in outputs.items()},
+            }
+        return descriptions
+
+    # Servers do not look at shapes, and some kernels end the process on a wrong rank.
+    def _checked(self, images: tf.Tensor) -> tf.Tensor:
+        return tf.ensure_shape(images, self.pixels.shape)
+
+    def _scores(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        return self.classifier.scores(self._checked(images))
+
+    def _scores_of_bytes(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        return self.classifier.scores(self.evaluation_images(image_bytes))
+
+    def _classify(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        probabilities = self._scores_of_bytes(image_bytes)["probabilities"]
+        scores, classes = tf.math.top_k(probabilities, self.top)
+        outputs = {"classes": classes, "scores": scores}
+        if self.classifier.labels:
+            outputs["labels"] = tf.gather(tf.constant(self.classifier.labels), classes)
+        return outputs
+
+    def _features(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"features": self._network(images)["features"]}
+
+    def _pyramid(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        outputs = self._network(images)
+        return {x: outputs[x] for x in outputs if x.startswith("reduction_")}
+
+    def _network(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        images = tf.cast(self._checked(images), tf.float32)
+        return self.classifier.network(images, training=False)
+
+    def evaluation_images(self, image_bytes: tf.Tensor) -> tf.Tensor:
+        """float32 `(batch, size, size, 3)`, pixels 0..255, of encoded images."""
+        record = self.classifier.evaluation
+
+        def prepare(contents: tf.Tensor) -> tf.Tensor:
+            return cropping.evaluation_image(images.to_rgb(contents), record)
+
+        size = record.image_size
+        spec = tf.TensorSpec((size, size, 3), tf.float32)
+        with tf.device("CPU"):  # Where strings are.
+            return tf.map_fn(prepare, image_bytes, fn_output_signature=spec)
+
+
+def _pixels(
+    classifier: Classifier, image_size: int | None, dtype: str
+) -> tf.TensorSpec:
+    """What the signatures of pixels take."""
+    if dtype not in INPUT_DTYPES:
+        raise InputError(
+            f"input_dtype must be one of {INPUT_DTYPES}. Received: {dtype!r}."
+        )
+    if image_size is not None and image_size < 1:
+        raise InputError(f"image_size must be at least 1. Received: {image_size}.")
+    *sides, channels = classifier.input_shape
+    if image_size is not None and any(x not in (None, image_size) for x in sides):
+        raise InputError(
+            f"The model takes images of {sides[0]}x{sides[1]} pixels. Received: "
+            f"image_size={image_size}. Leave it out."
+        )
+    sides = [side or image_size for side in sides]
+    return tf.TensorSpec((None, *sides, channels), dtype, name="images")
+
+
+def describe(tensor: Any) -> str:
+    """Dtype and shape as text: `float32 (?, 224, 224, 3)`."""
+    sides = ", ".join("?" if x is None else str(x) for x in tensor.shape)
+    return f"{tensor.dtype.name} ({sides})"

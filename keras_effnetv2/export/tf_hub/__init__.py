@@ -1,0 +1,1 @@
+"""Modules of TF Hub: written, packed, and loaded as layers."""

@@ -1,0 +1,221 @@
+"""TF Hub modules: SavedModels to build on and to fine-tune.
+
+Source: https://www.tensorflow.org/hub/reusable_saved_models, and of images in [0, 1]
+and logits https://www.tensorflow.org/hub/common_saved_model_apis/images.
+"""
+
+import importlib.util
+import os
+import pathlib
+import tempfile
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_effnetv2.errors import MissingPackageError
+from keras_effnetv2.export.checks.roundtrip import (
+    MAX_DIFFERENCE,
+    check_differences,
+    compare,
+    keras_outputs,
+    run_engine,
+    sample_images,
+)
+from keras_effnetv2.export.classifier import Classifier
+from keras_effnetv2.export.manifests import Card
+from keras_effnetv2.export.publishing import check_target, replaced_folder
+from keras_effnetv2.export.saved_models import describe
+from keras_effnetv2.export.tf_hub.archives import pack
+from keras_effnetv2.layers.gradients import stock_gradients
+
+
+def hub(
+    model: keras.Model,
+    path: str | os.PathLike,
+    *,
+    classifier_activation: str = "auto",
+    source: Mapping[str, str] | None = None,
+) -> Card:
+    """Exports a classifier as modules of TF Hub, to be used and fine-tuned anywhere.
+
+    The folder gets two SavedModels, and each once more as the archive that TF Hub
+    hosts, `.tar.gz`:
+
+    - `classification`: to logits `(batch, classes)`;
+    - `feature_vector`: to pooled features `(batch, channels)`, without the dropout
+      after them and without the classifier's variables.
+
+    Both are called as `module(images, training=False)` with float32 images `(batch,
+    height, width, channels)` in [0, 1], of any batch and of any size that the model
+    takes. Batch norm (its statistics too), dropout and stochastic depth follow
+    `training`, a Python bool. `variables`, `trainable_variables` (what the model has
+    frozen stays frozen) and `regularization_losses` are those of the interface;
+    `labels` is the asset of class names, where they are known. The signature
+    `serving_default` takes the same `images` to `logits` or `features`.
+
+    Another process, which knows nothing of Keras 3, loads the modules through TF Hub
+    and compares them with the model before they take their place.
+
+    Args:
+        model: a classifier of `create_model`, or built on one. Exported in float32.
+        path: folder to write; an export that is there is replaced.
+        classifier_activation: that is to follow the logits, for the card and the check:
+            `"softmax"`, `"sigmoid"` or `"auto"`, the model's own, or else that of the
+            loss that it is compiled with.
+        source: for the card: which variant, which weights.
+
+    Returns:
+        The card that is beside the modules as `model.json`.
+
+    Raises:
+        ImportError: TensorFlow Hub is not installed.
+        ValueError: the model cannot be exported, the folder cannot be written, or a
+            module does not do what the model does.
+    """
+    if importlib.util.find_spec("tensorflow_hub") is None:
+        raise MissingPackageError(
+            "TF Hub exports are checked with tensorflow-hub, which is not installed: "
+            "pip install keras_effnetv2[export]."
+        )
+    target = check_target(path)
+    classifier = Classifier.open(
+        model, False, classifier_activation, needs_probabilities=False
+    )
+    modules = take_apart(classifier)
+    card = Card.of(classifier, "TF Hub", source, {}).extended(input_range=[0, 1])
+    with replaced_folder(target) as folder:
+        for name, module in modules.items():
+            module.write(folder / name, classifier.labels)
+        differences = _check(folder, classifier)
+        for name in modules:
+            pack(folder / name, folder / f"{name}.tar.gz")
+        descriptions = {name: module.describe() for name, module in modules.items()}
+        card = card.extended(modules=descriptions, differences=differences)
+        card.write(folder)
+    return card
+
+
+def take_apart(classifier: Classifier) -> dict[str, "Module"]:
+    """The modules of a classifier, by the names that TF Hub gives them."""
+    features = _without_dropout(classifier.network)
+    return {
+        "classification": Module(classifier.network, classifier),
+        "feature_vector": Module(features, None),
+    }
+
+
+class Module:
+    """A network, or the whole classifier that it is of, as a reusable SavedModel.
+
+    Args:
+        network: pixels 0..255 to a dict with `features` `(batch, channels)`.
+        classifier: makes logits of features. None: features are the output.
+    """
+
+    def __init__(self, network: keras.Model, classifier: Classifier | None) -> None:
+        self.network = network
+        self.classifier = classifier
+        self.pixels = tf.TensorSpec((None, *network.input_shape[1:]), name="images")
+        parts = [network] if classifier is None else [network, classifier.head]
+        self.weights = [x for part in parts for x in part.weights]
+        self.trainable = [x for part in parts for x in part.trainable_weights]
+        listed = {id(x) for x in self.weights}
+        variables = [x for part in parts for x in part.variables]
+        self.random_states = [x for x in variables if id(x) not in listed]
+        self.function = tf.function(self._outputs, autograph=False)
+
+    def _outputs(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        features = self.network(255.0 * inputs, training=training)["features"]
+        return self.classifier.logits(features) if self.classifier else features
+
+    @property
+    def key(self) -> str:
+        """Name of the output in the signature."""
+        return "logits" if self.classifier else "features"
+
+    def regularization_losses(self) -> list[Any]:
+        """One function of no arguments, the sum over all variables; none if not any."""
+        regularized = [x for x in self.trainable if x.regularizer is not None]
+        if not regularized:
+            return []
+
+        def loss() -> tf.Tensor:
+            return tf.add_n([x.regularizer(x) for x in regularized])
+
+        return [tf.function(loss, input_signature=[], autograph=False)]
+
+    def write(self, folder: pathlib.Path, labels: Sequence[str] | None) -> None:
+        """Saves it; class names become the asset `labels.txt`."""
+        # What has not been traced cannot be called once it is saved.
+        with stock_gradients():
+            for training in (True, False):
+                self.function.get_concrete_function(self.pixels, training=training)
+        module = tf.train.Checkpoint()  # Plainest of the objects that can be saved.
+        module.__call__ = self.function
+        module.variables = [x.value for x in self.weights]
+        module.trainable_variables = [x.value for x in self.trainable]
+        module.regularization_losses = self.regularization_losses()
+        # Training draws from them, and what is to be saved has to be reachable.
+        module.random_states = [x.value for x in self.random_states]
+
+        def serving_default(images: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {self.key: self.function(images, training=False)}
+
+        signature = tf.function(
+            serving_default, input_signature=[self.pixels], autograph=False
+        ).get_concrete_function()
+        with tempfile.TemporaryDirectory() as scratch:
+            if labels:
+                file = pathlib.Path(scratch, "labels.txt")
+                file.write_text("\n".join(labels) + "\n", encoding="utf-8")
+                module.labels = tf.saved_model.Asset(os.fspath(file))
+            tf.saved_model.save(module, os.fspath(folder), signatures=signature)
+
+    def describe(self) -> dict[str, Any]:
+        """For a card: input, output, and how much there is to train."""
+        traced = self.function.get_concrete_function(self.pixels, training=False)
+        return {
+            "inputs": describe(self.pixels),
+            "outputs": {self.key: describe(traced.structured_outputs)},
+            "variables": len(self.weights),
+            "trainable_variables": len(self.trainable),
+            "regularization_losses": len(self.regularization_losses()),
+        }
+
+
+def _without_dropout(network: keras.Model) -> keras.Model:
+    """The network whose `features` are what its last dropout takes, if it has one."""
+    features = network.output["features"]
+    dropouts = [x for x in network.layers if isinstance(x, keras.layers.Dropout)]
+    for layer in reversed(dropouts):
+        if layer.output is features:
+            features = layer.input
+    return keras.Model(network.inputs[0], {"features": features}, name=network.name)
+
+
+def _check(folder: pathlib.Path, classifier: Classifier) -> dict[str, float]:
+    """Differences of the modules in a folder from the model.
+
+    Raises:
+        ValueError: they are larger than rounding can make them.
+    """
+    pixels = sample_images(classifier)
+    outputs = keras_outputs(classifier, pixels)
+    wanted = {
+        "classification": {"logits": outputs["serving_default"]["logits"]},
+        "feature_vector": outputs["features"],
+    }
+    inputs = {name: {"images": pixels / 255.0} for name in wanted}
+    found = run_engine("hub", folder, inputs)
+    differences = compare(wanted, found)
+    if classifier.activation is not None:
+        name = "classification"
+        logits = keras.ops.convert_to_tensor(found[name]["logits"])
+        made = {name: {"probabilities": np.asarray(classifier.activation(logits))}}
+        probabilities = outputs["serving_default"]["probabilities"]
+        differences |= compare({name: {"probabilities": probabilities}}, made)
+    check_differences(differences, MAX_DIFFERENCE)
+    return differences

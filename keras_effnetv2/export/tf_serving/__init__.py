@@ -1,0 +1,1 @@
+"""What TF Serving serves: versions, their configuration, their warm-up."""

@@ -1,0 +1,1 @@
+"""What a network is: its rows, every variant, and the Keras model that they become."""

@@ -1,0 +1,248 @@
+"""Networks as files: a `Variant` written as JSON, read back, and checked.
+
+write_variant(variant, "found.json")
+variant = read_variant("found.json")
+
+A file may come from anywhere: everything in it is checked before a `Variant` is made
+of it, and what is larger than any network that could be built is refused.
+"""
+
+import dataclasses
+import json
+import math
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from keras_effnetv2.errors import InputError
+from keras_effnetv2.files import check_name, replace_file
+from keras_effnetv2.networks.architecture import (
+    FUSED_MBCONV,
+    MBCONV,
+    BlockSpec,
+    Variant,
+)
+
+SUFFIX = ".json"
+
+# Of the file's layout: a later one gets the next number.
+_FORMAT = "keras_effnetv2 variant, version 1"
+# XL takes 2 kB.
+_MAX_BYTES = 100_000
+# XL has 100 blocks, L2 of EfficientNet V1 channels of 5,504.
+_MAX_BLOCKS = 1000
+_MAX_FILTERS = 32_768
+_MAX_SIDE = 8192
+
+
+class _Number(NamedTuple):
+    """A number from `low` to `high`."""
+
+    low: float
+    high: float
+    is_whole: bool = True
+
+    def accepts(self, value: Any) -> bool:
+        kinds = int if self.is_whole else (int, float)
+        if isinstance(value, bool) or not isinstance(value, kinds):
+            return False
+        return self.low <= value <= self.high  # Not a number is in no range.
+
+    def __str__(self) -> str:
+        kind = "a whole number" if self.is_whole else "a number"
+        return f"{kind} from {self.low} to {self.high}"
+
+
+# `BlockSpec` and `Variant` check themselves too; here are types, and what is too large.
+# fmt: off
+_BLOCK_NUMBERS = {
+    "kernel_size":  _Number(1, 15),
+    "strides":      _Number(1, 2),
+    "expand_ratio": _Number(1, 16, is_whole=False),
+    "filters":      _Number(1, _MAX_FILTERS),
+    "num_repeats":  _Number(1, _MAX_BLOCKS),
+    "se_ratio":     _Number(0, 1, is_whole=False),
+}
+_VARIANT_NUMBERS = {
+    "stem_filters":      _Number(1, _MAX_FILTERS),
+    "train_size":        _Number(1, _MAX_SIDE),
+    "eval_size":         _Number(1, _MAX_SIDE),
+    "dropout_rate":      _Number(0, 1, is_whole=False),
+    "width_coefficient": _Number(1e-3, 100, is_whole=False),
+    "depth_coefficient": _Number(1e-3, 100, is_whole=False),
+    "drop_path_rate":    _Number(0, 1, is_whole=False),
+    "top_filters":       _Number(1, _MAX_FILTERS),
+    "filter_divisor":    _Number(1, 1024),
+    "min_filter_share":  _Number(0, 1, is_whole=False),
+}
+# fmt: on
+
+
+def is_variant_file(name: str | os.PathLike) -> bool:
+    """Whether `name` is that of a file, and not of a published variant."""
+    return isinstance(name, os.PathLike) or str(name).endswith(SUFFIX)
+
+
+def write_variant(variant: Variant, path: str | os.PathLike) -> None:
+    """Writes `variant` as JSON; the file is always whole: the old one or the new one.
+
+    Args:
+        variant: e.g. a network that a search has found.
+        path: where to, ends in `.json`.
+
+    Raises:
+        ValueError: another ending, a folder that is not there, or a variant that could
+            not be read back.
+    """
+    path = pathlib.Path(path).expanduser()
+    if path.suffix != SUFFIX:
+        raise InputError(f"A variant file must end in {SUFFIX}. Received: {path}.")
+    check_variant(variant)
+    try:
+        replace_file(path, to_json(variant).encode())
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def check_variant(variant: Variant) -> None:
+    """Refuses a variant that no file may hold.
+
+    Raises:
+        ValueError: it could not be read back; the message says why.
+    """
+    from_json(to_json(variant))
+
+
+def read_variant(path: str | os.PathLike) -> Variant:
+    """The variant that `write_variant` wrote into the file `path`.
+
+    Raises:
+        ValueError: there is no such file, or something else is in it.
+    """
+    path = pathlib.Path(path).expanduser()
+    if not path.is_file():  # Nor a pipe, which would be waited for.
+        raise InputError(
+            f"There is no variant file {path}. Expected the path of a file that "
+            "write_variant or a search wrote."
+        )
+    try:
+        with path.open("rb") as file:
+            contents = file.read(_MAX_BYTES + 1)
+        if len(contents) > _MAX_BYTES:
+            raise InputError(f"It has more than {_MAX_BYTES:,} bytes")
+        return from_json(contents.decode("utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is not a variant file. {error}") from error
+
+
+def to_json(variant: Variant) -> str:
+    """All of `variant`, a row of blocks a line, for people and for `from_json`."""
+    values = {"format": _FORMAT} | {
+        field.name: getattr(variant, field.name)
+        for field in dataclasses.fields(variant)
+        if field.name != "blocks"
+    }
+    lines = [
+        f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in values.items()
+    ]
+    rows = [json.dumps(dataclasses.asdict(spec)) for spec in variant.blocks]
+    blocks = ",\n".join(f"    {row}" for row in rows)
+    lines.append(f'  "blocks": [\n{blocks}\n  ]')
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def from_json(text: str) -> Variant:
+    """The variant that `to_json` wrote.
+
+    Raises:
+        ValueError: not JSON, a field missing, unknown or out of range, or a network
+            too large to build.
+    """
+    try:
+        values = json.loads(
+            text, object_pairs_hook=_without_twins, parse_constant=_no_number
+        )
+    except RecursionError as error:
+        raise InputError("It is not JSON of a variant: too deep.") from error
+    except ValueError as error:
+        raise InputError(f"It is not JSON of a variant: {error}.") from error
+    _check_fields(values, ("format", "name", "blocks", *_VARIANT_NUMBERS), "The file")
+    if values.pop("format") != _FORMAT:
+        raise InputError(f"Its format is not {_FORMAT!r}.")
+    check_name(values["name"])
+    _check_numbers(values, _VARIANT_NUMBERS, "")
+    rows = values.pop("blocks")
+    if not isinstance(rows, list) or not 1 <= len(rows) <= _MAX_BLOCKS:
+        raise InputError(f"blocks must be a list of 1 to {_MAX_BLOCKS} rows.")
+    blocks = tuple(_row(row, f"blocks[{number}]") for number, row in enumerate(rows))
+    variant = Variant(blocks=blocks, **values)
+    _check_size(variant)
+    return variant
+
+
+def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose fields are there once."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        raise InputError("a field is there twice")
+    return values
+
+
+def _no_number(text: str) -> None:
+    raise InputError(f"{text} is no number")
+
+
+def _row(row: Any, place: str) -> BlockSpec:
+    _check_fields(row, ("operator", *_BLOCK_NUMBERS), place)
+    if row["operator"] not in (MBCONV, FUSED_MBCONV):
+        raise InputError(
+            f"{place}.operator must be {MBCONV!r} or {FUSED_MBCONV!r}. "
+            f"Received: {_short(row['operator'])}."
+        )
+    _check_numbers(row, _BLOCK_NUMBERS, f"{place}.")
+    return BlockSpec(**row)
+
+
+def _check_fields(values: Any, expected: tuple[str, ...], place: str) -> None:
+    found = set(values) if isinstance(values, dict) else set()
+    if found != set(expected):
+        raise InputError(
+            f"{place} must have exactly the fields {', '.join(expected)}. "
+            f"Missing: {_short(sorted(set(expected) - found))}. "
+            f"Unknown: {_short(sorted(found - set(expected)))}."
+        )
+
+
+def _check_numbers(
+    values: Mapping[str, Any], expected: Mapping[str, _Number], place: str
+) -> None:
+    for field, number in expected.items():
+        if not number.accepts(values[field]):
+            raise InputError(
+                f"{place}{field} must be {number}. Received: {_short(values[field])}."
+            )
+
+
+def _check_size(variant: Variant) -> None:
+    """Of what the coefficients make of the rows."""
+    num_blocks = sum(variant.round_repeats(spec.num_repeats) for spec in variant.blocks)
+    if num_blocks > _MAX_BLOCKS:
+        raise InputError(
+            f"It has {num_blocks:,} blocks; {_MAX_BLOCKS:,} are the most. Lower "
+            "num_repeats or depth_coefficient."
+        )
+    filters = [variant.stem_filters, variant.top_filters]
+    filters += [spec.filters for spec in variant.blocks]
+    most = math.ceil(max(filters) * variant.width_coefficient)
+    if most > _MAX_FILTERS:
+        raise InputError(
+            f"It has a layer of {most:,} channels; {_MAX_FILTERS:,} are the most. "
+            "Lower filters or width_coefficient."
+        )
+
+
+def _short(value: Any) -> str:
+    """What arrived, cut off where it is long."""
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:100]}..."

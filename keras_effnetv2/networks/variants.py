@@ -1,0 +1,188 @@
+"""Every network as a table of rows: EfficientNetV2 B0-B3, S, M, L, XL and V1 B0-B7.
+
+Reference: Tan and Le 2021, https://arxiv.org/abs/2104.00298, Table 4 (S), and the
+released code for M, L, XL and B0-B3; Tan and Le 2019,
+https://arxiv.org/abs/1905.11946, Table 1 (V1).
+"""
+
+import dataclasses
+import os
+from collections.abc import Iterable
+
+from keras_effnetv2.errors import InputError
+from keras_effnetv2.networks.architecture import (
+    FUSED_MBCONV,
+    MBCONV,
+    BlockSpec,
+    Variant,
+)
+from keras_effnetv2.networks.variant_files import is_variant_file, read_variant
+
+
+def _v1(
+    name: str, size: int, width: float, depth: float, dropout_rate: float
+) -> Variant:
+    return Variant(
+        name,
+        _V1,
+        stem_filters=32,
+        train_size=size,
+        eval_size=size,
+        dropout_rate=dropout_rate,
+        width_coefficient=width,
+        depth_coefficient=depth,
+        min_filter_share=0.9,
+    )
+
+
+# fmt: off
+#              operator   k  s  e  filters  repeats  se
+_V2_BASE = (
+    BlockSpec(FUSED_MBCONV, 3, 1, 1,  16,  1),
+    BlockSpec(FUSED_MBCONV, 3, 2, 4,  32,  2),
+    BlockSpec(FUSED_MBCONV, 3, 2, 4,  48,  2),
+    BlockSpec(MBCONV,       3, 2, 4,  96,  3, 0.25),
+    BlockSpec(MBCONV,       3, 1, 6, 112,  5, 0.25),
+    BlockSpec(MBCONV,       3, 2, 6, 192,  8, 0.25),
+)
+_V2_S = (
+    BlockSpec(FUSED_MBCONV, 3, 1, 1,  24,  2),
+    BlockSpec(FUSED_MBCONV, 3, 2, 4,  48,  4),
+    BlockSpec(FUSED_MBCONV, 3, 2, 4,  64,  4),
+    BlockSpec(MBCONV,       3, 2, 4, 128,  6, 0.25),
+    BlockSpec(MBCONV,       3, 1, 6, 160,  9, 0.25),
+    BlockSpec(MBCONV,       3, 2, 6, 256, 15, 0.25),
+)
+_V2_M = (
+    BlockSpec(FUSED_MBCONV, 3, 1, 1,  24,  3),
+    BlockSpec(FUSED_MBCONV, 3, 2, 4,  48,  5),
+    BlockSpec(FUSED_MBCONV, 3, 2, 4,  80,  5),
+    BlockSpec(MBCONV,       3, 2, 4, 160,  7, 0.25),
+    BlockSpec(MBCONV,       3, 1, 6, 176, 14, 0.25),
+    BlockSpec(MBCONV,       3, 2, 6, 304, 18, 0.25),
+    BlockSpec(MBCONV,       3, 1, 6, 512,  5, 0.25),
+)
+_V2_L = (
+    BlockSpec(FUSED_MBCONV, 3, 1, 1,  32,  4),
+    BlockSpec(FUSED_MBCONV, 3, 2, 4,  64,  7),
+    BlockSpec(FUSED_MBCONV, 3, 2, 4,  96,  7),
+    BlockSpec(MBCONV,       3, 2, 4, 192, 10, 0.25),
+    BlockSpec(MBCONV,       3, 1, 6, 224, 19, 0.25),
+    BlockSpec(MBCONV,       3, 2, 6, 384, 25, 0.25),
+    BlockSpec(MBCONV,       3, 1, 6, 640,  7, 0.25),
+)
+_V2_XL = (
+    BlockSpec(FUSED_MBCONV, 3, 1, 1,  32,  4),
+    BlockSpec(FUSED_MBCONV, 3, 2, 4,  64,  8),
+    BlockSpec(FUSED_MBCONV, 3, 2, 4,  96,  8),
+    BlockSpec(MBCONV,       3, 2, 4, 192, 16, 0.25),
+    BlockSpec(MBCONV,       3, 1, 6, 256, 24, 0.25),
+    BlockSpec(MBCONV,       3, 2, 6, 512, 32, 0.25),
+    BlockSpec(MBCONV,       3, 1, 6, 640,  8, 0.25),
+)
+_V1 = (
+    BlockSpec(MBCONV,       3, 1, 1,  16,  1, 0.25),
+    BlockSpec(MBCONV,       3, 2, 6,  24,  2, 0.25),
+    BlockSpec(MBCONV,       5, 2, 6,  40,  2, 0.25),
+    BlockSpec(MBCONV,       3, 2, 6,  80,  3, 0.25),
+    BlockSpec(MBCONV,       5, 1, 6, 112,  3, 0.25),
+    BlockSpec(MBCONV,       5, 2, 6, 192,  4, 0.25),
+    BlockSpec(MBCONV,       3, 1, 6, 320,  1, 0.25),
+)
+#                                            stem  train  eval  dropout  width  depth
+_V2_VARIANTS = (
+    Variant("efficientnetv2-b0", _V2_BASE,    32,   192,   224,  0.2,     1.0,   1.0),
+    Variant("efficientnetv2-b1", _V2_BASE,    32,   192,   240,  0.2,     1.0,   1.1),
+    Variant("efficientnetv2-b2", _V2_BASE,    32,   208,   260,  0.3,     1.1,   1.2),
+    Variant("efficientnetv2-b3", _V2_BASE,    32,   240,   300,  0.3,     1.2,   1.4),
+    Variant("efficientnetv2-s",  _V2_S,       24,   300,   384,  0.2),
+    Variant("efficientnetv2-m",  _V2_M,       24,   384,   480,  0.3),
+    Variant("efficientnetv2-l",  _V2_L,       32,   384,   480,  0.4),
+    Variant("efficientnetv2-xl", _V2_XL,      32,   384,   512,  0.4),
+)
+#                        size  width  depth  dropout
+_V1_VARIANTS = (
+    _v1("efficientnet-b0", 224, 1.0,   1.0,   0.2),
+    _v1("efficientnet-b1", 240, 1.0,   1.1,   0.2),
+    _v1("efficientnet-b2", 260, 1.1,   1.2,   0.3),
+    _v1("efficientnet-b3", 300, 1.2,   1.4,   0.3),
+    _v1("efficientnet-b4", 380, 1.4,   1.8,   0.4),
+    _v1("efficientnet-b5", 456, 1.6,   2.2,   0.4),
+    _v1("efficientnet-b6", 528, 1.8,   2.6,   0.5),
+    _v1("efficientnet-b7", 600, 2.0,   3.1,   0.5),
+)
+# fmt: on
+
+VARIANTS = {variant.name: variant for variant in _V2_VARIANTS + _V1_VARIANTS}
+
+
+def list_variants() -> list[str]:
+    """Names that `create_model` takes: the V2 family, then V1."""
+    return list(VARIANTS)
+
+
+def get_variant(name_or_variant: str | os.PathLike | Variant) -> Variant:
+    """The `Variant` of that name, or in that file; a `Variant` passes through.
+
+    Args:
+        name_or_variant: a name of `list_variants()`, or the path of a file that
+            `write_variant` or a search wrote, such as `"found.json"`.
+
+    Raises:
+        ValueError: no variant has that name, or none is in the file.
+    """
+    if isinstance(name_or_variant, Variant):
+        return name_or_variant
+    if name_or_variant in VARIANTS:
+        return VARIANTS[name_or_variant]
+    if not is_variant_file(name_or_variant):
+        raise InputError(
+            f"Unknown variant {name_or_variant!r}. Expected a Variant, a .json file of "
+            f"one, or one of: {', '.join(VARIANTS)}."
+        )
+    variant = read_variant(name_or_variant)
+    if VARIANTS.get(variant.name, variant) != variant:
+        # Released weights, their preprocessing and published sizes go by the name.
+        raise InputError(
+            f"{os.fspath(name_or_variant)} holds another network than the published "
+            f"{variant.name!r}, whose name it has. Change its name."
+        )
+    return variant
+
+
+def fuse_stages(variant: Variant, stages: Iterable[int]) -> Variant:
+    """`variant` with MBConv replaced by Fused-MBConv in some rows: the paper's Table 3.
+
+    The paper states neither the fused kernels nor squeeze-excite, and no simple rule
+    gives its four rows to the last digit. This one comes within 2% of the parameters
+    and 9% of the FLOPs of all four: squeeze-excite and expansion stay; kernels become
+    3x3 in the first three rows, whose large maps make a full 5x5 costly, and stay as
+    they are later.
+
+    Args:
+        variant: e.g. `get_variant("efficientnet-b4")`.
+        stages: numbers of the rows to fuse, from 1 (the row after the stem).
+
+    Raises:
+        ValueError: a number without a row.
+    """
+    stages = set(stages)
+    unknown = sorted(stages - set(range(1, len(variant.blocks) + 1)))
+    if unknown:
+        raise InputError(
+            f"{variant.name} has stages 1 to {len(variant.blocks)}. "
+            f"Received: stages with {unknown}."
+        )
+
+    def fuse(stage: int, spec: BlockSpec) -> BlockSpec:
+        kernel_size = min(spec.kernel_size, 3) if stage <= 3 else spec.kernel_size
+        return dataclasses.replace(spec, operator=FUSED_MBCONV, kernel_size=kernel_size)
+
+    blocks = [
+        fuse(i, spec) if i in stages else spec
+        for i, spec in enumerate(variant.blocks, 1)
+    ]
+    suffix = "-".join(str(stage) for stage in sorted(stages))
+    return dataclasses.replace(
+        variant, name=f"{variant.name}-fused-{suffix}", blocks=tuple(blocks)
+    )

@@ -1,0 +1,1 @@
+"""What networks cost: step times measured, predicted, and screened by."""

@@ -1,0 +1,176 @@
+"""Choosing candidates by predicted step time, and how far predictions are off."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from keras_effnetv2.errors import InputError
+from keras_effnetv2.networks.architecture import Variant
+from keras_effnetv2.search.costs.step_time import (
+    REPEATS,
+    compare_step_times,
+    relative_step_time,
+)
+from keras_effnetv2.search.costs.table import CostTable
+from keras_effnetv2.search.sampling.space import Space
+
+# Draws without a new point, some seconds: another range must have been meant.
+_PATIENCE = 10_000
+
+
+def screen(
+    space: Space,
+    table: CostTable,
+    num: int,
+    rng: np.random.Generator,
+    max_relative_step_time: float,
+    min_relative_step_time: float = 0.0,
+) -> list[dict[str, str | int]]:
+    """Random points whose predicted step time lies in a range, each once.
+
+    Args:
+        space: to draw from.
+        table: that predicts.
+        num: of points.
+        rng: draws.
+        max_relative_step_time: largest share of the backbone's step time.
+        min_relative_step_time: smallest one.
+
+    Raises:
+        ValueError: an impossible range, or one in which 10,000 draws find no more.
+    """
+    low, high = min_relative_step_time, max_relative_step_time
+    if not 0 <= low < high or num < 1:
+        raise InputError(
+            "Screening needs num of 1 or more, and 0 <= min_relative_step_time < "
+            f"max_relative_step_time. Received: {num}, {low} and {high}."
+        )
+    points: dict[tuple, dict[str, str | int]] = {}
+    seen: list[float] = []
+    last = 0  # Draws until the newest point.
+    while len(points) < num and len(seen) - last < _PATIENCE:
+        point = space.random(rng)
+        key = tuple(point.values())
+        seen.append(table.relative(space.variant(point)))
+        if low <= seen[-1] <= high and key not in points:
+            points[key], last = point, len(seen)
+    if len(points) == num:
+        return list(points.values())
+    raise InputError(
+        f"Only {len(points)} of {num} points with {low:g} to {high:g} times the "
+        f"backbone's step were found in {len(seen):,} draws, which had "
+        f"{min(seen):.3g} to {max(seen):.3g} times. Widen the range, or the space."
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Validation:
+    """Predicted and measured step times of networks that the table has not seen.
+
+    Both are shares of the backbone's step, measured in the same rounds: the machine
+    need not be as fast as when the table was measured.
+
+    Attributes:
+        variants: the networks.
+        predicted: of each.
+        measured: of each.
+        backbone_seconds: of the backbone's step beside each.
+    """
+
+    variants: tuple[Variant, ...]
+    predicted: tuple[float, ...]
+    measured: tuple[float, ...]
+    backbone_seconds: tuple[float, ...]
+
+    @property
+    def median_relative_error(self) -> float:
+        """|predicted / measured - 1|."""
+        ratios = np.array(self.predicted) / np.array(self.measured)
+        return float(np.median(np.abs(ratios - 1)))
+
+    @property
+    def rank_correlation(self) -> float:
+        """Spearman's: 1 where predictions order the networks as measurements do."""
+        ranks = [_ranks(x) for x in (self.predicted, self.measured)]
+        spread = [np.ptp(x) for x in ranks]
+        return float(np.corrcoef(*ranks)[0, 1]) if all(spread) else float("nan")
+
+
+def validate(
+    table: CostTable,
+    space: Space,
+    num: int = 30,
+    seed: int = 0,
+    repeats: int = REPEATS,
+    group_size: int = 4,
+) -> Validation:
+    """Measures random networks of the space, and compares with what was predicted.
+
+    Args:
+        table: that predicts.
+        space: to draw from.
+        num: of networks, 2 or more.
+        seed: of the draws; networks that the table was fitted to are passed over.
+        repeats: rounds.
+        group_size: networks in memory at once, beside the backbone.
+
+    Raises:
+        ValueError: `num` below 2 or larger than the space, or as `measure_step_times`.
+    """
+    rows = list(iterate_validation(table, space, num, seed, repeats, group_size))
+    return Validation(*(tuple(column) for column in zip(*rows, strict=True)))
+
+
+def iterate_validation(
+    table: CostTable, space: Space, num: int, seed: int, repeats: int, group_size: int
+) -> Iterator[tuple[Variant, float, float, float]]:
+    """As `validate`, network by network: what `Validation` has of each.
+
+    Raises:
+        ValueError: as `validate`.
+    """
+    variants = _unseen(table, space, num, seed)
+    times = compare_step_times(
+        variants,
+        table.backbone,
+        group_size=group_size,
+        repeats=repeats,
+        **_options(table),
+    )
+    for variant, (own, beside) in zip(variants, times, strict=True):
+        ratio = relative_step_time(own, beside)
+        yield variant, table.relative(variant), ratio, beside.median
+
+
+def _unseen(table: CostTable, space: Space, num: int, seed: int) -> list[Variant]:
+    """Different random networks of the space, none that the table was fitted to."""
+    if not 2 <= num <= space.size - len(table.fitted):
+        raise InputError(
+            "Validation needs 2 networks or more, and no more than the space has, less "
+            f"the {len(table.fitted)} that the table was fitted to. Received: "
+            f"num={num!r} for a space of {space.size:,}."
+        )
+    rng = np.random.default_rng(seed)
+    rows = {variant.blocks for variant in table.fitted}
+    variants: list[Variant] = []
+    while len(variants) < num:
+        name = f"candidate-{len(variants) + 1}"
+        variant = space.variant(space.random(rng), name)
+        if variant.blocks not in rows:
+            rows.add(variant.blocks)
+            variants.append(variant)
+    return variants
+
+
+def _options(table: CostTable) -> dict[str, Any]:
+    """The table's workload as arguments."""
+    fields = dataclasses.fields(table.workload)
+    return {field.name: getattr(table.workload, field.name) for field in fields}
+
+
+def _ranks(values: Sequence[float]) -> np.ndarray:
+    """Of each value, from 0; equal ones share the mean of theirs."""
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts + 1) / 2)[places]

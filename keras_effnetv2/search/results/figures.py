@@ -1,0 +1,167 @@
+"""The course of a search and what it found, as pictures."""
+
+import io
+import itertools
+import os
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+from keras_effnetv2.errors import MissingPackageError
+from keras_effnetv2.files import replace_file
+from keras_effnetv2.search.results.importance import Importance, measure_importance
+from keras_effnetv2.search.results.trials import Result, best_trades
+
+_TRIAL, _BEST, _NO_REWARD = "#8fa3bd", "#1f5fa8", "#c0392b"
+_INCHES_PER_BAR = 0.28
+
+
+def draw_figures(
+    results: Sequence[Result], folder: str | os.PathLike, title: str
+) -> list[pathlib.Path]:
+    """Writes `rewards.png`, `front.png` and `importance.png`; older ones are replaced.
+
+    A picture for which no trial has been measured yet is left out.
+
+    Args:
+        results: of a study; see `read_results`.
+        folder: that exists.
+        title: of the pictures.
+
+    Returns:
+        The paths of the pictures.
+
+    Raises:
+        ImportError: matplotlib is missing.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingPackageError(
+            "Figures are drawn with matplotlib: pip install keras_effnetv2[search]."
+        ) from error
+    complete = [result for result in results if result.reward is not None]
+    measured = [result for result in complete if result.measured]
+    pictures = {
+        "rewards": (_draw_rewards, results if complete else None, 5.0),
+        "front": (_draw_front, measured or None, 6.0),
+        "importance": (
+            _draw_importance,
+            measure_importance(complete),
+            1.6 + _INCHES_PER_BAR * len(results[0].point if results else ()),
+        ),
+    }
+    paths = []
+    for name, (draw, contents, height) in pictures.items():
+        if contents is None:
+            continue
+        figure = Figure(figsize=(9, height), dpi=110, layout="constrained")
+        draw(figure.subplots(), contents)
+        figure.suptitle(title, fontsize=15)
+        file = io.BytesIO()
+        figure.savefig(file, format="png")
+        paths.append(pathlib.Path(folder) / f"{name}.png")
+        replace_file(paths[-1], file.getvalue())
+    return paths
+
+
+def _draw_rewards(axes: Any, results: Sequence[Result]) -> None:
+    complete = [result for result in results if result.reward is not None]
+    numbers = [result.number for result in complete]
+    rewards = [result.reward for result in complete]
+    axes.plot(numbers, rewards, "o", color=_TRIAL, markersize=5, label="trial")
+    best = list(itertools.accumulate(rewards, max))
+    axes.step(numbers, best, where="post", color=_BEST, label="best so far")
+    winner = max(complete, key=lambda result: result.reward)
+    axes.plot(winner.number, winner.reward, "*", color=_BEST, markersize=14)
+    # Those without a reward stand on the frame, below all others.
+    for state, marker in (("pruned", "|"), ("screened", "1"), ("failed", "x")):
+        places = [result.number for result in results if result.state == state]
+        if places:
+            axes.plot(
+                places,
+                [0.02] * len(places),
+                marker,
+                color=_NO_REWARD,
+                transform=axes.get_xaxis_transform(),
+                label=state,
+            )
+    axes.set_xlabel("trial")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.set_ylabel("reward")
+    axes.figure.legend(loc="outside lower center", ncols=5)
+    axes.grid(alpha=0.3)
+
+
+def _draw_front(axes: Any, results: Sequence[Result]) -> None:
+    """Accuracy over step time; parameters as color; the trials that none beats.
+
+    The line looks at accuracy and step time alone, the rings at parameters too.
+    """
+    front = _front(results)
+    axes.plot(
+        [1000 * result.step_seconds for result in front],
+        [100 * result.accuracy for result in front],
+        color=_BEST,
+        drawstyle="steps-post",
+        label="front of accuracy and step time",
+        zorder=1,
+    )
+    dots = axes.scatter(
+        [1000 * result.step_seconds for result in results],
+        [100 * result.accuracy for result in results],
+        c=[result.parameters / 1e6 for result in results],
+        cmap="viridis_r",
+        norm="log",
+        edgecolors="white",
+        linewidths=0.5,
+        s=50,
+    )
+    axes.figure.colorbar(dots, ax=axes, label="parameters (million)")
+    trades = best_trades(results)
+    axes.scatter(
+        [1000 * result.step_seconds for result in trades],
+        [100 * result.accuracy for result in trades],
+        facecolors="none",
+        edgecolors="black",
+        s=110,
+        label="best trades of accuracy, step time and parameters",
+    )
+    winner = max(results, key=lambda result: result.reward)
+    axes.plot(
+        1000 * winner.step_seconds,
+        100 * winner.accuracy,
+        "*",
+        color=_NO_REWARD,
+        markersize=15,
+        label=f"best reward, trial {winner.number}",
+    )
+    axes.set_xlabel("training step (ms)")
+    axes.set_ylabel("accuracy (%)")
+    axes.figure.legend(loc="outside lower center", ncols=3)
+    axes.grid(alpha=0.3)
+
+
+def _front(results: Sequence[Result]) -> list[Result]:
+    """Those that no other beats in both accuracy and step time, the fastest first."""
+    front: list[Result] = []
+    for result in sorted(results, key=lambda x: (x.step_seconds, -x.accuracy)):
+        if not front or result.accuracy > front[-1].accuracy:
+            front.append(result)
+    return front
+
+
+def _draw_importance(axes: Any, importance: Importance) -> None:
+    """A bar a decision, the most important on top; beside it, its best choice."""
+    shares = importance.shares
+    bars = axes.barh(list(shares), [100 * x for x in shares.values()], color=_BEST)
+    labels = [str(importance.best_choices[name]) for name in shares]
+    axes.bar_label(bars, labels, padding=4)
+    axes.invert_yaxis()
+    axes.margins(y=0.01)
+    axes.set_xlim(0, 120 * max(shares.values()))
+    axes.set_xlabel(
+        "share of the effects on the reward (%); beside it, the best choice\n"
+        f"(effects add up to a model that predicts {importance.explained:.0%} of the "
+        "variance)"
+    )

@@ -1,0 +1,123 @@
+"""What a study has measured, as rows and as `results.csv`."""
+
+import csv
+import dataclasses
+import io
+import os
+from collections.abc import Sequence
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from keras_effnetv2.files import replace_file
+from keras_effnetv2.search.reward import Measurement, pareto_front
+from keras_effnetv2.search.sampling.policy import Choice
+from keras_effnetv2.search.studies.queue import FAILURE
+from keras_effnetv2.search.studies.study import is_screened, read_decisions
+
+_STATES = {
+    TrialState.COMPLETE: "complete",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+    TrialState.RUNNING: "running",
+    TrialState.WAITING: "waiting",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """A trial: a candidate and what was measured of it; None is not measured."""
+
+    number: int  # From 0, in the order the trials began.
+    state: str  # complete, pruned, screened, failed, running or waiting.
+    point: dict[str, Choice]
+    accuracy: float | None  # From 0 to 1; of a pruned trial, the last it reported.
+    step_seconds: float | None
+    step_spread: float | None  # Seconds between the quartiles of the step's rounds.
+    predicted_step_ratio: float | None  # To the backbone's; of a search that screens.
+    parameters: int | None
+    reward: float | None  # Of a complete trial.
+    duration: float | None  # Seconds; of a finished trial, its last attempt.
+    failure: str | None  # Why a trial failed.
+
+    @property
+    def measured(self) -> Measurement | None:
+        """Of a complete trial, what was measured, if all was."""
+        numbers = (self.accuracy, self.step_seconds, self.parameters)
+        if self.reward is None or None in numbers:
+            return None
+        return Measurement(*numbers)
+
+
+def read_results(study: optuna.Study) -> list[Result]:
+    """All trials that have a point, in the order of their numbers."""
+    trials = study.get_trials(deepcopy=False)
+    return [_to_result(trial) for trial in trials if trial.params]
+
+
+def write_results(study: optuna.Study, path: str | os.PathLike) -> None:
+    """Writes `read_results` as CSV, a column a decision; an older file is replaced.
+
+    The last column says which are among the `best_trades`.
+
+    Raises:
+        ValueError: see `read_decisions`.
+    """
+    decisions = tuple(read_decisions(study))
+    file = io.StringIO(newline="")
+    writer = csv.writer(file, lineterminator="\n")
+    before, after = _columns()
+    writer.writerow([*before, *decisions, *after, "best_trade"])
+    results = read_results(study)
+    trades = {result.number for result in best_trades(results)}
+    for result in results:
+        writer.writerow(
+            [
+                *(getattr(result, name) for name in before),
+                *(result.point.get(name) for name in decisions),
+                *(getattr(result, name) for name in after),
+                result.number in trades,
+            ]
+        )
+    replace_file(path, file.getvalue().encode())
+
+
+def best_result(results: Sequence[Result]) -> Result | None:
+    """The complete trial of the greatest reward; None where there is none."""
+    complete = [result for result in results if result.state == "complete"]
+    return max(complete, key=lambda result: result.reward, default=None)
+
+
+def best_trades(results: Sequence[Result]) -> list[Result]:
+    """The measured trials that no other beats: see `pareto_front`."""
+    measured = [result for result in results if result.measured]
+    front = pareto_front([result.measured for result in measured])
+    return [measured[index] for index in front]
+
+
+def _columns() -> tuple[list[str], list[str]]:
+    """Names of the fields before the point, and after it."""
+    names = [field.name for field in dataclasses.fields(Result)]
+    place = names.index("point")
+    return names[:place], names[place + 1 :]
+
+
+def _to_result(trial: FrozenTrial) -> Result:
+    accuracy = trial.user_attrs.get("accuracy")
+    state = "screened" if is_screened(trial) else _STATES[trial.state]
+    # A pruned trial was stopped before it could leave its accuracy.
+    if accuracy is None and state == "pruned":
+        accuracy = trial.intermediate_values.get(trial.last_step)
+    return Result(
+        number=trial.number,
+        state=state,
+        point=trial.params,
+        accuracy=accuracy,
+        step_seconds=trial.user_attrs.get("step_seconds"),
+        step_spread=trial.user_attrs.get("step_spread"),
+        predicted_step_ratio=trial.user_attrs.get("predicted_step_ratio"),
+        parameters=trial.user_attrs.get("parameters"),
+        reward=trial.value if trial.state == TrialState.COMPLETE else None,
+        duration=trial.duration.total_seconds() if trial.duration else None,
+        failure=trial.user_attrs.get(FAILURE),
+    )

@@ -1,0 +1,1 @@
+"""The space of networks, and what chooses from it."""

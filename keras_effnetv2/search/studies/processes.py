@@ -1,0 +1,124 @@
+"""Several workers on this machine, each a process of its own."""
+
+import logging
+import os
+import subprocess
+import time
+from collections.abc import Sequence
+
+from keras_effnetv2.errors import InputError, WorkerError
+from keras_effnetv2.search.studies.workers import interrupt_on_sigterm
+
+_POLL = 0.5  # Seconds between two looks at the processes.
+_GRACE = 20.0  # Seconds that an interrupted worker has to return its trial.
+# The system kills what takes too much memory: often the candidate's fault, not the
+# worker's. A worker that is killed more often has another reason.
+_MAX_RESTARTS = 3
+# Of CUDA: which GPUs a process may see, by number or identifier.
+_VISIBLE = "CUDA_VISIBLE_DEVICES"
+# Exit status of a worker that has done its share; a new one is to go on.
+RENEW = 75
+
+
+def visible_gpus() -> list[str]:
+    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    import tensorflow as tf
+
+    num_gpus = len(tf.config.list_physical_devices("GPU"))
+    names = os.environ.get(_VISIBLE) or ",".join(map(str, range(num_gpus)))
+    # CUDA heeds the names up to the first that it does not know.
+    return [name.strip() for name in names.split(",")][:num_gpus]
+
+
+def run_workers(
+    command: Sequence[str], num_workers: int, gpus: Sequence[str] = ()
+) -> None:
+    """Runs a command in several processes, and waits until all are done.
+
+    A process that was killed is started again, three times at most; one that ends with
+    `RENEW`, always; one that fails is not, and the others go on. An interrupt or
+    SIGTERM stops all.
+
+    Args:
+        command: of one worker, such as `python -m keras_effnetv2 search ...`.
+        num_workers: processes.
+        gpus: of `visible_gpus`. Each of several workers gets one of them, by turns; one
+            worker alone gets all.
+
+    Raises:
+        ValueError: no workers.
+        ChildProcessError: a worker failed; the others have done what they could.
+    """
+    if num_workers < 1:
+        raise InputError(f"A search needs workers. Received: {num_workers}.")
+    if 0 < len(gpus) < num_workers:
+        logging.warning("%d workers share %d GPUs by turns.", num_workers, len(gpus))
+    workers = [
+        _Worker(command, gpus[number % len(gpus)] if gpus and num_workers > 1 else None)
+        for number in range(num_workers)
+    ]
+    with interrupt_on_sigterm():
+        try:
+            for worker in workers:
+                worker.start()
+            while any([worker.is_running() for worker in workers]):
+                time.sleep(_POLL)
+        finally:
+            _stop(workers)
+    failed = sum(worker.process.returncode != 0 for worker in workers)
+    if failed:
+        raise WorkerError(
+            f"{failed} of {num_workers} workers failed; see above. The trials they "
+            "had begun are not lost: the same command goes on."
+        )
+
+
+class _Worker:
+    """A process, and how often it was started again."""
+
+    def __init__(self, command: Sequence[str], gpu: str | None) -> None:
+        self._command = list(command)
+        self._environment = os.environ | ({} if gpu is None else {_VISIBLE: gpu})
+        self._num_restarts = 0
+        self.process: subprocess.Popen | None = None
+
+    def start(self) -> None:
+        # Out of the terminal's reach: a Ctrl-C comes once, from here. A second one
+        # would hit the worker while it returns its trial.
+        self.process = subprocess.Popen(
+            self._command, env=self._environment, start_new_session=True
+        )
+
+    def is_running(self) -> bool:
+        """Starts the process again if it was killed, or has done its share."""
+        code = self.process.poll()
+        if code is None:
+            return True
+        if code == RENEW:
+            self.start()
+            return True
+        if code >= 0 or self._num_restarts == _MAX_RESTARTS:
+            return False
+        self._num_restarts += 1
+        logging.warning("A worker was killed by signal %d; starting it again.", -code)
+        self.start()
+        return True
+
+
+def _stop(workers: Sequence[_Worker]) -> None:
+    """Ends what still runs, and kills what does not heed that.
+
+    By SIGTERM, which interrupts a worker: SIGINT is ignored by what a shell has started
+    in the background.
+    """
+    processes = [worker.process for worker in workers if worker.process is not None]
+    for process in processes:
+        if process.poll() is None:
+            process.terminate()
+    deadline = time.monotonic() + _GRACE
+    for process in processes:
+        try:
+            process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

@@ -1,0 +1,1 @@
+"""Devices: strategies by name, and what Keras gets wrong under them."""

@@ -1,0 +1,79 @@
+"""What workers that train together must agree on before each of them goes on."""
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from keras_effnetv2.errors import FileError
+from keras_effnetv2.training.devices.strategies import Devices
+
+# A float32, which all kinds of devices exchange, holds whole numbers of 24 bits.
+_BITS = 16
+
+
+@contextlib.contextmanager
+def together(devices: Devices) -> Iterator[None]:
+    """All workers do what is inside, each for itself, or all fail.
+
+    Else the others would wait in their next step for the one that has failed. All must
+    come here at once, and nothing inside may wait for another worker.
+
+    Raises:
+        OSError: another worker has failed.
+    """
+    try:
+        yield
+    except Exception:
+        _gather(devices, (1, 0))
+        raise
+    failed = [number for number, (x, _) in enumerate(_gather(devices, (0, 0))) if x]
+    if failed:
+        chief = ", the chief," if failed[0] == 0 else ""
+        raise FileError(
+            f"Worker {failed[0]} of {devices.num_workers}{chief} has failed, and this "
+            "one stops with it. The other's output says why."
+        )
+
+
+def from_chief(devices: Devices, number: int) -> int:
+    """The chief's whole number, below 2^32, on every worker. All must ask at once."""
+    high, low = _gather(devices, divmod(number, 1 << _BITS))[0]
+    return (high << _BITS) + low
+
+
+def _gather(devices: Devices, pair: tuple[int, int]) -> list[tuple[int, int]]:
+    """The two numbers, each below 2^16, that every worker has passed, by worker."""
+    if devices.num_workers == 1:
+        return [pair]
+    table = np.zeros((devices.num_workers, len(pair)), "float32")
+    table[devices.worker] = pair
+    add = _add_on_jax if devices.strategy is None else _adder(devices.strategy)
+    return [tuple(map(int, row)) for row in add(table)]
+
+
+def _add_on_jax(table: np.ndarray) -> np.ndarray:
+    from jax.experimental import multihost_utils
+
+    return np.sum(multihost_utils.process_allgather(table), axis=0)
+
+
+@functools.cache  # Traced once.
+def _adder(strategy: Any) -> Callable[[np.ndarray], np.ndarray]:
+    """A function that sums arrays of one shape over the workers of a strategy."""
+    import tensorflow as tf
+
+    def all_reduce(table: tf.Tensor) -> tf.Tensor:
+        # The identity is on the replica's device, which the sum is to go to.
+        return tf.distribute.get_replica_context().all_reduce("sum", tf.identity(table))
+
+    run = tf.function(lambda table: strategy.run(all_reduce, (table,)))
+
+    def add(table: np.ndarray) -> np.ndarray:
+        summed = strategy.experimental_local_results(run(tf.constant(table)))
+        # Every replica of a worker has added the same.
+        return np.rint(summed[0].numpy() / len(summed))
+
+    return add

@@ -1,0 +1,1 @@
+"""What an experiment is, the recipes, and every experiment by name."""

@@ -1,0 +1,296 @@
+"""What a training run is: data, network, stages, optimizer; nothing that runs.
+
+Settings are two levels deep at most (`batch_size`, `optimizer.learning_rate`), frozen
+and checked. In the sources below, "paper" is Tan and Le 2021,
+https://arxiv.org/abs/2104.00298, and "released code" google/automl, efficientnetv2.
+"""
+
+import dataclasses
+import math
+from typing import Literal
+
+from keras_effnetv2.networks.variants import get_variant
+from keras_effnetv2.training.experiments.checked import (
+    Amount,
+    Checked,
+    Count,
+    Share,
+    Whole,
+)
+from keras_effnetv2.training.progressive.stages import (
+    Ramp,
+    Stage,
+    plan_stages,
+    steps_per_epoch,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Data(Checked):
+    """Which images.
+
+    Attributes:
+        source: `"tfds"`: a TensorFlow Datasets name; `"folder"`: of class folders;
+            `"imagenet_tfrecord"`, `"imagenet21k_tfrecord"`: the official layouts;
+            `"idx"`: files as MNIST has them; `"digits"`: embedded, 8x8 pixels.
+        num_classes: width of the classifier.
+        name: in TensorFlow Datasets; other sources have no use for it.
+        directory: where the files are. None: where the source has them by default.
+        train_split: part to train on, in the source's words.
+        eval_split: part to evaluate on.
+        num_train_images: in `train_split`. None: counted when the source is opened.
+        multi_label: an image may have several classes; labels are rows of 0 and 1.
+        cache: read all encoded images into memory before the first epoch.
+        on_error: an image that cannot be decoded is skipped and counted, or raised.
+        orientation: `"upright"`: images are turned as their EXIF says, as in prediction
+            and serving; `"stored"`: they are not. `"auto"`: those of ImageNet's
+            TFRecords are not, as in released code, all others are.
+    """
+
+    source: Literal[
+        "tfds", "folder", "imagenet_tfrecord", "imagenet21k_tfrecord", "idx", "digits"
+    ]
+    num_classes: Count
+    name: str = ""
+    directory: str | None = None
+    train_split: str = "train"
+    eval_split: str = "validation"
+    num_train_images: Count | None = None
+    multi_label: bool = False
+    cache: bool = False
+    on_error: Literal["skip", "raise"] = "skip"
+    orientation: Literal["auto", "upright", "stored"] = "auto"
+
+
+@dataclasses.dataclass(frozen=True)
+class Augmentation(Checked):
+    """What is done to a training image; how strongly is in `Progressive`.
+
+    Attributes:
+        policy: `"randaugment"`, `"autoaugment"` (version 0), `"cutout"` or `"none"`.
+        num_ops: operations of RandAugment on an image. Released code: 2.
+        min_crop_area: smallest share of the image that the random crop keeps, shape
+            from 3:4 to 4:3. None: the whole image, squeezed into a square. Released
+            code: 0.05, 0.08 for B0-B3, none in fine-tuning.
+        flip: left and right, half of the images.
+        interpolation: of the resize. Released code: bicubic for B0-B3.
+    """
+
+    policy: Literal["randaugment", "autoaugment", "cutout", "none"] = "randaugment"
+    num_ops: Count = 2
+    min_crop_area: Share | None = 0.05
+    flip: bool = True
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+
+
+@dataclasses.dataclass(frozen=True)
+class Model(Checked):
+    """Which network, and what it starts from.
+
+    Attributes:
+        variant: e.g. `"efficientnetv2-s"`, or a `.json` file of one, which the run's
+            work folder keeps a copy of.
+        weights: to start from: `"imagenet"`, `"imagenet21k"`, `"imagenet21k-ft1k"` or
+            a file. None: random.
+        preprocessing: normalisation and evaluation crop, as the released weights of
+            this name have them. None: as `weights` have them, or those of
+            `"imagenet"`.
+        eval_size: side of the evaluation images, pixels. None: the variant's.
+        width_coefficient: multiplies channels. None: the variant's.
+        depth_coefficient: multiplies blocks. None: the variant's.
+        bn_momentum: of the moving statistics. Released code 0.9, paper 0.99.
+        bn_group_size: replicas that share batch statistics; 0 is all of them, 1 none.
+            Released code: 8.
+        precision: of the network; its classifier is float32. Released code: bfloat16
+            on TPU.
+        frozen: patterns of layer names that keep their weights, batch statistics
+            included.
+    """
+
+    variant: str
+    weights: str | None = None
+    preprocessing: Literal["imagenet", "imagenet21k", "imagenet21k-ft1k"] | None = None
+    eval_size: Count | None = None
+    width_coefficient: Amount | None = None
+    depth_coefficient: Amount | None = None
+    bn_momentum: Share = 0.9
+    bn_group_size: Whole = 8
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "mixed_bfloat16"
+    frozen: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        get_variant(self.variant)
+
+
+@dataclasses.dataclass(frozen=True)
+class Progressive(Checked):
+    """The stages: see `plan_stages`. Ramps are from the first stage to the last.
+
+    Attributes:
+        num_stages: paper: 4. 1: fixed size, with the last value of every ramp.
+        formula: of the image sizes, `"paper"` or `"released"`.
+        image_size: side of the training images, pixels. None: that of evaluation.
+        randaugment_magnitude: Google's scale, 10 is nominal.
+        mixup_alpha: 0: no MixUp.
+        cutmix_alpha: 0: no CutMix. Paper: none; released code: as `mixup_alpha`.
+        dropout_rate: before the classifier. None: the variant's.
+        drop_path_rate: of stochastic depth. None: the variant's.
+        batch_sizes: for each stage, over all devices. None: `batch_size` in all.
+    """
+
+    num_stages: Count = 1
+    formula: Literal["paper", "released"] = "paper"
+    image_size: Ramp | None = None
+    randaugment_magnitude: Ramp = Ramp(0, 0)
+    mixup_alpha: Ramp = Ramp(0, 0)
+    cutmix_alpha: Ramp = Ramp(0, 0)
+    dropout_rate: Ramp | None = None
+    drop_path_rate: Ramp | None = None
+    batch_sizes: tuple[int, ...] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Optimizer(Checked):
+    """How weights change.
+
+    Attributes:
+        name: a Keras optimizer.
+        learning_rate: the largest, for a batch of `learning_rate_batch_size`. Released
+            code: 0.016.
+        learning_rate_batch_size: the learning rate grows linearly with the batch from
+            here. None: it does not. Released code: 256.
+        momentum: of RMSProp and SGD. Paper: 0.9.
+        rho: decay of RMSProp's mean square. Paper: 0.9.
+        beta_2: decay of Adam's mean square. Kingma and Ba 2015: 0.999; the fewer steps
+            there are, the less of them it should remember.
+        epsilon: of RMSProp and Adam. Released code: 1e-3.
+        ema_momentum: of the moving average of weights and batch-norm statistics, per
+            step; 0: none. Paper: 0.9999.
+        global_clipnorm: largest norm of all gradients together. None: no limit.
+        accumulation_steps: pieces that the batch of a device is computed in, one after
+            the other, so that a piece fits into memory.
+        layer_decay: the learning rate of a block is this times that of the next.
+    """
+
+    name: Literal["rmsprop", "adam", "adamw", "sgd"] = "rmsprop"
+    learning_rate: Amount = 0.016
+    learning_rate_batch_size: Count | None = 256
+    momentum: Share = 0.9
+    rho: Share = 0.9
+    beta_2: Share = 0.999
+    epsilon: Amount = 1e-3
+    ema_momentum: Share = 0.9999
+    global_clipnorm: Amount | None = None
+    accumulation_steps: Count = 1
+    layer_decay: Share = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedule(Checked):
+    """The learning rate over the training: see `build_schedule`.
+
+    Attributes:
+        name: `"exponential"`, `"cosine"` or `"constant"`, after the warm-up.
+        warmup_epochs: of linear growth from 0. Released code: 5 on ImageNet, else 1.
+        decay_epochs: between the falls of `"exponential"`. Paper: 2.4.
+        decay_rate: of each fall. Paper: 0.97.
+    """
+
+    name: Literal["exponential", "cosine", "constant"] = "exponential"
+    warmup_epochs: Amount = 5.0
+    decay_epochs: Amount = 2.4
+    decay_rate: Share = 0.97
+
+
+@dataclasses.dataclass(frozen=True)
+class Regularization(Checked):
+    """What does not change from stage to stage.
+
+    Attributes:
+        weight_decay: L2 of kernels, in the loss: this times half the sum of squares.
+            Paper: 1e-5.
+        label_smoothing: probability that goes from the label to all classes evenly.
+            Released code: 0.1.
+    """
+
+    weight_decay: Amount = 1e-5
+    label_smoothing: Share = 0.1
+
+
+@dataclasses.dataclass(frozen=True)
+class Loop(Checked):
+    """How a run goes on, stops and starts again; nothing here changes what it computes.
+
+    Attributes:
+        checkpoint_steps: steps between checkpoints.
+        keep: so many checkpoints, the newest, and the best.
+        evaluate_steps: an evaluation follows the end of an epoch where so many steps
+            have passed since the last one. 0: every epoch.
+        steps_per_execution: steps that run without Python between them, which looks,
+            saves and stops only after them: this number or the next lower one that
+            divides an epoch's steps. More saves time on TPUs. Not with the strategies
+            mirrored and multiworker.
+        deterministic: the same bits on every run, also after a restart; slower on
+            GPUs, where it also switches XLA off.
+    """
+
+    checkpoint_steps: Count = 1000
+    keep: Count = 3
+    evaluate_steps: Whole = 0
+    steps_per_execution: Count = 1
+    deterministic: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment(Checked):
+    """Everything that decides what a run computes.
+
+    Attributes:
+        name: of the recipe it started as.
+        batch_size: images a step, over all devices.
+        epochs: of the whole training.
+        min_steps: train for at least so many steps, in whole epochs. Released code:
+            10,000 in fine-tuning.
+        loss: cross-entropy after `"softmax"`, where several labels share a mass of 1,
+            or after `"sigmoid"`, a yes or no for each class.
+        seed: of initial weights, order of images, augmentation and dropout.
+    """
+
+    name: str
+    data: Data
+    model: Model
+    augmentation: Augmentation = Augmentation()
+    progressive: Progressive = Progressive()
+    optimizer: Optimizer = Optimizer()
+    schedule: Schedule = Schedule()
+    regularization: Regularization = Regularization()
+    loop: Loop = Loop()
+    batch_size: Count = 4096
+    epochs: Count = 350
+    min_steps: Whole = 0
+    loss: Literal["softmax", "sigmoid"] = "softmax"
+    seed: Whole = 0
+
+    @property
+    def eval_size(self) -> int:
+        """Side of the evaluation images, pixels."""
+        return self.model.eval_size or get_variant(self.model.variant).eval_size
+
+    def num_epochs(self, num_train_images: int) -> int:
+        """`epochs`, or as many as `min_steps` take."""
+        steps = steps_per_epoch(num_train_images, self.batch_size)
+        return max(self.epochs, math.ceil(self.min_steps / steps))
+
+    def stages(self, num_train_images: int) -> tuple[Stage, ...]:
+        """The plan of a training with so many images."""
+        plan = {
+            field.name: getattr(self.progressive, field.name)
+            for field in dataclasses.fields(self.progressive)
+        }
+        return plan_stages(
+            epochs=self.num_epochs(num_train_images),
+            batch_size=plan.pop("batch_sizes") or self.batch_size,
+            image_size=plan.pop("image_size") or self.eval_size,
+            **plan,
+        )

@@ -1,0 +1,135 @@
+"""Experiments as text: paths and values from the shell, and JSON."""
+
+import dataclasses
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from keras_effnetv2.errors import InputError
+from keras_effnetv2.networks.variant_files import is_variant_file
+from keras_effnetv2.training.experiments.checked import Checked, hints, parse
+from keras_effnetv2.training.experiments.configuration import Experiment
+from keras_effnetv2.training.progressive.stages import Ramp
+
+
+def list_settings(experiment: Experiment) -> dict[str, Any]:
+    """What `override` can change: paths such as `optimizer.learning_rate` -> values."""
+    settings = {}
+    for name in hints(Experiment):
+        value = getattr(experiment, name)
+        if isinstance(value, Checked):
+            for field in hints(type(value)):
+                settings[f"{name}.{field}"] = getattr(value, field)
+        elif name != "name":  # It says which recipe this is, and does nothing.
+            settings[name] = value
+    return settings
+
+
+def override(experiment: Experiment, assignments: Iterable[str]) -> Experiment:
+    """A copy of `experiment` with some settings changed, later ones winning.
+
+    Args:
+        experiment: what to start from.
+        assignments: such as `"optimizer.learning_rate=0.01"`; commas between the
+            numbers of a ramp (`"progressive.image_size=128,300"`) or the words of a
+            list; `none` where a setting can be None.
+
+    Raises:
+        ValueError: no such setting, or a value that does not fit it.
+    """
+    for assignment in assignments:
+        path, equals, text = assignment.partition("=")
+        path, text = path.strip(), text.strip()
+        paths = list_settings(experiment)
+        if not equals:
+            raise InputError(
+                "A setting needs a value, as in optimizer.learning_rate=0.01. "
+                f"Received: {assignment!r}."
+            )
+        if path not in paths:
+            raise InputError(_unknown(path, paths))
+        experiment = _set(experiment, path, text)
+    return experiment
+
+
+def to_text(value: Any) -> str:
+    """A value of `list_settings` as `override` takes it."""
+    if isinstance(value, Ramp):
+        return f"{value.first},{value.last}"
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+# Settings that configurations of earlier versions lack, and what those versions did.
+_EARLIER = {"data": {"orientation": "stored"}}
+
+
+def to_json(experiment: Experiment) -> str:
+    """All of `experiment`, for people and for `from_json`."""
+    return json.dumps(_plain(experiment), indent=2) + "\n"
+
+
+def from_json(text: str, variant_copy: str | None = None) -> Experiment:
+    """The experiment that `to_json` wrote.
+
+    Args:
+        text: JSON.
+        variant_copy: the file to take the variant from, where the experiment has it
+            from a file, which may have changed since.
+
+    Raises:
+        ValueError: not JSON, a setting missing, unknown or out of range.
+    """
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"The configuration is not JSON: {error}.") from error
+    for group, settings in _EARLIER.items():
+        if isinstance(values, dict) and isinstance(values.get(group), dict):
+            values[group] = settings | values[group]
+    if variant_copy is not None and _has_variant_file(values):
+        values["model"]["variant"] = variant_copy
+    return _from_plain(Experiment, values, "the experiment")
+
+
+def _set(experiment: Experiment, path: str, text: str) -> Experiment:
+    group_name, dot, field = path.rpartition(".")
+    group = getattr(experiment, group_name) if dot else experiment
+    value = parse(text, hints(type(group))[field], path)
+    changed = dataclasses.replace(group, **{field: value})
+    return dataclasses.replace(experiment, **{group_name: changed}) if dot else changed
+
+
+def _unknown(path: str, paths: dict[str, Any]) -> str:
+    group = path.partition(".")[0] + "."
+    near = [known for known in paths if known.startswith(group)] or [*paths]
+    return f"No setting is called {path!r}. Expected one of: {', '.join(near)}."
+
+
+def _plain(value: Any) -> Any:
+    """Of JSON's types: groups as objects, ramps and tuples as lists."""
+    if isinstance(value, Checked):
+        return {name: _plain(getattr(value, name)) for name in hints(type(value))}
+    return [value.first, value.last] if isinstance(value, Ramp) else value
+
+
+def _has_variant_file(values: Any) -> bool:
+    """Whether an experiment, not checked yet, has its variant from a file."""
+    model = values.get("model") if isinstance(values, dict) else None
+    return isinstance(model, dict) and is_variant_file(model.get("variant", ""))
+
+
+def _from_plain(group: type[Checked], values: Any, name: str) -> Any:
+    expected = hints(group)
+    if not isinstance(values, dict) or values.keys() != expected.keys():
+        found = set(values) if isinstance(values, dict) else set()
+        raise InputError(
+            f"{name} must have exactly the settings {', '.join(expected)}. "
+            f"Missing: {sorted(expected.keys() - found) or 'none'}. "
+            f"Unknown: {sorted(found - expected.keys()) or 'none'}."
+        )
+    groups = {
+        field: _from_plain(hint, values[field], field)
+        for field, hint in expected.items()
+        if isinstance(hint, type) and issubclass(hint, Checked)
+    }
+    return group(**values | groups)

@@ -1,0 +1,1 @@
+"""What learns: the network, its loss, and the optimizer of a recipe."""

@@ -1,0 +1,122 @@
+"""Optimizers as the recipes need them.
+
+Source: google/automl, efficientnetv2: `utils.py`; paper: Tan and Le 2021, Section 5.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from keras_effnetv2.optimizers import (
+    LAYER_WISE,
+    Adam,
+    AdamW,
+    RMSpropOfTensorFlow1,
+)
+from keras_effnetv2.training.devices.replicas import aggregate_first
+from keras_effnetv2.training.experiments.configuration import Experiment
+from keras_effnetv2.training.learner.schedules import (
+    PerStage,
+    build_schedule,
+    scale_learning_rate,
+)
+from keras_effnetv2.training.progressive.stages import Stage, steps_per_epoch
+
+# The released code decays all but biases and batch norms' scales and offsets.
+_DECAYED = re.compile(r"kernel$")
+
+
+def build_optimizer(
+    experiment: Experiment,
+    stages: Sequence[Stage],
+    num_images: int,
+    depths: Sequence[float],
+) -> keras.optimizers.Optimizer:
+    """The optimizer of an experiment, with its schedule.
+
+    Args:
+        experiment: its settings.
+        stages: its plan.
+        num_images: to train on.
+        depths: of every trainable variable, how many blocks lie between it and the
+            classifier: what the layer-wise decay counts.
+    """
+    settings = experiment.optimizer
+    learning_rate = _learning_rate(experiment, stages, num_images)
+    kind, options = _kind_and_options(experiment)
+    if settings.layer_decay != 1:
+        kind = LAYER_WISE[kind]
+        options["update_scales"] = [settings.layer_decay**depth for depth in depths]
+    optimizer = kind(learning_rate, global_clipnorm=settings.global_clipnorm, **options)
+    if experiment.model.precision == "mixed_float16":
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    aggregate_first(optimizer)
+    return optimizer
+
+
+def _learning_rate(
+    experiment: Experiment, stages: Sequence[Stage], num_images: int
+) -> Any:
+    settings, schedule = experiment.optimizer, experiment.schedule
+    peak = settings.learning_rate
+    if settings.learning_rate_batch_size is not None:
+        peak = scale_learning_rate(
+            peak, experiment.batch_size, settings.learning_rate_batch_size
+        )
+    num_steps = steps_per_epoch(num_images, experiment.batch_size)
+    learning_rate = build_schedule(
+        schedule.name,
+        peak,
+        steps_per_epoch=num_steps,
+        epochs=stages[-1].end_epoch,
+        warmup_epochs=schedule.warmup_epochs,
+        decay_epochs=schedule.decay_epochs,
+        decay_rate=schedule.decay_rate,
+    )
+    if all(stage.batch_size == experiment.batch_size for stage in stages):
+        return learning_rate
+    scales = settings.learning_rate_batch_size is not None
+    return PerStage(
+        learning_rate,
+        ends=[
+            sum(s.num_steps(num_images) for s in stages[: i + 1])
+            for i in range(len(stages))
+        ],
+        reference_ends=[num_steps * stage.end_epoch for stage in stages],
+        factors=[
+            stage.batch_size / experiment.batch_size if scales else 1.0
+            for stage in stages
+        ],
+    )
+
+
+def is_decayed(variable: Any) -> bool:
+    """Whether weight decay applies: to kernels only, in the released code."""
+    return bool(_DECAYED.search(variable.name))
+
+
+def add_l2(variables: Sequence[Any], weight_decay: float) -> None:
+    """Puts `weight_decay` times half the sum of squares of kernels into the loss.
+
+    Keras adds the regularizers of trainable variables to the loss of the model that
+    has them.
+    """
+    for variable in variables:
+        if is_decayed(variable):
+            variable.regularizer = keras.regularizers.L2(weight_decay / 2)
+
+
+def _kind_and_options(experiment: Experiment) -> tuple[type, dict[str, Any]]:
+    settings = experiment.optimizer
+    if settings.name == "rmsprop":
+        names = ("rho", "momentum", "epsilon")
+        return RMSpropOfTensorFlow1, {name: getattr(settings, name) for name in names}
+    if settings.name == "sgd":
+        return keras.optimizers.SGD, {"momentum": settings.momentum}
+    options = {"beta_2": settings.beta_2, "epsilon": settings.epsilon}
+    if settings.name == "adam":
+        return Adam, options
+    options["weight_decay"] = experiment.regularization.weight_decay
+    return AdamW, options

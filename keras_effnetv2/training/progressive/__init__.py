@@ -1,0 +1,1 @@
+"""Progressive learning: stages, their data, and `fit` over all of them."""

@@ -1,0 +1,190 @@
+"""Training and evaluation data of an experiment, for every device."""
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import tensorflow as tf
+
+from keras_effnetv2.data.augmentation.augmenter import Augmenter
+from keras_effnetv2.data.augmentation.autoaugment import AutoAugment
+from keras_effnetv2.data.augmentation.mixing import Mixing
+from keras_effnetv2.data.augmentation.randaugment import RandAugment
+from keras_effnetv2.data.augmentation.random_cropping import (
+    OFFICIAL,
+    OFFICIAL_V1,
+    RandomCutout,
+)
+from keras_effnetv2.data.decode_errors import Damage
+from keras_effnetv2.data.order import Part
+from keras_effnetv2.data.pipeline import evaluation_batches, training_batches
+from keras_effnetv2.data.sources import Source, open_source
+from keras_effnetv2.preprocessing import Preprocessing
+from keras_effnetv2.training.devices.strategies import Devices
+from keras_effnetv2.training.experiments.configuration import Data, Experiment
+from keras_effnetv2.training.progressive.learning import Leg
+from keras_effnetv2.training.progressive.stages import Stage, steps_per_epoch
+
+# Side of the paper's smallest training images, pixels (Table 6).
+_PAPER_SIZE = 128
+
+
+@dataclasses.dataclass(frozen=True)
+class Feed:
+    """The images of an experiment.
+
+    Attributes:
+        source: of the images.
+        damage: counts those that cannot be decoded.
+    """
+
+    source: Source
+    damage: Damage
+
+    @classmethod
+    def open(cls, data: Data, split: str) -> "Feed":
+        """The images of one split.
+
+        Raises:
+            ValueError: there is no such dataset, or it is not what `data` says.
+        """
+        source = open_source(
+            data.source,
+            split,
+            num_classes=data.num_classes,
+            name=data.name,
+            directory=data.directory,
+            multi_label=data.multi_label,
+            cache=data.cache,
+            orientation=data.orientation,
+            train_split=data.train_split,
+        )
+        return cls(source, Damage(split, source.num_examples, data.on_error))
+
+
+@contextlib.contextmanager
+def data_errors_raised(*feeds: Feed) -> Iterator[None]:
+    """Raises what has stopped the data, instead of what TensorFlow makes of it."""
+    try:
+        yield
+    finally:
+        for feed in feeds:
+            feed.damage.raise_if_any()
+
+
+def training_data(
+    feed: Feed, experiment: Experiment, leg: Leg, devices: Devices
+) -> Any:
+    """Batches `(images, labels)` of a leg, as `fit` takes them."""
+    stage = leg.stage
+    num_epochs = leg.end_epoch - leg.first_epoch
+
+    def make(part: Part) -> tf.data.Dataset:
+        batches = training_batches(
+            feed.source,
+            _augmenter(experiment, stage),
+            Mixing(stage.mixup_alpha, stage.cutmix_alpha),
+            batch_size=stage.batch_size,
+            first_step=leg.first_step,
+            num_steps=num_epochs * leg.num_steps,
+            steps_per_epoch=steps_per_epoch(feed.source.num_examples, stage.batch_size),
+            first_epoch=leg.first_epoch,
+            seed=experiment.seed,
+            part=part,
+            damage=feed.damage,
+        )
+        is_one = devices.strategy is not None and devices.name in ("cpu", "gpu")
+        return batches.map(_of_any_size) if is_one else batches
+
+    return _distributed(make, devices)
+
+
+def _of_any_size(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The same batch, of no static size: TensorFlow traces one step for all stages."""
+    num, _, _, channels = images.shape
+    shape = (num, None, None, channels)
+    return tf.raw_ops.PlaceholderWithDefault(input=images, shape=shape), labels
+
+
+def sample_images(feed: Feed, experiment: Experiment, stage: Stage) -> Any:
+    """The first few training images of a stage, uint8 `(8, size, size, 3)`."""
+    batches = training_batches(
+        feed.source,
+        _augmenter(experiment, stage),
+        Mixing(stage.mixup_alpha, stage.cutmix_alpha),
+        batch_size=min(8, feed.source.num_examples),
+        first_step=0,
+        num_steps=1,
+        steps_per_epoch=1,
+        first_epoch=stage.first_epoch,
+        seed=experiment.seed,
+        damage=feed.damage,
+    )
+    images, _ = next(iter(batches))
+    return images.numpy()
+
+
+def evaluation_data(
+    feed: Feed, preprocessing: Preprocessing, batch_size: int, devices: Devices
+) -> Any:
+    """Batches `(images, labels, weights)`, as `evaluate` takes them."""
+
+    def make(part: Part) -> tf.data.Dataset:
+        return evaluation_batches(
+            feed.source,
+            preprocessing,
+            batch_size=batch_size,
+            part=part,
+            damage=feed.damage,
+        )
+
+    return _distributed(make, devices)
+
+
+def _augmenter(experiment: Experiment, stage: Stage) -> Augmenter:
+    settings = experiment.augmentation
+    policies = {
+        "randaugment": RandAugment(
+            settings.num_ops,
+            stage.randaugment_magnitude,
+            pixel_scale=min(1.0, stage.image_size / _PAPER_SIZE),
+        ),
+        "autoaugment": AutoAugment(),
+        "cutout": RandomCutout(),
+        "none": None,
+    }
+    crop = None
+    if settings.min_crop_area is not None:
+        # The V1 recipes are those with bicubic resizing.
+        official = OFFICIAL_V1 if settings.interpolation == "bicubic" else OFFICIAL
+        crop = dataclasses.replace(official, area=(settings.min_crop_area, 1.0))
+    return Augmenter(
+        image_size=stage.image_size,
+        crop=crop,
+        flip=settings.flip,
+        interpolation=settings.interpolation,
+        policy=policies[settings.policy],
+    )
+
+
+def _distributed(make: Callable[[Part], tf.data.Dataset], devices: Devices) -> Any:
+    """Each worker's part of every batch, divided among its replicas."""
+    strategy = devices.strategy
+    if strategy is None or strategy.num_replicas_in_sync == 1:
+        return make(Part(devices.worker, devices.num_workers))
+
+    def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        workers = context.num_input_pipelines
+        replicas = context.num_replicas_in_sync // workers
+
+        def divide(*batch):
+            return tuple(
+                tf.reshape(x, (replicas, x.shape[0] // replicas, *x.shape[1:]))
+                for x in batch
+            )
+
+        part = Part(context.input_pipeline_id, workers)
+        return make(part).map(divide).unbatch().prefetch(2 * replicas)
+
+    return strategy.distribute_datasets_from_function(of_worker)

@@ -1,0 +1,125 @@
+"""What a run shows while it trains."""
+
+import math
+import shutil
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, TextIO
+
+from keras_effnetv2.training.progressive.stages import Stage
+from keras_effnetv2.training.reporting.pace import Pace, format_duration
+
+_REDRAW = 0.2  # Seconds between two states of the line on a terminal.
+_REPRINT = 30.0  # Seconds between two lines elsewhere.
+_CLEAR = "\r\x1b[K"  # Go to the start of the line and erase it.
+
+
+class Progress:
+    """A line that follows the training, and one that stays for each epoch.
+
+    Args:
+        stages: the plan.
+        steps_per_epoch: for each stage.
+        stream: where to write; None: `sys.stderr`. What is no terminal gets a new line
+            every 30 seconds.
+        clock: seconds from any moment.
+    """
+
+    def __init__(
+        self,
+        stages: Sequence[Stage],
+        steps_per_epoch: Sequence[int],
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._stages = tuple(stages)
+        self._pace = Pace(stages, steps_per_epoch)
+        self._stream = stream or sys.stderr
+        self._clock = clock
+        self._on_terminal = self._stream.isatty()
+        self._written_at = -math.inf if self._on_terminal else clock()
+        self._line_is_open = False
+
+    def update(self, step: int, logs: dict[str, float]) -> None:
+        """Shows where the training is, if it is time to; call it every few steps.
+
+        Args:
+            step: optimizer steps done, since the start of the training.
+            logs: `loss` and `accuracy` of the epoch so far, where they are known.
+        """
+        now = self._clock()
+        images_per_second = self._pace.advance(now, step)
+        if now - self._written_at < (_REDRAW if self._on_terminal else _REPRINT):
+            return
+        self._written_at = now
+        stage, epochs = self._pace.place(step)
+        epoch = max(1, math.ceil(epochs))
+        line = "  ".join(
+            [
+                *self._describe_place(epoch, stage),
+                f"{epochs - (epoch - 1):4.0%}",
+                *_describe_measures(logs),
+                *_describe_speed(images_per_second),
+                *self._describe_left(step),
+            ]
+        )
+        if self._on_terminal:
+            line = _CLEAR + line[: shutil.get_terminal_size().columns - 1]
+        self._write(line, is_open=self._on_terminal)
+
+    def epoch_end(self, record: dict[str, Any]) -> None:
+        """Writes the line that stays; for what a record has, see `Records`."""
+        self._written_at = self._clock()
+        step, images_per_second = record["step"], record["images_per_second"]
+        self._pace.end_epoch(self._written_at, step, images_per_second)
+        stage, _ = self._pace.place(step)
+        accuracy = record.get("eval_accuracy")
+        evaluation = "-" if accuracy is None else f"{accuracy:.1%}"
+        line = "  ".join(
+            [
+                *self._describe_place(record["epoch"], stage),
+                *_describe_measures(record),
+                f"eval {evaluation:>6}",
+                *_describe_speed(images_per_second),
+                f"{format_duration(record['seconds']):>7}",
+                *self._describe_left(step),
+            ]
+        )
+        self._write((_CLEAR if self._on_terminal else "") + line, is_open=False)
+
+    def close(self) -> None:
+        """Ends a line that is still open, so that what follows starts a new one."""
+        if self._line_is_open:
+            self._write("", is_open=False)
+
+    def _write(self, text: str, is_open: bool) -> None:
+        self._line_is_open = is_open
+        self._stream.write(text if is_open else text + "\n")
+        self._stream.flush()
+
+    def _describe_place(self, epoch: int, stage: Stage) -> list[str]:
+        num_epochs = self._stages[-1].end_epoch
+        sizes = [str(stage.image_size) for stage in self._stages]
+        return [
+            f"epoch {epoch:{len(str(num_epochs))}}/{num_epochs}",
+            f"stage {stage.index + 1}/{len(self._stages)}",
+            f"{stage.image_size:{max(map(len, sizes))}} px",
+        ]
+
+    def _describe_left(self, step: int) -> list[str]:
+        seconds = self._pace.seconds_left(step)
+        return [f"left {format_duration(seconds)}"] if seconds else []
+
+
+def _describe_measures(logs: dict[str, Any]) -> list[str]:
+    forms = {"loss": "{:.3f}", "accuracy": "{:6.1%}"}
+    return [
+        f"{name} {form.format(logs[name])}"
+        for name, form in forms.items()
+        if logs.get(name) is not None
+    ]
+
+
+def _describe_speed(images_per_second: float | None) -> list[str]:
+    return [f"{images_per_second:7,.0f} images/s"] if images_per_second else []

@@ -1,0 +1,116 @@
+"""Accuracy of networks: every image of a split counts exactly once."""
+
+import os
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from keras_effnetv2.models import create_model
+from keras_effnetv2.networks.functional import find_normalization
+from keras_effnetv2.training.experiments.configuration import Experiment
+from keras_effnetv2.training.devices.strategies import Devices, open_devices
+from keras_effnetv2.training.progressive.feeding import (
+    Feed,
+    data_errors_raised,
+    evaluation_data,
+)
+from keras_effnetv2.training.learner.learner import Learner, create_learner
+from keras_effnetv2.training.learner.network import build_network, trained_variant
+from keras_effnetv2.training.experiments.settings import override
+from keras_effnetv2.training.runs.workdir import (
+    CHECKPOINTS,
+    read_experiment,
+    trained_weights,
+)
+
+
+def evaluate_run(
+    workdir: str | os.PathLike,
+    assignments: Sequence[str] = (),
+    *,
+    checkpoint: str = CHECKPOINTS[0],
+    strategy: str = "auto",
+    tpu: str | None = None,
+) -> dict[str, float]:
+    """Loss and accuracies of a run.
+
+    Args:
+        workdir: its work folder.
+        assignments: settings to change, as `override` takes them: of the data, say.
+        checkpoint: `"last"` or `"best"`, as for `load_run`.
+        strategy: as for `train`.
+        tpu: as for `train`.
+
+    Returns:
+        `loss`, `accuracy` and `top5_accuracy`.
+
+    Raises:
+        ValueError: no run with such weights, or no such data.
+    """
+    experiment = override(read_experiment(workdir), assignments)
+    weights = str(trained_weights(workdir, checkpoint))
+    devices = open_devices(strategy, tpu)
+    with devices.scope():
+        network = build_network(experiment, weights)
+    return _evaluate_network(network, experiment, devices)
+
+
+def evaluate_weights(
+    experiment: Experiment,
+    weights: str,
+    *,
+    strategy: str = "auto",
+    tpu: str | None = None,
+) -> dict[str, float]:
+    """Loss and accuracies of released or other weights of an experiment's variant.
+
+    Images are cropped and normalised as the weights' own record says.
+
+    Args:
+        experiment: says which images and which network.
+        weights: as `create_model` takes them.
+        strategy: as for `train`.
+        tpu: as for `train`.
+
+    Returns:
+        `loss`, `accuracy` and `top5_accuracy`.
+
+    Raises:
+        ValueError: weights that do not fit, or no such data.
+    """
+    devices = open_devices(strategy, tpu)
+    with devices.scope():
+        network = create_model(
+            trained_variant(experiment.model),
+            weights=weights,
+            classes=experiment.data.num_classes,
+            classifier_activation=None,
+        )
+    return _evaluate_network(network, experiment, devices)
+
+
+def measure(
+    learner: Learner, feed: Feed, batch_size: int, devices: Devices
+) -> dict[str, float]:
+    """`loss`, `accuracy` and `top5_accuracy` of a learner's result on all of a feed."""
+    record = find_normalization(learner.result).preprocessing
+    data = evaluation_data(feed, record, batch_size, devices)
+    with warnings.catch_warnings():
+        # Keras cannot count the batches of several devices, and warns at their end.
+        warnings.filterwarnings("ignore", "Your input ran out of data")
+        learner.evaluate(data, verbose=0)
+    return learner.measured()
+
+
+def _evaluate_network(
+    network: keras.Model, experiment: Experiment, devices: Devices
+) -> dict[str, float]:
+    feed = Feed.open(experiment.data, experiment.data.eval_split)
+    batch_size = -(-experiment.batch_size // devices.num_replicas)
+    with devices.scope():
+        learner: Any = create_learner(network, None, experiment)
+        learner.compile()
+    with data_errors_raised(feed):
+        return measure(learner, feed, batch_size * devices.num_replicas, devices)

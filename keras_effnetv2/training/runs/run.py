@@ -1,0 +1,301 @@
+"""A training from start to end: `train(experiment, workdir)`."""
+
+import contextlib
+import dataclasses
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from absl import logging
+
+from keras_effnetv2.data.sources import Source
+from keras_effnetv2.errors import InputError
+from keras_effnetv2.training.devices import replicas
+from keras_effnetv2.training.progressive import feeding
+from keras_effnetv2.training.devices.agreement import from_chief, together
+from keras_effnetv2.training.runs.checkpoints import (
+    Checkpoints,
+    Position,
+    write_state,
+    write_weights,
+)
+from keras_effnetv2.training.experiments.configuration import Experiment
+from keras_effnetv2.training.devices.strategies import Devices, open_devices
+from keras_effnetv2.training.runs.evaluation import measure
+from keras_effnetv2.training.learner.learner import Learner, create_learner
+from keras_effnetv2.training.runs.loop import LoopCallback, stopped_by_signals
+from keras_effnetv2.training.learner.network import build_network, variable_depths
+from keras_effnetv2.training.learner.recipe_optimizers import add_l2, build_optimizer
+from keras_effnetv2.training.progressive.learning import Leg, fit_leg, plan_legs
+from keras_effnetv2.training.reporting.reporter import Reporter
+from keras_effnetv2.training.progressive.stages import Stage, steps_per_epoch
+from keras_effnetv2.training.runs.workdir import Workdir, open_workdir
+
+# Pixels a side; less than this is no image, but a mistyped number.
+_SMALLEST_IMAGE = 8
+# Whose collectives fail within Keras's loop of steps.
+_STEP_BY_STEP = ("mirrored", "multiworker")
+
+
+def train(
+    experiment: Experiment,
+    workdir: str | os.PathLike,
+    *,
+    strategy: str = "auto",
+    tpu: str | None = None,
+) -> list[dict[str, Any]]:
+    """Trains an experiment, or goes on with it, until it is finished.
+
+    The work folder afterwards holds `final.weights.h5` (moving averages, where the
+    experiment has them), `config.json`, `metrics.jsonl`, `curves.png`, TensorBoard's
+    files and the last checkpoints. Started again after a crash, the training goes on
+    from the last checkpoint as if nothing had happened.
+
+    Args:
+        experiment: what to train.
+        workdir: where to. Workers must share it.
+        strategy: `"auto"`, `"cpu"`, `"mirrored"`, `"multiworker"` or `"tpu"`.
+        tpu: name of a TPU, or `"local"`.
+
+    Returns:
+        A record of every epoch, as in `metrics.jsonl`.
+
+    Raises:
+        ValueError: what is asked for cannot be done.
+        FloatingPointError: the loss is no number any more.
+        Interrupted: SIGINT or SIGTERM came.
+    """
+    devices = open_devices(strategy, tpu)
+    set_up_process(experiment, devices)
+    with together(devices):
+        run = _Run.open(experiment, workdir, devices)
+    return run.train()
+
+
+@dataclasses.dataclass(frozen=True)
+class _Run:
+    """Everything that a training needs, checked."""
+
+    experiment: Experiment
+    workdir: Workdir
+    devices: Devices
+    train_feed: feeding.Feed
+    eval_feed: feeding.Feed
+    stages: tuple[Stage, ...]
+
+    @classmethod
+    def open(
+        cls, experiment: Experiment, workdir: str | os.PathLike, devices: Devices
+    ) -> "_Run":
+        data = experiment.data
+        feeds = [
+            feeding.Feed.open(data, split)
+            for split in (data.train_split, data.eval_split)
+        ]
+        num_images = feeds[0].source.num_examples
+        if data.num_train_images not in (None, num_images):
+            logging.warning(
+                "data.num_train_images says %s, but %r has %s images, which count.",
+                *(f"{data.num_train_images:,}", data.train_split, f"{num_images:,}"),
+            )
+        stages = experiment.stages(num_images)
+        check(experiment, stages, devices)
+        folder = open_workdir(workdir, experiment, devices.is_chief)
+        return cls(experiment, folder, devices, *feeds, stages)
+
+    def steps_per_epoch(self, stage: Stage) -> int:
+        return steps_per_epoch(self.train_feed.source.num_examples, stage.batch_size)
+
+    def train(self) -> list[dict[str, Any]]:
+        checkpoints = Checkpoints(self.workdir.checkpoints, self.experiment.loop.keep)
+        restored = _restore(checkpoints, self.devices)
+        position = restored[1] if restored else Position()
+        learner = build_learner(
+            self.experiment,
+            self.stages,
+            self.train_feed.source,
+            self.devices,
+            weights=None if restored else self.experiment.model.weights,
+        )
+        if restored:
+            write_state(learner, restored[0])
+        with together(self.devices):
+            reporter = Reporter(
+                self.workdir,
+                self.experiment,
+                self.stages,
+                self.train_feed.source.num_examples,
+                self.devices,
+                position,
+            )
+        with contextlib.closing(reporter):
+            callback = self._callback(learner, checkpoints, position, reporter)
+            feeds = (self.train_feed, self.eval_feed)
+            with feeding.data_errors_raised(*feeds), stopped_by_signals(callback):
+                self._fit(learner, callback, reporter)
+        with together(self.devices):
+            if self.devices.is_chief:
+                write_weights(learner.result, self.workdir.weights)
+        return reporter.finish(self.train_feed.damage)
+
+    def _callback(
+        self,
+        learner: Any,
+        checkpoints: Checkpoints,
+        position: Position,
+        reporter: Reporter,
+    ) -> LoopCallback:
+        batch_size = self.stages[-1].batch_size
+        callback = LoopCallback(
+            self.experiment,
+            self.devices,
+            checkpoints,
+            position,
+            lambda: measure(learner, self.eval_feed, batch_size, self.devices),
+            reporter.report_step,
+            reporter.report_epoch,
+        )
+        callback.set_model(learner)
+        callback.keep_metrics()
+        return callback
+
+    def _fit(self, learner: Any, callback: LoopCallback, reporter: Reporter) -> None:
+        position = callback.position
+        callback.num_epochs = self.stages[-1].end_epoch
+        legs = plan_legs(
+            self.stages, self.steps_per_epoch, position.epoch, position.epoch_step
+        )
+        for leg in legs:
+            callback.leg = leg
+            if leg.first_epoch == leg.stage.first_epoch and not leg.first_step:
+                images = feeding.sample_images(
+                    self.train_feed, self.experiment, leg.stage
+                )
+                with together(self.devices):
+                    reporter.show_stage(leg.stage, images, callback.position.step)
+            num_steps = self._steps_per_execution(leg)
+            if num_steps != learner.steps_per_execution:
+                learner.steps_per_execution = num_steps
+                learner.train_function = None
+            fit_leg(
+                learner,
+                learner.network,
+                leg,
+                feeding.training_data(
+                    self.train_feed, self.experiment, leg, self.devices
+                ),
+                is_last=False,  # The moving average is ours.
+                steps_per_epoch=leg.num_steps,
+                callbacks=[callback],
+                verbose=0,
+            )
+
+    def _steps_per_execution(self, leg: Leg) -> int:
+        """As many as are asked for, or fewer: `fit` would train past an epoch's end."""
+        most = min(self.experiment.loop.steps_per_execution, leg.num_steps)
+        return next(x for x in range(most, 0, -1) if leg.num_steps % x == 0)
+
+
+def _restore(
+    checkpoints: Checkpoints, devices: Devices
+) -> tuple[dict[str, Any], Position] | None:
+    """The newest checkpoint that the chief can read, and the same on every worker."""
+    restored = None
+    with together(devices):
+        if devices.is_chief:
+            restored = checkpoints.restore()
+    step = from_chief(devices, restored[1].step if restored else 0)
+    with together(devices):
+        if step and not devices.is_chief:
+            restored = checkpoints.read(step)
+    return restored
+
+
+def build_learner(
+    experiment: Experiment,
+    stages: Sequence[Stage],
+    source: Source,
+    devices: Devices,
+    weights: str | None = None,
+) -> Learner:
+    """The learner of an experiment, compiled, with all of its variables.
+
+    Args:
+        experiment: its settings.
+        stages: of the training.
+        source: the training images.
+        devices: what it runs on.
+        weights: to start from.
+    """
+    names = source.class_names
+    with devices.scope():
+        network = build_network(experiment, weights, names)
+        averaged = None
+        if experiment.optimizer.ema_momentum:
+            averaged = build_network(experiment, None, names)
+        learner = create_learner(network, averaged, experiment)
+        if experiment.optimizer.name != "adamw":
+            add_l2(learner.trainable_variables, experiment.regularization.weight_decay)
+        optimizer = build_optimizer(
+            experiment, stages, source.num_examples, variable_depths(network)
+        )
+        optimizer.build(learner.trainable_variables)
+        learner.compile(optimizer)
+    return learner
+
+
+def set_up_process(experiment: Experiment, devices: Devices) -> None:
+    """What is global to the process: seeds and determinism."""
+    keras.utils.set_random_seed(experiment.seed)
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        if experiment.loop.deterministic:
+            tf.config.experimental.enable_op_determinism()
+        if devices.num_replicas > 1:
+            replicas.fix_random_seeds()
+            # Else it names every all-reduce of every traced function.
+            tf.get_logger().setLevel("WARNING")
+
+
+def check(experiment: Experiment, stages: Sequence[Stage], devices: Devices) -> None:
+    """Refuses what would fail later.
+
+    Raises:
+        ValueError: a warm-up longer than the training, batches that do not divide,
+            images too small, or several steps at once where that fails.
+    """
+    if experiment.loop.steps_per_execution > 1 and devices.name in _STEP_BY_STEP:
+        raise InputError(
+            "Several steps at once run on one device, on TPUs and on JAX. Received: "
+            f"loop.steps_per_execution={experiment.loop.steps_per_execution} with the "
+            f"strategy {devices.name}. Leave it at 1."
+        )
+    warmup, epochs = experiment.schedule.warmup_epochs, stages[-1].end_epoch
+    if warmup > epochs:
+        raise InputError(
+            f"The learning rate warms up for {warmup:g} epochs, and the training has "
+            f"{epochs}. Set schedule.warmup_epochs to less, or epochs to more."
+        )
+    pieces = experiment.optimizer.accumulation_steps
+    for stage in stages:
+        if stage.batch_size % (devices.num_replicas * pieces):
+            raise InputError(
+                f"A batch of {stage.batch_size} images does not divide into "
+                f"{devices.num_replicas} devices times {pieces} pieces "
+                "(optimizer.accumulation_steps). Choose a multiple of "
+                f"{devices.num_replicas * pieces} as batch_size."
+            )
+    smallest = min(experiment.eval_size, *(stage.image_size for stage in stages))
+    if smallest < _SMALLEST_IMAGE:
+        raise InputError(
+            f"Images need at least {_SMALLEST_IMAGE} pixels a side. Received: "
+            f"{smallest}, in progressive.image_size or model.eval_size."
+        )
+    group = experiment.model.bn_group_size
+    if 1 < group < devices.num_replicas and devices.num_replicas % group:
+        raise InputError(
+            f"{devices.num_replicas} devices do not divide into groups of {group} that "
+            "share batch statistics. Choose another model.bn_group_size."
+        )

@@ -1,0 +1,227 @@
+"""The work folder of a run: what is in it, and that it belongs to one experiment."""
+
+import dataclasses
+import os
+import pathlib
+import uuid
+from typing import Any
+
+import keras
+
+from keras_effnetv2.errors import InputError
+from keras_effnetv2.files import remove_unfinished, replace_file
+from keras_effnetv2.models import create_model
+from keras_effnetv2.training.runs.checkpoints import BEST
+from keras_effnetv2.training.experiments.configuration import Experiment
+from keras_effnetv2.training.learner.network import trained_variant
+from keras_effnetv2.training.experiments.settings import (
+    from_json,
+    list_settings,
+    to_json,
+)
+from keras_effnetv2.networks.variant_files import is_variant_file, write_variant
+from keras_effnetv2.networks.variants import get_variant
+
+# Of a run, which weights: of its end, or of its best evaluation. The first is usual.
+CHECKPOINTS = ("last", "best")
+
+
+@dataclasses.dataclass(frozen=True)
+class Workdir:
+    """Paths in the work folder of a run."""
+
+    path: pathlib.Path
+
+    @property
+    def config(self) -> pathlib.Path:
+        """The resolved experiment, JSON."""
+        return self.path / "config.json"
+
+    @property
+    def variant(self) -> pathlib.Path:
+        """Copy of the experiment's variant, where that is a file: the run's own."""
+        return self.path / "variant.json"
+
+    @property
+    def checkpoints(self) -> pathlib.Path:
+        """Folder of complete states."""
+        return self.path / "checkpoints"
+
+    @property
+    def metrics(self) -> pathlib.Path:
+        """Numbers of every epoch, a JSON object a line."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def curves(self) -> pathlib.Path:
+        """Picture of the numbers."""
+        return self.path / "curves.png"
+
+    @property
+    def scalars(self) -> pathlib.Path:
+        """Folder for TensorBoard."""
+        return self.path / "tensorboard"
+
+    @property
+    def weights(self) -> pathlib.Path:
+        """Weights of a finished run, moving averages where it has them."""
+        return self.path / "final.weights.h5"
+
+    @property
+    def best_weights(self) -> pathlib.Path:
+        """Weights of the best evaluation so far: exactly the network it measured."""
+        return self.checkpoints / BEST
+
+    def samples(self, stage: int) -> pathlib.Path:
+        """Picture of a few training images of a stage, from 1."""
+        return self.path / f"stage{stage}.png"
+
+    def has_begun(self) -> bool:
+        """Whether a run has left more than its configuration."""
+        return any(
+            # What is hidden is of a process that was killed while it wrote.
+            x not in (self.config, self.variant) and not x.name.startswith(".")
+            for x in self.path.iterdir()
+        )
+
+
+def open_workdir(
+    path: str | os.PathLike, experiment: Experiment, is_chief: bool = True
+) -> Workdir:
+    """The folder, made if need be, with the experiment written into it.
+
+    Args:
+        path: of the folder.
+        experiment: that is trained there.
+        is_chief: of the workers that share the folder, the others only read it.
+
+    Raises:
+        ValueError: it cannot be written, or is that of another experiment.
+    """
+    if "://" in os.fspath(path):
+        raise InputError(
+            f"The work folder must be a folder of the file system. Received: {path}. "
+            "Mount the bucket, or copy the folder there after the training."
+        )
+    workdir = Workdir(pathlib.Path(path).expanduser())
+    if is_chief:
+        _check_writable(workdir.path)
+    if workdir.config.exists() and workdir.has_begun():
+        _check_same(experiment, read_experiment(path), workdir.path)
+    if not is_chief:
+        return workdir
+    remove_unfinished(workdir.path)
+    if is_variant_file(experiment.model.variant):
+        write_variant(get_variant(experiment.model.variant), workdir.variant)
+    replace_file(workdir.config, to_json(experiment).encode())
+    return workdir
+
+
+def read_experiment(path: str | os.PathLike) -> Experiment:
+    """The experiment of the run in a work folder.
+
+    Its variant is the run's own copy, where the run was started with a variant file.
+
+    Raises:
+        ValueError: there is none, or its configuration is damaged.
+    """
+    workdir = Workdir(pathlib.Path(path).expanduser())
+    config = workdir.config
+    try:
+        text = config.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path} is not the work folder of a run: {config.name} cannot be read "
+            f"({error})."
+        ) from error
+    try:
+        return from_json(text, variant_copy=str(workdir.variant))
+    except ValueError as error:
+        raise InputError(f"{config}: {error}") from error
+
+
+def load_run(path: str | os.PathLike, checkpoint: str = CHECKPOINTS[0]) -> keras.Model:
+    """The network that a run in a work folder has trained.
+
+    It gives probabilities, and carries the preprocessing it was evaluated with.
+
+    Args:
+        path: the work folder.
+        checkpoint: `"last"`, of the run's end, or `"best"`, of its best evaluation,
+            which a run that is not finished may have too.
+
+    Raises:
+        ValueError: not the work folder of a run that has such weights.
+    """
+    variant = trained_variant(read_experiment(path).model)
+    return create_model(variant, weights=trained_weights(path, checkpoint))
+
+
+def trained_weights(
+    path: str | os.PathLike, checkpoint: str = CHECKPOINTS[0]
+) -> pathlib.Path:
+    """The weights that a run in a work folder has left; see `load_run`.
+
+    Raises:
+        ValueError: not the work folder of a run that has such weights.
+    """
+    if checkpoint not in CHECKPOINTS:
+        raise InputError(
+            f"checkpoint must be one of {', '.join(CHECKPOINTS)}. Received: "
+            f"{checkpoint!r}."
+        )
+    experiment = read_experiment(path)
+    workdir = Workdir(pathlib.Path(path).expanduser())
+    weights = workdir.best_weights if checkpoint == "best" else workdir.weights
+    if weights.is_file():
+        return weights
+    problem = (
+        "has no best checkpoint yet, which comes with an evaluation"
+        if checkpoint == "best"
+        else "is not finished"
+    )
+    raise InputError(
+        f"The run in {path} {problem}: {weights.name} is missing. Start it again: "
+        f"python -m keras_effnetv2 train --experiment {experiment.name} "
+        f"--workdir {path}"
+    )
+
+
+def _check_writable(folder: pathlib.Path) -> None:
+    probe = folder / f".{uuid.uuid4().hex}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch(exist_ok=False)
+        probe.unlink()
+    except OSError as error:
+        raise InputError(
+            f"The work folder {folder} cannot be written: {error.strerror}. "
+            "Choose another --workdir."
+        ) from error
+
+
+def _check_same(wanted: Experiment, found: Experiment, path: pathlib.Path) -> None:
+    """How a run goes on may change; what it computes may not."""
+    if wanted.name != found.name:
+        raise InputError(
+            f"{path} is the work folder of the experiment {found.name!r}. Received: "
+            f"experiment {wanted.name!r}. Choose another --workdir."
+        )
+    wanted_settings, found_settings = list_settings(wanted), list_settings(found)
+    differences = [
+        f"{name} is {found_settings[name]!r} there and {value!r} now"
+        for name, value in wanted_settings.items()
+        if not _is_same(name, value, found_settings[name])
+    ]
+    if differences:
+        raise InputError(
+            f"{path} is the work folder of another run of {found.name!r}: "
+            f"{'; '.join(differences)}. Choose another --workdir, or the same settings."
+        )
+
+
+def _is_same(name: str, wanted: Any, found: Any) -> bool:
+    """Whether a setting is the same, or only decides how a run goes on."""
+    if name == "model.variant":  # A file may have moved.
+        return get_variant(wanted) == get_variant(found)
+    return wanted == found or name.startswith("loop.")

@@ -1,0 +1,1 @@
+"""Downloads: verified, tried again, never half there."""

@@ -1,0 +1,194 @@
+"""Downloads of weights into Keras' cache: verified, once, never half there.
+
+A file whose publisher names no hash is checked against what the server says of it, and
+its own hash is kept beside it, in `NAME.origin.json`; from then on that is what it must
+have.
+
+Set `KERAS_EFFNETV2_MIRROR` to the base URL of a mirror to get released files as
+`{mirror}/{file name}` instead of from their publishers.
+"""
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import pathlib
+import re
+import urllib.parse
+from collections.abc import Iterator
+from typing import Any
+
+from keras_effnetv2.errors import DownloadError, FileError, InputError
+from keras_effnetv2.files import replace_file
+from keras_effnetv2.weights.downloads import https
+
+_LOG = logging.getLogger(__name__)
+
+MIRROR_VARIABLE = "KERAS_EFFNETV2_MIRROR"
+
+
+def fetch(
+    url: str, md5: str | None = None, file_name: str | None = None
+) -> pathlib.Path:
+    """The local copy of a file, downloaded unless the cache has it.
+
+    The cache is that of `keras.utils.get_file`: the folder `models` in `$KERAS_HOME` or
+    `~/.keras`. What keras.applications downloaded there is used.
+
+    Args:
+        url: https; http only for this machine.
+        md5: of the file as published; None if it is not.
+        file_name: name of a released file, in the cache and on a mirror. None for
+            other URLs: never mirrored, and named after a hash of the URL, so that
+            equal names from different places do not meet.
+
+    Raises:
+        ValueError: the URL is not allowed, or what it serves is not the file.
+        ConnectionError: the file did not arrive whole.
+    """
+    mirror = os.environ.get(MIRROR_VARIABLE) if file_name else None
+    if mirror:
+        source = f"{mirror.rstrip('/')}/{urllib.parse.quote(file_name)}"
+        http_hosts = {urllib.parse.urlsplit(source).hostname}
+    else:
+        source = url
+        http_hosts = https.loopback_hosts(source)
+    try:
+        https.check_url(source, http_hosts)
+    except InputError as error:
+        raise InputError(_explain(source, error)) from None
+    target = _cache_folder() / (file_name or _name_of(url))
+    if _is_valid(target, md5):
+        return target
+    with _locked(target):
+        # Another process may have just fetched it.
+        if not (_is_valid(target, md5) or _is_adopted(source, target, md5)):
+            _download(source, target, md5)
+    return target
+
+
+def _cache_folder() -> pathlib.Path:
+    return (
+        pathlib.Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "models"
+    )
+
+
+def _name_of(url: str) -> str:
+    """A file name for any URL: a hash of it all, then its last part made harmless."""
+    last = urllib.parse.unquote(urllib.parse.urlsplit(url).path).rpartition("/")[2]
+    harmless = re.sub(r"[^\w.-]", "_", last, flags=re.ASCII)[-100:]
+    return f"{hashlib.sha256(url.encode()).hexdigest()[:8]}-{harmless}"
+
+
+def _is_valid(path: pathlib.Path, md5: str | None) -> bool:
+    """Whether a cached file is the one published, or else the one that once came."""
+    if not path.is_file():
+        return False
+    if md5 is not None:
+        return _hash(path, "md5") == md5
+    origin = _read_origin(path)
+    return (
+        origin.get("size") == path.stat().st_size
+        and origin.get("sha256") == _hash(path, "sha256")
+    )  # fmt: skip
+
+
+def _is_adopted(source: str, path: pathlib.Path, md5: str | None) -> bool:
+    """Whether a cached file of which nothing is remembered may stay.
+
+    It may if it is what the server says that it has, and also if nobody can be asked:
+    machines without a network get their files by hand.
+    """
+    if md5 is not None or not path.is_file() or _read_origin(path):
+        return False
+    try:
+        claimed = https.claims(source)
+    except https.TransferError as error:
+        _LOG.warning("%s is used unverified: %s: %s.", path, source, error)
+        return True
+    if claimed.size not in (None, path.stat().st_size):
+        return False
+    if claimed.md5 not in (None, _hash(path, "md5")):
+        return False
+    _remember(path, source, path.stat().st_size, _hash(path, "sha256"))
+    return True
+
+
+def _remember(path: pathlib.Path, source: str, size: int, sha256: str) -> None:
+    origin = {"url": source, "size": size, "sha256": sha256}
+    replace_file(_origin(path), json.dumps(origin, indent=2).encode())
+
+
+def _read_origin(path: pathlib.Path) -> dict[str, Any]:
+    """What is remembered of a cached file; empty if nothing that can be read is."""
+    try:
+        origin = json.loads(_origin(path).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return origin if isinstance(origin, dict) else {}
+
+
+def _origin(path: pathlib.Path) -> pathlib.Path:
+    return path.with_name(f"{path.name}.origin.json")
+
+
+def _hash(path: pathlib.Path, kind: str) -> str:
+    digest = hashlib.new(kind, usedforsecurity=kind != "md5")
+    with path.open("rb") as file:
+        while chunk := file.read(https.CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def _locked(target: pathlib.Path) -> Iterator[None]:
+    """Holds the lock of a file of the cache; others wait for it."""
+    import filelock
+
+    locks = target.parent / ".locks"
+    lock = filelock.FileLock(locks / f"{target.name}.lock")
+    try:
+        locks.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        _LOG.warning("Another process downloads %s: waiting for it.", target.name)
+        lock.acquire()
+    except OSError as error:
+        raise FileError(
+            f"Cannot write to the cache folder {target.parent}: {error}. "
+            "Set KERAS_HOME to a folder that can be written."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _download(source: str, target: pathlib.Path, md5: str | None) -> None:
+    """Gets `source` under a temporary name, verifies it, then gives it its name."""
+    if target.exists():
+        expected = f"the MD5 {md5}" if md5 else "the size and hash it should have"
+        _LOG.warning("%s has not %s: downloading it again.", target, expected)
+    part = target.with_name(f".{target.name}.part")
+    try:
+        received = https.get(source, part, target.name)
+        if md5 is not None and received.md5 != md5:
+            raise InputError(f"its MD5 is {received.md5}, expected {md5}")
+        if md5 is None:
+            _remember(target, source, received.size, received.sha256)
+        os.replace(part, target)
+    except https.TransferError as error:
+        raise DownloadError(_explain(source, error)) from error
+    except InputError as error:
+        raise InputError(_explain(source, error)) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _explain(source: str, error: Exception) -> str:
+    return (
+        f"Cannot download {source}: {error}. Check the connection and the mirror, if "
+        f"{MIRROR_VARIABLE} names one (it may: the base URL of copies of the released "
+        "files), or get the file by other means and pass its path: weights=FILE."
+    )

@@ -1,0 +1,233 @@
+"""One file over HTTP: https only, tried again, refused when cut or not weights."""
+
+import contextlib
+import dataclasses
+import hashlib
+import http.client
+import ipaddress
+import logging
+import pathlib
+import ssl
+import string
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+
+from keras_effnetv2 import version
+from keras_effnetv2.errors import InputError
+from keras_effnetv2.weights.downloads.claims import Claims, read_claims
+
+_LOG = logging.getLogger(__name__)
+
+TIMEOUT_SECONDS = 30.0  # Without a byte.
+NUM_ATTEMPTS = 4
+BACKOFF_SECONDS = 1.0  # Before the second attempt; doubles from there.
+CHUNK_BYTES = 1 << 20
+# No weights are as large: XL takes 0.8 GB. A server need not say how much it sends.
+MAX_BYTES = 1 << 34
+
+# What pages, error documents and Git LFS pointers start with, and no weights file does.
+_TEXT_STARTS = (b"<!doctype", b"<html", b"<?xml", b"version https://git-lfs")
+
+# Answers that may be different a moment later.
+_TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+_NETWORK_ERRORS = (
+    urllib.error.URLError,
+    http.client.HTTPException,
+    ConnectionError,
+    TimeoutError,
+    ssl.SSLError,
+)
+_PERMANENT_ERRORS = (ssl.SSLCertVerificationError, http.client.InvalidURL)
+
+
+class TransferError(ConnectionError):
+    """No whole answer arrived; `transient` if another attempt may do better."""
+
+    def __init__(self, problem: str, transient: bool):
+        super().__init__(problem)
+        self.transient = transient
+
+
+@dataclasses.dataclass(frozen=True)
+class Received:
+    """What arrived: bytes, and hashes as hexadecimal text."""
+
+    size: int
+    md5: str
+    sha256: str
+
+
+def check_url(url: str, http_hosts: set[str]) -> None:
+    """Refuses everything but https, and http to `http_hosts`.
+
+    Raises:
+        ValueError: another scheme, or no host.
+    """
+    parts = urllib.parse.urlsplit(url)
+    plain = parts.scheme == "http" and parts.hostname in http_hosts
+    if not parts.hostname or not (plain or parts.scheme == "https"):
+        raise InputError(
+            f"weights are downloaded over https only. Received: {url!r}. Expected an "
+            "https URL (http is for this machine and for the mirror) or a local path"
+        )
+
+
+def loopback_hosts(url: str) -> set[str]:
+    """The host of `url` if it is this machine, else nothing."""
+    host = urllib.parse.urlsplit(url).hostname or ""
+    with contextlib.suppress(ValueError):
+        if host == "localhost" or ipaddress.ip_address(host).is_loopback:
+            return {host}
+    return set()
+
+
+def claims(url: str) -> Claims:
+    """What the server of `url` says of the file, without sending it.
+
+    Raises:
+        TransferError: the server cannot be reached, or does not answer that.
+        ValueError: it redirects to what is not https.
+    """
+    with _network_errors(), _open(url, method="HEAD") as response:
+        return read_claims(response.headers)
+
+
+def get(url: str, path: pathlib.Path, name: str) -> Received:
+    """Writes what `url` serves to `path`, with a progress line about `name`.
+
+    Raises:
+        TransferError: the server cannot be reached, refuses, stops early, or sends
+            another file than it says.
+        ValueError: it serves a page of text, or redirects to what is not https.
+    """
+    for attempt in range(1, NUM_ATTEMPTS):
+        try:
+            return _get_once(url, path, name)
+        except TransferError as error:
+            if not error.transient:
+                raise
+            wait = BACKOFF_SECONDS * 2 ** (attempt - 1)
+            _LOG.warning("%s: %s; again in %g s.", url, error, wait)
+        time.sleep(wait)
+    return _get_once(url, path, name)
+
+
+def _get_once(url: str, path: pathlib.Path, name: str) -> Received:
+    md5 = hashlib.md5(usedforsecurity=False)
+    sha256 = hashlib.sha256()
+    size = 0
+    with _network_errors(), _open(url) as response, path.open("wb") as file:
+        claimed = read_claims(response.headers)
+        progress = _Progress(name, claimed.size)
+        while chunk := response.read(CHUNK_BYTES):
+            if size == 0:
+                _check_not_text(chunk, response.headers.get_content_type())
+            file.write(chunk)
+            md5.update(chunk)
+            sha256.update(chunk)
+            size += len(chunk)
+            if size > MAX_BYTES:
+                raise TransferError(f"more than {MAX_BYTES:,} bytes came", False)
+            progress.show(size)
+    received = Received(size, md5.hexdigest(), sha256.hexdigest())
+    _check_claims(received, claimed)
+    progress.end(size)
+    return received
+
+
+def _check_claims(received: Received, claimed: Claims) -> None:
+    if received.size == 0 or claimed.size not in (None, received.size):
+        raise TransferError(
+            f"{received.size} bytes arrived, expected {claimed.size or 'some'}",
+            transient=True,
+        )
+    if claimed.md5 not in (None, received.md5):
+        raise TransferError(
+            f"a file of the MD5 {received.md5} arrived, and the server says that it "
+            f"has {claimed.md5}",
+            transient=True,
+        )
+
+
+@contextlib.contextmanager
+def _network_errors() -> Iterator[None]:
+    """Turns what urllib raises into `TransferError`; errors of the disk pass."""
+    try:
+        yield
+    except TransferError:
+        raise
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise TransferError(
+            f"the server answered {error.code} {error.reason}",
+            transient=error.code in _TRANSIENT_STATUS,
+        ) from error
+    except _NETWORK_ERRORS as error:
+        reason = error.reason if isinstance(error, urllib.error.URLError) else error
+        kind = "" if isinstance(reason, str) else f"{type(reason).__name__}: "
+        raise TransferError(
+            f"{kind}{reason}", transient=not isinstance(reason, _PERMANENT_ERRORS)
+        ) from error
+
+
+def _open(url: str, method: str = "GET") -> http.client.HTTPResponse:
+    parts = urllib.parse.urlsplit(url)
+    http_hosts = {parts.hostname} if parts.scheme == "http" else set()
+
+    class SafeRedirects(urllib.request.HTTPRedirectHandler):
+        def redirect_request(self, req, fp, code, msg, headers, newurl):
+            check_url(newurl, http_hosts)
+            return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+    opener = urllib.request.build_opener(SafeRedirects)
+    agent = f"keras_effnetv2/{version.__version__}"
+    quoted = urllib.parse.quote(url, safe=string.punctuation)
+    request = urllib.request.Request(
+        quoted, headers={"User-Agent": agent}, method=method
+    )
+    return opener.open(request, timeout=TIMEOUT_SECONDS)
+
+
+def _check_not_text(start: bytes, content_type: str) -> None:
+    is_text = start[:512].lstrip().lower().startswith(_TEXT_STARTS)
+    if is_text or content_type == "text/html":
+        raise InputError(
+            "a page of text came instead of a weights file; its type is "
+            f"{content_type} and it starts with {start[:40]!r}"
+        )
+
+
+class _Progress:
+    """One line on stderr: what, how far, how long."""
+
+    def __init__(self, name: str, total: int | None):
+        self._name = name
+        self._total = total
+        self._start = self._shown = time.monotonic()
+        self._terminal = sys.stderr.isatty()
+
+    def show(self, received: int) -> None:
+        """Says how far it is, not too often."""
+        now = time.monotonic()
+        if now - self._shown < (0.5 if self._terminal else 10.0):
+            return
+        self._shown = now
+        text = f"{self._name}: {received / 1e6:.1f} MB"
+        if self._total:
+            left = (now - self._start) * (self._total / received - 1)
+            text += f" of {self._total / 1e6:.1f}, {left:.0f} s left"
+        self._print(text, end="\r" if self._terminal else "\n")
+
+    def end(self, received: int) -> None:
+        """Says what arrived and how long it took."""
+        seconds = time.monotonic() - self._start
+        self._print(f"{self._name}: {received / 1e6:.1f} MB in {seconds:.1f} s", "\n")
+
+    def _print(self, text: str, end: str) -> None:
+        # Padded, to cover what an earlier line of the terminal said.
+        print(f"{text:<70}", end=end, file=sys.stderr, flush=True)

@@ -1,0 +1,1 @@
+"""Readers of every public format of weights."""

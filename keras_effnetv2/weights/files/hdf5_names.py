@@ -1,0 +1,76 @@
+"""What the arrays in a Keras file are called, by the layers that they belong to.
+
+A name is that of the layer, after those of the models and layers around it, and before
+the variable's: `efficientnetv2-b0/stem_conv/kernel`.
+"""
+
+import collections
+import pathlib
+from collections.abc import Iterable
+from typing import Any
+
+from keras_effnetv2.weights.files.arrays import damaged
+
+# How many variables a layer has -> what they are; Keras 3 only numbers them.
+_CONV = ("kernel", "bias")
+_VARIABLES = {
+    1: _CONV,
+    2: _CONV,
+    3: ("mean", "variance", "count"),
+    4: ("gamma", "beta", "moving_mean", "moving_variance"),
+}
+
+
+def keras_2(paths: Iterable[str]) -> dict[str, str]:
+    """`layer/layer/kernel:0` is `layer/kernel`, whatever scopes are between.
+
+    Models and blocks at the top have several variables of a name; these are called by
+    the rest of their path, as `model/layer/kernel` or `block/layer/kernel`.
+    """
+    named, scoped = {}, collections.defaultdict(dict)
+    for path in paths:
+        top, *rest = path.partition(":")[0].split("/")
+        if not rest:
+            continue
+        # Keras 3 calls it the kernel, also in files of this layout.
+        rest[-1] = rest[-1].replace("depthwise_kernel", "kernel")
+        if top in rest:
+            named[path] = "/".join(rest[rest.index(top) :])
+        else:
+            scoped[top][path] = rest
+    for top, rests in scoped.items():
+        is_layer = len({rest[-1] for rest in rests.values()}) == len(rests)
+        for path, rest in rests.items():
+            named[path] = "/".join((top, *(rest[-1:] if is_layer else rest)))
+    return named
+
+
+def keras_3(path: pathlib.Path, file: Any, datasets: Iterable[str]) -> dict[str, str]:
+    """`layers/CLASS_5/vars/0` is `layer/kernel`, if the file says the layer's name."""
+    # Optimizers and metrics lie beside the layers; in models of classes of the users'
+    # own, layers are at the top.
+    top = "layers/" if "layers" in file else ""
+    named = {}
+    for dataset in datasets:
+        *groups, last, number = dataset.split("/")
+        is_weight = last == "vars" and groups and groups[0] != "optimizer"
+        if not dataset.startswith(top) or not is_weight or "seed_generator" in groups:
+            continue
+        places = [groups[: i + 1] for i, group in enumerate(groups)]
+        parts = [
+            _layer_name(path, file, place) for place in places if place[-1] != "layers"
+        ]
+        variables = _VARIABLES.get(len(file["/".join((*groups, last))]), ())
+        numbers = {str(i): variable for i, variable in enumerate(variables)}
+        named[dataset] = "/".join((*parts, numbers.get(number, number)))
+    return named
+
+
+def _layer_name(path: pathlib.Path, file: Any, place: list[str]) -> str:
+    """What a layer is called; early versions of Keras 3 only say its class."""
+    variables = "/".join((*place, "vars"))
+    try:
+        name = file[variables].attrs.get("name") if variables in file else None
+    except (OSError, TypeError, ValueError) as error:
+        raise damaged(path, "HDF5", error) from None
+    return name if isinstance(name, str) else place[-1]

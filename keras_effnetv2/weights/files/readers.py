@@ -1,0 +1,111 @@
+"""Any file of weights: its format is recognised from its content, never its name."""
+
+import contextlib
+import pathlib
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+
+import numpy as np
+
+from keras_effnetv2.errors import InputError
+from keras_effnetv2.weights import names
+from keras_effnetv2.weights.files import hdf5, tf_checkpoints
+from keras_effnetv2.weights.files.arrays import Arrays, damaged
+
+_HEAD_BYTES = 512
+
+# The last bytes of a checkpoint's .index file: the magic number of LevelDB's tables.
+_INDEX_MAGIC = bytes.fromhex("57fb808b247547db")
+
+_KNOWN = (
+    "a .weights.h5 or .keras file of this package, a Keras .h5 file, an official "
+    "checkpoint (.tgz, folder or prefix), or timm's .safetensors"
+)
+
+
+def open_arrays(path: pathlib.Path) -> AbstractContextManager[Arrays]:
+    """Opens a file, or a folder or prefix of a checkpoint, for reading its arrays.
+
+    Raises:
+        ValueError: there is nothing, or nothing that holds weights safely.
+    """
+    if path.is_dir():
+        return tf_checkpoints.open_folder(path)
+    if not path.exists():
+        if path.with_name(f"{path.name}.index").exists():
+            return tf_checkpoints.open_prefix(path)
+        raise InputError(f"There is no {path}. Expected {_KNOWN}.")
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+        size = file.seek(0, 2)
+        file.seek(max(0, size - len(_INDEX_MAGIC)))
+        tail = file.read()
+    _refuse(path, head)
+    if head.startswith(b"\x89HDF\r\n\x1a\n"):
+        return hdf5.open_hdf5(path)
+    if head.startswith(b"PK\x03\x04"):
+        return hdf5.open_keras(path)
+    if head.startswith(b"\x1f\x8b"):
+        return tf_checkpoints.open_tar(path)
+    if head[257:262] == b"ustar":
+        return tf_checkpoints.open_tar(path, open)
+    if head[8:9] == b"{":
+        return open_safetensors(path)
+    if tail == _INDEX_MAGIC and path.suffix == ".index":
+        return tf_checkpoints.open_prefix(path.with_suffix(""))
+    raise InputError(
+        f"{path} is of no known format: it begins with {head[:16]!r}. "
+        f"Expected {_KNOWN}."
+    )
+
+
+def _refuse(path: pathlib.Path, head: bytes) -> None:
+    """Names what is often found where weights should be."""
+    if not head:
+        raise InputError(f"{path} is empty. Download or copy it again.")
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+        raise InputError(
+            f"{path} is a web page or an XML message, not weights: the server answered "
+            "with something else than the file. Look into it, and download again."
+        )
+    if head.startswith(b"version https://git-lfs"):
+        raise InputError(
+            f"{path} is a pointer of Git LFS, not the weights. Run git lfs pull."
+        )
+    if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
+        raise InputError(f"{path} is a Python pickle. {hdf5.PICKLE_ADVICE}")
+
+
+@contextlib.contextmanager
+def open_safetensors(path: pathlib.Path) -> Iterator[Arrays]:
+    """Opens timm's arrays.
+
+    Raises:
+        ValueError: damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    with path.open("rb") as file:
+        header = int.from_bytes(file.read(8), "little")
+    if header + 8 > path.stat().st_size:
+        raise damaged(
+            path,
+            "safetensors",
+            f"its header claims {header:,} bytes, the file has {path.stat().st_size:,}",
+        )
+    try:
+        file = safe_open(path, framework="numpy")
+    except SafetensorError as error:
+        raise damaged(path, "safetensors", error) from None
+
+    def read(name: str) -> np.ndarray:
+        return file.get_tensor(name)
+
+    with file:
+        # PyTorch's batch norms count batches; nothing uses the numbers.
+        shapes = {
+            name: tuple(file.get_slice(name).get_shape())
+            for name in file.keys()  # noqa: SIM118
+            if not name.endswith(".num_batches_tracked")
+        }
+        yield Arrays("safetensors", (names.TIMM,), shapes, read)

@@ -1,0 +1,120 @@
+"""Exports take their place whole, whatever happens meanwhile."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from keras_effnetv2.export import publishing
+
+# Replaces a folder of many files again and again.
+WRITER = """
+import importlib.util, itertools, pathlib, sys
+# Not by its name, which would import Keras.
+spec = importlib.util.spec_from_file_location("folders", sys.argv[3])
+folders = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(folders)
+for number in itertools.count():
+    with publishing.replaced_folder(pathlib.Path(sys.argv[1])) as folder:
+        for name in ("model.json", *map(str, range(20))):
+            (folder / name).write_text(f"{sys.argv[2]} {number}")
+    print(number, flush=True)
+"""
+
+
+def fill(target, text):
+    with publishing.replaced_folder(target) as folder:
+        (folder / publishing.CARD).write_text(text)
+
+
+def start_writer(target, name):
+    command = [sys.executable, "-c", WRITER, str(target), name, publishing.__file__]
+    writer = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    writer.stdout.readline()
+    return writer
+
+
+def contents(target):
+    names = ["model.json", *map(str, range(20))]
+    assert sorted(x.name for x in target.iterdir()) == sorted(names)
+    return {(target / name).read_text() for name in names}
+
+
+def test_a_new_folder_and_its_replacement(tmp_path):
+    target = tmp_path / "export"
+    fill(target, "old")
+    fill(target, "new")
+    assert (target / publishing.CARD).read_text() == "new"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_failure_leaves_the_old_one(tmp_path):
+    target = tmp_path / "export"
+    fill(target, "old")
+    with pytest.raises(RuntimeError), publishing.replaced_folder(target) as folder:
+        (folder / publishing.CARD).write_text("half")
+        raise RuntimeError
+    assert (target / publishing.CARD).read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_without_an_exchange_the_folder_is_replaced_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(publishing.ctypes, "CDLL", lambda *args, **kwargs: object())
+    test_a_new_folder_and_its_replacement(tmp_path)
+
+
+def test_killed_at_any_moment_the_folder_is_whole(tmp_path):
+    target = tmp_path / "export"
+    moments = random.Random(0)
+    for attempt in range(8):
+        writer = start_writer(target, str(attempt))
+        time.sleep(moments.uniform(0, 0.03))
+        writer.send_signal(signal.SIGKILL)
+        writer.wait()
+        assert len(contents(target)) == 1
+
+
+def test_two_writers_at_once(tmp_path):
+    target = tmp_path / "export"
+    writers = [start_writer(target, name) for name in "ab"]
+    for writer in writers:  # Both go on while the other replaces its folder.
+        for _ in range(20):
+            assert writer.stdout.readline()
+    for writer in writers:
+        writer.kill()
+        writer.wait()
+    assert len(contents(target)) == 1
+
+
+def test_folders_of_days_ago_are_removed(tmp_path):
+    left, recent = tmp_path / ".export-left", tmp_path / ".export-recent"
+    left.mkdir()
+    recent.mkdir()
+    days_ago = time.time() - 3 * 24 * 3600
+    os.utime(left, (days_ago, days_ago))
+    fill(tmp_path / "export", "new")
+    assert not left.exists() and recent.exists()
+
+
+def test_what_is_no_export_is_not_replaced(tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "one.jpg").touch()
+    with pytest.raises(ValueError, match="is no export"):
+        publishing.check_target(tmp_path / "photos")
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match="is no export"):
+        publishing.check_target(tmp_path / "file")
+    (tmp_path / "empty").mkdir()
+    assert publishing.check_target(tmp_path / "empty") == tmp_path / "empty"
+
+
+def test_where_nothing_can_be_written(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match="Nothing can be written to"):
+        publishing.check_target(tmp_path / "file" / "export")
+    with pytest.raises(ValueError, match="folders of the file system"):
+        publishing.check_target("gs://bucket/export")

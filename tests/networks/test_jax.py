@@ -1,0 +1,35 @@
+"""The networks on the JAX backend: the same logits, and they train."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from keras_effnetv2 import create_model
+from tests.networks.test_models import pixels
+from tests.tiny_networks import spread_weights
+
+CHECKS = pathlib.Path(__file__).with_name("jax_checks.py")
+
+
+def test_jax_gives_the_logits_of_tensorflow_and_trains(tmp_path):
+    pytest.importorskip("jax", reason="needs jax")
+    model = create_model("efficientnetv2-b0", classes=10, classifier_activation=None)
+    images = pixels(64, 48, batch=4)
+    spread_weights(model, images)
+    logits = model.predict(images, verbose=0)
+    assert np.ptp(logits, axis=0).min() > 0.01 * np.abs(logits).max()
+    model.save(tmp_path / "m.keras")
+    np.save(tmp_path / "images.npy", images)
+    np.save(tmp_path / "logits.npy", logits)
+    result = subprocess.run(
+        [sys.executable, str(CHECKS), str(tmp_path)],
+        env={**os.environ, "KERAS_BACKEND": "jax"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.stdout.strip() == "passed", result.stderr

@@ -1,0 +1,34 @@
+"""Rematerialisation in a whole network: the same training, in every precision."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_effnetv2 import create_model
+from tests.networks.test_models import SMALL, pixels
+
+
+def trained(remat, jit_compile):
+    keras.utils.set_random_seed(0)
+    model = create_model(SMALL, classes=3, remat=remat, drop_path_rate=0.5)
+    model.compile("sgd", "sparse_categorical_crossentropy", jit_compile=jit_compile)
+    model.fit(pixels(32, 32, batch=8), np.arange(8) % 3, batch_size=4, verbose=0)
+    return model.get_weights()
+
+
+@pytest.mark.parametrize(
+    ("policy", "jit_compile", "tolerance"),
+    [
+        ("float32", False, 1e-5),
+        ("float32", True, 1e-5),
+        ("mixed_float16", False, 1e-2),
+    ],
+)
+def test_training_is_the_same(policy, jit_compile, tolerance):
+    keras.config.set_dtype_policy(policy)
+    try:
+        expected, found = (trained(remat, jit_compile) for remat in (False, True))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    for a, b in zip(expected, found, strict=True):
+        np.testing.assert_allclose(b, a, rtol=tolerance, atol=tolerance)

@@ -1,0 +1,285 @@
+"""Counts against published and independent numbers; memory against a hand's count."""
+
+import dataclasses
+import json
+
+import keras
+import pytest
+
+from keras_effnetv2 import profiling
+from keras_effnetv2.networks import variants
+from keras_effnetv2.networks.architecture import (
+    FUSED_MBCONV,
+    MBCONV,
+    BlockSpec,
+    Variant,
+)
+from keras_effnetv2.profiling import measurement
+
+TINY = Variant(
+    "tiny",
+    (
+        BlockSpec(FUSED_MBCONV, 3, 1, 1, 8, 1),
+        BlockSpec(MBCONV, 3, 2, 4, 16, 2, 0.25),
+    ),
+    stem_filters=8,
+    train_size=32,
+    eval_size=32,
+    dropout_rate=0.2,
+    top_filters=32,
+)
+# The V1 of the official EfficientNetV2 code rounds as V2 does, that of the released V1
+# weights does not lose more than a tenth of the channels: B3's first row differs.
+V1_B3 = "efficientnet-b3"
+
+on_tensorflow = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="measured on TensorFlow's graphs"
+)
+
+
+@pytest.fixture(scope="module")
+def official(reference):
+    numbers = json.loads((reference / "params_flops.json").read_text())
+    return {name: row for name, row in numbers.items() if not name.startswith("_")}
+
+
+def count(name_or_variant, image_size=None):
+    return profiling.profile(name_or_variant, image_size, measure=False)
+
+
+def test_no_variant_escapes(official):
+    assert set(official) == set(variants.list_variants()) == set(profiling.PUBLISHED)
+
+
+@pytest.mark.parametrize("name", variants.list_variants())
+def test_counts_equal_the_official_code(official, name):
+    variant = variants.get_variant(name)
+    if name == V1_B3:
+        variant = dataclasses.replace(variant, min_filter_share=0.0)
+    counted = count(variant)
+    expected = official[name]
+    assert counted.image_size == (expected["eval_isize"],) * 2
+    assert counted.num_params == expected["total_params"]
+    assert counted.num_trainable_params == expected["trainable_params"]
+    assert counted.multiply_adds == expected["conv_dense_macs"]
+    for size, other in expected.get("other_sizes_eval", {}).items():
+        assert count(variant, int(size)).multiply_adds == other["conv_dense_macs"]
+
+
+def test_v1_b3_has_the_channels_of_the_released_weights():
+    # keras.applications.EfficientNetB3: 12,320,535 with 7 of its normalisation.
+    assert count(V1_B3).num_params == 12_320_528
+    assert count(V1_B3).num_trainable_params == 12_233_232
+
+
+@pytest.mark.parametrize("name", variants.list_variants())
+def test_counts_are_near_the_published_ones(name):
+    counted = count(name)
+    for size in filter(None, profiling.PUBLISHED[name]):
+        # The paper's V2-S to L are of an earlier architecture; others are rounded.
+        assert counted.num_trainable_params / 1e6 == pytest.approx(
+            size.params, rel=0.05
+        )
+        assert counted.multiply_adds / 1e9 == pytest.approx(size.flops, rel=0.06)
+
+
+@pytest.mark.parametrize(
+    ("stages", "params", "flops"),
+    [  # Tan and Le 2021, Table 3: millions, billions at 380 pixels.
+        ((), 19.3, 4.5),
+        ((1, 2, 3), 20.0, 7.5),
+        ((1, 2, 3, 4, 5), 43.4, 21.3),
+        ((1, 2, 3, 4, 5, 6, 7), 132.0, 34.4),
+    ],
+)
+def test_fused_stages_cost_what_table_3_says(stages, params, flops):
+    b4 = variants.fuse_stages(variants.get_variant("efficientnet-b4"), stages)
+    counted = count(b4, 380)
+    assert counted.num_params / 1e6 == pytest.approx(params, rel=0.02)
+    assert counted.num_trainable_params / 1e6 == pytest.approx(params, rel=0.02)
+    assert counted.multiply_adds / 1e9 == pytest.approx(flops, rel=0.09)
+
+
+def test_fused_blocks_with_squeeze_excite_count_as_the_official_code_does(reference):
+    path = reference / "table3_fused_ablation.json"
+    runs = [
+        run
+        for run in json.loads(path.read_text())["runs"]
+        if (run["label"], run["kernel"], run["se"]) == ("1-3", 3, "keep")
+        and run["fused_stages"] == [1, 2, 3]
+    ]
+    counted = count(
+        variants.fuse_stages(variants.get_variant("efficientnet-b4"), (1, 2, 3)), 380
+    )
+    assert [run["total_params"] for run in runs] == [counted.num_params]
+    assert [run["conv_dense_macs"] for run in runs] == [counted.multiply_adds]
+
+
+def test_stages_are_those_of_table_4():
+    stages = count("efficientnetv2-s").stages
+    names = ["stem", *(f"stage{i}" for i in range(1, 7)), "top"]
+    assert [stage.name for stage in stages] == names
+    assert [stage.num_blocks for stage in stages] == [1, 2, 4, 4, 6, 9, 15, 1]
+    filters = [24, 24, 48, 64, 128, 160, 256, 1280]
+    assert [stage.filters for stage in stages] == filters
+    sides = [192, 192, 96, 48, 24, 24, 12, 12]
+    assert [stage.output_size for stage in stages] == [(side, side) for side in sides]
+    assert stages[1].operator == "Fused-MBConv1, k3x3"
+    assert stages[4].operator == "MBConv4, k3x3, SE0.25"
+
+
+def test_sides_are_halved_rounding_up_each_on_its_own():
+    stages = count("efficientnetv2-b0", (33, 65)).stages
+    assert stages[0].output_size == (17, 33)
+    assert stages[-1].output_size == (2, 3)
+
+
+def test_counts_do_not_depend_on_which_side_is_longer():
+    assert count("efficientnetv2-b0", (64, 96)).multiply_adds == (
+        count("efficientnetv2-b0", (96, 64)).multiply_adds
+    )
+
+
+@pytest.mark.parametrize("size", [0, -1, (224,), (224, 224, 3), (0, 224), 224.0, "224"])
+def test_a_wrong_image_size_is_refused(size):
+    with pytest.raises(ValueError, match="image_size must be a side of at least 1"):
+        count("efficientnetv2-b0", size)
+
+
+def test_a_wrong_batch_size_is_refused():
+    with pytest.raises(ValueError, match="batch_size must be at least 1. Received: 0"):
+        profiling.profile("efficientnetv2-b0", batch_size=0, measure=False)
+
+
+@on_tensorflow
+def test_activation_memory_of_a_convolution_by_hand():
+    images = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(4, 3, padding="same", use_bias=False)(images)
+    x = keras.layers.ReLU(name="relu")(x)
+    x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
+    model = keras.Model(images, keras.layers.Dense(2)(x))
+    sizes = measurement.activation_bytes(model, (8, 8), batch_size=2)
+    assert sizes == {
+        "": 4 * 2 * 8 * 8 * 3,  # The kernel's gradient needs the images,
+        "relu": 4 * 2 * 8 * 8 * 4,  # ReLU's its own output, and not the convolution's;
+        "pool": 4 * 2 * 4,  # the dense kernel's its input.
+    }
+
+
+@on_tensorflow
+def test_activation_memory_with_batch_norm_and_swish_by_hand():
+    from keras_effnetv2.layers import BatchNorm
+
+    images = keras.Input((None, None, 3))
+    x = keras.layers.Conv2D(4, 3, strides=2, padding="same", name="conv")(images)
+    x = BatchNorm(name="bn")(x)
+    x = keras.layers.Activation("swish", name="swish")(x)
+    x = keras.layers.Conv2D(5, 1, name="last")(x)
+    model = keras.Model(images, x)
+    sizes = measurement.activation_bytes(model, (7, 9), batch_size=3)
+    area = 4 * 5
+    assert sizes == {
+        "": 4 * 3 * 7 * 9 * 3,
+        "conv": 4 * 3 * area * 4,  # Batch norm's input,
+        "bn": 4 * 3 * area * 4 + 4 * 2 * 4,  # swish's input; batch mean and variance.
+        "swish": 4 * 3 * area * 4,
+    }
+
+
+@on_tensorflow
+def test_frozen_layers_keep_nothing_for_their_kernels():
+    images = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(4, 3, trainable=False, name="frozen")(images)
+    model = keras.Model(images, keras.layers.Conv2D(5, 1)(x))
+    sizes = measurement.activation_bytes(model, (8, 8), batch_size=1)
+    assert sizes == {"frozen": 4 * 6 * 6 * 4}
+
+
+@on_tensorflow
+def test_activation_memory_needs_shapes_that_follow_from_the_images():
+    import tensorflow as tf
+
+    class Unknown(keras.layers.Layer):
+        def call(self, inputs):
+            positive = tf.boolean_mask(inputs, tf.reduce_sum(inputs, axis=-1) > 0)
+            return keras.ops.square(positive)
+
+        def compute_output_shape(self, input_shape):
+            return (None, input_shape[-1])
+
+    images = keras.Input((4,))
+    model = keras.Model(images, Unknown()(keras.layers.Dense(4)(images)))
+    with pytest.raises(ValueError, match="Activation memory needs layers whose output"):
+        measurement.activation_bytes(model, (), batch_size=2)
+
+
+@on_tensorflow
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_rematerialised_blocks_keep_what_convolutions_take_and_give(policy):
+    from keras_effnetv2 import create_model
+
+    previous = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        sizes = {}
+        for remat in (False, True):
+            model = create_model(TINY, weights=None, remat=remat, classes=10)
+            sizes[remat] = measurement.activation_bytes(model, (32, 32), batch_size=2)
+    finally:
+        keras.config.set_dtype_policy(previous)
+    value = 4 if policy == "float32" else 2
+    small = 256  # The last norm's statistics; for stochastic depth, a value an image.
+    # Outputs of the expansion, depthwise convolution, projection and whole block.
+    block2a = 2 * (16 * 16 * 32 + 8 * 8 * 32 + 8 * 8 * 16 + 8 * 8 * 16) * value
+    block2b = 2 * (8 * 8 * 64 + 8 * 8 * 64 + 8 * 8 * 16 + 8 * 8 * 16) * value
+    assert block2a <= sizes[True]["block2a"] <= block2a + small
+    assert block2b <= sizes[True]["block2b"] <= block2b + small
+    assert sizes[False]["block2a"] > 2 * block2a
+    assert sizes[False]["block2b"] > 2 * block2b
+    assert sum(sizes[True].values()) < sum(sizes[False].values())
+
+
+@on_tensorflow
+def test_mixed_precision_keeps_about_half():
+    from keras_effnetv2 import create_model
+
+    totals = []
+    for policy in ("float32", "mixed_bfloat16"):
+        previous = keras.config.dtype_policy()
+        keras.config.set_dtype_policy(policy)
+        try:
+            model = create_model(TINY, weights=None)
+        finally:
+            keras.config.set_dtype_policy(previous)
+        totals.append(
+            sum(measurement.activation_bytes(model, (32, 32), batch_size=2).values())
+        )
+    assert 0.4 * totals[0] < totals[1] < 0.65 * totals[0]
+
+
+def test_a_measured_profile_has_memory_a_stage_and_latency():
+    from keras_effnetv2 import create_model
+
+    result = profiling.profile(TINY, (32, 48), batch_size=2)
+    counted = profiling.profile(TINY, (32, 48), measure=False)
+    assert result.num_params == counted.num_params
+    model = create_model(TINY, weights=None)
+    assert model.count_params() == counted.num_params
+    latency = result.latency
+    assert 0 < latency.lower_quartile <= latency.median <= latency.upper_quartile
+    table = profiling.format_table(result)
+    assert "Latency of a batch of 2" in table
+    if keras.backend.backend() == "tensorflow":
+        sizes = measurement.activation_bytes(model, (32, 48), batch_size=2)
+        assert result.activation_bytes == sum(sizes.values())
+        assert all(stage.activation_bytes > 0 for stage in result.stages)
+        assert "Activations: what a training step keeps" in table
+
+
+def test_the_table_has_a_row_a_stage_and_totals():
+    lines = profiling.format_table(count("efficientnetv2-b0")).splitlines()
+    assert lines[0] == "efficientnetv2-b0, 224x224 pixels"
+    assert lines[3].split()[0] == "stem"
+    total = next(line for line in lines if line.startswith("total"))
+    assert total.split() == ["total", "7,200,312", "7,139,704", "718.1", "-"]
+    assert len(set(map(len, lines[2:12]))) == 1

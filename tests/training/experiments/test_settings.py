@@ -1,0 +1,147 @@
+import json
+
+import pytest
+
+from keras_effnetv2.training.experiments.configuration import Optimizer
+from keras_effnetv2.training.experiments.named import get_experiment, list_experiments
+from keras_effnetv2.training.experiments.settings import (
+    from_json,
+    list_settings,
+    override,
+    to_json,
+    to_text,
+)
+from keras_effnetv2.training.progressive.stages import Ramp
+
+
+@pytest.mark.parametrize(
+    ("assignment", "value"),
+    [
+        ("optimizer.learning_rate=0.01", 0.01),
+        ("optimizer.learning_rate=.5", 0.5),
+        ("optimizer.learning_rate=1e-3", 0.001),
+        ("optimizer.learning_rate=1", 1.0),
+        ("optimizer.learning_rate_batch_size=none", None),
+        ("optimizer.global_clipnorm=5", 5.0),
+        ("batch_size = 1_024", 1024),
+        ("seed=7", 7),
+        ("schedule.name=constant", "constant"),
+        ("data.cache=false", False),
+        ("data.cache=True", True),
+        ("data.directory=/data/a=b", "/data/a=b"),
+        ("data.name=123", "123"),
+        ("data.train_split=train[:98%]", "train[:98%]"),
+        ("model.weights=None", None),
+        ("model.weights=imagenet", "imagenet"),
+        ("model.frozen=stem*, block1*", ("stem*", "block1*")),
+        ("model.frozen=", ()),
+        ("augmentation.min_crop_area=none", None),
+        ("progressive.image_size=128,300", Ramp(128, 300)),
+        ("progressive.image_size=224", Ramp(224, 224)),
+        ("progressive.image_size=none", None),
+        ("progressive.mixup_alpha=0,.2", Ramp(0, 0.2)),
+        ("progressive.batch_sizes=256,128,64", (256, 128, 64)),
+        ("progressive.batch_sizes=8", (8,)),
+    ],
+)
+def test_a_setting_is_changed_and_nothing_else(assignment, value):
+    before = get_experiment("finetune-flowers")
+    after = override(before, [assignment])
+    path = assignment.partition("=")[0].strip()
+    assert list_settings(after) == list_settings(before) | {path: value}
+    assert type(list_settings(after)[path]) is type(value)
+    assert from_json(to_json(after)) == after
+
+
+def test_a_configuration_of_an_earlier_version_is_read_as_it_was_trained():
+    experiment = get_experiment("digits")
+    values = json.loads(to_json(experiment))
+    del values["data"]["orientation"]
+    found = from_json(json.dumps(values))
+    assert found == override(experiment, ["data.orientation=stored"])
+
+
+@pytest.mark.parametrize("name", list_experiments())
+def test_settings_can_be_given_as_they_are_listed(name):
+    settings = list_settings(get_experiment(name)).items()
+    before = override(get_experiment(name), ["progressive.batch_sizes=8,4"])
+    listed = [f"{path}={to_text(value)}" for path, value in settings]
+    assert override(before, listed) == get_experiment(name)
+
+
+def test_later_settings_win():
+    after = override(get_experiment("digits"), ["epochs=3", "seed=1", "epochs=4"])
+    assert (after.epochs, after.seed) == (4, 1)
+    assert override(after, []) == after
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        (
+            "optimizer.lr=1",
+            "'optimizer.lr'.*: optimizer.name, optimizer.learning",
+        ),
+        ("optimiser.name=sgd", r"'optimiser.name'.*data.source,.*batch_size,.*seed\."),
+        ("data=1", "'data'.*data.source"),
+        ("name=x", "No setting is called 'name'"),
+        ("optimizer.name.x=1", "No setting is called 'optimizer.name.x'"),
+        ("seed", "needs a value.*'seed'"),
+        ("batch_size=many", "batch_size must be a whole number, at least 1.*'many'"),
+        ("batch_size=0", "at least 1. Received: 0"),
+        ("batch_size=1.5", "whole number.*1.5"),
+        ("batch_size=true", "whole number.*True"),
+        ("batch_size=none", "whole number.*'none'"),
+        ("batch_size=1,2", "whole number"),
+        ("batch_size=", "whole number.*''"),
+        ("optimizer.learning_rate=fast", "optimizer.learning_rate must be a number"),
+        ("optimizer.learning_rate=-1", "at least 0. Received: -1"),
+        ("optimizer.learning_rate=1e999", "a number.*inf"),
+        ("optimizer.ema_momentum=1.5", "a number from 0 to 1. Received: 1.5"),
+        (
+            "schedule.name=linear",
+            "one of 'exponential', 'cosine', 'constant'.*linear",
+        ),
+        ("data.cache=1", "data.cache must be true or false. Received: 1"),
+        ("progressive.image_size=1,2,3", "ramp .first,last. or one number or none"),
+        ("progressive.image_size=big", "ramp .first,last. or one number or none"),
+        ("progressive.batch_sizes=8,x", "whole numbers with commas between or none"),
+        ("progressive.batch_sizes=8,1.5", "whole numbers with commas between or none"),
+        ("model.variant=resnet", "Unknown variant 'resnet'.*efficientnetv2-s"),
+    ],
+)
+def test_a_setting_that_cannot_be_says_what_can(assignment, message):
+    with pytest.raises(ValueError, match=message) as error:
+        override(get_experiment("digits"), [assignment])
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", list_experiments())
+def test_json_brings_every_experiment_back(name):
+    experiment = get_experiment(name)
+    again = from_json(to_json(experiment))
+    assert again == experiment
+    assert repr(again) == repr(experiment)
+
+
+def test_json_is_strict():
+    values = json.loads(to_json(get_experiment("digits")))
+    with pytest.raises(ValueError, match="Missing: .'seed'..*Unknown: none"):
+        from_json(json.dumps({k: v for k, v in values.items() if k != "seed"}))
+    with pytest.raises(ValueError, match="data must have exactly.*Unknown: .'extra'."):
+        from_json(json.dumps(values | {"data": values["data"] | {"extra": 1}}))
+    with pytest.raises(ValueError, match="epochs must be a whole number.*'20'"):
+        from_json(json.dumps(values | {"epochs": "20"}))
+    with pytest.raises(ValueError, match="data must have exactly"):
+        from_json(json.dumps(values | {"data": None}))
+    for text in ("[]", "3"):
+        with pytest.raises(ValueError, match="the experiment must have exactly"):
+            from_json(text)
+    with pytest.raises(ValueError, match="not JSON"):
+        from_json("{")
+
+
+def test_construction_is_checked_in_the_same_words():
+    with pytest.raises(ValueError, match="learning_rate must be a number, at least 0"):
+        Optimizer(learning_rate="0.1")
+    assert isinstance(Optimizer(learning_rate=1).learning_rate, float)
