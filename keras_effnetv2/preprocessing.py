@@ -9,6 +9,8 @@ Sources: google/automl, efficientnetv2: `preprocessing.py`, `preprocessing_legac
 """
 
 import dataclasses
+import json
+import os
 import re
 from typing import Any
 
@@ -20,6 +22,8 @@ CROPS = ("center", "center_below_320", "squash")
 INTERPOLATIONS = ("bilinear", "bicubic")
 ACTIVATIONS = ("softmax", "sigmoid")
 NUM_LABELS = {"imagenet": 1000, "imagenet21k": 21843}
+# Of HDF5 files of weights: the record as JSON.
+HDF5_ATTRIBUTE = "keras_effnetv2.preprocessing"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,6 +154,14 @@ def record(variant_name: str, dataset: str, eval_size: int) -> Preprocessing:
     interpolation, crop, labels, activation = rest
     size = _IMAGENET21K_SIZE if dataset == "imagenet21k" else eval_size
     return Preprocessing(mean, std, interpolation, crop, size, labels, activation)
+
+
+def write_record(path: str | os.PathLike, record: Preprocessing) -> None:
+    """Adds a preprocessing record to the HDF5 file `path`."""
+    import h5py
+
+    with h5py.File(path, "r+") as file:
+        file.attrs[HDF5_ATTRIBUTE] = json.dumps(dataclasses.asdict(record))
 
 
 def preprocess_input(

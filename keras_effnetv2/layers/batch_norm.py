@@ -7,7 +7,6 @@ import keras
 from keras import ops
 
 from keras_effnetv2.errors import InputError
-from keras_effnetv2.layers import replicas
 from keras_effnetv2.layers.gradients import has_only_cpus
 
 _FUSED_DTYPES = ("float32", "float16", "bfloat16")
@@ -75,7 +74,7 @@ class BatchNorm(keras.layers.BatchNormalization):
 
     def _group_size(self) -> int:
         """How many replicas share their batch statistics here."""
-        num_replicas = replicas.count_replicas()
+        num_replicas = _count_replicas()
         if self.synchronized is True:
             return num_replicas
         size = min(max(1, self.synchronized), num_replicas)
@@ -145,27 +144,27 @@ class BatchNorm(keras.layers.BatchNormalization):
             variance: likewise.
             inputs: of this replica.
         """
-        num_replicas, group_size = replicas.count_replicas(), self._group_size()
+        num_replicas, group_size = _count_replicas(), self._group_size()
         if num_replicas == 1:
             self._move(mean, variance)
             return mean, variance
         size = ops.cast(ops.size(inputs), mean.dtype)
         if group_size == 1:
             values = ops.stop_gradient(ops.stack([mean, variance]))
-            averages, _ = replicas.average_in_groups(values, size, num_replicas)
+            averages, _ = _average_in_groups(values, size, num_replicas)
             self._move(averages[0, 0], averages[0, 1])
             return mean, variance
         # Squares about the moving mean, which all replicas have in common. About 0, a
         # small variance would drown in the rounding of a large mean.
         center = ops.cast(self.moving_mean, mean.dtype)
         values = ops.stack([mean - center, variance + ops.square(mean - center)])
-        averages, sizes = replicas.average_in_groups(values, size, group_size)
+        averages, sizes = _average_in_groups(values, size, group_size)
         means, squares = averages[:, 0], averages[:, 1]
         variances = ops.maximum(squares - ops.square(means), 0.0)
         means += center
         shares = sizes[:, 0] / ops.sum(sizes)
         self._move(ops.sum(shares * means, 0), ops.sum(shares * variances, 0))
-        group = replicas.find_group(group_size)
+        group = _find_group(group_size)
         return ops.take(means, group, axis=0), ops.take(variances, group, axis=0)
 
     def _move(self, mean: Any, variance: Any) -> None:
@@ -179,3 +178,46 @@ def _is_slow_in_bfloat16(inputs: Any) -> bool:
     """Whether a CPU has no fast kernel for it, but a generic one, 10 times as slow."""
     is_bfloat16 = keras.backend.standardize_dtype(inputs.dtype) == "bfloat16"
     return is_bfloat16 and inputs.shape[-1] % _CHANNELS_AT_ONCE != 0 and has_only_cpus()
+
+
+def _count_replicas() -> int:
+    """How many replicas run the code that is being traced; 1 outside of any."""
+    if keras.backend.backend() != "tensorflow":
+        return 1
+    import tensorflow as tf
+
+    context = tf.distribute.get_replica_context()
+    return context.num_replicas_in_sync if context else 1
+
+
+def _average_in_groups(values: Any, weight: Any, group_size: int) -> tuple[Any, Any]:
+    """Averages over each group of `group_size` replicas that follow each other.
+
+    One all-reduce to which every replica gives all groups' sums, with zeros for the
+    others: that has a static shape and works with every strategy. Gradients pass.
+
+    Args:
+        values: `(n, channels)`, of this replica; may be NaN where `weight` is 0.
+        weight: scalar, of this replica.
+        group_size: divides the number of replicas.
+
+    Returns:
+        Averages, `(groups, n, channels)`, and weights of the groups, `(groups, 1, 1)`.
+    """
+    import tensorflow as tf
+
+    context = tf.distribute.get_replica_context()
+    num_groups = context.num_replicas_in_sync // group_size
+    is_own = tf.one_hot(_find_group(group_size), num_groups, dtype=values.dtype)
+    values = tf.concat([values, tf.ones_like(values[:1])], axis=0)
+    values = tf.math.multiply_no_nan(values, weight) * is_own[:, None, None]
+    sums = context.all_reduce(tf.distribute.ReduceOp.SUM, values)
+    weights = sums[:, -1:]
+    return tf.math.divide_no_nan(sums[:, :-1], weights), weights[..., :1]
+
+
+def _find_group(group_size: int) -> Any:
+    """The number of this replica's group of `group_size`, from 0."""
+    import tensorflow as tf
+
+    return tf.distribute.get_replica_context().replica_id_in_sync_group // group_size

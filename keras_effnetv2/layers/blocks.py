@@ -11,8 +11,7 @@ import keras
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.layers.activations import Activation, activate
 from keras_effnetv2.layers.batch_norm import BatchNorm
-from keras_effnetv2.layers.convolution import Conv2D
-from keras_effnetv2.layers.depthwise import DepthwiseConv
+from keras_effnetv2.layers.convolutions import Conv2D, DepthwiseConv
 from keras_effnetv2.layers.layout import check_channels_last
 from keras_effnetv2.layers.rematerialization import rematerialize
 from keras_effnetv2.layers.squeeze_excite import CONV_INITIALIZER, SqueezeExcite

@@ -18,7 +18,10 @@ _SAMPLE_SIZE = 32
 # Of Keras's loops around a step, the function that is traced.
 _KERAS_STEP = ("one_step_on_data", "keras.src.backend.tensorflow.trainer")
 # Code that stands between a user's call and the look.
-_PACKAGES = (os.path.dirname(__file__), os.path.dirname(keras.__file__))
+_PACKAGES = (
+    os.path.dirname(os.path.dirname(__file__)),
+    os.path.dirname(keras.__file__),
+)
 # Look -> TensorFlow's variable for its end. Not an attribute: it is no part of a model.
 _ENDS: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 

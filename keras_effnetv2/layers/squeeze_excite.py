@@ -7,7 +7,7 @@ from keras import ops
 
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.layers.activations import Activation
-from keras_effnetv2.layers.convolution import Conv2D
+from keras_effnetv2.layers.convolutions import Conv2D
 from keras_effnetv2.layers.layout import check_channels_last
 
 # A normal of variance 2 / (kernel area * filters), as the released code has it.

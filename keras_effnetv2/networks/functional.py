@@ -14,7 +14,7 @@ import keras
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.layers import BatchNorm, FusedMBConv, MBConv, PixelNormalization
 from keras_effnetv2.layers.activations import Activation, FastActivation
-from keras_effnetv2.layers.convolution import Conv2D
+from keras_effnetv2.layers.convolutions import Conv2D
 from keras_effnetv2.layers.first_look import watch
 from keras_effnetv2.layers.squeeze_excite import CONV_INITIALIZER
 from keras_effnetv2.networks.architecture import MBCONV, Block, Variant, layout
@@ -22,7 +22,7 @@ from keras_effnetv2.networks.tracing import (
     variables_outside_of_graphs,
     without_autograph,
 )
-from keras_effnetv2.preprocessing import Preprocessing
+from keras_effnetv2.preprocessing import Preprocessing, write_record
 
 # Uniform within 1 / sqrt(classes) of 0, as the released code has it.
 _DENSE_INITIALIZER = {
@@ -102,9 +102,7 @@ class EfficientNet(keras.Model):
         """As `keras.Model.save_weights`; `.weights.h5` files carry the record too."""
         super().save_weights(filepath, *args, **kwargs)
         if str(filepath).endswith(".weights.h5") and os.path.isfile(filepath):
-            from keras_effnetv2.weights.files.hdf5 import write_preprocessing
-
-            write_preprocessing(filepath, self.preprocessing)
+            write_record(filepath, self.preprocessing)
 
     def _watched(self, data: Any) -> Any:
         normalization = find_normalization(self)

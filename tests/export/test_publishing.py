@@ -16,8 +16,8 @@ WRITER = """
 import importlib.util, itertools, pathlib, sys
 # Not by its name, which would import Keras.
 spec = importlib.util.spec_from_file_location("folders", sys.argv[3])
-folders = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(folders)
+publishing = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(publishing)
 for number in itertools.count():
     with publishing.replaced_folder(pathlib.Path(sys.argv[1])) as folder:
         for name in ("model.json", *map(str, range(20))):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_effnetv2.layers.convolution import Conv2D
+from keras_effnetv2.layers.convolutions import Conv2D
 from keras_effnetv2.layers.gradients import stock_gradients
 
 SHAPE = (2, 5, 7, 8)

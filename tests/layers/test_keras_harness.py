@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from keras_effnetv2 import layers
-from keras_effnetv2.layers.convolution import Conv2D
-from keras_effnetv2.layers.depthwise import DepthwiseConv
+from keras_effnetv2.layers.convolutions import Conv2D, DepthwiseConv
 
 # Needs what Keras's own tests need; a private module, too.
 testing = pytest.importorskip("keras.src.testing")

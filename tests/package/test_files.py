@@ -31,7 +31,7 @@ FULL = """
 import pathlib, resource, signal, sys
 import keras, numpy as np
 from keras_effnetv2.files import replace_file
-from keras_effnetv2.training.checkpoints import write_arrays, write_weights
+from keras_effnetv2.training.runs.checkpoints import write_arrays, write_weights
 
 network = keras.Sequential([keras.Input((300,)), keras.layers.Dense(300)])
 writers = {

@@ -101,10 +101,8 @@ def test_a_folded_model_loads_in_a_new_process(loaded):
 
 
 def test_every_class_of_the_package_has_its_name_after_the_import():
-    folders = [f"{keras_effnetv2.__path__[0]}/{x}" for x in ("export", "training")]
-    modules = [x.name for x in pkgutil.iter_modules(keras_effnetv2.__path__)]
-    for folder, package in zip(folders, ("export", "training"), strict=True):
-        modules += [f"{package}.{x.name}" for x in pkgutil.iter_modules([folder])]
+    walked = pkgutil.walk_packages(keras_effnetv2.__path__, "keras_effnetv2.")
+    modules = [x.name.partition(".")[2] for x in walked]
     code = (
         "import importlib, keras, keras_effnetv2, sys;"
         "kinds = keras.saving.get_custom_objects();"

@@ -46,7 +46,7 @@ def mix_up(
 
 
 def operations(magnitude: float, draws: tf.Tensor) -> list[Callable]:
-    """In the order of `keras_effnetv2.data.augmentation.operations.NAMES`, of the same draws."""
+    """In the order of `data.augmentation.operations.NAMES`, of the same draws."""
     share = magnitude / 10
     factor = share * 1.8 + 0.1
 

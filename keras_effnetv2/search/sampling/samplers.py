@@ -44,7 +44,7 @@ class ReinforceSampler(optuna.samplers.BaseSampler):
         ValueError: see `Policy`.
     """
 
-    # Chosen on planted rewards, as in tests/search/sampling/planted.py, that no test uses.
+    # Chosen on planted rewards that no test uses (tests/search/sampling/planted.py).
     def __init__(
         self,
         seed: int,

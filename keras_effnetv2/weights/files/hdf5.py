@@ -7,7 +7,6 @@ only the preprocessing record is read.
 import contextlib
 import dataclasses
 import json
-import os
 import pathlib
 import re
 import shutil
@@ -20,12 +19,11 @@ from typing import Any
 import numpy as np
 
 from keras_effnetv2.errors import InputError
-from keras_effnetv2.preprocessing import Preprocessing
+from keras_effnetv2.preprocessing import HDF5_ATTRIBUTE, Preprocessing
 from keras_effnetv2.weights import names
 from keras_effnetv2.weights.files import hdf5_names
 from keras_effnetv2.weights.files.arrays import Arrays, damaged, insert, max_unpacked
 
-_PREPROCESSING_ATTRIBUTE = "keras_effnetv2.preprocessing"
 PICKLE_ADVICE = (
     "Reading it could run any program, so it is not read: take the .safetensors file "
     "of the same weights, or make one with "
@@ -48,14 +46,6 @@ _NAMINGS = (
 _PIXEL_STATISTICS = re.compile(
     r"(.*/)?(normalization|rescaling)(_\d+)?/(mean|variance|count)"
 )
-
-
-def write_preprocessing(path: str | os.PathLike, record: Preprocessing) -> None:
-    """Adds a preprocessing record to the HDF5 file `path`."""
-    import h5py
-
-    with h5py.File(path, "r+") as file:
-        file.attrs[_PREPROCESSING_ATTRIBUTE] = json.dumps(dataclasses.asdict(record))
 
 
 @contextlib.contextmanager
@@ -249,7 +239,7 @@ def _read(path: pathlib.Path, dataset: Any) -> np.ndarray:
 
 
 def _record_of_attribute(path: pathlib.Path, file: Any) -> dict[str, Any] | None:
-    text = file.attrs.get(_PREPROCESSING_ATTRIBUTE)
+    text = file.attrs.get(HDF5_ATTRIBUTE)
     return None if text is None else _record(path, text)
 
 

@@ -183,8 +183,8 @@ def test_a_machine_without_a_tpu_is_told_so(tpu):
 
 def test_tensorflow_without_tpu_kernels_is_told_so():
     code = (
-        "from keras_effnetv2.training import devices\n"
-        "devices._has_tpu = lambda: True\n"
+        "from keras_effnetv2.training.devices import strategies\n"
+        "strategies._has_tpu = lambda: True\n"
         "try: strategies.open_devices('tpu')\n"
         "except ValueError as error: print(error)"
     )
@@ -248,8 +248,8 @@ def test_two_processes_of_jax():
 def test_jax_says_what_is_missing():
     pytest.importorskip("jax", reason="needs jax")
     code = (
-        "from keras_effnetv2.training import devices\n"
-        "devices._has_tpu = lambda: False\n"
+        "from keras_effnetv2.training.devices import strategies\n"
+        "strategies._has_tpu = lambda: False\n"
         "for request in ('tpu', None), ('auto', 'name'), ('multiworker', None):\n"
         "    try: strategies.open_devices(*request)\n"
         "    except ValueError as error: print(error)\n"

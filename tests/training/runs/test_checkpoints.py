@@ -94,7 +94,7 @@ def test_a_process_killed_while_saving_leaves_a_whole_checkpoint(tmp_path):
     script = """
 import pathlib, sys
 import numpy as np
-from keras_effnetv2.training.checkpoints import Checkpoints, Position
+from keras_effnetv2.training.runs.checkpoints import Checkpoints, Position
 checkpoints = Checkpoints(sys.argv[1], keep=2)
 for step in range(1, 10**6):
     checkpoints.save({"x": np.full(2**18, step, "float32")}, Position(step))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_effnetv2.layers.depthwise import DepthwiseConv
+from keras_effnetv2.layers.convolutions import DepthwiseConv
 
 
 def gradients(layer, x, upstream):
