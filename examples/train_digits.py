@@ -66,7 +66,7 @@ def main() -> None:
 
     model = training.load_run(arguments.workdir)
     served = export.serving(model, arguments.workdir / "serving" / "digits")
-    difference = max(served.card.contents["differences"].values())
+    difference = max(served.manifest.contents["differences"].values())
     print(
         f"\nExported for TF Serving: {served.path}\nIts outputs differ from the "
         f"network's by at most {difference:.1e} of the largest."

@@ -1,8 +1,6 @@
 """EfficientNetV2 for Keras 3: networks, weights, training, search, exports."""
 
-import importlib
-from types import ModuleType
-
+from keras_effnetv2 import lazy
 from keras_effnetv2.layers.nesting import inner_layers
 from keras_effnetv2.models import (
     EfficientNetV2B0,
@@ -25,15 +23,17 @@ from keras_effnetv2.version import __version__
 from keras_effnetv2.weights.labels import decode_predictions
 
 # Imported when they are asked for: they need much that networks do not.
-_PACKAGES = (
-    "data",
-    "export",
-    "layers",
-    "optimizers",
-    "profiling",
-    "search",
-    "training",
-)
+_MODULES = {
+    "class_activation_maps": "explanation.activation_maps",
+    "data": "data",
+    "explanation": "explanation",
+    "export": "export",
+    "layers": "layers",
+    "optimizers": "optimizers",
+    "profiling": "profiling",
+    "search": "search",
+    "training": "training",
+}
 
 __all__ = [
     "BlockSpec",
@@ -48,6 +48,7 @@ __all__ = [
     "Preprocessing",
     "Variant",
     "__version__",
+    "class_activation_maps",
     "create_model",
     "decode_predictions",
     "feature_pyramid",
@@ -62,9 +63,5 @@ __all__ = [
 ]
 
 register_all()
-
-
-def __getattr__(name: str) -> ModuleType:
-    if name not in _PACKAGES:
-        raise AttributeError(f"{__name__} has no attribute {name!r}.")
-    return importlib.import_module(f"{__name__}.{name}")
+lazy.find_moved_modules()
+__getattr__ = lazy.attributes(__name__, _MODULES)

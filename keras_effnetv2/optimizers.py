@@ -18,6 +18,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_effnetv2 import lazy
+
 _HALVES = ("bfloat16", "float16")
 # What Keras itself moves, in the type of the weights.
 _NOT_SLOTS = ("_gradient_accumulator", "_average")
@@ -47,8 +49,9 @@ class _Precise:
         return super().add_variable(shape, initializer, dtype=dtype, **kwargs)
 
 
-@keras.saving.register_keras_serializable("keras_effnetv2")
-class RMSpropOfTensorFlow1(_Precise, keras.optimizers.RMSprop):
+# By the name that it has had in files from the start.
+@keras.saving.register_keras_serializable("keras_effnetv2", "RMSpropOfTensorFlow1")
+class RMSpropTF(_Precise, keras.optimizers.RMSprop):
     """RMSprop whose mean squares start at 1, as TensorFlow 1's, which the paper used.
 
     From 0, where Keras starts, the first steps are several times larger.
@@ -171,16 +174,19 @@ class _LayerWise:
 
 def _layer_wise(kind: type) -> type:
     """A class for `kind` that files can name."""
+    name = keras.saving.get_registered_name(kind).rpartition(">")[2]
     register = keras.saving.register_keras_serializable(
-        "keras_effnetv2", f"LayerWise({kind.__name__})"
+        "keras_effnetv2", f"LayerWise({name})"
     )
     return register(type(kind.__name__, (_LayerWise, kind), {"__module__": __name__}))
 
 
 LAYER_WISE = {
-    kind: _layer_wise(kind)
-    for kind in (RMSpropOfTensorFlow1, keras.optimizers.SGD, Adam, AdamW)
+    kind: _layer_wise(kind) for kind in (RMSpropTF, keras.optimizers.SGD, Adam, AdamW)
 }
+
+
+__getattr__ = lazy.attributes(__name__, {}, {"RMSpropOfTensorFlow1": "RMSpropTF"})
 
 
 def move_towards(average: keras.Variable, variable: keras.Variable, rate: Any) -> None:

@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     )
     normalization = find_normalization(model)
     preprocessing = predict.evaluation_record(model, normalization, args.image_size)
-    classifier = activation_maps.cut(model)
+    classifier = activation_maps.split_classifier(model)
     names = predict.class_names(preprocessing.labels, classifier.dense.units)
     for path, picture in pictures.items():
         pixels = cropping.evaluation_image(images.read(path), preprocessing).numpy()

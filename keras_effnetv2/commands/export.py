@@ -116,7 +116,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def open_model(args: argparse.Namespace) -> tuple[Any, dict[str, str]]:
-    """The model that the flags name, and where it is from, for the card.
+    """The model that the flags name, and where it is from, for the manifest.
 
     Raises:
         ValueError: not exactly one of the three is named, or it cannot be opened.
@@ -176,8 +176,8 @@ def _read_names(path: str) -> list[str]:
         ) from error
 
 
-def print_differences(card: Any) -> None:
+def print_differences(manifest: Any) -> None:
     """The round trip's results, a line an output."""
     print("differences from the model, of the largest number, by another process:")
-    for name, difference in card.contents["differences"].items():
+    for name, difference in manifest.contents["differences"].items():
         print(f"  {name:32}{difference:9.1e}")

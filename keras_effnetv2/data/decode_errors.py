@@ -15,7 +15,7 @@ from keras_effnetv2.errors import InputError, UserError
 _NUM_SHOWN = 5
 
 
-class Damage:
+class DecodeErrors:
     """The damaged examples of a dataset, each counted once.
 
     An error that is raised inside a dataset reaches the training loop as TensorFlow's;

@@ -9,7 +9,7 @@ from keras_effnetv2.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)
-class Part:
+class Shard:
     """Which rows of every global batch a worker makes.
 
     Attributes:
@@ -45,7 +45,7 @@ class Part:
         return [row % batch_size for row in range(first - num_before, first + num)]
 
 
-ALL_ROWS = Part()
+ALL_ROWS = Shard()
 
 
 def epoch_seeds(seed: int, epoch: tf.Tensor) -> list[tf.Tensor]:

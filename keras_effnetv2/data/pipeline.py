@@ -12,9 +12,9 @@ import tensorflow as tf
 from keras_effnetv2.data import rows
 from keras_effnetv2.data.augmentation.augmenter import Augmenter
 from keras_effnetv2.data.augmentation.mixing import Mixing
-from keras_effnetv2.data.decode_errors import Damage
+from keras_effnetv2.data.decode_errors import DecodeErrors
 from keras_effnetv2.data.decoding import cropping, images
-from keras_effnetv2.data.order import ALL_ROWS, Part, epoch_seeds, training_steps
+from keras_effnetv2.data.order import ALL_ROWS, Shard, epoch_seeds, training_steps
 from keras_effnetv2.data.sources.source import Source
 from keras_effnetv2.preprocessing import Preprocessing
 
@@ -35,13 +35,13 @@ def training_batches(
     steps_per_epoch: int,
     first_epoch: int,
     seed: int,
-    damage: Damage,
-    part: Part = ALL_ROWS,
+    decode_errors: DecodeErrors,
+    shard: Shard = ALL_ROWS,
 ) -> tf.data.Dataset:
     """Augmented and mixed batches of one image size.
 
     An image that cannot be decoded is replaced by the one before it in the batch; a
-    file that cannot be read stops, after some tries, with `damage.error`.
+    file that cannot be read stops, after some tries, with `decode_errors.error`.
 
     Args:
         source: of the images.
@@ -53,8 +53,8 @@ def training_batches(
         steps_per_epoch: at most as many as there are full batches.
         first_epoch: of the first step.
         seed: of every random decision.
-        damage: told which images cannot be decoded.
-        part: of each global batch, which rows to make.
+        decode_errors: told which images cannot be decoded.
+        shard: of each global batch, which rows to make.
 
     Returns:
         Images, uint8 `(rows, image_size, image_size, 3)`, and labels, float32
@@ -64,8 +64,8 @@ def training_batches(
         ValueError: batches or steps that the source does not have.
     """
     # A mixed image needs the one before it, which another worker may have.
-    num_before = int(part.count > 1 and not mixing.is_off)
-    places = part.rows(batch_size, num_before)
+    num_before = int(shard.count > 1 and not mixing.is_off)
+    places = shard.rows(batch_size, num_before)
     steps = training_steps(
         source.num_examples,
         batch_size,
@@ -79,7 +79,9 @@ def training_batches(
     def batch(epoch, step, indices):
         _, image_seed, mixing_seed = epoch_seeds(seed, epoch)
         indices = tf.gather(indices, places)
-        pixels, labels = _augmented(indices, image_seed, source, augmenter, damage)
+        pixels, labels = _augmented(
+            indices, image_seed, source, augmenter, decode_errors
+        )
         mixing_seed = _fold_in(mixing_seed, step)
         if not num_before:
             return mixing.apply(pixels, labels, mixing_seed)
@@ -96,8 +98,8 @@ def evaluation_batches(
     preprocessing: Preprocessing,
     *,
     batch_size: int,
-    damage: Damage,
-    part: Part = ALL_ROWS,
+    decode_errors: DecodeErrors,
+    shard: Shard = ALL_ROWS,
 ) -> tf.data.Dataset:
     """Every image once, cropped as the published accuracies were measured.
 
@@ -105,19 +107,19 @@ def evaluation_batches(
         source: of the images.
         preprocessing: the crop.
         batch_size: of the global batch, over all workers.
-        damage: told which images cannot be decoded.
-        part: of each global batch, which rows to make.
+        decode_errors: told which images cannot be decoded.
+        shard: of each global batch, which rows to make.
 
     Returns:
         Images, float32 `(rows, image_size, image_size, 3)`, pixels 0..255; labels,
         float32 `(rows, classes)`; weights, float32 `(rows,)`: 0 for rows after the last
         image and for images that cannot be decoded, else 1. As many batches for every
-        part.
+        shard.
 
     Raises:
         ValueError: a batch that does not divide.
     """
-    places = part.rows(batch_size)
+    places = shard.rows(batch_size)
     first, num_rows = places[0], len(places)
     starts = tf.data.Dataset.range(first, first + source.num_examples, batch_size)
 
@@ -128,7 +130,7 @@ def evaluation_batches(
     def batch(start):
         end = tf.minimum(start + num_rows, source.num_examples)
         indices = tf.range(start, tf.maximum(start, end))
-        made = rows.make_rows(indices, prepare, source, damage, at_least=0)
+        made = rows.make_rows(indices, prepare, source, decode_errors, at_least=0)
         (pixels, labels), weights = rows.fill_with_zeros(*made, num_rows)
         return pixels, labels, weights
 
@@ -140,7 +142,7 @@ def _augmented(
     seed: tf.Tensor,
     source: Source,
     augmenter: Augmenter,
-    damage: Damage,
+    decode_errors: DecodeErrors,
 ) -> list[tf.Tensor]:
     """Images of an epoch and their labels, before they are mixed."""
 
@@ -148,7 +150,7 @@ def _augmented(
         return augmenter.apply(image, _fold_in(seed, index), source.turn_upright)
 
     made = rows.make_rows(
-        indices, prepare, source, damage, at_least=1, arguments=[seed]
+        indices, prepare, source, decode_errors, at_least=1, arguments=[seed]
     )
     return rows.fill_with_previous(*made, indices.shape[0])
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from keras_effnetv2.data.decode_errors import Damage
+from keras_effnetv2.data.decode_errors import DecodeErrors
 from keras_effnetv2.data.decoding import images
 from keras_effnetv2.data.decoding.retrying import OF_DATA, retried
 from keras_effnetv2.data.sources.source import Source
@@ -25,7 +25,7 @@ def make_rows(
     indices: tf.Tensor,
     prepare: _Prepare,
     source: Source,
-    damage: Damage,
+    decode_errors: DecodeErrors,
     *,
     at_least: int,
     arguments: Sequence[tf.Tensor] = (),
@@ -38,8 +38,8 @@ def make_rows(
             turned, and `arguments`. Called in the dataset's graph, and eagerly for what
             is made again.
         source: of the examples.
-        damage: told which cannot be decoded; stops where a file cannot be read.
-        at_least: so many must be made, else `damage` stops.
+        decode_errors: told which cannot be decoded; stops where a file cannot be read.
+        at_least: so many must be made, else `decode_errors` stops.
         arguments: tensors that `prepare` needs.
 
     Returns:
@@ -61,9 +61,9 @@ def make_rows(
     def with_failed():
         is_made = tf.scatter_nd(places[:-1, None], tf.ones_like(places[:-1]), [num])
         failed = tf.boolean_mask(tf.range(num), is_made == 0)
-        load = functools.partial(_load, prepare, source, damage, spec[1])
+        load = functools.partial(_load, prepare, source, decode_errors, spec[1])
         made = _made_again(failed, indices, load, arguments, spec)
-        again = _reported(made, indices, source, damage, at_least)
+        again = _reported(made, indices, source, decode_errors, at_least)
         return _merged((places, *columns), again)
 
     is_complete = tf.size(places, tf.int64) == num + 1
@@ -146,13 +146,13 @@ def _reported(
     made: tuple[tf.Tensor, ...],
     indices: tf.Tensor,
     source: Source,
-    damage: Damage,
+    decode_errors: DecodeErrors,
     at_least: int,
 ) -> tuple[tf.Tensor, ...]:
-    """Those of `_made_again` that were made; `damage` is told of the others."""
+    """Those of `_made_again` that were made; `decode_errors` is told of the others."""
     places, *columns, reasons = made
     report = tf.py_function(
-        lambda *found: _report(source, damage, at_least, *found),
+        lambda *found: _report(source, decode_errors, at_least, *found),
         [tf.gather(indices, places[:-1]), reasons[:-1], tf.size(indices)],
         [],
     )
@@ -177,7 +177,7 @@ def _merged(
 def _load(
     prepare: _Prepare,
     source: Source,
-    damage: Damage,
+    decode_errors: DecodeErrors,
     spec: tf.TensorSpec,
     index: tf.Tensor,
     *arguments: tf.Tensor,
@@ -191,7 +191,7 @@ def _load(
             image = images.decode_any(image.numpy(), source.turn_upright)
         return prepare(index, images.to_rgb(image), *arguments), label, ""
     except FileError as error:
-        damage.stop(error)
+        decode_errors.stop(error)
     except InputError as error:
         reason = str(error)
     except OF_DATA as error:
@@ -203,22 +203,22 @@ def _load(
 
 def _report(
     source: Source,
-    damage: Damage,
+    decode_errors: DecodeErrors,
     at_least: int,
     indices: tf.Tensor,
     reasons: tf.Tensor,
     num: tf.Tensor,
 ) -> None:
-    """Tells `damage` what is wrong with the examples of a batch."""
+    """Tells `decode_errors` what is wrong with the examples of a batch."""
     found = {
         index: (source.name_of(index), reason.decode())
         for index, reason in zip(indices.numpy().tolist(), reasons.numpy(), strict=True)
         if reason
     }
-    damage.report(found)
+    decode_errors.report(found)
     if num - len(found) < at_least:
         name, reason = next(iter(found.values()))
-        damage.stop(
+        decode_errors.stop(
             InputError(
                 f"None of {num} images of a batch can be read. {name}: {reason}."
             )

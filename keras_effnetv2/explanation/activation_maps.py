@@ -29,10 +29,10 @@ _Route = tuple[tuple[Any, Any], ...]
 
 
 @dataclasses.dataclass(frozen=True)
-class CutClassifier:
+class SplitClassifier:
     """A classifier in two parts: images to feature map, feature map to scores.
 
-    Made by `cut`; the layers are the classifier's own.
+    Made by `split_classifier`; the layers are the classifier's own.
 
     Attributes:
         extractor: images to the feature map that is pooled.
@@ -100,7 +100,7 @@ def class_activation_maps(
 ) -> np.ndarray:
     """How much each place of an image speaks for a class, by the last feature map.
 
-    For one batch after the other, `cut` the model once.
+    For one batch after the other, `split_classifier` the model once.
 
     Args:
         model: from `create_model` with top, or a functional model built on ours that
@@ -117,7 +117,7 @@ def class_activation_maps(
     Raises:
         ValueError: another kind of model, no such class or method.
     """
-    parts = cut(model)
+    parts = split_classifier(model)
     return parts.maps(parts.features(images), classes, method)
 
 
@@ -130,7 +130,7 @@ def check_backend() -> None:
     require_backend("Class-activation maps need", "tensorflow", "jax", "torch")
 
 
-def cut(model: keras.Model) -> CutClassifier:
+def split_classifier(model: keras.Model) -> SplitClassifier:
     """Cuts a classifier at its last feature map.
 
     Raises:
@@ -146,7 +146,7 @@ def cut(model: keras.Model) -> CutClassifier:
     raise _not_explainable(model, layers)
 
 
-def _parts(model: keras.Model, route: _Route, layers: list[_Layer]) -> CutClassifier:
+def _parts(model: keras.Model, route: _Route, layers: list[_Layer]) -> SplitClassifier:
     end = len(layers)
     while isinstance(layers[end - 1], heads.ACTIVATION_LAYERS):
         end -= 1
@@ -159,7 +159,7 @@ def _parts(model: keras.Model, route: _Route, layers: list[_Layer]) -> CutClassi
         x = x if stop is start else keras.Model(start, stop)(x)
     # Ours looks at the range of the first images, and warns.
     build = EfficientNet if isinstance(model, EfficientNet) else keras.Model
-    return CutClassifier(build(images, x), tuple(head), dense, tuple(layers[end:]))
+    return SplitClassifier(build(images, x), tuple(head), dense, tuple(layers[end:]))
 
 
 def _not_explainable(model: keras.Model, layers: list[_Layer]) -> ValueError:

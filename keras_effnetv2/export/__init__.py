@@ -4,8 +4,7 @@ from keras_effnetv2 import export
 export.saved_model(model, "saved_models/flowers")
 """
 
-import importlib
-from typing import Any
+from keras_effnetv2 import lazy
 
 # Imported when they are asked for: each needs an engine of its own.
 _MODULES = {
@@ -19,10 +18,4 @@ _MODULES = {
 }
 
 __all__ = sorted(_MODULES)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"{__name__} has no attribute {name!r}.")
-    module = importlib.import_module(f"{__name__}.{_MODULES[name]}")
-    return getattr(module, name)
+__getattr__ = lazy.attributes(__name__, _MODULES)

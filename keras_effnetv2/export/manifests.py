@@ -1,4 +1,4 @@
-"""`model.json`, the card beside every export: what it is and how it was checked."""
+"""`model.json`, the manifest beside every export: what it is and how it was checked."""
 
 import dataclasses
 import json
@@ -10,13 +10,13 @@ import keras
 import tensorflow as tf
 
 from keras_effnetv2.export.classifier import Classifier
-from keras_effnetv2.export.publishing import CARD
+from keras_effnetv2.export.publishing import MANIFEST
 from keras_effnetv2.networks.heads import activation_name
 from keras_effnetv2.version import __version__
 
 
 @dataclasses.dataclass(frozen=True)
-class Card:
+class Manifest:
     """What is known of an export.
 
     Attributes:
@@ -32,8 +32,8 @@ class Card:
         kind: str,
         source: Mapping[str, str] | None,
         options: Mapping[str, Any],
-    ) -> "Card":
-        """The card of a classifier's export.
+    ) -> "Manifest":
+        """The manifest of a classifier's export.
 
         Args:
             classifier: that is exported.
@@ -62,11 +62,11 @@ class Card:
             }
         )
 
-    def extended(self, **entries: Any) -> "Card":
-        """The card with more entries."""
-        return Card({**self.contents, **entries})
+    def extended(self, **entries: Any) -> "Manifest":
+        """The manifest with more entries."""
+        return Manifest({**self.contents, **entries})
 
     def write(self, folder: pathlib.Path) -> None:
         """Writes `model.json` into `folder`."""
         text = json.dumps(self.contents, indent=2, ensure_ascii=False)
-        (folder / CARD).write_text(f"{text}\n", encoding="utf-8")
+        (folder / MANIFEST).write_text(f"{text}\n", encoding="utf-8")

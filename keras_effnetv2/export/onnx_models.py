@@ -22,7 +22,7 @@ from keras_effnetv2.export.checks.roundtrip import (
     sample_images,
 )
 from keras_effnetv2.export.classifier import Classifier
-from keras_effnetv2.export.manifests import Card
+from keras_effnetv2.export.manifests import Manifest
 from keras_effnetv2.export.publishing import check_target, replaced_folder
 from keras_effnetv2.export.saved_models import Signatures, describe
 from keras_effnetv2.layers.gradients import stock_gradients
@@ -48,10 +48,10 @@ def onnx(
     fold: bool = True,
     classifier_activation: str = "auto",
     source: Mapping[str, str] | None = None,
-) -> Card:
+) -> Manifest:
     """Exports a classifier as an ONNX graph of standard operators, in float32.
 
-    The folder holds `model.onnx`, its card `model.json` and, where class names are
+    The folder holds `model.onnx`, its manifest `model.json` and, where class names are
     known, `labels.txt`. The graph takes `images` `(batch, height, width, channels)`,
     channels last and pixels 0..255 as everywhere in this package, and gives
     `probabilities` and `logits` `(batch, classes)` and `features` `(batch, channels)`,
@@ -71,10 +71,10 @@ def onnx(
         classifier_activation: that makes probabilities of what a model of logits gives,
             `"softmax"` or `"sigmoid"`. `"auto"`: that of the loss that it is compiled
             with, or of released weights.
-        source: for the card: which variant, which weights.
+        source: for the manifest: which variant, which weights.
 
     Returns:
-        The card that is beside the export as `model.json`.
+        The manifest that is beside the export as `model.json`.
 
     Raises:
         ImportError: a package that writes or runs ONNX is not installed.
@@ -86,18 +86,18 @@ def onnx(
     classifier = Classifier.open(model, fold, classifier_activation)
     pixels = Signatures(classifier, image_size, input_dtype, top=1).pixels
     options = {"batch_norm_folded": fold, "opset": opset}
-    card = Card.of(classifier, "ONNX", source, options)
-    graph = _annotated(_converted(classifier, pixels, opset), card)
+    manifest = Manifest.of(classifier, "ONNX", source, options)
+    graph = _annotated(_converted(classifier, pixels, opset), manifest)
     with replaced_folder(target) as folder:
         _write(graph, classifier.labels, folder)
         differences = _check(folder / FILE, classifier, pixels)
-        card = card.extended(
+        manifest = manifest.extended(
             inputs={pixels.name: describe(pixels)},
             outputs=[output.name for output in graph.graph.output],
             differences=differences,
         )
-        card.write(folder)
-    return card
+        manifest.write(folder)
+    return manifest
 
 
 def check_options(opset: int) -> None:
@@ -139,15 +139,15 @@ def _converted(classifier: Classifier, pixels: tf.TensorSpec, opset: int) -> Any
     return graph
 
 
-def _annotated(model: Any, card: Card) -> Any:
+def _annotated(model: Any, manifest: Manifest) -> Any:
     """The `onnx.ModelProto` with names that say what things are, and metadata."""
     from onnx import helper
 
-    record = dict(card.contents["preprocessing"])
+    record = dict(manifest.contents["preprocessing"])
     labels = record.pop("labels")
-    model.graph.name = card.contents["name"]
+    model.graph.name = manifest.contents["name"]
     model.producer_name = "keras_effnetv2"
-    model.producer_version = card.contents["versions"]["keras_effnetv2"]
+    model.producer_version = manifest.contents["versions"]["keras_effnetv2"]
     model.doc_string = (
         "images: pixels 0..255, (batch, height, width, channels), cropped and resized "
         "as the metadata's preprocessing says; the graph normalises them."

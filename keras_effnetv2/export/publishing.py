@@ -17,7 +17,7 @@ _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 
 # What every folder of an export holds; others are not ours to replace.
-CARD = "model.json"
+MANIFEST = "model.json"
 
 # Of folders that are being filled.
 _PREFIX = ".export-"
@@ -33,7 +33,7 @@ def check_target(path: str | os.PathLike) -> pathlib.Path:
     target = _local(path, "Export to a folder and copy that to the bucket.")
     if target.exists() and not _is_replaceable(target):
         raise InputError(
-            f"{path} is there already and is no export ({CARD} is missing). Choose "
+            f"{path} is there already and is no export ({MANIFEST} is missing). Choose "
             "another --output, or remove it."
         )
     check_writable(target.parent)
@@ -118,7 +118,7 @@ def _local(path: str | os.PathLike, remedy: str) -> pathlib.Path:
 def _is_replaceable(target: pathlib.Path) -> bool:
     if not target.is_dir():
         return False
-    return (target / CARD).is_file() or not any(target.iterdir())
+    return (target / MANIFEST).is_file() or not any(target.iterdir())
 
 
 def _exchange(fresh: pathlib.Path, target: pathlib.Path) -> None:

@@ -12,7 +12,7 @@ from keras_effnetv2.data.decoding import cropping, images
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.export.checks.roundtrip import check_signatures
 from keras_effnetv2.export.classifier import Classifier
-from keras_effnetv2.export.manifests import Card
+from keras_effnetv2.export.manifests import Manifest
 from keras_effnetv2.export.publishing import check_target, replaced_folder
 from keras_effnetv2.layers.gradients import stock_gradients
 
@@ -29,7 +29,7 @@ def saved_model(
     top: int = 5,
     classifier_activation: str = "auto",
     source: Mapping[str, str] | None = None,
-) -> Card:
+) -> Manifest:
     """Exports a classifier as a SavedModel of stock TensorFlow operations.
 
     Signatures, of any batch:
@@ -60,10 +60,10 @@ def saved_model(
         classifier_activation: that makes probabilities of what a model of logits gives,
             `"softmax"` or `"sigmoid"`. `"auto"`: that of the loss that it is compiled
             with, or of released weights.
-        source: for the card: which variant, which weights.
+        source: for the manifest: which variant, which weights.
 
     Returns:
-        The card that is beside the export as `model.json`.
+        The manifest that is beside the export as `model.json`.
 
     Raises:
         ValueError: the model cannot be exported, the folder cannot be written, or the
@@ -72,22 +72,28 @@ def saved_model(
     target = check_target(path)
     classifier = Classifier.open(model, fold, classifier_activation)
     signatures = Signatures(classifier, image_size, input_dtype, top)
-    card = Card.of(classifier, "SavedModel", source, {"batch_norm_folded": fold})
+    manifest = Manifest.of(
+        classifier, "SavedModel", source, {"batch_norm_folded": fold}
+    )
     with replaced_folder(target) as folder:
-        return write_checked(signatures, card, folder)
+        return write_checked(signatures, manifest, folder)
 
 
-def write_checked(signatures: "Signatures", card: Card, folder: pathlib.Path) -> Card:
-    """Writes a SavedModel and its card into a folder, and compares it with the model.
+def write_checked(
+    signatures: "Signatures", manifest: Manifest, folder: pathlib.Path
+) -> Manifest:
+    """Writes a SavedModel and its manifest, and compares it with the model.
 
     Raises:
         ValueError: it does not do what the model does.
     """
     signatures.write(folder)
     differences = check_signatures(folder, signatures)
-    card = card.extended(signatures=signatures.describe(), differences=differences)
-    card.write(folder)
-    return card
+    manifest = manifest.extended(
+        signatures=signatures.describe(), differences=differences
+    )
+    manifest.write(folder)
+    return manifest
 
 
 class Signatures:
@@ -143,7 +149,7 @@ class Signatures:
             (folder / "assets" / "labels.txt").write_text(f"{text}\n", encoding="utf-8")
 
     def describe(self) -> dict[str, Any]:
-        """For a card: inputs and outputs of each signature."""
+        """For a manifest: inputs and outputs of each signature."""
         descriptions = {}
         for name, specs in self.specs.items():
             outputs = self.functions[name].get_concrete_function().structured_outputs

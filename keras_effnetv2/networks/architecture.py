@@ -187,7 +187,7 @@ def layout(variant: Variant) -> tuple[Block, ...]:
     return tuple(blocks)
 
 
-def multiply_out(variant: Variant) -> Variant:
+def apply_coefficients(variant: Variant) -> Variant:
     """The same network with its coefficients, now both 1, multiplied into its rows.
 
     Filters and repeats are then those of the blocks: `layout` does not change.

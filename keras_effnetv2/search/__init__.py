@@ -7,10 +7,7 @@ found = search.write_found(experiment, study, "runs/digits")
 series = search.scale_series(found.variant)
 """
 
-import importlib
-from typing import Any
-
-from keras_effnetv2.errors import MissingPackageError
+from keras_effnetv2 import lazy
 
 # Imported when they are asked for: a space needs neither TensorFlow nor Optuna.
 _MODULES = {
@@ -34,20 +31,6 @@ _MODULES = {
     "scale_series": "scaling",
     "write_found": "searches",
 }
-_NEEDED = ("filelock", "matplotlib", "optuna")
 
 __all__ = sorted(_MODULES)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"{__name__} has no attribute {name!r}.")
-    try:
-        module = importlib.import_module(f"{__name__}.{_MODULES[name]}")
-    except ModuleNotFoundError as error:
-        if error.name not in _NEEDED:
-            raise
-        raise MissingPackageError(
-            f"A search needs {error.name}: pip install keras_effnetv2[search]."
-        ) from error
-    return getattr(module, name)
+__getattr__ = lazy.attributes(__name__, _MODULES, extra="search")

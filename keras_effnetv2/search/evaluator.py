@@ -17,7 +17,7 @@ from keras_effnetv2.search.studies.workers import CandidateError
 from keras_effnetv2.training.devices.strategies import open_devices
 from keras_effnetv2.training.experiments.configuration import Experiment
 from keras_effnetv2.training.progressive import feeding
-from keras_effnetv2.training.progressive.learning import fit_leg, plan_legs
+from keras_effnetv2.training.progressive.learning import fit_segment, plan_segments
 from keras_effnetv2.training.progressive.stages import steps_per_epoch
 from keras_effnetv2.training.runs.evaluation import measure
 from keras_effnetv2.training.runs.run import build_learner, check, set_up_process
@@ -94,18 +94,20 @@ class Evaluator:
             lambda: measure(learner, eval_feed, stages[-1].batch_size, self.devices),
             report,
         )
-        legs = plan_legs(
+        segments = plan_segments(
             stages, lambda stage: steps_per_epoch(num_images, stage.batch_size)
         )
         with feeding.data_errors_raised(*self._feeds):
-            for leg in legs:
-                fit_leg(
+            for segment in segments:
+                fit_segment(
                     learner,
                     learner.network,
-                    leg,
-                    feeding.training_data(train_feed, experiment, leg, self.devices),
+                    segment,
+                    feeding.training_data(
+                        train_feed, experiment, segment, self.devices
+                    ),
                     is_last=False,  # The moving average is ours.
-                    steps_per_epoch=leg.num_steps,
+                    steps_per_epoch=segment.num_steps,
                     callbacks=[callback],
                     verbose=0,
                 )

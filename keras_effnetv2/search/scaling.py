@@ -28,7 +28,7 @@ import math
 from collections.abc import Collection, Sequence
 
 from keras_effnetv2.errors import InputError
-from keras_effnetv2.networks.architecture import BlockSpec, Variant, multiply_out
+from keras_effnetv2.networks.architecture import BlockSpec, Variant, apply_coefficients
 
 MAX_EVAL_SIZE = 480  # Pixels. Paper, Section 3.3; released XL has 512.
 
@@ -120,7 +120,7 @@ def scale(
     """
     if max_eval_size < 1:
         raise InputError(f"max_eval_size must be 1 or more. Received: {max_eval_size}.")
-    variant = multiply_out(variant)
+    variant = apply_coefficients(variant)
     late_stages = _late_stages(variant, late_stages)
     wider = dataclasses.replace(variant, width_coefficient=by.width)
     size = min(by.size, max_eval_size / variant.eval_size)

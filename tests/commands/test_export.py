@@ -19,7 +19,7 @@ def run(*flags):
     return command_line.main(command_line.parse(words))
 
 
-def card(folder):
+def manifest(folder):
     return json.loads((folder / "model.json").read_text())
 
 
@@ -32,8 +32,8 @@ def test_a_finished_run(workdir, tmp_path, capsys):
     folder = tmp_path / "digits"
     assert run("saved_model", "--workdir", workdir, "--output", folder, "--top", 2) == 0
     assert "serving_bytes/probabilities" in capsys.readouterr().out
-    assert card(folder)["experiment"] == "digits-smoke"
-    assert card(folder)["preprocessing"]["labels"] == list("0123456789")
+    assert manifest(folder)["experiment"] == "digits-smoke"
+    assert manifest(folder)["preprocessing"]["labels"] == list("0123456789")
     images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype("float32")
     loaded = tf.saved_model.load(folder)
     found = loaded.signatures["serving_default"](images=images)["probabilities"]
@@ -93,9 +93,9 @@ def test_a_keras_file(workdir, tmp_path):
     assert not run(
         "saved_model", "--model", tmp_path / "digits.keras", "--output", folder, *flags
     )
-    assert card(folder)["model"].endswith("digits.keras")
-    assert card(folder)["options"] == {"batch_norm_folded": False}
-    inputs = card(folder)["signatures"]["serving_default"]["inputs"]
+    assert manifest(folder)["model"].endswith("digits.keras")
+    assert manifest(folder)["options"] == {"batch_norm_folded": False}
+    inputs = manifest(folder)["signatures"]["serving_default"]["inputs"]
     assert inputs["images"] == "uint8 (?, 32, 32, 3)"
 
 
@@ -123,7 +123,7 @@ def test_classes_are_named_from_a_file(workdir, tmp_path):
     (tmp_path / "names.txt").write_text("\n".join(names) + "\n")
     flags = "--labels", tmp_path / "names.txt", "--output", tmp_path / "export"
     assert run("onnx", "--workdir", workdir, *flags) == 0
-    assert card(tmp_path / "export")["preprocessing"]["labels"] == names
+    assert manifest(tmp_path / "export")["preprocessing"]["labels"] == names
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ from keras_effnetv2.data.augmentation.autoaugment import AutoAugment
 from keras_effnetv2.data.augmentation.mixing import Mixing
 from keras_effnetv2.data.augmentation.randaugment import RandAugment
 from keras_effnetv2.data.augmentation.random_cropping import OFFICIAL, RandomCutout
-from keras_effnetv2.data.decode_errors import Damage
+from keras_effnetv2.data.decode_errors import DecodeErrors
 from keras_effnetv2.data.decoding.cropping import evaluation_image
 from keras_effnetv2.data.pipeline import (
-    Part,
+    Shard,
     evaluation_batches,
     training_batches,
 )
@@ -59,7 +59,7 @@ def train(source, batch_size, augmenter=PLAIN, mixing=None, **options):
         steps_per_epoch=steps,
         first_epoch=0,
         seed=7,
-        damage=Damage("train", source.num_examples),
+        decode_errors=DecodeErrors("train", source.num_examples),
     )
     dataset = training_batches(
         source,
@@ -72,8 +72,8 @@ def train(source, batch_size, augmenter=PLAIN, mixing=None, **options):
 
 
 def evaluate(source, batch_size, preprocessing=SQUASH, **options):
-    damage = Damage("test", source.num_examples)
-    options = {"damage": damage} | options
+    decode_errors = DecodeErrors("test", source.num_examples)
+    options = {"decode_errors": decode_errors} | options
     dataset = evaluation_batches(
         source, preprocessing, batch_size=batch_size, **options
     )
@@ -155,7 +155,7 @@ def test_batches_are_of_static_shape_and_repeatable(folder, policy, interpolatio
         steps_per_epoch=4,
         first_epoch=0,
         seed=0,
-        damage=Damage("train", 20),
+        decode_errors=DecodeErrors("train", 20),
     )
     assert dataset.element_spec == (
         tf.TensorSpec((5, 16, 16, 3), tf.uint8),
@@ -190,7 +190,7 @@ def test_any_number_of_workers_makes_the_same_batches(
     whole = train(folder, batch_size, AUGMENTER, mixing)
     for count in counts:
         parts = [
-            train(folder, batch_size, AUGMENTER, mixing, part=Part(index, count))
+            train(folder, batch_size, AUGMENTER, mixing, shard=Shard(index, count))
             for index in range(count)
         ]
         assert_same(joined(parts), whole)
@@ -211,7 +211,7 @@ def test_only_mixing_needs_the_image_of_another_worker():
     for mixing, expected in ((Mixing(), 8), (BOTH, 10)):
         read.clear()
         for index in range(2):
-            train(source, 8, mixing=mixing, part=Part(index, 2), num_steps=1)
+            train(source, 8, mixing=mixing, shard=Shard(index, 2), num_steps=1)
         assert read.total() == expected
 
 
@@ -237,7 +237,8 @@ def test_labels_of_several_classes_stay_several():
 def test_evaluation_sees_every_example_once(num, batch_size, count):
     source = numbered(num)
     parts = [
-        evaluate(source, batch_size, part=Part(index, count)) for index in range(count)
+        evaluate(source, batch_size, shard=Shard(index, count))
+        for index in range(count)
     ]
     assert {len(part) for part in parts} == {-(-num // batch_size)}
     batches = joined(parts)
@@ -270,8 +271,8 @@ def test_what_an_epoch_does_not_have_is_refused():
     with pytest.raises(ValueError, match="first_step=2"):
         train(source, 4, first_step=2)
     with pytest.raises(ValueError, match="the index is 0 to 1. Received: index=2"):
-        Part(2, 2)
+        Shard(2, 2)
     with pytest.raises(ValueError, match="does not divide among 3 workers"):
-        train(source, 4, part=Part(0, 3))
+        train(source, 4, shard=Shard(0, 3))
     with pytest.raises(ValueError, match="does not divide among 3 workers"):
-        evaluate(source, 4, part=Part(0, 3))
+        evaluate(source, 4, shard=Shard(0, 3))

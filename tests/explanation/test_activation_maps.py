@@ -13,7 +13,7 @@ from keras_effnetv2 import create_model
 from keras_effnetv2.explanation.activation_maps import (
     METHODS,
     class_activation_maps,
-    cut,
+    split_classifier,
 )
 from keras_effnetv2.networks.architecture import BlockSpec, Variant
 from tests.tiny_networks import require_quantization, spread_weights
@@ -66,7 +66,7 @@ def chosen(by_class):
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid", None])
 def test_behind_average_pooling_maps_are_weighted_features(activation):
     model = classifier(classifier_activation=activation)
-    parts = cut(model)
+    parts = split_classifier(model)
     features = parts.features(IMAGES)
     kernel, _ = model.get_layer("predictions").get_weights()
     expected = np.maximum(chosen(features.astype("float64") @ kernel / (3 * 4)), 0)
@@ -101,7 +101,7 @@ def test_lora_is_part_of_the_maps():
     dense = model.get_layer("predictions")
     dense.enable_lora(2)
     dense.lora_kernel_b.assign(np.random.default_rng(0).normal(0, 1, (2, 4)))
-    parts = cut(model)
+    parts = split_classifier(model)
     features = parts.features(IMAGES)
     factors = (x.numpy() for x in (dense.lora_kernel_a, dense.lora_kernel_b))
     kernel = dense.get_weights()[0] + np.matmul(*factors)
@@ -123,7 +123,7 @@ def test_behind_maximum_pooling_hirescam_shows_the_maxima_alone():
     body = network(include_top=False, pooling="max")
     dense = layers.Dense(4, activation="softmax")
     model = keras.Sequential([body, dense])
-    features = cut(model).features(IMAGES)
+    features = split_classifier(model).features(IMAGES)
     kernel, _ = dense.get_weights()
     maxima = features * (features == features.max(axis=(1, 2), keepdims=True))
     expected = {"hirescam": maxima, "gradcam": features / (3 * 4)}
@@ -172,7 +172,7 @@ def test_models_built_on_ours_are_opened(build, body):
     head = keras.Sequential([hidden, layers.Dropout(0.5), dense, softmax])
     model = build(body, head)
     model(IMAGES)
-    parts = cut(model)
+    parts = split_classifier(model)
     features = parts.features(IMAGES)
     np.testing.assert_array_equal(features, body.predict(IMAGES, verbose=0))
     scores = model.predict(IMAGES, verbose=0)
@@ -221,7 +221,7 @@ def test_a_search_for_orange_finds_the_flower():
 def test_other_models_are_refused(end, found):
     model = keras.Sequential([keras.Input((8, 8, 3)), *end], name="mine")
     with pytest.raises(ValueError, match=f"'mine', whose end is: {found}") as error:
-        cut(model)
+        split_classifier(model)
     assert "\n" not in str(error.value)
 
 
@@ -230,7 +230,7 @@ def test_a_head_that_branches_is_refused(body):
     sums = layers.Add()([pooled, layers.Dense(pooled.shape[-1])(pooled)])
     model = keras.Model(body.input, layers.Dense(2)(sums))
     with pytest.raises(ValueError, match="whose end is: Dense"):
-        cut(model)
+        split_classifier(model)
 
 
 @pytest.mark.parametrize(

@@ -19,10 +19,10 @@ def classifier(classes=3, image_size=32, labels=None):
 def write_quickly(monkeypatch):
     """Exports without their contents: what happens to folders stays the same."""
 
-    def write_checked(signatures, card, folder):
+    def write_checked(signatures, manifest, folder):
         (folder / "saved_model.pb").touch()
-        card.write(folder)
-        return card
+        manifest.write(folder)
+        return manifest
 
     def write_warmup(folder, *_):
         (folder / "assets.extra").mkdir()

@@ -188,32 +188,32 @@ def test_several_outputs_are_refused():
         Classifier.open(both, False)
 
 
-def check_card(card, tolerance=1e-4):
-    assert card.contents["preprocessing"]["activation"] == "sigmoid"
-    named = {x: y for x, y in card.contents["differences"].items() if "probab" in x}
+def check_manifest(manifest, tolerance=1e-4):
+    assert manifest.contents["preprocessing"]["activation"] == "sigmoid"
+    named = {x: y for x, y in manifest.contents["differences"].items() if "probab" in x}
     assert named and max(named.values()) < tolerance
 
 
 def test_every_format_gives_the_probabilities_that_were_trained(tmp_path):
     model = compiled(SIGMOID[0])
-    check_card(export.saved_model(model, tmp_path / "saved", fold=False))
+    check_manifest(export.saved_model(model, tmp_path / "saved", fold=False))
     inputs = {"serving_default": {"images": PIXELS}}
     found = run_engine("saved_model", tmp_path / "saved", inputs)["serving_default"]
     np.testing.assert_allclose(found["probabilities"], [LABELS] * 2, rtol=1e-5)
-    card = export.litert(model, tmp_path / "lite", formats=["float32"], fold=False)
-    check_card(card)
+    manifest = export.litert(model, tmp_path / "lite", formats=["float32"], fold=False)
+    check_manifest(manifest)
     pytest.importorskip("tensorflow_hub")
-    check_card(export.hub(model, tmp_path / "hub"))
+    check_manifest(export.hub(model, tmp_path / "hub"))
     pytest.importorskip("tf2onnx")
     pytest.importorskip("onnxruntime")
-    check_card(export.onnx(model, tmp_path / "onnx", fold=False))
+    check_manifest(export.onnx(model, tmp_path / "onnx", fold=False))
 
 
 def test_modules_to_fine_tune_need_no_probabilities(tmp_path):
     pytest.importorskip("tensorflow_hub")
-    card = export.hub(of_logits(), tmp_path / "hub")
-    assert card.contents["preprocessing"]["activation"] is None
-    assert set(card.contents["differences"]) == {
+    manifest = export.hub(of_logits(), tmp_path / "hub")
+    assert manifest.contents["preprocessing"]["activation"] is None
+    assert set(manifest.contents["differences"]) == {
         "classification/logits",
         "feature_vector/features",
     }

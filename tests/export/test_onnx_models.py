@@ -23,7 +23,7 @@ pytest.importorskip("onnxruntime")
 
 @pytest.fixture(scope="module")
 def exported(classifier, tmp_path_factory):
-    """Folder of the classifier's export, and the card that was returned."""
+    """Folder of the classifier's export, and the manifest that was returned."""
     folder = tmp_path_factory.mktemp("onnx") / "shop"
     return folder, export.onnx(classifier, folder, source={"variant": "tiny-s"})
 
@@ -69,7 +69,7 @@ def test_only_the_pixels_are_transposed(exported):
 
 
 def test_the_metadata_say_how_to_prepare_and_to_read(classifier, exported):
-    folder, card = exported
+    folder, manifest = exported
     model = onnx.load(folder / "model.onnx")
     metadata = {x.key: json.loads(x.value) for x in model.metadata_props}
     assert tuple(metadata["labels"]) == LABELS
@@ -78,7 +78,7 @@ def test_the_metadata_say_how_to_prepare_and_to_read(classifier, exported):
     assert model.producer_name == "keras_effnetv2"
     assert (folder / "labels.txt").read_text().split() == list(LABELS)
     written = json.loads((folder / "model.json").read_text())
-    assert written == json.loads(json.dumps(dict(card.contents)))
+    assert written == json.loads(json.dumps(dict(manifest.contents)))
     assert written["format"] == "ONNX" and written["variant"] == "tiny-s"
     assert written["options"] == {"batch_norm_folded": True, "opset": 17}
     assert set(written["differences"]) == {
@@ -89,8 +89,8 @@ def test_the_metadata_say_how_to_prepare_and_to_read(classifier, exported):
 
 
 def test_the_newest_operators(classifier, tmp_path):
-    card = export.onnx(classifier, tmp_path / "shop", opset=18)
-    assert max(card.contents["differences"].values()) < 1e-4
+    manifest = export.onnx(classifier, tmp_path / "shop", opset=18)
+    assert max(manifest.contents["differences"].values()) < 1e-4
     versions = onnx.load(tmp_path / "shop" / "model.onnx").opset_import
     assert [x.version for x in versions] == [18]
 
@@ -101,8 +101,8 @@ def test_a_users_model_of_bytes_and_one_size(tmp_path, images):
         [keras.Input((48, 48, 3)), body, keras.layers.Dense(3, activation="softmax")]
     )
     spread_weights(body, images)
-    card = export.onnx(model, tmp_path / "mine", image_size=48, input_dtype="uint8")
-    assert card.contents["inputs"] == {"images": "uint8 (?, 48, 48, 3)"}
+    manifest = export.onnx(model, tmp_path / "mine", image_size=48, input_dtype="uint8")
+    assert manifest.contents["inputs"] == {"images": "uint8 (?, 48, 48, 3)"}
     found = run(tmp_path / "mine", images.astype("uint8"))["probabilities"]
     wanted = model.predict(images, verbose=0)
     assert relative_difference(wanted, found) < 1e-4
@@ -117,8 +117,8 @@ def test_a_model_of_mixed_precision_becomes_float32(tmp_path):
         model = create_model(tiny("tiny-s"), weights=None, classes=3)
     finally:
         keras.config.set_dtype_policy("float32")
-    card = export.onnx(model, tmp_path / "mixed", image_size=48)
-    assert max(card.contents["differences"].values()) < 1e-4
+    manifest = export.onnx(model, tmp_path / "mixed", image_size=48)
+    assert max(manifest.contents["differences"].values()) < 1e-4
 
 
 def test_openvino_reads_the_graph_and_the_saved_model(
@@ -142,9 +142,9 @@ def test_the_command_writes_the_oldest_operators(classifier, tmp_path, capsys):
     words += ["--opset", "13", "--no-fold", "--output", str(tmp_path / "out")]
     assert command_line.main(command_line.parse(words)) == 0
     assert "3 of 48x48/logits" in capsys.readouterr().out
-    card = json.loads((tmp_path / "out" / "model.json").read_text())
-    assert card["options"] == {"batch_norm_folded": False, "opset": 13}
-    assert max(card["differences"].values()) < 1e-4
+    manifest = json.loads((tmp_path / "out" / "model.json").read_text())
+    assert manifest["options"] == {"batch_norm_folded": False, "opset": 13}
+    assert max(manifest["differences"].values()) < 1e-4
 
 
 @pytest.mark.parametrize("opset", [12, 19, "17", None])

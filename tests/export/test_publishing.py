@@ -28,7 +28,7 @@ for number in itertools.count():
 
 def fill(target, text):
     with publishing.replaced_folder(target) as folder:
-        (folder / publishing.CARD).write_text(text)
+        (folder / publishing.MANIFEST).write_text(text)
 
 
 def start_writer(target, name):
@@ -48,7 +48,7 @@ def test_a_new_folder_and_its_replacement(tmp_path):
     target = tmp_path / "export"
     fill(target, "old")
     fill(target, "new")
-    assert (target / publishing.CARD).read_text() == "new"
+    assert (target / publishing.MANIFEST).read_text() == "new"
     assert list(tmp_path.iterdir()) == [target]
 
 
@@ -56,9 +56,9 @@ def test_a_failure_leaves_the_old_one(tmp_path):
     target = tmp_path / "export"
     fill(target, "old")
     with pytest.raises(RuntimeError), publishing.replaced_folder(target) as folder:
-        (folder / publishing.CARD).write_text("half")
+        (folder / publishing.MANIFEST).write_text("half")
         raise RuntimeError
-    assert (target / publishing.CARD).read_text() == "old"
+    assert (target / publishing.MANIFEST).read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
 
 

@@ -17,10 +17,10 @@ from tests.tiny_networks import spread_weights, tiny
 
 @pytest.fixture(scope="module")
 def exported(classifier, tmp_path_factory):
-    """Folder, card, and the SavedModel as TensorFlow loads it."""
+    """Folder, manifest, and the SavedModel as TensorFlow loads it."""
     folder = tmp_path_factory.mktemp("exports") / "small"
-    card = export.saved_model(classifier, folder, top=3, source={"variant": "tiny"})
-    return folder, card, tf.saved_model.load(folder, tags=["serve"])
+    manifest = export.saved_model(classifier, folder, top=3, source={"variant": "tiny"})
+    return folder, manifest, tf.saved_model.load(folder, tags=["serve"])
 
 
 @pytest.fixture(scope="module")
@@ -122,9 +122,9 @@ def test_tensorflow_1_loads_it(exported, classifier, images):
 
 
 def test_card_and_labels(exported):
-    folder, card, _ = exported
+    folder, manifest, _ = exported
     contents = json.loads((folder / "model.json").read_text())
-    assert contents == json.loads(json.dumps(card.contents))
+    assert contents == json.loads(json.dumps(manifest.contents))
     assert contents["preprocessing"]["labels"] == list(LABELS)
     assert contents["variant"] == "tiny"
     inputs = contents["signatures"]["serving_default"]["inputs"]
@@ -138,10 +138,10 @@ def test_fixed_size_of_bytes_with_a_head_of_ones_own(images, tmp_path):
     spread_weights(body, images)
     head = keras.layers.Dense(2, "sigmoid")
     model = keras.Sequential([keras.Input((None, None, 3)), body, head])
-    card = export.saved_model(
+    manifest = export.saved_model(
         model, tmp_path / "own", image_size=48, input_dtype="uint8", fold=False
     )
-    inputs = card.contents["signatures"]["serving_default"]["inputs"]
+    inputs = manifest.contents["signatures"]["serving_default"]["inputs"]
     assert inputs == {"images": "uint8 (?, 48, 48, 3)"}
     loaded = tf.saved_model.load(tmp_path / "own")
     outputs = loaded.signatures["serving_default"](images=images.astype("uint8"))
@@ -211,5 +211,5 @@ def test_mixed_precision_is_exported_in_float32(images, tmp_path):
         spread_weights(model, images)
     finally:
         keras.config.set_dtype_policy("float32")
-    card = export.saved_model(model, tmp_path / "export")
-    assert max(card.contents["differences"].values()) < 1e-4
+    manifest = export.saved_model(model, tmp_path / "export")
+    assert max(manifest.contents["differences"].values()) < 1e-4

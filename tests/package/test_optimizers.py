@@ -42,7 +42,7 @@ def test_adam_is_that_of_keras(kind, theirs, settings):
 
 @pytest.mark.parametrize(
     "kind",
-    [optimizers.Adam, optimizers.AdamW, optimizers.RMSpropOfTensorFlow1],
+    [optimizers.Adam, optimizers.AdamW, optimizers.RMSpropTF],
 )
 @pytest.mark.parametrize(
     "settings", [{}, {"weight_decay": 0.004, "clipnorm": 1.0}, {"use_ema": True}]
@@ -119,7 +119,7 @@ def test_rmsprop_forgets_slowly_in_every_precision(floatx, changed):
     """A share of 0.999 is 1 in bfloat16: the mean squares would stay at their start."""
     settings = {"rho": 0.999, "momentum": 0.9, "epsilon": 1e-3} | changed
     variable = keras.Variable(START)
-    optimizer = optimizers.RMSpropOfTensorFlow1(0.01, **settings)
+    optimizer = optimizers.RMSpropTF(0.01, **settings)
     optimizer.build([variable])
     for _ in range(20):
         optimizer.apply([keras.ops.full((3, 4), 0.1, floatx)], [variable])
@@ -142,7 +142,7 @@ def test_what_keras_adds_to_an_optimizer_works_in_bfloat16(floatx, settings):
 @pytest.mark.parametrize("changed", [{}, {"centered": True}, {"momentum": 0.0}])
 def test_rmsprop_is_that_of_keras_but_for_its_start(changed):
     settings = {"learning_rate": 0.1} | RMSPROP | changed
-    ours = updated(optimizers.RMSpropOfTensorFlow1(**settings))
+    ours = updated(optimizers.RMSpropTF(**settings))
     ones = [(2, np.ones(START.shape))]
     theirs = updated(keras.optimizers.RMSprop(**settings), ones)
     for found, wanted in zip(ours, theirs, strict=True):
@@ -162,7 +162,7 @@ def test_an_average_moves_by_a_share_of_its_distance(rate):
     [
         (optimizers.Adam(), "ResourceApplyAdam"),
         (optimizers.AdamW(), "ResourceApplyAdam"),
-        (optimizers.RMSpropOfTensorFlow1(**RMSPROP), "ResourceApplyRMSProp"),
+        (optimizers.RMSpropTF(**RMSPROP), "ResourceApplyRMSProp"),
     ],
 )
 def test_an_update_is_one_operation(optimizer, operation):

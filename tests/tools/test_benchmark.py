@@ -30,12 +30,12 @@ def test_the_ratio_is_the_median_of_the_ratios():
 def test_the_official_style_makes_our_images():
     from benchmarks import official_style
 
-    reach = operations.Reach(translation=100, cutout=40)
+    operation_set = operations.OperationSet(translation=100, cutout=40)
     image = tf.constant(np.array(image_folders.picture(7)))
     for draws in (tf.constant((0.7, 0.3, 0.6)), tf.constant((0.2, 0.99, 0.01))):
         for number, change in enumerate(official_style.operations(10, draws)):
             name = operations.NAMES[number]
-            ours = reach.apply(image, number, 10.0, draws)
+            ours = operation_set.apply(image, number, 10.0, draws)
             difference = np.abs(ours.numpy().astype(int) - change(image))
             assert difference.max() <= (name == "Sharpness"), name
 

@@ -25,7 +25,7 @@ from keras_effnetv2 import (
     write_variant,
 )
 from keras_effnetv2.search.studies.workers import run_worker
-from tests.training import runs
+from tests.training import run_processes
 
 CLASS_NAMES = ("bus", "car", "train")
 WORKDIR_SETTINGS = ("loop.checkpoint_steps=5", "model.width_coefficient=0.1")
@@ -91,8 +91,8 @@ def write_models(folder: pathlib.Path) -> None:
 
 def write_workdir(folder: pathlib.Path) -> None:
     """A training that was killed on its way."""
-    process = runs.start(folder, *WORKDIR_SETTINGS)
-    while runs.steps_saved(folder) < 25:
+    process = run_processes.start(folder, *WORKDIR_SETTINGS)
+    while run_processes.steps_saved(folder) < 25:
         if process.poll() is not None:
             raise RuntimeError("The training ended before it was killed.")
     process.kill()

@@ -81,7 +81,7 @@ def ours(folder: str, image_size: int):
     from keras_effnetv2.data.augmentation.augmenter import Augmenter
     from keras_effnetv2.data.augmentation.mixing import Mixing
     from keras_effnetv2.data.augmentation.randaugment import RandAugment
-    from keras_effnetv2.data.decode_errors import Damage
+    from keras_effnetv2.data.decode_errors import DecodeErrors
     from keras_effnetv2.data.sources import open_source
 
     source = open_source("folder", "train", num_classes=2, directory=folder)
@@ -101,7 +101,7 @@ def ours(folder: str, image_size: int):
         steps_per_epoch=source.num_examples // _BATCH_SIZE,
         first_epoch=0,
         seed=0,
-        damage=Damage("train", source.num_examples),
+        decode_errors=DecodeErrors("train", source.num_examples),
     )
 
 

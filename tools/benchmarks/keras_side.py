@@ -43,9 +43,9 @@ def keras_of(source: str) -> Any:
 def rmsprop_of(source: str) -> type:
     """The optimizer that its users train with."""
     if source == "keras_effnetv2":
-        from keras_effnetv2.optimizers import RMSpropOfTensorFlow1
+        from keras_effnetv2.optimizers import RMSpropTF
 
-        return RMSpropOfTensorFlow1
+        return RMSpropTF
     return keras_of(source).optimizers.RMSprop
 
 

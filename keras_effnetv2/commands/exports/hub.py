@@ -15,12 +15,12 @@ def write(model: Any, args: argparse.Namespace, source: Mapping[str, str]) -> No
     """Writes the modules and their archives."""
     from keras_effnetv2 import export
 
-    card = export.hub(
+    manifest = export.hub(
         model,
         args.output,
         classifier_activation=args.classifier_activation,
         source=source,
     )
-    print_differences(card)
-    for name in card.contents["modules"]:
+    print_differences(manifest)
+    for name in manifest.contents["modules"]:
         print(f"module: {args.output}/{name}, and {name}.tar.gz beside it to host")

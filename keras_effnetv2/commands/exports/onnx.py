@@ -38,6 +38,6 @@ def write(model: Any, args: argparse.Namespace, source: Mapping[str, str]) -> No
 
     names = ("opset", "image_size", "input_dtype", "fold", "classifier_activation")
     options = {name: getattr(args, name) for name in names}
-    card = export.onnx(model, args.output, **options, source=source)
-    print_differences(card)
+    manifest = export.onnx(model, args.output, **options, source=source)
+    print_differences(manifest)
     print(f"ONNX: {args.output}")

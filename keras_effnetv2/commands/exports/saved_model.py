@@ -31,6 +31,6 @@ def write(model: Any, args: argparse.Namespace, source: Mapping[str, str]) -> No
     from keras_effnetv2 import export
 
     options = signature_options(args)
-    card = export.saved_model(model, args.output, **options, source=source)
-    print_differences(card)
+    manifest = export.saved_model(model, args.output, **options, source=source)
+    print_differences(manifest)
     print(f"SavedModel: {args.output}")

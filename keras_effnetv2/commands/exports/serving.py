@@ -62,7 +62,7 @@ def write(model: Any, args: argparse.Namespace, source: Mapping[str, str]) -> No
     for name in ("keep", "name", "server_path"):
         options[name] = getattr(args, name)
     served = export.serving(model, args.output, args.version, **options, source=source)
-    print_differences(served.card)
+    print_differences(served.manifest)
     print(f"version {served.version} of {served.name}: {served.path}")
     for label, version in sorted(served.labels.items()):
         print(f"  {label:8}version {version}")

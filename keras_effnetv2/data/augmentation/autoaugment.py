@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras_effnetv2.data.augmentation import operations, random_numbers
 
 # google/automl, efficientnetv2/autoaugment.py.
-_REACH = operations.Reach(translation=250, cutout=100)
+_OPERATIONS = operations.OperationSet(translation=250, cutout=100)
 
 # Sub-policies: two operations, each with its probability and magnitude. Policy v0 of
 # google/automl, efficientnetv2/autoaugment.py.
@@ -75,5 +75,7 @@ class AutoAugment:
         magnitudes = tf.gather(_MAGNITUDES, row)
         draws = random_numbers.uniform(draw_seed, (num_places, operations.NUM_DRAWS))
         for place in range(num_places):
-            image = _REACH.apply(image, numbers[place], magnitudes[place], draws[place])
+            image = _OPERATIONS.apply(
+                image, numbers[place], magnitudes[place], draws[place]
+            )
         return image

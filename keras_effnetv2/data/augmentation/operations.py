@@ -38,15 +38,15 @@ _Operation = Callable[[tf.Tensor], tf.Tensor]
 
 
 @dataclasses.dataclass(frozen=True)
-class Reach:
+class OperationSet:
     """Pixels at magnitude 10, whatever the image size."""
 
     translation: float
     cutout: float  # From the centre to each side.
 
-    def scaled(self, scale: float) -> "Reach":
+    def scaled(self, scale: float) -> "OperationSet":
         """The same for images that are smaller or larger by `scale`."""
-        return Reach(self.translation * scale, self.cutout * scale)
+        return OperationSet(self.translation * scale, self.cutout * scale)
 
     def apply(
         self, image: tf.Tensor, number: Any, magnitude: Any, draws: tf.Tensor

@@ -10,7 +10,7 @@ from keras_effnetv2.data.augmentation import operations, random_numbers
 from keras_effnetv2.errors import InputError
 
 # google/automl, efficientnetv2/autoaugment.py.
-_REACH = operations.Reach(translation=100, cutout=40)
+_OPERATIONS = operations.OperationSet(translation=100, cutout=40)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +61,9 @@ class RandAugment:
         numbers = random_numbers.below(
             len(operations.NAMES), random_numbers.uniform(number_seed, shape[:1])
         )
-        reach = _REACH.scaled(self.pixel_scale)
+        operation_set = _OPERATIONS.scaled(self.pixel_scale)
         for place in range(self.num_ops):
-            image = reach.apply(image, numbers[place], self.magnitude, draws[place])
+            image = operation_set.apply(
+                image, numbers[place], self.magnitude, draws[place]
+            )
         return tf.convert_to_tensor(image)

@@ -18,7 +18,7 @@ from keras_effnetv2.export.lite.sample_images import (
     calibration_pixels,
     evaluation_samples,
 )
-from keras_effnetv2.export.manifests import Card
+from keras_effnetv2.export.manifests import Manifest
 from keras_effnetv2.export.publishing import check_target, replaced_folder
 
 
@@ -37,11 +37,11 @@ def litert(
     fold: bool = True,
     classifier_activation: str = "auto",
     source: Mapping[str, str] | None = None,
-) -> Card:
+) -> Manifest:
     """Exports a classifier as LiteRT models, one file a format.
 
     The folder has `float32.tflite` and so on, the class names as `labels.txt`, what the
-    formats cost and how far they agree with the model as `report.md`, and the card.
+    formats cost and how far they agree with the model as `report.md`, and the manifest.
     The signature of each model, `serving_default`, takes `images` `(1, image_size,
     image_size, channels)`, pixels 0..255, and gives `probabilities` `(1, classes)`.
     `Interpreter.resize_tensor_input` makes it take more images at a time. Metadata
@@ -82,10 +82,10 @@ def litert(
         classifier_activation: that makes probabilities of what a model of logits gives,
             `"softmax"` or `"sigmoid"`. `"auto"`: that of the loss that it is compiled
             with, or of released weights.
-        source: for the card: which variant, which weights.
+        source: for the manifest: which variant, which weights.
 
     Returns:
-        The card that is beside the models as `model.json`.
+        The manifest that is beside the models as `model.json`.
 
     Raises:
         ValueError: a format or type that does not exist, `int8` without images, a model
@@ -113,10 +113,10 @@ def litert(
         "logits": logits,
         "batch_norm_folded": fold,
     }
-    card = Card.of(classifier, "LiteRT", source, options)
+    manifest = Manifest.of(classifier, "LiteRT", source, options)
     with replaced_folder(target) as folder:
         _write_models(conversion, formats, folder)
-        return _write_checked(classifier, card, samples, formats, folder)
+        return _write_checked(classifier, manifest, samples, formats, folder)
 
 
 def check_options(
@@ -195,18 +195,18 @@ def _write_models(
 
 def _write_checked(
     classifier: Classifier,
-    card: Card,
+    manifest: Manifest,
     samples: Samples,
     formats: Sequence[str],
     folder: pathlib.Path,
-) -> Card:
-    """Compares the models with the Keras model, and writes report and card.
+) -> Manifest:
+    """Compares the models with the Keras model, and writes report and manifest.
 
     Raises:
         ValueError: one in float does not do what the model does.
     """
     report = measure(folder, classifier, samples, formats)
     write_report(report, classifier.model.name, folder)
-    card = card.extended(**report.contents())
-    card.write(folder)
-    return card
+    manifest = manifest.extended(**report.contents())
+    manifest.write(folder)
+    return manifest

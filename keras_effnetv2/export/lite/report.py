@@ -76,7 +76,7 @@ class Report:
     keras_accuracy: float | None
 
     def contents(self) -> dict[str, Any]:
-        """For a card."""
+        """For a manifest."""
         return {
             "compared_on": self.images,
             "keras_accuracy": self.keras_accuracy,

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_effnetv2.data import folders
-from keras_effnetv2.data.decode_errors import Damage
+from keras_effnetv2.data.decode_errors import DecodeErrors
 from keras_effnetv2.data.decoding import cropping, images
 from keras_effnetv2.data.pipeline import evaluation_batches
 from keras_effnetv2.data.printable import printable
@@ -116,14 +116,14 @@ def _read_source(
         read=lambda index: source.read(tf.gather(numbers, index)),
         name_of=lambda index: source.name_of(int(numbers[index])),
     )
-    damage = Damage("images", part.num_examples)
+    decode_errors = DecodeErrors("images", part.num_examples)
     batches = evaluation_batches(
-        part, classifier.evaluation, batch_size=_BATCH_SIZE, damage=damage
+        part, classifier.evaluation, batch_size=_BATCH_SIZE, decode_errors=decode_errors
     )
     try:
         columns = [[np.asarray(x) for x in batch] for batch in batches]
     except tf.errors.OpError:
-        damage.raise_if_any()
+        decode_errors.raise_if_any()
         raise
     pixels, labels, weights = map(np.concatenate, zip(*columns, strict=True))
     pixels, labels = pixels[weights > 0], labels[weights > 0]
@@ -137,7 +137,7 @@ def _read_files(
     """Images of a folder; damaged ones are left out as in training."""
     files = folders.find_below(folder)
     numbers = _spread(len(files), largest)
-    damage = Damage(printable(folder), len(numbers))
+    decode_errors = DecodeErrors(printable(folder), len(numbers))
     pixels = []
     for number in numbers.tolist():
         try:
@@ -145,7 +145,7 @@ def _read_files(
         except InputError as error:
             # Its cause is the reason without the name.
             reason = str(error.__cause__ or error)
-            damage.report({number: (printable(files[number]), reason)})
+            decode_errors.report({number: (printable(files[number]), reason)})
     return pixels
 
 

@@ -25,7 +25,7 @@ from keras_effnetv2.export.checks.roundtrip import (
     sample_images,
 )
 from keras_effnetv2.export.classifier import Classifier
-from keras_effnetv2.export.manifests import Card
+from keras_effnetv2.export.manifests import Manifest
 from keras_effnetv2.export.publishing import check_target, replaced_folder
 from keras_effnetv2.export.saved_models import describe
 from keras_effnetv2.export.tf_hub.archives import pack
@@ -38,7 +38,7 @@ def hub(
     *,
     classifier_activation: str = "auto",
     source: Mapping[str, str] | None = None,
-) -> Card:
+) -> Manifest:
     """Exports a classifier as modules of TF Hub, to be used and fine-tuned anywhere.
 
     The folder gets two SavedModels, and each once more as the archive that TF Hub
@@ -62,13 +62,13 @@ def hub(
     Args:
         model: a classifier of `create_model`, or built on one. Exported in float32.
         path: folder to write; an export that is there is replaced.
-        classifier_activation: that is to follow the logits, for the card and the check:
+        classifier_activation: that is to follow the logits, for manifest and check:
             `"softmax"`, `"sigmoid"` or `"auto"`, the model's own, or else that of the
             loss that it is compiled with.
-        source: for the card: which variant, which weights.
+        source: for the manifest: which variant, which weights.
 
     Returns:
-        The card that is beside the modules as `model.json`.
+        The manifest that is beside the modules as `model.json`.
 
     Raises:
         ImportError: TensorFlow Hub is not installed.
@@ -85,7 +85,9 @@ def hub(
         model, False, classifier_activation, needs_probabilities=False
     )
     modules = take_apart(classifier)
-    card = Card.of(classifier, "TF Hub", source, {}).extended(input_range=[0, 1])
+    manifest = Manifest.of(classifier, "TF Hub", source, {}).extended(
+        input_range=[0, 1]
+    )
     with replaced_folder(target) as folder:
         for name, module in modules.items():
             module.write(folder / name, classifier.labels)
@@ -93,9 +95,9 @@ def hub(
         for name in modules:
             pack(folder / name, folder / f"{name}.tar.gz")
         descriptions = {name: module.describe() for name, module in modules.items()}
-        card = card.extended(modules=descriptions, differences=differences)
-        card.write(folder)
-    return card
+        manifest = manifest.extended(modules=descriptions, differences=differences)
+        manifest.write(folder)
+    return manifest
 
 
 def take_apart(classifier: Classifier) -> dict[str, "Module"]:
@@ -175,7 +177,7 @@ class Module:
             tf.saved_model.save(module, os.fspath(folder), signatures=signature)
 
     def describe(self) -> dict[str, Any]:
-        """For a card: input, output, and how much there is to train."""
+        """For a manifest: input, output, and how much there is to train."""
         traced = self.function.get_concrete_function(self.pixels, training=False)
         return {
             "inputs": describe(self.pixels),

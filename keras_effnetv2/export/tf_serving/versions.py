@@ -5,14 +5,15 @@ import dataclasses
 import errno
 import os
 import pathlib
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 
 import keras
 
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.export.classifier import Classifier
-from keras_effnetv2.export.manifests import Card
-from keras_effnetv2.export.publishing import CARD, check_base, scratch_folder
+from keras_effnetv2.export.manifests import Manifest
+from keras_effnetv2.export.publishing import MANIFEST, check_base, scratch_folder
 from keras_effnetv2.export.saved_models import Signatures, write_checked
 from keras_effnetv2.export.tf_serving import server_config
 from keras_effnetv2.export.tf_serving.warmup import write_warmup
@@ -31,15 +32,21 @@ class ServedVersion:
 
     Attributes:
         path: the version's folder; its name is the version's number.
-        card: that is in it as `model.json`.
+        manifest: that is in it as `model.json`.
         name: of the model, as the server knows it.
         labels: label -> version, of all that `models.config` has for the model.
     """
 
     path: pathlib.Path
-    card: Card
+    manifest: Manifest
     name: str
     labels: Mapping[str, int]
+
+    @property
+    def card(self) -> Manifest:
+        """The manifest, by its name until 1.0."""
+        warnings.warn("card is now manifest.", FutureWarning, stacklevel=2)
+        return self.manifest
 
     @property
     def version(self) -> int:
@@ -88,7 +95,7 @@ def serving(
         classifier_activation: that makes probabilities of what a model of logits gives,
             `"softmax"` or `"sigmoid"`. `"auto"`: that of the loss that it is compiled
             with, or of released weights.
-        source: for the card: which variant, which weights.
+        source: for the manifest: which variant, which weights.
 
     Raises:
         ValueError: as `saved_model`; the version is there already; or what is in the
@@ -102,11 +109,13 @@ def serving(
     if image_size is None:
         image_size = classifier.evaluation.image_size
     signatures = Signatures(classifier, image_size, input_dtype, top)
-    card = Card.of(classifier, "TF Serving", source, {"batch_norm_folded": fold})
+    manifest = Manifest.of(
+        classifier, "TF Serving", source, {"batch_norm_folded": fold}
+    )
     with scratch_folder(base) as scratch:
         fresh = scratch / "fresh"
         fresh.mkdir()
-        card = write_checked(signatures, card, fresh)
+        manifest = write_checked(signatures, manifest, fresh)
         write_warmup(fresh, signatures, name, sizes)
         batching = server_config.batching_text(sizes)
         (fresh / server_config.MODEL_BATCHING).write_text(batching)
@@ -116,7 +125,7 @@ def serving(
             path_of_server = server_path or f"/models/{name}"
             labels, old = _publish(base, name, path_of_server, int(path.name), keep)
             _remove(base, old, scratch)
-    return ServedVersion(path, card, name, labels)
+    return ServedVersion(path, manifest, name, labels)
 
 
 def check_options(
@@ -211,8 +220,8 @@ def _publish(
     labels = others | server_config.default_labels(there)
     newest = there if keep is None else there[-keep:]
     kept = {number, *labels.values(), *before.values(), *newest}
-    # Without a card a version is not of an export, and not ours to remove.
-    kept |= {x for x in there if not (base / str(x) / CARD).is_file()}
+    # Without a manifest a version is not of an export, and not ours to remove.
+    kept |= {x for x in there if not (base / str(x) / MANIFEST).is_file()}
     served = [x for x in there if x in kept]
     server_config.set_model(config, name, server_path, served, labels)
     server_config.write_models(base, config)

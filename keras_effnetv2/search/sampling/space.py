@@ -28,7 +28,7 @@ from keras_effnetv2.networks.architecture import (
     MBCONV,
     BlockSpec,
     Variant,
-    multiply_out,
+    apply_coefficients,
 )
 from keras_effnetv2.networks.variant_files import check_variant
 from keras_effnetv2.networks.variants import get_variant
@@ -90,7 +90,7 @@ class Space:
             ValueError: nothing to choose from, a choice that no block can have, or
                 networks too large for a variant file.
         """
-        backbone = multiply_out(get_variant(backbone))
+        backbone = apply_coefficients(get_variant(backbone))
         space = cls(
             backbone,
             _operators(operators),
@@ -152,7 +152,7 @@ class Space:
         Raises:
             ValueError: it lies outside; the message says in what.
         """
-        variant = multiply_out(get_variant(variant))
+        variant = apply_coefficients(get_variant(variant))
         if len(variant.blocks) != len(self.layers):
             raise InputError(
                 f"{variant.name} does not lie in the space of {self.backbone.name}: it "

@@ -1,8 +1,8 @@
 """What Keras's `fit` gets wrong under a tf.distribute strategy, put right.
 
 - Keras clips gradients, and looks for infinite ones, on each replica before they are
-  summed; `aggregate_first` sums them first.
-- Keras draws the same dropout masks on all replicas; not after `fix_random_seeds`.
+  summed; `sum_before_clipping` sums them first.
+- Keras draws the same dropout masks on all replicas; not after `use_replica_seeds`.
 - Keras builds models from a batch that it makes of those of all workers, which fails
   with several; `Prebuilt` is built before.
 - Keras averages logs over an axis that a scalar lacks; `as_log` adds it.
@@ -10,7 +10,7 @@
   learner accumulates within a step.
 
 Each has a test in tests/training, test_replicas.py or test_workers.py, that fails
-without it. Tried with Keras 3.10 to 3.15; `fix_random_seeds` says so where it meets
+without it. Tried with Keras 3.10 to 3.15; `use_replica_seeds` says so where it meets
 another version.
 """
 
@@ -39,7 +39,7 @@ _KNOWN = {
 }
 
 
-def aggregate_first(optimizer: keras.optimizers.Optimizer) -> None:
+def sum_before_clipping(optimizer: keras.optimizers.Optimizer) -> None:
     """Makes a Keras optimizer sum gradients over replicas before it looks at them.
 
     It stays what it was in every other respect, and so it does in the file of a model
@@ -137,7 +137,7 @@ def _sum_over_replicas(gradients: Any) -> list[Any]:
     return gradients
 
 
-def fix_random_seeds() -> None:
+def use_replica_seeds() -> None:
     """Makes every replica draw its own random numbers; the states stay the same on all.
 
     It changes `keras.random.SeedGenerator`, for dropout in any layer; once is enough.

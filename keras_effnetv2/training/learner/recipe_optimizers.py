@@ -13,9 +13,9 @@ from keras_effnetv2.optimizers import (
     LAYER_WISE,
     Adam,
     AdamW,
-    RMSpropOfTensorFlow1,
+    RMSpropTF,
 )
-from keras_effnetv2.training.devices.replicas import aggregate_first
+from keras_effnetv2.training.devices.replicas import sum_before_clipping
 from keras_effnetv2.training.experiments.configuration import Experiment
 from keras_effnetv2.training.learner.schedules import (
     PerStage,
@@ -52,7 +52,7 @@ def build_optimizer(
     optimizer = kind(learning_rate, global_clipnorm=settings.global_clipnorm, **options)
     if experiment.model.precision == "mixed_float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-    aggregate_first(optimizer)
+    sum_before_clipping(optimizer)
     return optimizer
 
 
@@ -112,7 +112,7 @@ def _kind_and_options(experiment: Experiment) -> tuple[type, dict[str, Any]]:
     settings = experiment.optimizer
     if settings.name == "rmsprop":
         names = ("rho", "momentum", "epsilon")
-        return RMSpropOfTensorFlow1, {name: getattr(settings, name) for name in names}
+        return RMSpropTF, {name: getattr(settings, name) for name in names}
     if settings.name == "sgd":
         return keras.optimizers.SGD, {"momentum": settings.momentum}
     options = {"beta_2": settings.beta_2, "epsilon": settings.epsilon}

@@ -16,14 +16,14 @@ from keras_effnetv2.data.augmentation.random_cropping import (
     OFFICIAL_V1,
     RandomCutout,
 )
-from keras_effnetv2.data.decode_errors import Damage
-from keras_effnetv2.data.order import Part
+from keras_effnetv2.data.decode_errors import DecodeErrors
+from keras_effnetv2.data.order import Shard
 from keras_effnetv2.data.pipeline import evaluation_batches, training_batches
 from keras_effnetv2.data.sources import Source, open_source
 from keras_effnetv2.preprocessing import Preprocessing
 from keras_effnetv2.training.devices.strategies import Devices
 from keras_effnetv2.training.experiments.configuration import Data, Experiment
-from keras_effnetv2.training.progressive.learning import Leg
+from keras_effnetv2.training.progressive.learning import Segment
 from keras_effnetv2.training.progressive.stages import Stage, steps_per_epoch
 
 # Side of the paper's smallest training images, pixels (Table 6).
@@ -36,11 +36,11 @@ class Feed:
 
     Attributes:
         source: of the images.
-        damage: counts those that cannot be decoded.
+        decode_errors: counts those that cannot be decoded.
     """
 
     source: Source
-    damage: Damage
+    decode_errors: DecodeErrors
 
     @classmethod
     def open(cls, data: Data, split: str) -> "Feed":
@@ -60,7 +60,7 @@ class Feed:
             orientation=data.orientation,
             train_split=data.train_split,
         )
-        return cls(source, Damage(split, source.num_examples, data.on_error))
+        return cls(source, DecodeErrors(split, source.num_examples, data.on_error))
 
 
 @contextlib.contextmanager
@@ -70,29 +70,29 @@ def data_errors_raised(*feeds: Feed) -> Iterator[None]:
         yield
     finally:
         for feed in feeds:
-            feed.damage.raise_if_any()
+            feed.decode_errors.raise_if_any()
 
 
 def training_data(
-    feed: Feed, experiment: Experiment, leg: Leg, devices: Devices
+    feed: Feed, experiment: Experiment, segment: Segment, devices: Devices
 ) -> Any:
-    """Batches `(images, labels)` of a leg, as `fit` takes them."""
-    stage = leg.stage
-    num_epochs = leg.end_epoch - leg.first_epoch
+    """Batches `(images, labels)` of a segment, as `fit` takes them."""
+    stage = segment.stage
+    num_epochs = segment.end_epoch - segment.first_epoch
 
-    def make(part: Part) -> tf.data.Dataset:
+    def make(shard: Shard) -> tf.data.Dataset:
         batches = training_batches(
             feed.source,
             _augmenter(experiment, stage),
             Mixing(stage.mixup_alpha, stage.cutmix_alpha),
             batch_size=stage.batch_size,
-            first_step=leg.first_step,
-            num_steps=num_epochs * leg.num_steps,
+            first_step=segment.first_step,
+            num_steps=num_epochs * segment.num_steps,
             steps_per_epoch=steps_per_epoch(feed.source.num_examples, stage.batch_size),
-            first_epoch=leg.first_epoch,
+            first_epoch=segment.first_epoch,
             seed=experiment.seed,
-            part=part,
-            damage=feed.damage,
+            shard=shard,
+            decode_errors=feed.decode_errors,
         )
         is_one = devices.strategy is not None and devices.name in ("cpu", "gpu")
         return batches.map(_of_any_size) if is_one else batches
@@ -119,7 +119,7 @@ def sample_images(feed: Feed, experiment: Experiment, stage: Stage) -> Any:
         steps_per_epoch=1,
         first_epoch=stage.first_epoch,
         seed=experiment.seed,
-        damage=feed.damage,
+        decode_errors=feed.decode_errors,
     )
     images, _ = next(iter(batches))
     return images.numpy()
@@ -130,13 +130,13 @@ def evaluation_data(
 ) -> Any:
     """Batches `(images, labels, weights)`, as `evaluate` takes them."""
 
-    def make(part: Part) -> tf.data.Dataset:
+    def make(shard: Shard) -> tf.data.Dataset:
         return evaluation_batches(
             feed.source,
             preprocessing,
             batch_size=batch_size,
-            part=part,
-            damage=feed.damage,
+            shard=shard,
+            decode_errors=feed.decode_errors,
         )
 
     return _distributed(make, devices)
@@ -168,11 +168,11 @@ def _augmenter(experiment: Experiment, stage: Stage) -> Augmenter:
     )
 
 
-def _distributed(make: Callable[[Part], tf.data.Dataset], devices: Devices) -> Any:
+def _distributed(make: Callable[[Shard], tf.data.Dataset], devices: Devices) -> Any:
     """Each worker's part of every batch, divided among its replicas."""
     strategy = devices.strategy
     if strategy is None or strategy.num_replicas_in_sync == 1:
-        return make(Part(devices.worker, devices.num_workers))
+        return make(Shard(devices.worker, devices.num_workers))
 
     def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
         workers = context.num_input_pipelines
@@ -184,7 +184,7 @@ def _distributed(make: Callable[[Part], tf.data.Dataset], devices: Devices) -> A
                 for x in batch
             )
 
-        part = Part(context.input_pipeline_id, workers)
-        return make(part).map(divide).unbatch().prefetch(2 * replicas)
+        shard = Shard(context.input_pipeline_id, workers)
+        return make(shard).map(divide).unbatch().prefetch(2 * replicas)
 
     return strategy.distribute_datasets_from_function(of_worker)

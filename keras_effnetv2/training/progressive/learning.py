@@ -23,7 +23,7 @@ from keras_effnetv2.training.progressive.stages import Stage
 
 
 @dataclasses.dataclass(frozen=True)
-class Leg:
+class Segment:
     """A part of a stage that one `fit` trains: all of it, but after a restart.
 
     Attributes:
@@ -41,24 +41,24 @@ class Leg:
     num_steps: int
 
 
-def plan_legs(
+def plan_segments(
     stages: Sequence[Stage],
     steps_per_epoch: Callable[[Stage], int],
     first_epoch: int = 0,
     first_step: int = 0,
-) -> Iterator[Leg]:
+) -> Iterator[Segment]:
     """What is left to train from a step of an epoch on.
 
-    The rest of a begun epoch is a leg of its own, since `fit` has epochs of one length.
+    The rest of a begun epoch is a segment of its own: `fit` has epochs of one length.
     """
     for stage in stages:
         steps = steps_per_epoch(stage)
         epoch = max(stage.first_epoch, first_epoch)
         if first_step and epoch == first_epoch and epoch < stage.end_epoch:
-            yield Leg(stage, epoch, epoch + 1, first_step, steps - first_step)
+            yield Segment(stage, epoch, epoch + 1, first_step, steps - first_step)
             epoch += 1
         if epoch < stage.end_epoch:
-            yield Leg(stage, epoch, stage.end_epoch, 0, steps)
+            yield Segment(stage, epoch, stage.end_epoch, 0, steps)
 
 
 class ProgressiveLearning:
@@ -124,10 +124,10 @@ class ProgressiveLearning:
         for stage in self.stages:
             data = make_data(stage)
             shared.enter(stage, data, steps_per_epoch)
-            fit_leg(
+            fit_segment(
                 model,
                 model,
-                Leg(stage, stage.first_epoch, stage.end_epoch, 0, 0),
+                Segment(stage, stage.first_epoch, stage.end_epoch, 0, 0),
                 data,
                 is_last=stage is self.stages[-1],
                 steps_per_epoch=steps_per_epoch,
@@ -139,24 +139,24 @@ class ProgressiveLearning:
         return model.history.history
 
 
-def fit_leg(
+def fit_segment(
     model: keras.Model,
     network: keras.Model,
-    leg: Leg,
+    segment: Segment,
     data: Any,
     *,
     is_last: bool,
     **arguments: Any,
 ) -> keras.callbacks.History:
     """One call of `model.fit`, with the stage's rates on `network` within the model."""
-    if set_rates(network, leg.stage):
+    if set_rates(network, segment.stage):
         # A traced function keeps the rates that it was traced with.
         model.train_function = None
     with _average_kept(model, is_last):
         return model.fit(
             data,
-            initial_epoch=leg.first_epoch,
-            epochs=leg.end_epoch,
+            initial_epoch=segment.first_epoch,
+            epochs=segment.end_epoch,
             shuffle=not _is_dataset(data),  # Keras warns that it cannot.
             **arguments,
         )

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from keras_effnetv2.data.decode_errors import Damage
+from keras_effnetv2.data.decode_errors import DecodeErrors
 from keras_effnetv2.training.devices.strategies import Devices
 from keras_effnetv2.training.experiments.configuration import Experiment
 from keras_effnetv2.training.progressive.stages import (
@@ -100,12 +100,12 @@ class Reporter:
             finally:
                 self._scalars.close()
 
-    def finish(self, damage: Damage) -> list[dict[str, Any]]:
+    def finish(self, decode_errors: DecodeErrors) -> list[dict[str, Any]]:
         """Draws the curves and prints the summary; returns all records."""
         records = self._records.read()
         if self._is_chief and records:
             self._draw()
-            print("\n" + summarize(records, self._stages, damage.num_damaged))
+            print("\n" + summarize(records, self._stages, decode_errors.num_damaged))
             print(f"\nWeights: {self._workdir.weights}", flush=True)
         return records
 

@@ -16,7 +16,7 @@ from keras_effnetv2.training.devices.agreement import together
 from keras_effnetv2.training.runs.checkpoints import Checkpoints, Position, read_state
 from keras_effnetv2.training.experiments.configuration import Experiment
 from keras_effnetv2.training.devices.strategies import Devices
-from keras_effnetv2.training.progressive.learning import Leg
+from keras_effnetv2.training.progressive.learning import Segment
 
 # Steps between looks at the loss: each look waits for the device.
 _LOOK_STEPS = 10
@@ -27,7 +27,7 @@ class Interrupted(Exception):
 
 
 class LoopCallback(keras.callbacks.Callback):
-    """Saves, evaluates and reports a run, whose legs `fit` trains one by one.
+    """Saves, evaluates and reports a run, whose segments `fit` trains one by one.
 
     Args:
         experiment: its settings.
@@ -57,7 +57,7 @@ class LoopCallback(keras.callbacks.Callback):
         self.evaluate = evaluate
         self.report_step = report_step
         self.report_epoch = report_epoch
-        self.leg: Leg | None = None
+        self.segment: Segment | None = None
         self.num_epochs = 0
         self.stop_signal: int | None = None
         self._losses: list[tuple[int, Any]] = []
@@ -82,7 +82,7 @@ class LoopCallback(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """After a step: is the loss finite, is a checkpoint due, should it stop?"""
-        epoch_step = self.leg.first_step + batch + 1
+        epoch_step = self.segment.first_step + batch + 1
         num_steps = epoch_step - self.position.epoch_step
         before = self.position.step
         self.position = dataclasses.replace(
@@ -91,7 +91,7 @@ class LoopCallback(keras.callbacks.Callback):
         self._losses.append((self.position.step, logs["loss"]))
         if len(self._losses) >= _LOOK_STEPS:
             self._look()
-        if batch + 1 == self.leg.num_steps:
+        if batch + 1 == self.segment.num_steps:
             return  # The end of the epoch saves: it has more to keep.
         interval = self.experiment.loop.checkpoint_steps
         if self.position.step // interval > before // interval or self._must_stop:
@@ -128,11 +128,11 @@ class LoopCallback(keras.callbacks.Callback):
 
     def _record(self, measured: dict[str, float], seconds: float) -> dict[str, Any]:
         """The numbers of the epoch that has ended."""
-        stage, position = self.leg.stage, self.position
+        stage, position = self.segment.stage, self.position
         rates = dataclasses.asdict(stage)
         for name in ("index", "first_epoch", "num_epochs"):
             del rates[name]
-        num_images = self.leg.num_steps * stage.batch_size
+        num_images = self.segment.num_steps * stage.batch_size
         return {
             "epoch": position.epoch,
             "step": position.step,

@@ -27,7 +27,7 @@ from keras_effnetv2.training.learner.learner import Learner, create_learner
 from keras_effnetv2.training.runs.loop import LoopCallback, stopped_by_signals
 from keras_effnetv2.training.learner.network import build_network, variable_depths
 from keras_effnetv2.training.learner.recipe_optimizers import add_l2, build_optimizer
-from keras_effnetv2.training.progressive.learning import Leg, fit_leg, plan_legs
+from keras_effnetv2.training.progressive.learning import Segment, fit_segment, plan_segments
 from keras_effnetv2.training.reporting.reporter import Reporter
 from keras_effnetv2.training.progressive.stages import Stage, steps_per_epoch
 from keras_effnetv2.training.runs.workdir import Workdir, open_workdir
@@ -137,7 +137,7 @@ class _Run:
         with together(self.devices):
             if self.devices.is_chief:
                 write_weights(learner.result, self.workdir.weights)
-        return reporter.finish(self.train_feed.damage)
+        return reporter.finish(self.train_feed.decode_errors)
 
     def _callback(
         self,
@@ -163,38 +163,38 @@ class _Run:
     def _fit(self, learner: Any, callback: LoopCallback, reporter: Reporter) -> None:
         position = callback.position
         callback.num_epochs = self.stages[-1].end_epoch
-        legs = plan_legs(
+        segments = plan_segments(
             self.stages, self.steps_per_epoch, position.epoch, position.epoch_step
         )
-        for leg in legs:
-            callback.leg = leg
-            if leg.first_epoch == leg.stage.first_epoch and not leg.first_step:
+        for segment in segments:
+            callback.segment = segment
+            if segment.first_epoch == segment.stage.first_epoch and not segment.first_step:
                 images = feeding.sample_images(
-                    self.train_feed, self.experiment, leg.stage
+                    self.train_feed, self.experiment, segment.stage
                 )
                 with together(self.devices):
-                    reporter.show_stage(leg.stage, images, callback.position.step)
-            num_steps = self._steps_per_execution(leg)
+                    reporter.show_stage(segment.stage, images, callback.position.step)
+            num_steps = self._steps_per_execution(segment)
             if num_steps != learner.steps_per_execution:
                 learner.steps_per_execution = num_steps
                 learner.train_function = None
-            fit_leg(
+            fit_segment(
                 learner,
                 learner.network,
-                leg,
+                segment,
                 feeding.training_data(
-                    self.train_feed, self.experiment, leg, self.devices
+                    self.train_feed, self.experiment, segment, self.devices
                 ),
                 is_last=False,  # The moving average is ours.
-                steps_per_epoch=leg.num_steps,
+                steps_per_epoch=segment.num_steps,
                 callbacks=[callback],
                 verbose=0,
             )
 
-    def _steps_per_execution(self, leg: Leg) -> int:
+    def _steps_per_execution(self, segment: Segment) -> int:
         """As many as are asked for, or fewer: `fit` would train past an epoch's end."""
-        most = min(self.experiment.loop.steps_per_execution, leg.num_steps)
-        return next(x for x in range(most, 0, -1) if leg.num_steps % x == 0)
+        most = min(self.experiment.loop.steps_per_execution, segment.num_steps)
+        return next(x for x in range(most, 0, -1) if segment.num_steps % x == 0)
 
 
 def _restore(
@@ -254,7 +254,7 @@ def set_up_process(experiment: Experiment, devices: Devices) -> None:
         if experiment.loop.deterministic:
             tf.config.experimental.enable_op_determinism()
         if devices.num_replicas > 1:
-            replicas.fix_random_seeds()
+            replicas.use_replica_seeds()
             # Else it names every all-reduce of every traced function.
             tf.get_logger().setLevel("WARNING")
 

@@ -11,7 +11,7 @@ from keras_effnetv2.data.augmentation import (
     color_operations,
     geometric_operations,
 )
-from keras_effnetv2.data.augmentation.operations import NAMES, NOTHING, Reach
+from keras_effnetv2.data.augmentation.operations import NAMES, NOTHING, OperationSet
 
 IMAGES = (
     "china_96x128",
@@ -21,7 +21,7 @@ IMAGES = (
     "constant_20x24",
     "noise_33x47",
 )
-RANDAUGMENT = Reach(translation=100, cutout=40)
+RANDAUGMENT = OperationSet(translation=100, cutout=40)
 SIGNED = {"Rotate", "ShearX", "ShearY", "TranslateX", "TranslateY"}
 # The official sums over 3 x 3 pixels are rounded before their fraction is cut off: at
 # most one level, times the factor less one, in less than 1 % of the pixels.
@@ -91,14 +91,16 @@ def test_arguments_are_the_official_ones(facts, kind, monkeypatch):
             if not operation.startswith("_"):
                 spy = spying(getattr(module, operation), received)
                 monkeypatch.setattr(module, operation, spy)
-    reach = {"randaug": RANDAUGMENT, "autoaug": autoaugment._REACH}[kind]
+    operation_set = {"randaug": RANDAUGMENT, "autoaug": autoaugment._OPERATIONS}[kind]
     image = np.zeros((4, 4, 3), "u1")
     for key, expected in facts["args"].items():
         stored_kind, name, magnitude = key.split("/")
         if stored_kind != kind or expected is None:
             continue
         received.clear()
-        reach.apply(image, NAMES.index(name), float(magnitude), draws_of(image, "+"))
+        operation_set.apply(
+            image, NAMES.index(name), float(magnitude), draws_of(image, "+")
+        )
         scalars = [x for x in expected if not isinstance(x, list)]
         assert received[:1] == scalars, key
 

@@ -30,11 +30,11 @@ def applied(monkeypatch):
     """What would be applied: (number, magnitude, draws) of each operation."""
     calls = []
 
-    def note(reach, image, number, magnitude, draws):
+    def note(operation_set, image, number, magnitude, draws):
         calls.append((int(number), float(magnitude), draws.numpy()))
         return image
 
-    monkeypatch.setattr(operations.Reach, "apply", note)
+    monkeypatch.setattr(operations.OperationSet, "apply", note)
     return calls
 
 
@@ -153,8 +153,8 @@ def test_translations_of_small_images_shrink_with_the_scale():
     image[:, :, :] = np.arange(1, 33, dtype="u1")[None, :, None]
     number = operations.NAMES.index("TranslateX")
     draws = np.array([0.9, 0, 0], "f4")
-    reach = operations.Reach(translation=100, cutout=40).scaled(32 / 128)
-    moved = np.array(reach.apply(image, number, 8.0, draws))
+    operation_set = operations.OperationSet(translation=100, cutout=40).scaled(32 / 128)
+    moved = np.array(operation_set.apply(image, number, 8.0, draws))
     assert (moved[:, :12] == image[:, 20:]).all() and (moved[:, 12:] == 128).all()
     seeds = [(0, n) for n in range(200)]
     for scale, lowest, highest in ((1.0, 0.05, 0.5), (0.25, 0.0, 0.05)):

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from keras_effnetv2.data.augmentation.augmenter import Augmenter
 from keras_effnetv2.data.augmentation.random_cropping import OFFICIAL
-from keras_effnetv2.data.decode_errors import Damage
+from keras_effnetv2.data.decode_errors import DecodeErrors
 from keras_effnetv2.data.decoding import cropping, headers, images, retrying
 from keras_effnetv2.data.sources import open_source
 from keras_effnetv2.errors import FileError
@@ -177,7 +177,7 @@ def test_a_file_that_is_deleted_stops_with_its_name(tmp_path, waits, cache):
     source = open_source("folder", "train", **options)
     path = sorted(root.glob("*/*"))[1]
     path.unlink()
-    damage = Damage("train", source.num_examples, max_share=1)
+    decode_errors = DecodeErrors("train", source.num_examples, max_share=1)
     if cache:
         from keras_effnetv2.data.sources.cache import cached
 
@@ -185,10 +185,10 @@ def test_a_file_that_is_deleted_stops_with_its_name(tmp_path, waits, cache):
             cached(source)
         return
     with pytest.raises(tf.errors.OpError):
-        train(source, 6, WHOLE, damage=damage)
+        train(source, 6, WHOLE, decode_errors=decode_errors)
     with pytest.raises(FileError, match=f"{path.name} cannot be read, tried 3 times"):
-        damage.raise_if_any()
-    assert damage.num_damaged == 0
+        decode_errors.raise_if_any()
+    assert decode_errors.num_damaged == 0
 
 
 def test_an_error_of_the_disk_that_passes_changes_no_bits(folder, monkeypatch):
@@ -198,9 +198,9 @@ def test_an_error_of_the_disk_that_passes_changes_no_bits(folder, monkeypatch):
     paths[2].rename(away)
     # The file is back before the second try.
     monkeypatch.setattr(retrying.time, "sleep", lambda _: away.rename(paths[2]))
-    damage = Damage("train", source.num_examples)
-    (found,) = train(source, 6, WHOLE, num_steps=1, damage=damage)
-    assert damage.num_damaged == 0 and damage.error is None
+    decode_errors = DecodeErrors("train", source.num_examples)
+    (found,) = train(source, 6, WHOLE, num_steps=1, decode_errors=decode_errors)
+    assert decode_errors.num_damaged == 0 and decode_errors.error is None
     for ours, theirs in zip(found, whole, strict=True):
         np.testing.assert_array_equal(ours, theirs)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_effnetv2.data.decode_errors import Damage
+from keras_effnetv2.data.decode_errors import DecodeErrors
 from keras_effnetv2.data.decoding import retrying
 from keras_effnetv2.data.sources import counter, open_source
 from keras_effnetv2.data.sources import records as record_files
@@ -244,12 +244,12 @@ def test_damaged_records_are_skipped_and_named(tmp_path, cache, monkeypatch):
         "absl.logging.warning", lambda text, *args: messages.append(text % args)
     )
     source = open_imagenet(write_damaged(tmp_path), "train", cache=cache)
-    damage = Damage("train", 30, max_share=0.5)
-    assert len(train(source, 10, damage=damage)) == 6
-    assert damage.num_damaged == 3
+    decode_errors = DecodeErrors("train", 30, max_share=0.5)
+    assert len(train(source, 10, decode_errors=decode_errors)) == 6
+    assert decode_errors.num_damaged == 3
     names = [x.partition(" cannot")[0].rpartition("record ")[2] for x in messages]
     assert sorted(names) == ["20", "8", "9"]
-    ((_, _, weights),) = evaluate(source, 30, damage=damage)
+    ((_, _, weights),) = evaluate(source, 30, decode_errors=decode_errors)
     assert np.flatnonzero(weights == 0).tolist() == [8, 9, 20]
 
 

@@ -123,7 +123,7 @@ def test_what_tfds_does_not_have_is_refused(datasets):
 
 
 def test_a_dataset_of_another_format_says_how_to_convert_it(tmp_path):
-    pytest.importorskip("array_record")  # Part of tensorflow-datasets on Linux.
+    pytest.importorskip("array_record")  # Shard of tensorflow-datasets on Linux.
     builder = Pictures(data_dir=tmp_path, file_format="array_record")
     builder.download_and_prepare()
     with pytest.raises(ValueError, match="stored as array_record.*file_format='tfr"):

@@ -62,11 +62,11 @@ def classifier():
 
 @pytest.fixture(scope="module")
 def exported(classifier, digits, tmp_path_factory):
-    """Folder of all formats, and the card that was returned."""
+    """Folder of all formats, and the manifest that was returned."""
     folder = tmp_path_factory.mktemp("lite") / "shop"
     source = {"variant": "tiny-s"}
-    card = export.litert(classifier, folder, representative=digits, source=source)
-    return folder, card
+    manifest = export.litert(classifier, folder, representative=digits, source=source)
+    return folder, manifest
 
 
 @pytest.fixture(scope="module")
@@ -102,13 +102,13 @@ def tensors(graph, layer):
 
 
 def test_there_is_a_file_for_each_format(exported):
-    folder, card = exported
+    folder, manifest = exported
     models = [f"{name}.tflite" for name in lite_models.FORMATS]
     others = ["labels.txt", "model.json", "report.md"]
     assert sorted(x.name for x in folder.iterdir()) == sorted(models + others)
     assert (folder / "labels.txt").read_text().split() == list(LABELS)
     written = json.loads((folder / "model.json").read_text())
-    assert written == json.loads(json.dumps(card.contents))
+    assert written == json.loads(json.dumps(manifest.contents))
     assert written["format"] == "LiteRT" and written["variant"] == "tiny-s"
     assert written["preprocessing"]["image_size"] == 48
 
@@ -123,8 +123,8 @@ def test_in_float_it_does_what_the_model_does(
 
 
 def test_the_report_says_what_each_format_costs(exported):
-    folder, card = exported
-    rows = card.contents["formats"]
+    folder, manifest = exported
+    rows = manifest.contents["formats"]
     assert list(rows) == list(lite_models.FORMATS)
     for name, row in rows.items():
         size = (folder / f"{name}.tflite").stat().st_size
@@ -207,18 +207,18 @@ def test_layers_stay_in_float(classifier, digits, tmp_path, exported):
 def test_accuracy_of_a_source_with_the_models_classes(tmp_path):
     model = create_model(tiny("tiny-b0"), weights=None, classes=10)
     digits = open_source("digits", "test[:30]", num_classes=10)
-    card = export.litert(
+    manifest = export.litert(
         model,
         tmp_path / "digits",
         formats=["float32"],
         evaluation=digits,
         image_size=32,
     )
-    assert card.contents["preprocessing"]["image_size"] == 32
+    assert manifest.contents["preprocessing"]["image_size"] == 32
     labels = [int(digits.read(i)[1]) for i in range(30)]
-    assert card.contents["compared_on"] == "30 evaluation images"
-    accuracy = card.contents["formats"]["float32"]["accuracy"]
-    assert accuracy == card.contents["keras_accuracy"]
+    assert manifest.contents["compared_on"] == "30 evaluation images"
+    accuracy = manifest.contents["formats"]["float32"]["accuracy"]
+    assert accuracy == manifest.contents["keras_accuracy"]
     assert accuracy in {np.mean(np.equal(labels, i)) for i in range(10)}
     assert "Accuracy" in (tmp_path / "digits" / "report.md").read_text()
     assert not (tmp_path / "digits" / "labels.txt").exists()
@@ -294,10 +294,12 @@ def test_a_trained_network_keeps_its_accuracy_in_every_format(tmp_path):
     digits = open_source("digits", "train[:600]", num_classes=10)
     labels = np.array([digits.read(i)[1] for i in range(600)])
     model.fit(pixels(32, num=600), labels, batch_size=50, epochs=10, verbose=0)
-    card = export.litert(model, tmp_path / "x", representative=digits, image_size=32)
-    for row in card.contents["formats"].values():
+    manifest = export.litert(
+        model, tmp_path / "x", representative=digits, image_size=32
+    )
+    for row in manifest.contents["formats"].values():
         assert row["agreement"] > 0.95
-        assert abs(row["accuracy"] - card.contents["keras_accuracy"]) < 0.05
+        assert abs(row["accuracy"] - manifest.contents["keras_accuracy"]) < 0.05
 
 
 @pytest.mark.slow
@@ -315,7 +317,7 @@ def test_float_layers_help_where_channels_have_uneven_ranges(
     then.expand_conv.set_weights([kernel, bias])
     differences = []
     for layers in ([], ["block2a/project_conv", "block3a/expand_conv"]):
-        card = export.litert(
+        manifest = export.litert(
             model,
             tmp_path / "shop",
             formats=["float32", "int8"],
@@ -323,5 +325,5 @@ def test_float_layers_help_where_channels_have_uneven_ranges(
             float_layers=layers,
             fold=False,
         )
-        differences.append(card.contents["formats"]["int8"]["mean_difference"])
+        differences.append(manifest.contents["formats"]["int8"]["mean_difference"])
     assert differences[1] < differences[0] / 2

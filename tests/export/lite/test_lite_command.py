@@ -18,7 +18,7 @@ def run(*flags):
     return command_line.main(command_line.parse(words))
 
 
-def card(folder):
+def manifest(folder):
     return json.loads((folder / "model.json").read_text())
 
 
@@ -33,7 +33,7 @@ def test_a_run_brings_its_images(workdir, tmp_path, capsys):
     assert run("--workdir", workdir, "--output", folder, *flags) == 0
     printed = capsys.readouterr().out
     assert (folder / "report.md").read_text().strip() in printed
-    contents = card(folder)
+    contents = manifest(folder)
     assert contents["experiment"] == "digits-smoke"
     assert contents["compared_on"].endswith("evaluation images")
     assert contents["formats"]["int8"]["accuracy"] is not None
@@ -48,10 +48,10 @@ def test_images_from_elsewhere(workdir, tmp_path, capsys):
     flags = ("--workdir", workdir, "--formats", "float32")
     folder = tmp_path / "export"
     assert not run(*flags, "--output", folder, "--images", tmp_path / "photos")
-    assert card(folder)["compared_on"] == "1 representative images"
+    assert manifest(folder)["compared_on"] == "1 representative images"
     source = ("--source", "digits", "--split", "train[:9]")
     assert not run(*flags, "--output", folder, *source)
-    assert card(folder)["compared_on"] == "9 representative images"
+    assert manifest(folder)["compared_on"] == "9 representative images"
 
 
 @pytest.mark.parametrize(

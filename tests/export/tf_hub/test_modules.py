@@ -50,15 +50,15 @@ def wanted(model, name, pixels):
 def test_the_folder_says_what_is_in_it(model, folder):
     archives_found = [f"{name}.tar.gz" for name in NAMES]
     assert sorted(os.listdir(folder)) == sorted([*NAMES, *archives_found, "model.json"])
-    card = json.loads((folder / "model.json").read_text())
-    assert card["input_range"] == [0, 1]
-    assert set(card["differences"]) == {
+    manifest = json.loads((folder / "model.json").read_text())
+    assert manifest["input_range"] == [0, 1]
+    assert set(manifest["differences"]) == {
         "classification/probabilities",
         "classification/logits",
         "feature_vector/features",
     }
-    assert max(card["differences"].values()) <= 1e-4
-    whole, features = (card["modules"][name] for name in NAMES)
+    assert max(manifest["differences"].values()) <= 1e-4
+    whole, features = (manifest["modules"][name] for name in NAMES)
     assert whole["variables"] == len(model.weights)
     assert whole["trainable_variables"] == len(model.trainable_weights)
     assert whole["outputs"] == {"logits": "float32 (?, 5)"}

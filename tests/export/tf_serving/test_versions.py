@@ -41,9 +41,9 @@ def test_versions_count_up(quick, model, tmp_path):
     assert (first.version, first.labels) == (1, {"stable": 1, "canary": 1})
     assert (second.version, second.labels) == (2, {"stable": 1, "canary": 2})
     assert second.path == base / "2"
-    card = json.loads((second.path / "model.json").read_text())
-    assert card == json.loads(json.dumps(second.card.contents))
-    assert card["format"] == "TF Serving"
+    manifest = json.loads((second.path / "model.json").read_text())
+    assert manifest == json.loads(json.dumps(second.manifest.contents))
+    assert manifest["format"] == "TF Serving"
     assert micro.check_whole(base) == {1, 2}
     (config,) = server_config.read_models(base).model_config_list.config
     assert (config.name, config.base_path) == ("flowers", "/models/flowers")

@@ -10,8 +10,8 @@ from keras_effnetv2.networks import variants
 from keras_effnetv2.networks.architecture import (
     FUSED_MBCONV,
     MBCONV,
+    apply_coefficients,
     layout,
-    multiply_out,
 )
 from keras_effnetv2.networks.variant_files import read_variant, write_variant
 from keras_effnetv2.search.sampling.space import Space
@@ -112,7 +112,7 @@ def test_the_backbone_maps_to_itself_multiplied_out(name):
     space = Space.of(name)
     assert space.variant(space.point(name), name) == space.backbone
     assert layout(space.backbone) == layout(variants.get_variant(name))
-    assert multiply_out(space.backbone) == space.backbone
+    assert apply_coefficients(space.backbone) == space.backbone
 
 
 @pytest.mark.parametrize(

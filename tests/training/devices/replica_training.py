@@ -123,7 +123,7 @@ def weights_after_an_infinite_gradient(devices):
     with devices.scope():
         weight = keras.Variable(np.ones(2, "float32"))
         optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1))
-        replicas.aggregate_first(optimizer)
+        replicas.sum_before_clipping(optimizer)
         optimizer.build([weight])
 
     def step():
@@ -147,7 +147,7 @@ def main():
     devices = open_devices("mirrored" if num_devices > 1 else "cpu")
     assert devices.num_replicas == num_devices
     if fixes == "fixed":
-        replicas.fix_random_seeds()
+        replicas.use_replica_seeds()
     names = ["clipped"] if fixes == "stock" else ["rmsprop", "clipped"]
     if num_devices == 1:
         names += ["whole", "five at once"]

@@ -62,7 +62,7 @@ def test_another_version_of_keras_is_warned_of(monkeypatch, caplog):
     unfixed = getattr(generator.next, "original", generator.next)  # By another test.
     monkeypatch.setattr(generator, "next", unfixed)
     monkeypatch.setattr(keras, "__version__", "3.99.0")
-    replicas.fix_random_seeds()
+    replicas.use_replica_seeds()
     assert "tried with Keras 3.10 to 3.15, not with 3.99.0" in caplog.text
 
 

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from tests import containers
-from tests.training import runs
+from tests.training import run_processes
 
 # Small steps of the released optimizer, and no dropout, which differs by replica:
 # what is left to differ is rounding.
@@ -42,7 +42,7 @@ def start_worker(workdir, index, addresses, *settings, **arguments):
         "cluster": {"worker": addresses},
         "task": {"type": "worker", "index": index},
     }
-    return runs.start(
+    return run_processes.start(
         workdir,
         *settings,
         options=("--strategy", "multiworker"),
@@ -64,7 +64,7 @@ def losses(workdir):
 
 
 def test_two_workers_train_as_one_process(tmp_path):
-    runs.finish(tmp_path / "one", *ALIKE)
+    run_processes.finish(tmp_path / "one", *ALIKE)
     train_with_workers(tmp_path / "two", *ALIKE)
     assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), abs=1e-4)
 
@@ -101,11 +101,11 @@ def test_killed_at_random_in_containers_nothing_is_lost(tmp_path):
 
     workers, generator = [start(0), start(1)], random.Random(0)
     for victim in (1, 0):
-        runs.kill_at_random(workers[victim], workdir, generator)
+        run_processes.kill_at_random(workers[victim], workdir, generator)
         time.sleep(5)
         workers[victim] = start(victim)
     assert [worker.wait() for worker in workers] == [0, 0]
-    runs.assert_same_bits(workdir, tmp_path / "whole")
+    run_processes.assert_same_bits(workdir, tmp_path / "whole")
     assert losses(workdir) == losses(tmp_path / "whole")
     assert not [x for x in workdir.rglob(".*")]
 
@@ -115,7 +115,7 @@ def test_two_jax_devices_train_as_one(tmp_path):
     for num in (1, 2):
         flag = f"--xla_force_host_platform_device_count={num}"
         environment = {"KERAS_BACKEND": "jax", "XLA_FLAGS": flag}
-        runs.finish(tmp_path / str(num), *ALIKE, environment=environment)
+        run_processes.finish(tmp_path / str(num), *ALIKE, environment=environment)
     assert losses(tmp_path / "2") == pytest.approx(losses(tmp_path / "1"), abs=1e-4)
 
 
@@ -125,9 +125,9 @@ def test_a_worker_that_was_killed_rejoins_and_the_run_ends_with_the_same_bits(tm
     train_with_workers(tmp_path / "whole", *settings)
     workdir, addresses = tmp_path / "killed", free_addresses(2)
     first, second = (start_worker(workdir, i, addresses, *settings) for i in range(2))
-    runs.kill_at_random(second, workdir)
+    run_processes.kill_at_random(second, workdir)
     time.sleep(5)
     second = start_worker(workdir, 1, addresses, *settings)
     assert (first.wait(), second.wait()) == (0, 0)
     assert "A worker was lost" in (tmp_path / "killed.log").read_text()
-    runs.assert_same_bits(workdir, tmp_path / "whole")
+    run_processes.assert_same_bits(workdir, tmp_path / "whole")

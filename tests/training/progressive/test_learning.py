@@ -9,7 +9,7 @@ from keras_effnetv2.training.experiments.named import get_experiment
 from keras_effnetv2.training.experiments.settings import override
 from keras_effnetv2.training.progressive.learning import (
     ProgressiveLearning,
-    plan_legs,
+    plan_segments,
     set_rates,
 )
 from keras_effnetv2.training.progressive.stages import Ramp, plan_stages
@@ -178,17 +178,17 @@ def test_legs_cover_what_is_left_once():
     def steps_per_epoch(stage):
         return 40 // stage.batch_size
 
-    def steps_of(legs):
+    def steps_of(segments):
         return [
-            (epoch, leg.first_step + step)
-            for leg in legs
-            for epoch in range(leg.first_epoch, leg.end_epoch)
-            for step in range(leg.num_steps)
+            (epoch, segment.first_step + step)
+            for segment in segments
+            for epoch in range(segment.first_epoch, segment.end_epoch)
+            for step in range(segment.num_steps)
         ]
 
-    whole = steps_of(plan_legs(STAGES, steps_per_epoch))
+    whole = steps_of(plan_segments(STAGES, steps_per_epoch))
     assert len(whole) == 2 * 5 + 2 * 10
     for place, (epoch, step) in enumerate(whole):
-        left = plan_legs(STAGES, steps_per_epoch, epoch, step)
+        left = plan_segments(STAGES, steps_per_epoch, epoch, step)
         assert steps_of(left) == whole[place:]
-    assert not [*plan_legs(STAGES, steps_per_epoch, 4, 0)]
+    assert not [*plan_segments(STAGES, steps_per_epoch, 4, 0)]

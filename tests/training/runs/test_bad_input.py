@@ -10,12 +10,12 @@ import pytest
 from keras_effnetv2.training.devices.strategies import Devices
 from keras_effnetv2.training.experiments.named import get_experiment
 from keras_effnetv2.training.experiments.settings import override
-from keras_effnetv2.training.progressive.learning import plan_legs
+from keras_effnetv2.training.progressive.learning import plan_segments
 from keras_effnetv2.training.runs.checkpoints import Checkpoints, Position
 from keras_effnetv2.training.runs.loop import LoopCallback
 from keras_effnetv2.training.runs.run import train
 from tests.data import image_folders
-from tests.training import runs
+from tests.training import run_processes
 
 FOLDER = ("data.source=folder", "data.num_train_images=none", "data.num_classes=2")
 
@@ -137,7 +137,7 @@ def test_a_batch_that_does_not_divide_among_devices(tmp_path):
         "[tf.config.LogicalDeviceConfiguration()] * 3)\n"
         "from keras_effnetv2.__main__ import run\nrun()"
     )
-    command = [sys.executable, "-c", script, *runs.command(tmp_path / "run")[3:]]
+    command = [sys.executable, "-c", script, *run_processes.command(tmp_path / "run")[3:]]
     result = subprocess.run(
         [*command, "--strategy", "mirrored"],
         capture_output=True,
@@ -162,7 +162,7 @@ def test_the_command_line_says_errors_in_one_line(tmp_path):
         (("optimizer.speed=1",), "No setting is called 'optimizer.speed'"),
         (("batch_size=many",), "batch_size must be a whole number"),
     ):
-        command = runs.command(tmp_path / "run", *settings)
+        command = run_processes.command(tmp_path / "run", *settings)
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         lines = [x for x in result.stderr.splitlines() if x.startswith("error:")]
         assert result.returncode == 2
@@ -179,14 +179,14 @@ def test_a_loss_that_is_no_number_names_the_step_and_keeps_the_checkpoint(tmp_pa
         "loop.checkpoint_steps=1",
         "epochs=3",
     )
-    process = runs.start(workdir, *settings)
+    process = run_processes.start(workdir, *settings)
     assert process.wait() == 2
     log = (tmp_path / "run.log").read_text()
     (line,) = [x for x in log.splitlines() if x.startswith("error:")]
     assert "at step" in line or "after step" in line
     assert "The last good checkpoint is in" in line
     # The first step of the warm-up has rate 0.
-    assert runs.steps_saved(workdir) >= 1
+    assert run_processes.steps_saved(workdir) >= 1
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_a_last_good_checkpoint_is_named_where_there_is_one(tmp_path, saved, mes
     callback = LoopCallback(
         experiment, Devices("cpu"), checkpoints, Position(), *functions
     )
-    callback.leg = next(plan_legs(experiment.stages(64), lambda stage: 1))
+    callback.segment = next(plan_segments(experiment.stages(64), lambda stage: 1))
     callback.on_train_batch_end(0, {"loss": float("nan")})
     with pytest.raises(FloatingPointError, match=f"at step 1 .*{message}"):
         callback.on_epoch_end(0)

@@ -8,22 +8,22 @@ import time
 import pytest
 
 from keras_effnetv2 import training
-from tests.training import runs
+from tests.training import run_processes
 
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("uninterrupted") / "run"
-    runs.finish(workdir, *runs.SETTINGS)
+    run_processes.finish(workdir, *run_processes.SETTINGS)
     return workdir
 
 
 def train_with_kills(workdir, num_kills, **arguments):
     generator = random.Random(0)
     for _ in range(num_kills):
-        process = runs.start(workdir, *runs.SETTINGS, **arguments)
-        runs.kill_at_random(process, workdir, generator)
-    assert "Going on after step" in runs.finish(workdir, *runs.SETTINGS, **arguments)
+        process = run_processes.start(workdir, *run_processes.SETTINGS, **arguments)
+        run_processes.kill_at_random(process, workdir, generator)
+    assert "Going on after step" in run_processes.finish(workdir, *run_processes.SETTINGS, **arguments)
 
 
 def epochs_of(workdir):
@@ -43,35 +43,35 @@ def test_killed_at_random_moments_the_weights_have_the_same_bits(
 ):
     workdir = tmp_path / "run"
     train_with_kills(workdir, num_kills)
-    runs.assert_same_bits(workdir, uninterrupted)
+    run_processes.assert_same_bits(workdir, uninterrupted)
     assert without_times(epochs_of(workdir)) == without_times(epochs_of(uninterrupted))
 
 
 @pytest.mark.slow
 def test_killed_on_two_logical_devices_the_weights_have_the_same_bits(tmp_path):
-    log = runs.finish(tmp_path / "whole", *runs.SETTINGS, program=runs.MIRRORED)
+    log = run_processes.finish(tmp_path / "whole", *run_processes.SETTINGS, program=run_processes.MIRRORED)
     # Keras's of an evaluation on several devices, which took every image.
     assert "ran out of data" not in log
-    train_with_kills(tmp_path / "killed", 5, program=runs.MIRRORED)
-    runs.assert_same_bits(tmp_path / "killed", tmp_path / "whole")
+    train_with_kills(tmp_path / "killed", 5, program=run_processes.MIRRORED)
+    run_processes.assert_same_bits(tmp_path / "killed", tmp_path / "whole")
 
 
 @pytest.mark.slow
 def test_sigterm_saves_and_says_how_to_go_on(tmp_path, uninterrupted):
     workdir = tmp_path / "run"
-    process = runs.start(workdir, "loop.checkpoint_steps=30")
-    while runs.steps_saved(workdir) < 30 and process.poll() is None:
+    process = run_processes.start(workdir, "loop.checkpoint_steps=30")
+    while run_processes.steps_saved(workdir) < 30 and process.poll() is None:
         time.sleep(0.05)
     time.sleep(0.5)
     process.send_signal(signal.SIGTERM)
     assert process.wait() == 143
-    stopped_at = runs.steps_saved(workdir)
+    stopped_at = run_processes.steps_saved(workdir)
     assert stopped_at >= 30
     log = (tmp_path / "run.log").read_text()
     assert f"Stopped by SIGTERM after step {stopped_at}. Go on with:" in log
     assert "python -m keras_effnetv2 train --experiment digits-smoke" in log
-    runs.finish(workdir, "loop.checkpoint_steps=30")
-    runs.assert_same_bits(workdir, uninterrupted)
+    run_processes.finish(workdir, "loop.checkpoint_steps=30")
+    run_processes.assert_same_bits(workdir, uninterrupted)
 
 
 def test_the_best_checkpoint_is_the_network_that_was_measured(uninterrupted):
@@ -93,7 +93,7 @@ def test_a_finished_run_leaves_everything_and_is_not_trained_again(uninterrupted
         "stage3.png",
         "tensorboard",
     }
-    before = runs.final_weights(uninterrupted)
-    runs.finish(uninterrupted, *runs.SETTINGS)
-    assert runs.final_weights(uninterrupted).keys() == before.keys()
+    before = run_processes.final_weights(uninterrupted)
+    run_processes.finish(uninterrupted, *run_processes.SETTINGS)
+    assert run_processes.final_weights(uninterrupted).keys() == before.keys()
     assert [x["epoch"] for x in epochs_of(uninterrupted)] == [1, 2, 3]

@@ -1,0 +1,68 @@
+"""Draws which room of the package imports which, into CONTRIBUTING.md.
+
+    python tools/draw_imports.py
+
+The diagram is Mermaid's, which GitHub shows as a picture. An arrow that follows from
+others is left out: where a room imports two, and one of these imports the other.
+"""
+
+import ast
+import pathlib
+
+ROOT = pathlib.Path(__file__).parents[1]
+PACKAGE = ROOT / "keras_effnetv2"
+CONTRIBUTING = ROOT / "CONTRIBUTING.md"
+# Imported from everywhere, or nowhere: arrows would say nothing.
+LEFT_OUT = {"__init__", "__main__", "errors", "lazy", "registration", "version"}
+BEGIN, END = "```mermaid\n", "```\n"
+
+
+def rooms() -> list[str]:
+    """Folders and modules at the package's root."""
+    found = {path.stem for path in PACKAGE.iterdir() if path.name != "__pycache__"}
+    return sorted(found - LEFT_OUT)
+
+
+def imported(room: str) -> set[str]:
+    """Rooms that any file of a room imports, anywhere in it."""
+    files = (PACKAGE / room).rglob("*.py") if (PACKAGE / room).is_dir() else ()
+    found = set()
+    for path in files or [PACKAGE / f"{room}.py"]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names = [f"{node.module}.{alias.name}" for alias in node.names]
+                parts = [name.split(".") for name in names]
+                found |= {x[1] for x in parts if x[0] == PACKAGE.name}
+    return found & set(rooms()) - {room}
+
+
+def arrows() -> list[tuple[str, str]]:
+    """Pairs of a room and one that it imports, without those that others imply."""
+    direct = {room: imported(room) for room in rooms()}
+
+    def reached(room: str) -> set[str]:
+        return direct[room].union(*(reached(x) for x in direct[room]))
+
+    return [
+        (room, target)
+        for room in rooms()
+        for target in sorted(direct[room])
+        if not any(target in reached(x) for x in direct[room] - {target})
+    ]
+
+
+def diagram() -> str:
+    """The block of Markdown."""
+    lines = [f"    {room} --> {target}" for room, target in arrows()]
+    return BEGIN + "\n".join(["flowchart TD", *lines]) + "\n" + END
+
+
+def drawn(text: str) -> str:
+    """CONTRIBUTING.md's text with the diagram of today."""
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return before + diagram() + after
+
+
+if __name__ == "__main__":
+    CONTRIBUTING.write_text(drawn(CONTRIBUTING.read_text()))
