@@ -6,7 +6,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 # Two processes of up to 4 GB each; tests of a file share what they set up.
 PYTEST := -m pytest -n 2 --dist loadfile
 
-.PHONY: demo test test-torch test-oldest test-all test-online lint format benchmark clean
+.PHONY: demo test test-torch test-oldest test-newest coverage test-all test-online lint format benchmark clean
 
 # Installs the package and what its demo, tests and linter need; again when that changes.
 .venv/installed: setup.py pyproject.toml
@@ -42,6 +42,21 @@ test: .venv/installed
 test-oldest: .venv-oldest/installed
 	.venv-oldest/bin/python $(PYTEST) -m "not slow and not online"
 
+# The newest versions within the bounds of setup.py, made anew each time.
+test-newest:
+	rm -rf .venv-newest
+	$(PYTHON) -m venv .venv-newest
+	.venv-newest/bin/python -m pip install --quiet --upgrade pip
+	.venv-newest/bin/python -m pip install --quiet --upgrade \
+		--upgrade-strategy eager --editable ".[demo,test]"
+	.venv-newest/bin/python $(PYTEST) -m "not slow and not online"
+
+# Which lines of the package the fast tests run, as a table and in htmlcov/.
+coverage: .venv/installed
+	$(BIN)/python -m coverage run -m pytest -m "not slow and not online"
+	$(BIN)/python -m coverage report --skip-covered --sort cover
+	$(BIN)/python -m coverage html --quiet
+
 # The same with the tests on PyTorch, which are left out without its environment.
 test-torch: .venv-torch/installed test
 
@@ -54,6 +69,7 @@ test-online: .venv/installed
 lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 
 format: .venv/installed
 	$(BIN)/ruff check --fix .
@@ -63,4 +79,4 @@ benchmark: .venv/installed
 	$(BIN)/python tools/benchmark.py startup
 
 clean:
-	rm -rf .venv .venv-oldest .venv-torch runs build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv .venv-oldest .venv-newest .venv-torch htmlcov .coverage runs build dist *.egg-info .pytest_cache .ruff_cache

@@ -34,7 +34,7 @@ EXPORT = [
 ]
 
 # What searches architectures: it trains, too.
-SEARCH = [*TRAIN, "optuna>=4.3,<5"]
+SEARCH = [*TRAIN, "optuna>=4.3,<6"]
 
 setuptools.setup(
     name="keras_effnetv2",
@@ -45,7 +45,10 @@ setuptools.setup(
     license="Apache-2.0",
     python_requires=">=3.10.12",
     packages=setuptools.find_packages(include=["keras_effnetv2", "keras_effnetv2.*"]),
-    package_data={"keras_effnetv2.weights": ["class_names/*.txt"]},
+    package_data={
+        "keras_effnetv2": ["py.typed"],
+        "keras_effnetv2.weights": ["class_names/*.txt"],
+    },
     install_requires=[
         "tensorflow>=2.18,<2.22",
         "keras>=3.10,<4",
@@ -70,6 +73,8 @@ setuptools.setup(
             "pytest>=8,<10",
             "pytest-xdist>=3.6.1,<4",
             "pyyaml>=6.0.1,<7",
+            "codespell>=2.3,<3",
+            "coverage>=7.6,<8",
             "ruff>=0.6,<1",
         ],
     },

@@ -19,6 +19,7 @@ import numpy as np
 from keras import ops
 
 from keras_effnetv2 import lazy
+from keras_effnetv2.private_apis import index_of, slots
 
 _HALVES = ("bfloat16", "float16")
 # What Keras itself moves, in the type of the weights.
@@ -62,7 +63,8 @@ class RMSpropTF(_Precise, keras.optimizers.RMSprop):
         built = self.built
         super().build(variables)
         if not built:
-            for velocity in self._velocities:
+            (velocities,) = slots(self, "velocities")
+            for velocity in velocities:
                 velocity.assign(ops.ones(velocity.shape, velocity.dtype))
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
@@ -72,10 +74,9 @@ class RMSpropTF(_Precise, keras.optimizers.RMSprop):
             return
         import tensorflow as tf
 
-        place = self._get_variable_index(variable)
-        var, ms, mom = _handles(
-            variable, self._velocities[place], self._momentums[place]
-        )
+        place = index_of(self, variable)
+        velocities, momentums = slots(self, "velocities", "momentums")
+        var, ms, mom = _handles(variable, velocities[place], momentums[place])
         lr, rho, momentum, epsilon = _cast(
             variable.dtype, learning_rate, self.rho, self.momentum, self.epsilon
         )
@@ -96,8 +97,8 @@ class _AdamUpdate(_Precise):
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Moves `variable` and its slots."""
-        place = self._get_variable_index(variable)
-        m, v = self._momentums[place], self._velocities[place]
+        place = index_of(self, variable)
+        m, v = (x[place] for x in slots(self, "momentums", "velocities"))
         gradient, lr, beta1, beta2, step = _cast(
             m.dtype,
             gradient,
@@ -130,7 +131,8 @@ class _AdamUpdate(_Precise):
         squared = ops.square(gradient)
         self.assign_add(v, ops.multiply(ops.subtract(squared, v), 1 - self.beta_2))
         if self.amsgrad:
-            largest = self._velocity_hats[place]
+            (hats,) = slots(self, "velocity_hats")
+            largest = hats[place]
             self.assign(largest, ops.maximum(largest, v))
             v = largest
         alpha = lr * ops.sqrt(1 - powers[1]) / (1 - powers[0])
@@ -164,7 +166,7 @@ class _LayerWise:
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Moves `variable` and its slots."""
-        scale = self.update_scales[self._get_variable_index(variable)]
+        scale = self.update_scales[index_of(self, variable)]
         super().update_step(gradient, variable, learning_rate * scale)
 
     def get_config(self) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from keras_effnetv2.backends import require_backend
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.networks import heads
 from keras_effnetv2.networks.functional import EfficientNet
+from keras_effnetv2.private_apis import producer
 
 METHODS = ("hirescam", "gradcam")
 
@@ -183,8 +184,7 @@ def _layers_from_the_end(
         return False
     (tensor,) = model.outputs
     while True:
-        layer, node_index, _ = tensor._keras_history
-        sources = layer._inbound_nodes[node_index].input_tensors
+        layer, sources = producer(tensor)
         if not sources:
             return True
         if len(sources) > 1 or not isinstance(layer, _Layer):

@@ -12,6 +12,7 @@ import numpy as np
 
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.layers import FusedMBConv, MBConv
+from keras_effnetv2.private_apis import all_layers
 
 # Layers outside of blocks: convolution -> the batch norm after it.
 _NORMS = {"stem_conv": "stem_bn", "top_conv": "top_bn"}
@@ -71,7 +72,7 @@ def in_float32(model: keras.Model) -> keras.Model:
     _refuse_quantized(model)
     dtypes = {
         layer.compute_dtype
-        for layer in model._flatten_layers()
+        for layer in all_layers(model)
         if not isinstance(layer, keras.Model | keras.layers.InputLayer)
     }
     if dtypes == {"float32"}:
@@ -85,7 +86,7 @@ def in_float32(model: keras.Model) -> keras.Model:
 
 
 def _refuse_quantized(model: keras.Model) -> None:
-    for layer in model._flatten_layers():
+    for layer in all_layers(model):
         mode = getattr(layer, "quantization_mode", None)
         if mode is not None:
             raise InputError(

@@ -16,6 +16,7 @@ from keras_effnetv2.layers.layout import check_channels_last
 from keras_effnetv2.layers.rematerialization import rematerialize
 from keras_effnetv2.layers.squeeze_excite import CONV_INITIALIZER, SqueezeExcite
 from keras_effnetv2.layers.stochastic_depth import StochasticDepth
+from keras_effnetv2.private_apis import sublayers
 
 # Names of sublayers: convolution -> the batch norm after it.
 _PAIRS = {"expand_conv": "expand_bn", "dwconv2": "bn", "project_conv": "project_bn"}
@@ -66,7 +67,7 @@ class _Block(keras.layers.Layer):
         self.stochastic_depth = StochasticDepth(
             drop_path_rate, dtype=self.dtype_policy, name="stochastic_depth"
         )
-        self._frozen = ()
+        self.frozen_sublayers = ()
 
     def build(self, input_shape: tuple) -> None:
         """Makes the sublayers for `(batch, height, width, channels)`."""
@@ -75,7 +76,7 @@ class _Block(keras.layers.Layer):
         self.has_shortcut = self.strides == 1 and input_filters == self.filters
         self._build_branch(input_filters, int(input_filters * self.expand_ratio))
         for layer in self.sublayers():
-            layer.trainable = self.trainable and layer.name not in self._frozen
+            layer.trainable = self.trainable and layer.name not in self.frozen_sublayers
 
     def _build_branch(self, input_filters: int, hidden_filters: int) -> None:
         """Makes and builds the sublayers."""
@@ -163,8 +164,7 @@ class _Block(keras.layers.Layer):
         return [(parts[a], parts[b]) for a, b in _PAIRS.items() if a in parts]
 
     def sublayers(self) -> list[keras.layers.Layer]:
-        # Keras's own list: vars() of a layer shows none on PyTorch.
-        return list(self._flatten_layers(include_self=False, recursive=False))
+        return sublayers(self)
 
     def get_config(self) -> dict[str, Any]:
         """Arguments of the constructor, and which sublayers are frozen."""
@@ -191,7 +191,7 @@ class _Block(keras.layers.Layer):
         config = dict(config)
         frozen = config.pop("frozen", ())
         layer = super().from_config(config)
-        layer._frozen = tuple(frozen)
+        layer.frozen_sublayers = tuple(frozen)
         return layer
 
 

@@ -4,6 +4,7 @@ Wrongly scaled pixels cost accuracy without an error; this is what users of Effi
 packages ask about most.
 """
 
+import inspect
 import os
 import sys
 import warnings
@@ -14,9 +15,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_effnetv2.private_apis import traced_model
+
 _SAMPLE_SIZE = 32
-# Of Keras's loops around a step, the function that is traced.
-_KERAS_STEP = ("one_step_on_data", "keras.src.backend.tensorflow.trainer")
 # Code that stands between a user's call and the look.
 _PACKAGES = (
     os.path.dirname(os.path.dirname(__file__)),
@@ -113,18 +114,13 @@ def _is_traced_by_keras() -> bool:
 
     if tf.distribute.has_strategy():
         return False
-    frame = sys._getframe()
-    while frame is not None:
-        name, module = frame.f_code.co_name, frame.f_globals.get("__name__")
-        if (name, module) == _KERAS_STEP:
-            return not getattr(frame.f_locals.get("self"), "jit_compile", True)
-        frame = frame.f_back
-    return False
+    model = traced_model()
+    return model is not None and not model.jit_compile
 
 
 def _depth_of_user() -> int:
     """How many calls above the caller the user's code is, as `warnings.warn` counts."""
-    depth, frame = 1, sys._getframe(1)
+    depth, frame = 1, inspect.currentframe().f_back
     while frame.f_back is not None and _is_ours(frame.f_code.co_filename):
         depth, frame = depth + 1, frame.f_back
     return depth

@@ -2,6 +2,8 @@
 
 import keras
 
+from keras_effnetv2.private_apis import sublayers
+
 
 def inner_layers(model: keras.layers.Layer) -> list[keras.layers.Layer]:
     """Every layer inside `model`, at any depth, each once.
@@ -22,8 +24,7 @@ def inner_layers(model: keras.layers.Layer) -> list[keras.layers.Layer]:
     found: dict[int, keras.layers.Layer] = {}
 
     def add(outer: keras.layers.Layer) -> None:
-        # Keras's own list: on torch, vars() of a layer shows no sublayers.
-        for layer in outer._flatten_layers(include_self=False, recursive=False):
+        for layer in sublayers(outer):
             if id(layer) not in found:
                 found[id(layer)] = layer
                 add(layer)

@@ -14,6 +14,7 @@ from keras import ops
 
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.preprocessing import ACTIVATIONS, Preprocessing
+from keras_effnetv2.private_apis import producer
 
 # Layers that may follow the classifier.
 ACTIVATION_LAYERS = (keras.layers.Activation, keras.layers.Softmax)
@@ -62,10 +63,10 @@ def find_head(model: keras.Model) -> Head:
             "model.outputs[0])."
         )
     after: list[Callable[[Any], Any]] = []
-    layer, inputs = _source(model.outputs[0])
+    layer, inputs = producer(model.outputs[0])
     while isinstance(layer, ACTIVATION_LAYERS):
         after.insert(0, getattr(layer, "activation", layer))
-        layer, inputs = _source(inputs[0])
+        layer, inputs = producer(inputs[0])
     if isinstance(layer, keras.Model):
         raise InputError(
             f"The last layer of {model.name!r} is a model itself ({layer.name!r}). "
@@ -81,12 +82,6 @@ def find_head(model: keras.Model) -> Head:
     activations = [layer.activation or keras.activations.linear, *after]
     own = tuple(x for x in activations if x is not keras.activations.linear)
     return Head(inputs[0], layer, own)
-
-
-def _source(tensor: Any) -> tuple[Any, list[Any]]:
-    """The layer that makes a symbolic tensor, and what it takes."""
-    layer, node_index, _ = tensor._keras_history
-    return layer, layer._inbound_nodes[node_index].input_tensors
 
 
 def logits(dense: keras.layers.Dense, features: Any) -> Any:

@@ -105,27 +105,27 @@ ALTERNATIVES = (
     *releases.rows(
         "google",
         releases.CHECKPOINTS_URL + "v2/",
-        [(f"efficientnetv2-{size}.tgz", None, None) for size in releases.V2_SIZES[:-1]],
+        [(f"efficientnetv2-{size}.tgz", None) for size in releases.V2_SIZES[:-1]],
     ),
     *releases.rows(
         "google",
         releases.CHECKPOINTS_URL + "ckptsaug/",
-        [(f"efficientnet-b{i}.tar.gz", None, None) for i in range(8)],
+        [(f"efficientnet-b{i}.tar.gz", None) for i in range(8)],
     ),
     *releases.rows(
         "leondgarse",
         _LEONDGARSE_URL + "effnetv2_pretrained/",
-        [(*row, None) for row in _LEONDGARSE if row[0].startswith("efficientnetv2")],
+        [row for row in _LEONDGARSE if row[0].startswith("efficientnetv2")],
     ),
     *releases.rows(
         "leondgarse",
         _LEONDGARSE_URL + "effnetv1_pretrained/",
-        [(*row, None) for row in _LEONDGARSE if row[0].startswith("efficientnetv1")],
+        [row for row in _LEONDGARSE if row[0].startswith("efficientnetv1")],
     ),
     *releases.rows(
         "sebastian-sz",
         _SEBASTIAN_SZ_URL,
-        [(*row, None) for row in _SEBASTIAN_SZ],
+        _SEBASTIAN_SZ,
     ),
 )
 

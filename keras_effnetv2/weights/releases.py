@@ -2,9 +2,8 @@
 
 Sources of the facts, none of which is copied code:
 
-- keras.applications `efficientnet_v2` and `efficientnet` (Keras 3.15.1): files and MD5;
-  megabytes from https://keras.io/api/applications. Its V1 files are conversions of
-  tensorflow/tpu's AutoAugment checkpoints ("ckptsaug").
+- keras.applications `efficientnet_v2` and `efficientnet` (Keras 3.15.1): files and MD5.
+  Its V1 files are conversions of tensorflow/tpu's AutoAugment checkpoints ("ckptsaug").
 - google/automl, `efficientnetv2/effnetv2_model.py` and `README.md`: checkpoints, for
   which no hashes were published.
 
@@ -33,7 +32,6 @@ class Release:
         publisher: whose layout the file has.
         url: where it is.
         md5: as published, or None.
-        megabytes: as published, or None.
         include_top: whether the file holds the classifier.
     """
 
@@ -42,7 +40,6 @@ class Release:
     publisher: str
     url: str
     md5: str | None = None
-    megabytes: int | None = None
     include_top: bool = True
 
     @property
@@ -118,11 +115,11 @@ def find(variant_name: str, dataset: str, include_top: bool = True) -> Release:
 
 
 def rows(
-    publisher: str, base_url: str, files: Iterable[tuple[str, str | None, int | None]]
+    publisher: str, base_url: str, files: Iterable[tuple[str, str | None]]
 ) -> tuple[Release, ...]:
-    """Releases of `(file name, MD5, megabytes)`; the rest is in the names."""
+    """Releases of `(file name, MD5)`; the rest is in the names."""
     releases = []
-    for name, md5, megabytes in files:
+    for name, md5 in files:
         family, size = re.match(r"efficientnet(v[12])?-?(b\d|s|m|xl|l)", name).groups()
         releases.append(
             Release(
@@ -131,47 +128,46 @@ def rows(
                 publisher=publisher,
                 url=base_url + name,
                 md5=md5,
-                megabytes=megabytes,
                 include_top="_notop" not in name,
             )
         )
     return tuple(releases)
 
 
-# File, MD5, megabytes.
+# File, MD5.
 _KERAS_V2 = (
-    ("efficientnetv2-b0.h5", "21ecbf6da12460d5c40bb2f29ceb2188", 29),
-    ("efficientnetv2-b0_notop.h5", "893217f2bb855e2983157299931e43ff", None),
-    ("efficientnetv2-b1.h5", "069f0534ff22adf035c89e2d9547a9dc", 34),
-    ("efficientnetv2-b1_notop.h5", "0e80663031ca32d657f9caa404b6ec37", None),
-    ("efficientnetv2-b2.h5", "424e49f28180edbde1e94797771950a7", 42),
-    ("efficientnetv2-b2_notop.h5", "1dfe2e7a5d45b6632553a8961ea609eb", None),
-    ("efficientnetv2-b3.h5", "1f1fc43bd98a6e4fd8fdfd551e02c7a0", 59),
-    ("efficientnetv2-b3_notop.h5", "f6abf7b5849ac99a89b50dd3fd532856", None),
-    ("efficientnetv2-s.h5", "e1d88a8495beba45748fedd0cecbe016", 88),
-    ("efficientnetv2-s_notop.h5", "af0682fb74e8c54910f2d4393339c070", None),
-    ("efficientnetv2-m.h5", "a3bf6aa3276309f4fc6a34aa114c95cd", 220),
-    ("efficientnetv2-m_notop.h5", "1b8dc055df72dde80d614482840fe342", None),
-    ("efficientnetv2-l.h5", "27e6d408b53c7ebc868fefa357689935", 479),
-    ("efficientnetv2-l_notop.h5", "b0b66b5c863aef5b46e8608fe1711615", None),
+    ("efficientnetv2-b0.h5", "21ecbf6da12460d5c40bb2f29ceb2188"),
+    ("efficientnetv2-b0_notop.h5", "893217f2bb855e2983157299931e43ff"),
+    ("efficientnetv2-b1.h5", "069f0534ff22adf035c89e2d9547a9dc"),
+    ("efficientnetv2-b1_notop.h5", "0e80663031ca32d657f9caa404b6ec37"),
+    ("efficientnetv2-b2.h5", "424e49f28180edbde1e94797771950a7"),
+    ("efficientnetv2-b2_notop.h5", "1dfe2e7a5d45b6632553a8961ea609eb"),
+    ("efficientnetv2-b3.h5", "1f1fc43bd98a6e4fd8fdfd551e02c7a0"),
+    ("efficientnetv2-b3_notop.h5", "f6abf7b5849ac99a89b50dd3fd532856"),
+    ("efficientnetv2-s.h5", "e1d88a8495beba45748fedd0cecbe016"),
+    ("efficientnetv2-s_notop.h5", "af0682fb74e8c54910f2d4393339c070"),
+    ("efficientnetv2-m.h5", "a3bf6aa3276309f4fc6a34aa114c95cd"),
+    ("efficientnetv2-m_notop.h5", "1b8dc055df72dde80d614482840fe342"),
+    ("efficientnetv2-l.h5", "27e6d408b53c7ebc868fefa357689935"),
+    ("efficientnetv2-l_notop.h5", "b0b66b5c863aef5b46e8608fe1711615"),
 )
 _KERAS_V1 = (
-    ("efficientnetb0.h5", "902e53a9f72be733fc0bcb005b3ebbac", 29),
-    ("efficientnetb0_notop.h5", "50bc09e76180e00e4465e1a485ddc09d", None),
-    ("efficientnetb1.h5", "1d254153d4ab51201f1646940f018540", 31),
-    ("efficientnetb1_notop.h5", "74c4e6b3e1f6a1eea24c589628592432", None),
-    ("efficientnetb2.h5", "b15cce36ff4dcbd00b6dd88e7857a6ad", 36),
-    ("efficientnetb2_notop.h5", "111f8e2ac8aa800a7a99e3239f7bfb39", None),
-    ("efficientnetb3.h5", "ffd1fdc53d0ce67064dc6a9c7960ede0", 48),
-    ("efficientnetb3_notop.h5", "af6d107764bb5b1abb91932881670226", None),
-    ("efficientnetb4.h5", "18c95ad55216b8f92d7e70b3a046e2fc", 75),
-    ("efficientnetb4_notop.h5", "ebc24e6d6c33eaebbd558eafbeedf1ba", None),
-    ("efficientnetb5.h5", "ace28f2a6363774853a83a0b21b9421a", 118),
-    ("efficientnetb5_notop.h5", "38879255a25d3c92d5e44e04ae6cec6f", None),
-    ("efficientnetb6.h5", "165f6e37dce68623721b423839de8be5", 166),
-    ("efficientnetb6_notop.h5", "9ecce42647a20130c1f39a5d4cb75743", None),
-    ("efficientnetb7.h5", "8c03f828fec3ef71311cd463b6759d99", 256),
-    ("efficientnetb7_notop.h5", "cbcfe4450ddf6f3ad90b1b398090fe4a", None),
+    ("efficientnetb0.h5", "902e53a9f72be733fc0bcb005b3ebbac"),
+    ("efficientnetb0_notop.h5", "50bc09e76180e00e4465e1a485ddc09d"),
+    ("efficientnetb1.h5", "1d254153d4ab51201f1646940f018540"),
+    ("efficientnetb1_notop.h5", "74c4e6b3e1f6a1eea24c589628592432"),
+    ("efficientnetb2.h5", "b15cce36ff4dcbd00b6dd88e7857a6ad"),
+    ("efficientnetb2_notop.h5", "111f8e2ac8aa800a7a99e3239f7bfb39"),
+    ("efficientnetb3.h5", "ffd1fdc53d0ce67064dc6a9c7960ede0"),
+    ("efficientnetb3_notop.h5", "af6d107764bb5b1abb91932881670226"),
+    ("efficientnetb4.h5", "18c95ad55216b8f92d7e70b3a046e2fc"),
+    ("efficientnetb4_notop.h5", "ebc24e6d6c33eaebbd558eafbeedf1ba"),
+    ("efficientnetb5.h5", "ace28f2a6363774853a83a0b21b9421a"),
+    ("efficientnetb5_notop.h5", "38879255a25d3c92d5e44e04ae6cec6f"),
+    ("efficientnetb6.h5", "165f6e37dce68623721b423839de8be5"),
+    ("efficientnetb6_notop.h5", "9ecce42647a20130c1f39a5d4cb75743"),
+    ("efficientnetb7.h5", "8c03f828fec3ef71311cd463b6759d99"),
+    ("efficientnetb7_notop.h5", "cbcfe4450ddf6f3ad90b1b398090fe4a"),
 )
 
 V2_SIZES = ("b0", "b1", "b2", "b3", "s", "m", "l", "xl")
@@ -192,7 +188,7 @@ RELEASES = (
         "google",
         CHECKPOINTS_URL + "v2/",
         [
-            (f"efficientnetv2-{size}-{dataset}.tgz", None, None)
+            (f"efficientnetv2-{size}-{dataset}.tgz", None)
             for size in V2_SIZES
             for dataset in ("21k", "21k-ft1k")
         ],

@@ -17,21 +17,30 @@ ALLOWED = {
     "version": "",
     "backends": "",
     "files": "",
+    "lazy": "",
+    "private_apis": "",
     "registration": "",
-    "optimizers": "",
+    "optimizers": "lazy private_apis",
     "preprocessing": "",
-    "layers": "preprocessing",
-    "networks": "files layers preprocessing",
+    "layers": "preprocessing private_apis",
+    "networks": "files layers preprocessing private_apis",
     "weights": "files networks preprocessing version",
     "models": "layers networks preprocessing weights",
-    "explanation": "backends files networks",
+    "explanation": "backends files lazy networks private_apis",
     "profiling": "models networks",
-    "data": "preprocessing",
-    "export": "backends data files layers networks preprocessing version weights",
-    "training": (
-        "backends data files layers models networks optimizers preprocessing profiling"
+    "data": "lazy preprocessing",
+    "export": (
+        "backends data files layers lazy networks preprocessing private_apis version "
+        "weights"
     ),
-    "search": "backends data files layers models networks profiling training",
+    "training": (
+        "backends data files layers lazy models networks optimizers preprocessing "
+        "private_apis profiling"
+    ),
+    "search": (
+        "backends data files layers lazy models networks private_apis profiling "
+        "training"
+    ),
     "commands": (
         "backends data explanation export files layers models networks preprocessing "
         "profiling search training weights"
@@ -42,6 +51,8 @@ KERAS_ONLY = (
     "backends",
     "layers",
     "optimizers",
+    "lazy",
+    "private_apis",
     "networks",
     "models",
     "explanation/activation_maps",

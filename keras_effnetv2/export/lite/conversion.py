@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.lite.python.util import modify_model_io_type
 from tensorflow.lite.tools import flatbuffer_utils
 
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.export.classifier import Classifier
 from keras_effnetv2.export.lite.metadata import with_metadata
 from keras_effnetv2.layers.gradients import stock_gradients
+from keras_effnetv2.private_apis import with_integer_ends
 
 FORMATS = ("float32", "float16", "dynamic", "int8")
 IO_TYPES = ("float32", "uint8", "int8")
@@ -99,7 +99,7 @@ class Conversion:
         contents = debugger.get_nondebug_quantized_model()
         types = tf.as_dtype(self.input_type), tf.as_dtype(self.output_type)
         try:
-            return bytes(modify_model_io_type(contents, *types))
+            return with_integer_ends(contents, *types)
         except ValueError as error:
             raise InputError(
                 f"float_layers={self.float_layers} keep the model's input or output in "

@@ -12,10 +12,10 @@ from typing import Any
 
 import flatbuffers
 import numpy as np
-from tensorflow.lite.python import schema_py_generated
 from tensorflow.lite.tools import flatbuffer_utils
 
 from keras_effnetv2.export.classifier import Classifier
+from keras_effnetv2.private_apis import lite_schema
 
 LABELS = "labels.txt"
 _ENTRY = b"TFLITE_METADATA"
@@ -66,9 +66,10 @@ def with_metadata(contents: bytes, classifier: Classifier) -> bytes:
     model = flatbuffer_utils.convert_bytearray_to_object(contents)
     outputs = {x.tensorIndex: x.name.decode() for x in model.signatureDefs[0].outputs}
     names = [outputs[index] for index in model.subgraphs[0].outputs]
-    buffer = schema_py_generated.BufferT()
+    schema = lite_schema()
+    buffer = schema.BufferT()
     buffer.data = np.frombuffer(_serialized(_describe(classifier, names)), "uint8")
-    entry = schema_py_generated.MetadataT()
+    entry = schema.MetadataT()
     entry.name, entry.buffer = _ENTRY, len(model.buffers)
     model.buffers.append(buffer)
     model.metadata = [*(model.metadata or ()), entry]

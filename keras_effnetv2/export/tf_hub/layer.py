@@ -15,6 +15,7 @@ from keras_effnetv2.backends import require_backend
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.export.tf_hub import handles
 from keras_effnetv2.export.tf_hub.archives import unpack
+from keras_effnetv2.private_apis import in_safe_mode
 
 
 @keras.saving.register_keras_serializable("keras_effnetv2")
@@ -130,8 +131,6 @@ class HubLayer(keras.layers.Layer):
         Raises:
             ValueError: it is.
         """
-        from keras.src.saving.serialization_lib import in_safe_mode
-
         if in_safe_mode():
             raise InputError(
                 f"This model loads a TF Hub module, {config['handle']!r}, which can "

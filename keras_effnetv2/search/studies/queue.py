@@ -21,6 +21,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from keras_effnetv2.errors import InputError
+from keras_effnetv2.private_apis import id_of, storage_of
 
 # Attributes of a trial: who evaluates it, and how many have begun to.
 _CLAIM, _ATTEMPTS = "keras_effnetv2:claim", "keras_effnetv2:attempts"
@@ -81,8 +82,7 @@ class TrialQueue:
                 f"interval={interval}, patience={patience}."
             )
         self._study = study
-        # Optuna has no public way from a study to its storage.
-        self._storage = study._storage
+        self._storage = storage_of(study)
         self._num_trials = num_trials
         self._interval = interval
         self._patience = patience
@@ -115,7 +115,7 @@ class TrialQueue:
         trial = self._study.ask()
         if trial.number >= self._num_trials:
             # Another worker took the last one. This one waits for more trials.
-            self._set_state(trial._trial_id, TrialState.WAITING)
+            self._set_state(id_of(trial), TrialState.WAITING)
             return None
         self._renew(trial, 0)
         self._count_attempt(trial, 1)
@@ -137,7 +137,7 @@ class TrialQueue:
         """Returns a claimed trial to the queue, unfinished."""
         if self._is_mine(trial):
             self._count_attempt(trial, -1)
-            self._return(trial._trial_id)
+            self._return(id_of(trial))
 
     @contextlib.contextmanager
     def heartbeat(self, trial: optuna.Trial) -> Iterator[None]:
@@ -188,11 +188,11 @@ class TrialQueue:
 
     def _return_or_fail(self, trial: FrozenTrial) -> None:
         if trial.system_attrs.get(_ATTEMPTS, 0) < _MAX_ATTEMPTS:
-            self._return(trial._trial_id)
+            self._return(id_of(trial))
             return
         reason = f"{_MAX_ATTEMPTS} workers died of it, perhaps for lack of memory"
-        self._storage.set_trial_user_attr(trial._trial_id, FAILURE, reason)
-        self._set_state(trial._trial_id, TrialState.FAIL)
+        self._storage.set_trial_user_attr(id_of(trial), FAILURE, reason)
+        self._set_state(id_of(trial), TrialState.FAIL)
 
     def _return(self, trial_id: int) -> None:
         # In this order: once it waits, another worker's claim may follow at once.
@@ -203,18 +203,18 @@ class TrialQueue:
         self._storage.set_trial_state_values(trial_id, state=state)
 
     def _set(self, trial: optuna.Trial, name: str, value: Any) -> None:
-        self._storage.set_trial_system_attr(trial._trial_id, name, value)
+        self._storage.set_trial_system_attr(id_of(trial), name, value)
 
     def _renew(self, trial: optuna.Trial, beat: int) -> None:
         self._set(trial, _CLAIM, {**self._worker, "beat": beat})
 
     def _count_attempt(self, trial: optuna.Trial, change: int) -> None:
-        stored = self._storage.get_trial(trial._trial_id)
+        stored = self._storage.get_trial(id_of(trial))
         attempts = stored.system_attrs.get(_ATTEMPTS, 0)
         self._set(trial, _ATTEMPTS, attempts + change)
 
     def _is_mine(self, trial: optuna.Trial) -> bool:
-        stored = self._storage.get_trial(trial._trial_id)
+        stored = self._storage.get_trial(id_of(trial))
         claim = stored.system_attrs.get(_CLAIM)
         return bool(claim) and claim["worker"] == self._worker["worker"]
 

@@ -23,6 +23,7 @@ import keras
 from absl import logging
 
 from keras_effnetv2 import optimizers
+from keras_effnetv2.private_apis import GradientsAreSummed
 
 _OLDEST, _NEWEST = (3, 10), (3, 15)
 # A prime: seeds of layers are random, and those of replicas must not meet them.
@@ -54,11 +55,8 @@ def sum_before_clipping(optimizer: keras.optimizers.Optimizer) -> None:
         _mix_in(inner, _NotSummed)
 
 
-class _NotSummed:
+class _NotSummed(GradientsAreSummed):
     """An optimizer whose gradients are sums over the replicas already."""
-
-    def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> Any:
-        return grads_and_vars
 
 
 class _SummedFirst(_NotSummed):

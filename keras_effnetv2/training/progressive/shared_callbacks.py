@@ -5,6 +5,10 @@ from typing import Any
 
 import keras
 
+from keras_effnetv2.private_apis import (
+    first_epoch_of_backup,
+    forget_first_epoch_of_backup,
+)
 from keras_effnetv2.training.progressive.stages import Stage
 
 
@@ -56,9 +60,9 @@ class SharedCallbacks(keras.callbacks.CallbackList):
             self.set_params(self._stage_params)
         if is_first:
             super().on_train_begin(logs)
-        elif (self._trained._initial_epoch or 0) < self._stage.first_epoch:
-            # That of a backup, which `fit` prefers to the one that it is given.
-            self._trained._initial_epoch = None
+        elif (first_epoch_of_backup(self._trained) or 0) < self._stage.first_epoch:
+            # `fit` prefers it to the one that it is given.
+            forget_first_epoch_of_backup(self._trained)
 
     def on_train_end(self, logs: Any = None) -> None:
         """Ends after the last stage, or the one in which a callback stopped."""

@@ -1,0 +1,136 @@
+"""Everything of other packages that is private, and used here for want of a public way.
+
+A function for each need. Tried with Keras 3.10 to 3.15, TensorFlow 2.18 to 2.21 and
+Optuna 4.3 to 5.0; tests/package/test_private_apis.py names the function that a new
+version breaks.
+"""
+
+import inspect
+import types
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+# Of Keras's loops on TensorFlow, the function that is traced, and its module.
+_TRACED_STEP = ("one_step_on_data", "keras.src.backend.tensorflow.trainer")
+
+
+def producer(tensor: Any) -> tuple[keras.layers.Layer, list[Any]]:
+    """The layer that makes a symbolic tensor, and the tensors that it takes.
+
+    Without it, neither heads of classifiers nor their heat maps are found.
+    """
+    layer, node_index, _ = tensor._keras_history
+    return layer, layer._inbound_nodes[node_index].input_tensors
+
+
+def all_layers(model: keras.layers.Layer) -> list[keras.layers.Layer]:
+    """`model` and the layers in it, at any depth."""
+    return model._flatten_layers()
+
+
+def sublayers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
+    """The layers that a layer holds itself.
+
+    `vars(layer)` shows none on PyTorch. Without it, neither freezing nor folding reach
+    the layers of blocks.
+    """
+    return list(layer._flatten_layers(include_self=False, recursive=False))
+
+
+def index_of(optimizer: keras.optimizers.Optimizer, variable: Any) -> int:
+    """Place of a variable among those of an optimizer, and of its slots.
+
+    Without it, no optimizer of ours can update.
+    """
+    return optimizer._get_variable_index(variable)
+
+
+def slots(optimizer: keras.optimizers.Optimizer, *names: str) -> list[Sequence[Any]]:
+    """Slots of all variables by name, such as `"momentums"` or `"velocities"`."""
+    return [getattr(optimizer, f"_{name}") for name in names]
+
+
+class GradientsAreSummed:
+    """Mixed into an optimizer: its gradients are sums over the replicas already.
+
+    Without it, Keras sums them a second time.
+    """
+
+    def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> Any:
+        return grads_and_vars
+
+
+def first_epoch_of_backup(model: keras.Model) -> int | None:
+    """The epoch in which `BackupAndRestore` lets the next `fit` begin, if in any."""
+    return model._initial_epoch
+
+
+def forget_first_epoch_of_backup(model: keras.Model) -> None:
+    """Lets `fit` begin where it is told to.
+
+    Without it, stages after a backup begin in an epoch that is over.
+    """
+    model._initial_epoch = None
+
+
+def traced_model() -> keras.Model | None:
+    """The model whose step in Keras's loops is being traced, on one device.
+
+    Without it, values in a wrong range go unnoticed where a network is part of another
+    model.
+    """
+    frame = inspect.currentframe()
+    while frame is not None:
+        name, module = frame.f_code.co_name, frame.f_globals.get("__name__")
+        if (name, module) == _TRACED_STEP:
+            return frame.f_locals.get("self")
+        frame = frame.f_back
+    return None
+
+
+def in_safe_mode() -> bool:
+    """Whether Keras loads a file of which nothing may run that it does not know.
+
+    Without it, `HubLayer` would run what a file of a stranger names.
+    """
+    from keras.src.saving import serialization_lib
+
+    return bool(serialization_lib.in_safe_mode())
+
+
+def with_integer_ends(contents: bytes, input_type: Any, output_type: Any) -> bytes:
+    """A LiteRT model in int8 whose input and output are no longer in float.
+
+    Without it, models of which some layers stay in float have ends in float.
+
+    Raises:
+        ValueError: the model's input or output is not quantized.
+    """
+    from tensorflow.lite.python import util
+
+    return bytes(util.modify_model_io_type(contents, input_type, output_type))
+
+
+def lite_schema() -> types.ModuleType:
+    """The classes of LiteRT files.
+
+    Without it, models say nothing of their inputs, outputs and classes.
+    """
+    from tensorflow.lite.python import schema_py_generated
+
+    return schema_py_generated
+
+
+def storage_of(study: Any) -> Any:
+    """Optuna's storage of a study.
+
+    Without it, trials cannot be claimed, and workers share none.
+    """
+    return study._storage
+
+
+def id_of(trial: Any) -> int:
+    """A trial's number in its storage, over all studies."""
+    return trial._trial_id
