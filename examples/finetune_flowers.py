@@ -25,10 +25,15 @@ import tensorflow as tf
 
 import keras_effnetv2
 from keras_effnetv2 import preprocessing
-from keras_effnetv2.data.augmentation.augmenter import Augmenter
-from keras_effnetv2.data.augmentation.random_cropping import RandomCrop, RandomCutout
-from keras_effnetv2.data.decoding import cropping, images
-from keras_effnetv2.data.sources import Source, open_source
+from keras_effnetv2.data import (
+    Augmenter,
+    RandomCrop,
+    RandomCutout,
+    Source,
+    evaluation_image,
+    images,
+    open_source,
+)
 
 # Classes, split to train on, split to measure on.
 DATASETS = {
@@ -96,7 +101,7 @@ def validation_data(
 
     def read(index):
         image, label = source.read(index)
-        return cropping.evaluation_image(images.to_rgb(image), record), label
+        return evaluation_image(images.to_rgb(image), record), label
 
     data = tf.data.Dataset.range(source.num_examples)
     data = data.map(read, num_parallel_calls=tf.data.AUTOTUNE)

@@ -20,12 +20,15 @@ import argparse
 import keras
 import tensorflow as tf
 
-from keras_effnetv2.data.augmentation.augmenter import Augmenter
-from keras_effnetv2.data.augmentation.mixing import Mixing
-from keras_effnetv2.data.augmentation.randaugment import RandAugment
-from keras_effnetv2.data.augmentation.random_cropping import RandomCrop
-from keras_effnetv2.data.decoding import images
-from keras_effnetv2.data.sources import Source, open_source
+from keras_effnetv2.data import (
+    Augmenter,
+    Mixing,
+    RandAugment,
+    RandomCrop,
+    Source,
+    images,
+    open_source,
+)
 from keras_effnetv2.training import ProgressiveLearning, Ramp, Stage, plan_stages
 from keras_effnetv2.training.progressive.stages import format_plan
 

@@ -27,8 +27,8 @@ BEGIN, END = "```mermaid\n", "```\n"
 
 def rooms() -> list[str]:
     """Folders and modules at the package's root."""
-    found = {path.stem for path in PACKAGE.iterdir() if path.name != "__pycache__"}
-    return sorted(found - LEFT_OUT)
+    found = [*PACKAGE.glob("*.py"), *(x.parent for x in PACKAGE.glob("*/__init__.py"))]
+    return sorted({path.stem for path in found} - LEFT_OUT)
 
 
 def imported(room: str) -> set[str]:
