@@ -88,6 +88,7 @@ def test_the_metadata_say_how_to_prepare_and_to_read(classifier, exported):
     }
 
 
+@pytest.mark.slow
 def test_the_newest_operators(classifier, tmp_path):
     manifest = export.onnx(classifier, tmp_path / "shop", opset=18)
     assert max(manifest.contents["differences"].values()) < 1e-4

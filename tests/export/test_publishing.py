@@ -67,6 +67,7 @@ def test_without_an_exchange_the_folder_is_replaced_too(tmp_path, monkeypatch):
     test_a_new_folder_and_its_replacement(tmp_path)
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_the_folder_is_whole(tmp_path):
     target = tmp_path / "export"
     moments = random.Random(0)

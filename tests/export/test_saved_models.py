@@ -133,6 +133,7 @@ def test_card_and_labels(exported):
     assert (folder / "assets" / "labels.txt").read_text().split() == list(LABELS)
 
 
+@pytest.mark.slow
 def test_fixed_size_of_bytes_with_a_head_of_ones_own(images, tmp_path):
     body = create_model(tiny("tiny-b0"), include_top=False, pooling="avg")
     spread_weights(body, images)

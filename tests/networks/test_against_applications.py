@@ -33,7 +33,14 @@ def equal_models(name):
     return theirs, ours, images
 
 
-@pytest.mark.parametrize("name", PEERS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "efficientnetv2-b0",
+        pytest.param("efficientnetv2-b3", marks=pytest.mark.slow),
+        "efficientnetv2-s",
+    ],
+)
 def test_logits_are_those_of_keras_applications(name):
     theirs, ours, images = equal_models(name)
     for training in (False, True):

@@ -10,14 +10,14 @@ import pytest
 
 from keras_effnetv2 import create_model
 from tests.networks.test_models import pixels
-from tests.tiny_networks import spread_weights
+from tests.tiny_networks import spread_weights, tiny
 
 CHECKS = pathlib.Path(__file__).with_name("jax_checks.py")
 
 
 def test_jax_gives_the_logits_of_tensorflow_and_trains(tmp_path):
     pytest.importorskip("jax", reason="needs jax")
-    model = create_model("efficientnetv2-b0", classes=10, classifier_activation=None)
+    model = create_model(tiny("tiny-b0"), classes=10, classifier_activation=None)
     images = pixels(64, 48, batch=4)
     spread_weights(model, images)
     logits = model.predict(images, verbose=0)

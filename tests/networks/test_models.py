@@ -228,6 +228,7 @@ print(saved.preprocessing == built.preprocessing)
 """
 
 
+@pytest.mark.slow
 def test_saved_models_give_the_same_scores_in_a_fresh_process(tmp_path):
     model = create_model("efficientnetv2-b0", classes=5)
     model.save(tmp_path / "m.keras")

@@ -80,7 +80,7 @@ def test_adapted_statistics_of_pixels_are_kept(tmp_path):
     "is_flat, ending",
     [
         (True, ".weights.h5"),
-        (False, ".keras"),
+        pytest.param(False, ".keras", marks=pytest.mark.slow),
         pytest.param(False, ".h5", marks=pytest.mark.slow),
     ],
 )

@@ -41,6 +41,7 @@ def test_every_example_says_its_command(path):
     assert f"python examples/{path.name}" in docstring
 
 
+@pytest.mark.slow
 def test_imagenet_recipes_train_from_records(tmp_path):
     write_imagenet(tmp_path / "records", num_files=8)
     settings = [
@@ -88,6 +89,7 @@ def test_two_parts_of_a_cpu_train_as_mirrored_devices(tmp_path):
     assert re.search(r"Accuracy: \d+\.\d%", output)
 
 
+@pytest.mark.slow
 def test_a_folder_of_photographs_is_fine_tuned_in_two_phases(tmp_path):
     image_folders.write(tmp_path / "photos", {"daisy": 16, "rose": 16, "tulip": 16})
     output = run(

@@ -31,6 +31,12 @@ def test_there_are_snippets():
     assert len(SNIPPETS) >= 3
 
 
-@pytest.mark.parametrize("snippet", SNIPPETS)
+def marked(snippet):
+    """Snippets that train take half a minute each."""
+    trains = re.search(r"\b(fit|train|export)\b", snippet)
+    return pytest.param(snippet, marks=[pytest.mark.slow] if trains else [])
+
+
+@pytest.mark.parametrize("snippet", map(marked, SNIPPETS))
 def test_snippets_run(snippet, mirror_server, user_files):
     exec(compile(snippet, "README.md", "exec"), {})

@@ -53,6 +53,7 @@ def test_weights_of_a_variant_file(written, expected):
     check(model, expected)
 
 
+@pytest.mark.slow
 def test_a_training_that_was_killed_goes_on(written):
     log = run_processes.finish(written / "workdir", *WORKDIR_SETTINGS)
     assert "Going on after step 25" in log
