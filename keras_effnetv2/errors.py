@@ -4,6 +4,8 @@ Each is an ordinary `ValueError`, `ImportError`, ... too, for whoever catches th
 other error of the package is a bug and keeps its traceback.
 """
 
+import importlib.util
+
 
 class UserError(Exception):
     """What the user can mend: the message says what arrived and what to do."""
@@ -31,3 +33,31 @@ class WorkerError(UserError, ChildProcessError):
 
 class DownloadError(UserError, ConnectionError):
     """A file that could not be fetched."""
+
+
+# Module -> the package that brings it, where that is called something else.
+_PACKAGES = {
+    "sklearn": "scikit-learn",
+    "tensorflow_datasets": "tensorflow-datasets",
+    "tensorflow_hub": "tensorflow-hub",
+    "tensorflow_serving": "tensorflow-serving-api",
+}
+
+
+def require_modules(task: str, extra: str, *modules: str) -> None:
+    """Does nothing if all modules are installed.
+
+    Args:
+        task: what needs them, as the beginning of a sentence: "Curves need".
+        extra: of the installation, that brings them.
+        *modules: by name.
+
+    Raises:
+        MissingPackageError: some are not.
+    """
+    missing = [x for x in modules if importlib.util.find_spec(x) is None]
+    if missing:
+        names = " and ".join(_PACKAGES.get(x, x) for x in missing)
+        raise MissingPackageError(
+            f"{task} {names}: pip install 'keras_effnetv2[{extra}]'."
+        )

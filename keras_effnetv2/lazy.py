@@ -58,7 +58,7 @@ def attributes(
             if extra is None or str(error.name).startswith("keras_effnetv2"):
                 raise
             raise MissingPackageError(
-                f"{package} needs {error.name}: pip install keras_effnetv2[{extra}]."
+                f"{package} needs {error.name}: pip install 'keras_effnetv2[{extra}]'."
             ) from error
         is_module = modules[name].rpartition(".")[2] == name
         return module if is_module else getattr(module, name)

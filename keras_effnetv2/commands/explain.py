@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     """Writes a picture of every image, and prints where."""
     predict.check_counts(args, "image_size", "top")
     predict.check_checkpoint(args)
-    heat_maps.require_matplotlib()
+    heat_maps.check_modules()
     activation_maps.check_backend()
     pictures = find_pictures(args.images, args.output)
     model = predict.load_model(

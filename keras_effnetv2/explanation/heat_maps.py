@@ -1,6 +1,5 @@
 """Class-activation maps as heat over their image, in a PNG."""
 
-import importlib.util
 import io
 import os
 import textwrap
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from keras_effnetv2.errors import MissingPackageError
+from keras_effnetv2.errors import require_modules
 from keras_effnetv2.files import replace_file
 
 _MAX_COLUMNS = 4
@@ -25,16 +24,13 @@ _MAX_OPACITY = 0.75
 _BRIGHTNESS = 0.8
 
 
-def require_matplotlib() -> None:
-    """Does nothing if matplotlib is there.
+def check_modules() -> None:
+    """Does nothing if what draws heat maps is installed.
 
     Raises:
         ImportError: it is missing.
     """
-    if importlib.util.find_spec("matplotlib") is None:
-        raise MissingPackageError(
-            "Heat maps are drawn with matplotlib: pip install keras_effnetv2[train]."
-        )
+    require_modules("Heat maps need", "train", "matplotlib")
 
 
 def draw_heat_maps(
@@ -53,7 +49,7 @@ def draw_heat_maps(
     Raises:
         ImportError: matplotlib is missing.
     """
-    require_matplotlib()
+    check_modules()
     from matplotlib import colormaps
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize

@@ -1,6 +1,5 @@
 """ONNX graphs: from pixels to probabilities in any engine that reads ONNX."""
 
-import importlib.util
 import json
 import math
 import os
@@ -12,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_effnetv2.errors import InputError, MissingPackageError
+from keras_effnetv2.errors import InputError, require_modules
 from keras_effnetv2.export.checks.roundtrip import (
     MAX_DIFFERENCE,
     check_differences,
@@ -33,7 +32,7 @@ OPSETS = range(13, 19)
 # From 18 on, tf2onnx writes global pooling as a mean, with a transposition before it.
 DEFAULT_OPSET = 17
 
-_PACKAGES = ("onnx", "tf2onnx", "onnxruntime")
+_MODULES = ("onnx", "tf2onnx", "onnxruntime")
 # In this order: engines that ask for one output take the first.
 _OUTPUTS = ("probabilities", "logits", "features")
 
@@ -111,12 +110,7 @@ def check_options(opset: int) -> None:
         raise InputError(
             f"opset must be {OPSETS[0]} to {OPSETS[-1]}. Received: {opset!r}."
         )
-    missing = [x for x in _PACKAGES if importlib.util.find_spec(x) is None]
-    if missing:
-        raise MissingPackageError(
-            f"ONNX exports need {', '.join(missing)}: "
-            "pip install keras_effnetv2[export]."
-        )
+    require_modules("ONNX exports need", "export", *_MODULES)
 
 
 def _converted(classifier: Classifier, pixels: tf.TensorSpec, opset: int) -> Any:

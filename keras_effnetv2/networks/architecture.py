@@ -187,6 +187,39 @@ def layout(variant: Variant) -> tuple[Block, ...]:
     return tuple(blocks)
 
 
+def kernel_shapes(block: Block) -> dict[str, tuple[int, int, int, int]]:
+    """Shapes of a block's kernels by the names of their layers, in order.
+
+    `(side, side, inputs, outputs)`, of `"dwconv2"` `(side, side, channels, 1)`. The one
+    spatial kernel is `spatial_layer(block)`'s.
+    """
+    inputs, side = block.input_filters, block.kernel_size
+    hidden = int(inputs * block.expand_ratio)
+    squeezed = max(1, int(inputs * block.se_ratio))
+    shapes = {
+        "expand_conv": (1, 1, inputs, hidden),
+        "dwconv2": (1, 1, hidden, 1),
+        "se/reduce": (1, 1, hidden, squeezed),
+        "se/expand": (1, 1, squeezed, hidden),
+        "project_conv": (1, 1, hidden, block.filters),
+    }
+    if block.expand_ratio == 1:
+        del shapes["expand_conv"]
+    if block.operator != MBCONV:
+        del shapes["dwconv2"]
+    if not block.se_ratio:
+        del shapes["se/reduce"], shapes["se/expand"]
+    spatial = spatial_layer(block)
+    return shapes | {spatial: (side, side, *shapes[spatial][2:])}
+
+
+def spatial_layer(block: Block) -> str:
+    """The layer that has the block's kernel size and strides."""
+    if block.operator == MBCONV:
+        return "dwconv2"
+    return "expand_conv" if block.expand_ratio > 1 else "project_conv"
+
+
 def apply_coefficients(variant: Variant) -> Variant:
     """The same network with its coefficients, now both 1, multiplied into its rows.
 

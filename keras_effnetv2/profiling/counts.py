@@ -1,8 +1,9 @@
 """The layers of a network that have weights, counted from its rows."""
 
+import math
 from typing import NamedTuple
 
-from keras_effnetv2.networks.architecture import MBCONV, Block
+from keras_effnetv2.networks.architecture import Block, kernel_shapes, spatial_layer
 
 
 class LayerCount(NamedTuple):
@@ -37,32 +38,17 @@ def top_layers(input_filters: int, filters: int, classes: int) -> list[LayerCoun
 
 def block_layers(block: Block) -> list[LayerCount]:
     """Of one block, in order."""
-    kernel_size, inputs = block.kernel_size, block.input_filters
-    expanded = int(inputs * block.expand_ratio)
-    squeeze_excite = _squeeze_excite(block, expanded)
-    if block.operator == MBCONV:
-        expand = [_conv(1, inputs, expanded)] if block.expand_ratio > 1 else []
-        depthwise = LayerCount(kernel_size**2 * expanded, expanded, block.strides)
-        project = _conv(1, expanded, block.filters)
-        return [*expand, depthwise, *squeeze_excite, project]
-    if block.expand_ratio == 1:
-        fused = _conv(kernel_size, inputs, block.filters, block.strides)
-        return [*squeeze_excite, fused]
-    fused = _conv(kernel_size, inputs, expanded, block.strides)
-    return [fused, *squeeze_excite, _conv(1, expanded, block.filters)]
+    spatial = spatial_layer(block)
+    return [
+        LayerCount(
+            math.prod(shape),
+            filters=shape[2] if name == "dwconv2" else shape[3],
+            strides=block.strides if name == spatial else 1,
+            pooled=name.startswith("se/"),
+        )
+        for name, shape in kernel_shapes(block).items()
+    ]
 
 
 def _conv(kernel_size: int, inputs: int, filters: int, strides: int = 1) -> LayerCount:
     return LayerCount(kernel_size**2 * inputs * filters, filters, strides)
-
-
-def _squeeze_excite(block: Block, filters: int) -> list[LayerCount]:
-    """On `filters` channels; its width goes by the channels that enter the block."""
-    if not block.se_ratio:
-        return []
-    squeezed = max(1, int(block.input_filters * block.se_ratio))
-    kernel = filters * squeezed
-    return [
-        LayerCount(kernel, squeezed, pooled=True),
-        LayerCount(kernel, filters, pooled=True),
-    ]

@@ -13,7 +13,13 @@ import dataclasses
 import functools
 from collections.abc import Iterator
 
-from keras_effnetv2.networks.architecture import MBCONV, Block, Variant, layout
+from keras_effnetv2.networks.architecture import (
+    MBCONV,
+    Block,
+    Variant,
+    kernel_shapes,
+    layout,
+)
 
 APPLICATIONS = "keras.applications"
 APPLICATIONS_V1 = "keras.applications V1"
@@ -99,6 +105,9 @@ _TIMM_VARIABLES = {
     "moving_mean": "running_mean",
     "moving_variance": "running_var",
 }
+
+# Convolution of a block -> the batch norm after it.
+_NORMS = {"expand_conv": "expand_bn", "dwconv2": "bn", "project_conv": "project_bn"}
 
 # Kind of layer -> axes of a PyTorch kernel in the order of a Keras kernel.
 _PYTORCH_AXES = {"conv": (2, 3, 1, 0), "depthwise": (2, 3, 0, 1), "dense": (1, 0)}
@@ -236,7 +245,7 @@ def _block_layers(block: Block) -> Iterator[_Layer]:
     letters, number = block.name, f"block{block.stage}-{block.position + 1:02d}"
     for row in rows:
         name = row[0]
-        if name.startswith("se/") and not block.se_ratio:
+        if name not in shapes:  # Squeeze and excitation, where there is none.
             continue
         joined = name.replace("/", "_")
         aliases = dict(zip(_COLUMNS, row, strict=True))
@@ -259,24 +268,9 @@ def _block_layers(block: Block) -> Iterator[_Layer]:
 
 
 def _block_shapes(block: Block) -> dict[str, tuple[int, ...]]:
-    """Shapes of kernels, and channels of batch norms, of the layers a block may have.
-
-    The block's one spatial kernel is in the depthwise convolution, or else in the first
-    of a Fused-MBConv.
-    """
-    side, inputs, outputs = block.kernel_size, block.input_filters, block.filters
-    hidden = int(inputs * block.expand_ratio)
-    squeezed = max(1, int(inputs * block.se_ratio))
-    expand_side = 1 if block.operator == MBCONV else side
-    fused_alone = block.operator != MBCONV and block.expand_ratio == 1
-    project_side = side if fused_alone else 1
-    return {
-        "expand_conv": (expand_side, expand_side, inputs, hidden),
-        "expand_bn": (hidden,),
-        "dwconv2": (side, side, hidden, 1),
-        "bn": (hidden,),
-        "se/reduce": (1, 1, hidden, squeezed),
-        "se/expand": (1, 1, squeezed, hidden),
-        "project_conv": (project_side, project_side, hidden, outputs),
-        "project_bn": (outputs,),
-    }
+    """Shapes of kernels, and channels of batch norms, by the names of their layers."""
+    shapes: dict[str, tuple[int, ...]] = dict(kernel_shapes(block))
+    for conv, norm in _NORMS.items():
+        if conv in shapes:
+            shapes[norm] = shapes[conv][2:3] if conv == "dwconv2" else shapes[conv][3:]
+    return shapes

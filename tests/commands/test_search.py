@@ -173,7 +173,7 @@ def test_missing_packages_are_named():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert process.stdout == (
-        "keras_effnetv2.search needs optuna: pip install keras_effnetv2[search].\n"
+        "keras_effnetv2.search needs optuna: pip install 'keras_effnetv2[search]'.\n"
     )
 
 

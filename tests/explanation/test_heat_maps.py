@@ -102,4 +102,4 @@ def test_missing_matplotlib_names_the_extra(monkeypatch, tmp_path):
     with pytest.raises(ImportError, match=r"keras_effnetv2\[train\]"):
         draw(tmp_path)
     with pytest.raises(ImportError, match="matplotlib"):
-        heat_maps.require_matplotlib()
+        heat_maps.check_modules()

@@ -3,7 +3,7 @@
 import numpy as np
 
 from keras_effnetv2.data.sources import source
-from keras_effnetv2.errors import MissingPackageError
+from keras_effnetv2.errors import require_modules
 
 _NUM_CLASSES = 10
 
@@ -21,12 +21,9 @@ def open_digits(split: str, num_classes: int) -> source.Source:
     """
     name, subset = source.parse_split(split, ("train", "test"))
     source.check_num_classes(num_classes, _NUM_CLASSES, "The digits dataset")
-    try:
-        import sklearn.datasets
-    except ImportError as error:
-        raise MissingPackageError(
-            "The digits are scikit-learn's: pip install 'keras_effnetv2[train]'."
-        ) from error
+    require_modules("The digits need", "train", "sklearn")
+    import sklearn.datasets
+
     digits = sklearn.datasets.load_digits()
     chosen = (np.arange(len(digits.target)) % 5 == 0) == (name == "test")
     images = (digits.images[chosen] * 255 / 16).round().astype("uint8")

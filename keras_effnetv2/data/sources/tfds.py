@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from keras_effnetv2.data.sources.records import Records, find_records
 from keras_effnetv2.data.sources.source import Source, check_num_classes
-from keras_effnetv2.errors import InputError, MissingPackageError
+from keras_effnetv2.errors import InputError, require_modules
 
 _LONGEST_REASON = 400  # Characters: with the instructions for a manual download.
 
@@ -29,13 +29,9 @@ def open_tfds(
         ValueError: no such dataset or split, or not one of images and classes.
         ImportError: tensorflow-datasets is not installed.
     """
-    try:
-        import tensorflow_datasets as tfds
-    except ImportError as error:
-        raise MissingPackageError(
-            "The package tensorflow-datasets is not installed: "
-            "pip install 'keras_effnetv2[train]'."
-        ) from error
+    require_modules("Datasets by name need", "train", "tensorflow_datasets")
+    import tensorflow_datasets as tfds
+
     builder = _prepared(tfds, name, directory)
     image_key, label_key = _keys(tfds, builder, multi_label)
     label_feature = builder.info.features[label_key]

@@ -4,7 +4,6 @@ Source: https://www.tensorflow.org/hub/reusable_saved_models, and of images in [
 and logits https://www.tensorflow.org/hub/common_saved_model_apis/images.
 """
 
-import importlib.util
 import os
 import pathlib
 import tempfile
@@ -15,7 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_effnetv2.errors import MissingPackageError
+from keras_effnetv2.errors import require_modules
 from keras_effnetv2.export.checks.roundtrip import (
     MAX_DIFFERENCE,
     check_differences,
@@ -75,11 +74,7 @@ def hub(
         ValueError: the model cannot be exported, the folder cannot be written, or a
             module does not do what the model does.
     """
-    if importlib.util.find_spec("tensorflow_hub") is None:
-        raise MissingPackageError(
-            "TF Hub exports are checked with tensorflow-hub, which is not installed: "
-            "pip install keras_effnetv2[export]."
-        )
+    require_modules("The check of TF Hub exports needs", "export", "tensorflow_hub")
     target = check_target(path)
     classifier = Classifier.open(
         model, False, classifier_activation, needs_probabilities=False

@@ -15,7 +15,7 @@ from typing import Any
 
 from google.protobuf import text_format
 
-from keras_effnetv2.errors import InputError, MissingPackageError
+from keras_effnetv2.errors import InputError, require_modules
 from keras_effnetv2.files import replace_file
 
 MODELS = "models.config"
@@ -39,13 +39,8 @@ def serving_protos(module: str) -> Any:
     Raises:
         ImportError: they are not installed.
     """
-    try:
-        return importlib.import_module(f"tensorflow_serving.{module}")
-    except ImportError as error:
-        raise MissingPackageError(
-            "Exports for TF Serving need tensorflow-serving-api: "
-            "pip install keras_effnetv2[export]"
-        ) from error
+    require_modules("Exports for TF Serving need", "export", "tensorflow_serving")
+    return importlib.import_module(f"tensorflow_serving.{module}")
 
 
 def check_name(name: str) -> str:

@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
-from keras_effnetv2.errors import MissingPackageError
+from keras_effnetv2.errors import require_modules
 from keras_effnetv2.files import replace_file
 from keras_effnetv2.search.results.importance import Importance, measure_importance
 from keras_effnetv2.search.results.trials import Result, best_trades
@@ -34,12 +34,9 @@ def draw_figures(
     Raises:
         ImportError: matplotlib is missing.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingPackageError(
-            "Figures are drawn with matplotlib: pip install keras_effnetv2[search]."
-        ) from error
+    require_modules("Figures need", "search", "matplotlib")
+    from matplotlib.figure import Figure
+
     complete = [result for result in results if result.reward is not None]
     measured = [result for result in complete if result.measured]
     pictures = {

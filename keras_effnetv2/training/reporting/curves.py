@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from keras_effnetv2.errors import InputError, MissingPackageError
+from keras_effnetv2.errors import InputError, require_modules
 from keras_effnetv2.files import replace_file
 from keras_effnetv2.training.reporting.pace import format_duration
 
@@ -37,12 +37,9 @@ def draw_curves(records: _Records, path: str | os.PathLike, title: str) -> None:
     """
     if not records:
         raise InputError("Curves need the record of an epoch. Received none.")
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingPackageError(
-            "Curves are drawn with matplotlib: pip install keras_effnetv2[train]."
-        ) from error
+    require_modules("Curves need", "train", "matplotlib")
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(9, 10), dpi=110, layout="constrained")
     axes = figure.subplots(4, sharex=True, height_ratios=(3, 2, 1.2, 1.6))
     _draw_accuracy(axes[0], records)

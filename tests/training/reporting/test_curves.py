@@ -65,7 +65,7 @@ def test_curves_need_a_record(tmp_path):
 
 
 def test_curves_without_matplotlib_name_the_extra(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ImportError, match=r"keras_effnetv2\[train\]"):
         draw_curves([make_record(1)], tmp_path / "curves.png", "digits")
 
