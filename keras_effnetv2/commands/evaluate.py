@@ -2,8 +2,11 @@
 
 import argparse
 
-from keras_effnetv2.commands.predict import add_checkpoint_argument, check_checkpoint
-from keras_effnetv2.commands.train import add_device_arguments
+from keras_effnetv2.commands.shared.arguments import (
+    add_checkpoint_argument,
+    add_device_arguments,
+    check_checkpoint,
+)
 from keras_effnetv2.errors import InputError
 
 

@@ -4,7 +4,7 @@ import argparse
 import pathlib
 from collections.abc import Mapping, Sequence
 
-from keras_effnetv2.commands import predict
+from keras_effnetv2.commands.shared import arguments, classifiers
 from keras_effnetv2.data import folders
 from keras_effnetv2.data.decoding import cropping, images
 from keras_effnetv2.data.printable import printable
@@ -16,7 +16,7 @@ from keras_effnetv2.networks.functional import find_normalization
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The images, the network, what to show of them, and where to."""
-    predict.add_model_arguments(parser)
+    arguments.add_model_arguments(parser)
     parser.add_argument(
         "--top", type=int, default=3, help="classes an image (default: 3)"
     )
@@ -37,24 +37,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Writes a picture of every image, and prints where."""
-    predict.check_counts(args, "image_size", "top")
-    predict.check_checkpoint(args)
+    arguments.check_counts(args, "image_size", "top")
+    arguments.check_checkpoint(args)
     heat_maps.check_modules()
     activation_maps.check_backend()
     pictures = find_pictures(args.images, args.output)
-    model = predict.load_model(
+    model = classifiers.load_model(
         args.variant, args.weights, args.workdir, args.checkpoint
     )
     normalization = find_normalization(model)
-    preprocessing = predict.evaluation_record(model, normalization, args.image_size)
+    preprocessing = classifiers.evaluation_record(model, normalization, args.image_size)
     classifier = activation_maps.split_classifier(model)
-    names = predict.class_names(preprocessing.labels, classifier.dense.units)
+    names = classifiers.class_names(preprocessing.labels, classifier.dense.units)
     for path, picture in pictures.items():
         pixels = cropping.evaluation_image(images.read(path), preprocessing).numpy()
-        inputs = predict.network_inputs(pixels[None], normalization)
+        inputs = classifiers.network_inputs(pixels[None], normalization)
         features = classifier.features(inputs)
         (scores,) = classifier.scores(features)
-        best = predict.best_columns(scores[None], args.top)
+        best = classifiers.best_columns(scores[None], args.top)
         (maps,) = classifier.maps(features, best, args.method)
         titles = [f"{printable(path.name)}\n{preprocessing.image_size} px"]
         for column in best[0]:

@@ -10,12 +10,12 @@ from typing import Any
 from absl import logging
 
 from keras_effnetv2.backends import require_backend
-from keras_effnetv2.commands.predict import (
+from keras_effnetv2.commands.shared.arguments import (
     add_checkpoint_argument,
     check_checkpoint,
     check_counts,
-    load_model,
 )
+from keras_effnetv2.commands.shared.classifiers import load_model
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.export.publishing import check_target
 from keras_effnetv2.networks.transfer import name_classes
@@ -77,25 +77,6 @@ def _add_common_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--output", required=True, metavar="DIR", help="folder to write"
-    )
-
-
-def add_graph_arguments(parser: argparse.ArgumentParser) -> None:
-    """What formats that hold a TensorFlow graph have in common."""
-    parser.add_argument(
-        "--image_size", type=int, help="side of the pixels it takes (default: any)"
-    )
-    parser.add_argument(
-        "--input_dtype",
-        choices=("float32", "uint8"),
-        default="float32",
-        help="of the pixels it takes (default: float32)",
-    )
-    parser.add_argument(
-        "--fold",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="fold batch norms into convolutions (default: yes)",
     )
 
 
@@ -174,10 +155,3 @@ def _read_names(path: str) -> list[str]:
             "--labels takes a text file with the name of a class a line. Received: "
             f"{path}, which cannot be read: {error}."
         ) from error
-
-
-def print_differences(manifest: Any) -> None:
-    """The round trip's results, a line an output."""
-    print("differences from the model, of the largest number, by another process:")
-    for name, difference in manifest.contents["differences"].items():
-        print(f"  {name:32}{difference:9.1e}")

@@ -7,8 +7,8 @@ import sys
 
 from absl import logging
 
+from keras_effnetv2.commands.shared.arguments import add_device_arguments
 from keras_effnetv2.errors import InputError
-from keras_effnetv2.training.devices.strategies import STRATEGIES
 from keras_effnetv2.training.experiments.named import RECIPES, get_experiment
 from keras_effnetv2.training.experiments.settings import (
     list_settings,
@@ -49,17 +49,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="print the experiment's settings and what it is expected to reach",
     )
-
-
-def add_device_arguments(parser: argparse.ArgumentParser) -> None:
-    """What to run on."""
-    parser.add_argument(
-        "--strategy",
-        choices=STRATEGIES,
-        default="auto",
-        help="auto: what is there; multiworker reads TF_CONFIG (default: auto)",
-    )
-    parser.add_argument("--tpu", metavar="NAME", help="name of a TPU, or local")
 
 
 def run(args: argparse.Namespace) -> int:

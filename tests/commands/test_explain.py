@@ -9,7 +9,7 @@ from PIL import Image
 
 from keras_effnetv2 import __main__ as command_line
 from keras_effnetv2 import create_model
-from keras_effnetv2.commands import predict
+from keras_effnetv2.commands.shared import classifiers
 from keras_effnetv2.data.decoding import cropping, images
 from keras_effnetv2.explanation import heat_maps
 from keras_effnetv2.explanation.activation_maps import class_activation_maps
@@ -73,7 +73,7 @@ def drawn(monkeypatch):
 @pytest.fixture
 def no_work(monkeypatch):
     """Loading a model would be work."""
-    monkeypatch.setattr(predict, "load_model", lambda *_: pytest.fail("a model"))
+    monkeypatch.setattr(classifiers, "load_model", lambda *_: pytest.fail("a model"))
 
 
 def crop(path):

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from keras_effnetv2 import create_model, export, feature_pyramid
-from keras_effnetv2.commands.predict import read_examples
+from keras_effnetv2.commands.shared.classifiers import read_examples
 from keras_effnetv2.export.checks import roundtrip
 from tests import image_files
 from tests.export.conftest import LABELS

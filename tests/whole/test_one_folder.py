@@ -12,7 +12,7 @@ import pytest
 
 from keras_effnetv2 import export
 from keras_effnetv2.__main__ import main, parse
-from keras_effnetv2.commands.predict import read_examples
+from keras_effnetv2.commands.shared.classifiers import read_examples
 from keras_effnetv2.data.decoding import cropping, images
 from keras_effnetv2.data.sources import open_source
 from keras_effnetv2.export.classifier import Classifier

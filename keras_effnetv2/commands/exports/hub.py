@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
-from keras_effnetv2.commands.export import print_differences
+from keras_effnetv2.commands.exports import print_differences
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -4,7 +4,8 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
-from keras_effnetv2.commands.export import add_graph_arguments, print_differences
+from keras_effnetv2.commands.exports import print_differences
+from keras_effnetv2.commands.shared.arguments import add_graph_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
-from keras_effnetv2.commands.export import print_differences
+from keras_effnetv2.commands.exports import print_differences
 from keras_effnetv2.commands.exports.saved_model import (
     add_signature_arguments,
     signature_options,
