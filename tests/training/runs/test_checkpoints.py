@@ -61,7 +61,7 @@ def test_the_newest_and_the_best_stay(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("damage", [lambda b: b[:-3], lambda b: b"", lambda b: b[8:]])
-def test_a_damaged_file_gives_way_to_the_one_before(tmp_path, decode_errors):
+def test_a_damaged_file_gives_way_to_the_one_before(tmp_path, damage):
     checkpoints = Checkpoints(tmp_path, keep=3)
     for step in (1, 2):
         path = checkpoints.save(arrays(step), Position(step))
