@@ -1,4 +1,4 @@
-"""Run by test_explanation.py in a process of its own, on the JAX backend."""
+"""Run by test_activation_maps.py in a process of its own, on the JAX backend."""
 
 import sys
 

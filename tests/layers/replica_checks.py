@@ -1,4 +1,4 @@
-"""Run by test_replicas.py in a process of its own, with four logical devices."""
+"""Run by test_batch_norm_replicas.py in a process with four logical devices."""
 
 import sys
 

@@ -9,7 +9,7 @@
 - Keras's gradient accumulation needs a merge call in a condition, which fails; the
   learner accumulates within a step.
 
-Each has a test in tests/training, test_replicas.py or test_workers.py, that fails
+Each has a test in tests/training/devices, of replicas or workers, that fails
 without it. Tried with Keras 3.10 to 3.15; `use_replica_seeds` says so where it meets
 another version.
 """

@@ -1,4 +1,4 @@
-"""Run by test_devices.py in processes of their own: opens devices, and sums over them.
+"""Run by test_strategies.py in processes of their own: opens devices, sums over them.
 
 python device_checks.py STRATEGY LOGICAL_CPUS
 """
