@@ -32,8 +32,8 @@ FILES = [
 
 
 @functools.cache
-def outputs_of(folder, tag):
-    return np.load(folder / "outputs" / f"{tag}.npz")
+def outputs_of(reference, tag):
+    return np.load(reference / f"outputs/{tag}.npz")
 
 
 def load(path, tag):
@@ -129,11 +129,9 @@ def test_normalisation_is_the_official_one(reference, tag):
 
 
 def test_scores_of_pixels_are_those_of_keras(reference):
-    expected = np.load(
-        reference / "outputs" / "keras3_applications_efficientnetv2-b0.npz"
-    )
+    expected = np.load(reference / "outputs/keras3_applications_efficientnetv2-b0.npz")
     pixels = outputs_of(reference, "efficientnetv2-b0")["u8/224x224"]
-    path = reference / "keras_h5" / "efficientnetv2-b0.h5"
+    path = reference / "keras_h5/efficientnetv2-b0.h5"
     model = create_model("efficientnetv2-b0", weights=path)
     assert model.preprocessing.mean == NORMALIZATIONS["torch"][0]
     assert model.preprocessing.labels == "imagenet"
@@ -143,10 +141,10 @@ def test_scores_of_pixels_are_those_of_keras(reference):
 
 
 def test_logits_are_those_of_timm(reference):
-    expected = np.load(reference / "outputs" / "timm_tf_efficientnetv2_b0.npz")
+    expected = np.load(reference / "outputs/timm_tf_efficientnetv2_b0.npz")
     inputs = outputs_of(reference, "efficientnetv2-b0")
     model = load(
-        reference / "timm" / "tf_efficientnetv2_b0.safetensors", "efficientnetv2-b0"
+        reference / "timm/tf_efficientnetv2_b0.safetensors", "efficientnetv2-b0"
     )
     for size in sizes(inputs):
         assert_close(model(inputs[f"inputs/{size}"]), expected[f"logits/{size}"])

@@ -31,13 +31,13 @@ MAX_SHARE = {"Sharpness": 0.01}
 
 @pytest.fixture(scope="module")
 def numbers(reference):
-    with np.load(reference / "randaug" / "randaug.npz") as stored:
+    with np.load(reference / "randaug/randaug.npz") as stored:
         return dict(stored)
 
 
 @pytest.fixture(scope="module")
 def facts(reference):
-    return json.loads((reference / "randaug" / "randaug.json").read_text())
+    return json.loads((reference / "randaug/randaug.json").read_text())
 
 
 @tf.function

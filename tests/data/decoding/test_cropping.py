@@ -33,7 +33,7 @@ ROUNDING = {"normal": 0, "legacy": 0, "ft": 3e-7}
 
 @pytest.fixture(scope="module")
 def numbers(reference):
-    return np.load(reference / "preprocess" / "preprocess.npz")
+    return np.load(reference / "preprocess/preprocess.npz")
 
 
 def at_size(kind, size):
@@ -58,7 +58,7 @@ def inner_columns(kind, size, sample):
 @pytest.mark.parametrize("size", [224, 300, 384])
 @pytest.mark.parametrize("kind", RECORDS)
 def test_numbers_are_the_official_ones(reference, numbers, kind, size, name):
-    path = reference / "preprocess" / "images" / f"{name}.jpg"
+    path = reference / "preprocess/images" / f"{name}.jpg"
     ours = normalized(images.decode(path.read_bytes()), at_size(kind, size))
     theirs = numbers[f"{kind}/{size}/{name}/sample"]
     difference = np.abs(ours[::7, ::7] - theirs)

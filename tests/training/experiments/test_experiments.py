@@ -54,7 +54,7 @@ def test_every_recipe_can_be_planned_and_says_what_to_expect(name):
 @pytest.mark.parametrize("size", ["b0", "b1", "b2", "b3", "s", "m", "l"])
 @pytest.mark.parametrize("script", ["main", "main_tf2"])
 def test_imagenet_recipes_have_the_released_stages(reference, script, size):
-    path = reference / "schedule" / f"stages_{script}.json"
+    path = reference / f"schedule/stages_{script}.json"
     rows = json.loads(path.read_text())["tables"][f"efficientnetv2-{size}"]
     policy = get_experiment(f"imagenet-{size}").augmentation.policy
     for stage, row in zip(stages(f"imagenet-{size}"), rows, strict=True):

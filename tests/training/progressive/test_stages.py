@@ -88,7 +88,7 @@ def test_the_papers_stages(size):
 @pytest.mark.parametrize("size", RELEASED)
 @pytest.mark.parametrize("script", ["main", "main_tf2"])
 def test_stages_equal_those_of_the_released_scripts(reference, script, size):
-    path = reference / "schedule" / f"stages_{script}.json"
+    path = reference / f"schedule/stages_{script}.json"
     rows = json.loads(path.read_text())["tables"][f"efficientnetv2-{size}"]
     plan = released(size)
     assert column(plan, "image_size") == [row["image_size"] for row in rows]

@@ -35,10 +35,9 @@ V1 = tiny("tiny-v1b0")
 @pytest.mark.parametrize("name", REFERENCE_NAMES)
 def test_official_checkpoints_agree(reference, name):
     variant = tiny(name)
-    folder = reference / "checkpoints"
-    raw, objects = read_all(folder / f"{name}-tf2.tgz", variant)
-    averages, released = read_all(folder / f"{name}.tgz", variant)
-    trained, _ = read_all(folder / f"{name}-train.tgz", variant)
+    raw, objects = read_all(reference / f"checkpoints/{name}-tf2.tgz", variant)
+    averages, released = read_all(reference / f"checkpoints/{name}.tgz", variant)
+    trained, _ = read_all(reference / f"checkpoints/{name}-train.tgz", variant)
     assert objects.format == "google/automl objects, TensorFlow checkpoint"
     assert released.format == "google/automl, TensorFlow checkpoint"
     assert objects.num_classes == released.num_classes == CLASSES
@@ -55,8 +54,8 @@ def test_raw_values_are_under_the_same_names(reference, name, tmp_path):
     import tensorflow as tf
 
     variant = tiny(name)
-    expected, _ = read_all(reference / "checkpoints" / f"{name}-tf2.tgz", variant)
-    with tarfile.open(reference / "checkpoints" / f"{name}.tgz") as archive:
+    expected, _ = read_all(reference / f"checkpoints/{name}-tf2.tgz", variant)
+    with tarfile.open(reference / f"checkpoints/{name}.tgz") as archive:
         archive.extractall(tmp_path, filter="data")
     reader = tf.train.load_checkpoint(str(tmp_path / name))
     raw = {
