@@ -1,6 +1,7 @@
 """Small networks and weight transfer that several tests share."""
 
 import dataclasses
+import pathlib
 from collections.abc import Iterator
 
 import keras
@@ -18,6 +19,16 @@ TINY = {
     "tiny-xl": ("efficientnetv2-xl", 0.125, 0.1),
     "tiny-v1b0": ("efficientnet-b0", 0.25, 0.5),
 }
+
+# The smallest with every kind of block and of connection between blocks.
+NANO_FILE = pathlib.Path(__file__).with_name("nano.json")
+NANO = get_variant(NANO_FILE)
+# Of an experiment that trains it.
+NANO_SETTINGS = (
+    f"model.variant={NANO_FILE}",
+    "model.width_coefficient=1",
+    "model.depth_coefficient=1",
+)
 
 
 def tiny(name: str) -> Variant:

@@ -1,4 +1,7 @@
-"""Run by test_batch_norm_replicas.py in a process with four logical devices."""
+"""Run by test_batch_norm_replicas.py in a process with four logical devices.
+
+python -m tests.layers.replica_checks layers|training|everything
+"""
 
 import sys
 
@@ -8,23 +11,10 @@ import tensorflow as tf
 
 from keras_effnetv2 import create_model
 from keras_effnetv2.layers import BatchNorm
-from keras_effnetv2.networks.architecture import BlockSpec, Variant
+from tests.tiny_networks import NANO
 
 REPLICAS, CHANNELS, MOMENTUM = 4, 3, 0.8
 EVEN = (2, 2, 2, 2)
-SMALL = Variant(
-    "small",
-    (
-        BlockSpec("fused_mbconv", 3, 2, 4, 8, 1),
-        BlockSpec("mbconv", 3, 1, 4, 8, 1, 0.25),
-    ),
-    stem_filters=8,
-    train_size=32,
-    eval_size=32,
-    dropout_rate=0.0,
-    drop_path_rate=0.0,
-    top_filters=16,
-)
 
 
 def parts(sizes=EVEN):
@@ -101,14 +91,18 @@ def check(name, found, expected, tolerance=1e-5):
     assert max(differences) < tolerance, name
 
 
-def check_groups():
+# Of `synchronized`, and the replicas of a group that follow from it.
+GROUPS = ((True, 4), (8, 4), (2, 2), (1, 1), (False, 1))
+ALL_SIZES = (EVEN, (3, 2, 2, 1), (3, 1, 2, 0))
+
+
+def check_groups(sizes, groups):
     """Outputs, gradients and moving statistics of every kind of group."""
-    for sizes in (EVEN, (3, 2, 2, 1), (3, 1, 2, 0)):
-        images = parts(sizes)
-        for synchronized, size in ((True, 4), (8, 4), (2, 2), (1, 1), (False, 1)):
-            found = replicated(images, synchronized=synchronized)
-            expected = expected_in_groups(images, size)
-            check(f"synchronized={synchronized} of {sizes}", found, expected)
+    images = parts(sizes)
+    for synchronized, size in groups:
+        found = replicated(images, synchronized=synchronized)
+        expected = expected_in_groups(images, size)
+        check(f"synchronized={synchronized} of {sizes}", found, expected)
 
 
 def check_pair_in_numpy():
@@ -164,7 +158,9 @@ def check_indivisible():
 def trained(strategy, **options):
     keras.utils.set_random_seed(0)
     with strategy.scope():
-        model = create_model(SMALL, classes=2, **options)
+        model = create_model(
+            NANO, classes=2, drop_path_rate=0, dropout_rate=0, **options
+        )
         model.compile("sgd", "sparse_categorical_crossentropy")
     images = np.random.default_rng(0).uniform(0, 255, (16, 32, 32, 3))
     model.fit(images, np.arange(16) % 2, batch_size=8, shuffle=False, verbose=0)
@@ -176,12 +172,28 @@ def assert_equal(found, expected):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
+def check_layers():
+    for sizes in (EVEN, (3, 1, 2, 0)):
+        check_groups(sizes, ((True, 4), (2, 2)))
+    check_without_kernel()
+    check_half_precision()
+    check_indivisible()
+
+
 def check_training():
     expected = trained(tf.distribute.get_strategy())
-    # Each traces a step of four replicas for half a minute.
     assert_equal(trained(strategy, bn_synchronized=True, remat=True), expected)
+
+
+def check_everything():
+    for sizes in ALL_SIZES:
+        check_groups(sizes, GROUPS)
+    check_pair_in_numpy()
+    check_like_keras()
+    check_small_variance_of_large_mean()
     found = trained(strategy, bn_synchronized=2)
     assert_equal(trained(strategy, bn_synchronized=2, remat=True), found)
+    expected = trained(tf.distribute.get_strategy())
     differences = [np.abs(a - b).max() for a, b in zip(found, expected, strict=True)]
     assert max(differences) > 1e-3
 
@@ -191,12 +203,10 @@ tf.config.set_logical_device_configuration(
     devices[0], [tf.config.LogicalDeviceConfiguration()] * REPLICAS
 )
 strategy = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(REPLICAS)])
-check_groups()
-check_pair_in_numpy()
-check_without_kernel()
-check_half_precision()
-check_like_keras()
-check_small_variance_of_large_mean()
-check_indivisible()
-check_training()
+CHECKS = {
+    "layers": check_layers,
+    "training": check_training,
+    "everything": check_everything,
+}
+CHECKS[sys.argv[1]]()
 print("passed")

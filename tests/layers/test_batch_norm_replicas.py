@@ -1,13 +1,18 @@
 """Batch norms over replicas: together they are one, in groups each group is one."""
 
-import pathlib
-import subprocess
-import sys
+import pytest
 
-CHECKS = pathlib.Path(__file__).with_name("replica_checks.py")
+from tests import forked
 
 
-def test_replicas_that_share_statistics_are_as_one():
-    command = [sys.executable, str(CHECKS)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert result.stdout.strip() == "passed", result.stderr
+@pytest.mark.parametrize(
+    "checks",
+    [
+        "layers",
+        pytest.param("training", marks=pytest.mark.slow),
+        pytest.param("everything", marks=pytest.mark.slow),
+    ],
+)
+def test_replicas_that_share_statistics_are_as_one(checks, tmp_path):
+    command = ["-m", "tests.layers.replica_checks", checks]
+    assert forked.output(command, tmp_path).endswith("passed\n")

@@ -1,5 +1,6 @@
 """The first batch is looked at, and a contradiction warned about once."""
 
+import dataclasses
 import warnings
 
 import keras
@@ -10,13 +11,16 @@ import tensorflow as tf
 from keras_effnetv2 import create_model, preprocess_input
 from keras_effnetv2.layers.first_look import range_problem, watch
 from keras_effnetv2.networks.functional import find_normalization
-from tests.networks.test_models import SMALL, pixels
+from tests.networks.test_models import pixels
+from tests.tiny_networks import NANO
 
 PIXELS, UNIT = pixels(), pixels() / 255
+# What looks is before the blocks: one will do.
+ONE_BLOCK = dataclasses.replace(NANO, blocks=NANO.blocks[:1])
 
 
 def small():
-    model = create_model(SMALL, classes=3)
+    model = create_model(ONE_BLOCK, classes=3)
     model.compile("sgd", "sparse_categorical_crossentropy")
     return model
 
@@ -124,7 +128,7 @@ def test_what_comes_after_a_users_own_rescaling_is_looked_at():
     model = functional(small(), rescaling)
     assert len(warnings_of(lambda: model.predict(PIXELS, verbose=0))) == 1
     inputs = rescaling(keras.Input((40, 40, 3)))
-    built_on = create_model(SMALL, classes=3, input_tensor=inputs)
+    built_on = create_model(ONE_BLOCK, classes=3, input_tensor=inputs)
     assert len(warnings_of(lambda: built_on.predict(PIXELS, verbose=0))) == 1
 
 
@@ -200,15 +204,15 @@ def test_a_watched_dataset_gives_the_same_elements(model):
 
 
 def test_pixels_for_a_model_of_normalised_images_warn():
-    model = create_model(SMALL, include_preprocessing=False, classes=2)
+    model = create_model(ONE_BLOCK, include_preprocessing=False, classes=2)
     with pytest.warns(UserWarning, match="include_preprocessing=False"):
         model.predict(PIXELS, verbose=0)
     data = tf.data.Dataset.from_tensors(PIXELS.astype("uint8"))
-    fresh = create_model(SMALL, include_preprocessing=False, classes=2)
+    fresh = create_model(ONE_BLOCK, include_preprocessing=False, classes=2)
     with pytest.warns(UserWarning, match="include_preprocessing=False"):
         fresh.predict(data, verbose=0)
     normalised = preprocess_input(PIXELS, mode=model.preprocessing)
-    fresh = create_model(SMALL, include_preprocessing=False, classes=2)
+    fresh = create_model(ONE_BLOCK, include_preprocessing=False, classes=2)
     assert not warnings_of(lambda: fresh.predict(normalised, verbose=0))
 
 
@@ -234,7 +238,7 @@ def test_ranges(minimum, maximum, expects_pixels, problem):
 
 
 def test_a_users_model_around_ours_still_trains():
-    base = create_model(SMALL, include_top=False, pooling="avg")
+    base = create_model(ONE_BLOCK, include_top=False, pooling="avg")
     model = keras.Sequential([base, keras.layers.Dense(2)])
     model.compile("sgd", "mse")
     model.fit(PIXELS, np.zeros((2, 2)), verbose=0)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keras_effnetv2 import create_model
-from tests.tiny_networks import tiny
+from tests.tiny_networks import NANO
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype("float32")
 CLASSES = np.array([0, 2])
@@ -12,7 +12,7 @@ CLASSES = np.array([0, 2])
 
 @pytest.fixture
 def model():
-    return create_model(tiny("tiny-b0"), weights=None, classes=3)
+    return create_model(NANO, weights=None, classes=3)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The networks on the JAX backend: the same logits, and they train."""
 
 import os
-import pathlib
 import subprocess
 import sys
 
@@ -9,15 +8,14 @@ import numpy as np
 import pytest
 
 from keras_effnetv2 import create_model
+from tests.conftest import ROOT
 from tests.networks.test_models import pixels
-from tests.tiny_networks import spread_weights, tiny
-
-CHECKS = pathlib.Path(__file__).with_name("jax_checks.py")
+from tests.tiny_networks import NANO, spread_weights
 
 
 def test_jax_gives_the_logits_of_tensorflow_and_trains(tmp_path):
     pytest.importorskip("jax", reason="needs jax")
-    model = create_model(tiny("tiny-b0"), classes=10, classifier_activation=None)
+    model = create_model(NANO, classes=10, classifier_activation=None)
     images = pixels(64, 48, batch=4)
     spread_weights(model, images)
     logits = model.predict(images, verbose=0)
@@ -26,7 +24,8 @@ def test_jax_gives_the_logits_of_tensorflow_and_trains(tmp_path):
     np.save(tmp_path / "images.npy", images)
     np.save(tmp_path / "logits.npy", logits)
     result = subprocess.run(
-        [sys.executable, str(CHECKS), str(tmp_path)],
+        [sys.executable, "-m", "tests.networks.jax_checks", str(tmp_path)],
+        cwd=ROOT,
         env={**os.environ, "KERAS_BACKEND": "jax"},
         capture_output=True,
         text=True,

@@ -5,12 +5,13 @@ import numpy as np
 import pytest
 
 from keras_effnetv2 import create_model
-from tests.networks.test_models import SMALL, pixels
+from tests.networks.test_models import pixels
+from tests.tiny_networks import NANO
 
 
 def trained(remat, jit_compile):
     keras.utils.set_random_seed(0)
-    model = create_model(SMALL, classes=3, remat=remat, drop_path_rate=0.5)
+    model = create_model(NANO, classes=3, remat=remat, drop_path_rate=0.5)
     model.compile("sgd", "sparse_categorical_crossentropy", jit_compile=jit_compile)
     model.fit(pixels(32, 32, batch=8), np.arange(8) % 3, batch_size=4, verbose=0)
     return model.get_weights()
@@ -20,7 +21,7 @@ def trained(remat, jit_compile):
     ("policy", "jit_compile", "tolerance"),
     [
         ("float32", False, 1e-5),
-        ("float32", True, 1e-5),
+        pytest.param("float32", True, 1e-5, marks=pytest.mark.slow),
         ("mixed_float16", False, 1e-2),
     ],
 )

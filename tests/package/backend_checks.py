@@ -22,10 +22,10 @@ from keras_effnetv2.training.progressive.learning import set_rates
 from keras_effnetv2.training.progressive.stages import plan_stages
 from tests.networks.test_models import SMALL
 from tests.package.test_backends import STAGES
-from tests.tiny_networks import tiny
+from tests.tiny_networks import NANO
 
 FOLDER = pathlib.Path(sys.argv[1])
-VARIANT = tiny("tiny-b0")
+VARIANT = NANO
 
 
 def load():

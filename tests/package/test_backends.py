@@ -21,7 +21,7 @@ from keras_effnetv2.training.progressive.learning import set_rates
 from keras_effnetv2.training.progressive.stages import Ramp, plan_stages
 from tests.conftest import ROOT
 from tests.networks.test_models import pixels
-from tests.tiny_networks import spread_weights, tiny
+from tests.tiny_networks import NANO, spread_weights
 
 # Made by the Makefile: PyTorch, and the packages of .venv.
 TORCH = ROOT / ".venv-torch/bin/python"
@@ -39,12 +39,12 @@ def saved(tmp_path_factory):
     """A folder with a network that is partly frozen, and TensorFlow's numbers of it."""
     folder = tmp_path_factory.mktemp("backends")
     images = pixels(48, 40, batch=4)
-    model = create_model(tiny("tiny-b0"), classes=3, dropout_rate=0.0)
+    model = create_model(NANO, classes=3, dropout_rate=0.0)
     spread_weights(model, images)
     freeze(model, "stage3")
     path = folder / "model.keras"
     model.save(path)
-    body = create_model(tiny("tiny-b0"), include_top=False, weights=path)
+    body = create_model(NANO, include_top=False, weights=path)
     found = {
         "images": images,
         "scores": model.predict(images, verbose=0),
@@ -89,7 +89,7 @@ def check(folder, backend, python=sys.executable):
     )
     assert result.stdout.strip().endswith("passed"), result.stdout + result.stderr
     path = folder / "again.weights.h5"
-    copy = create_model(tiny("tiny-b0"), weights=path)
+    copy = create_model(NANO, weights=path)
     path.unlink()
     expected = np.load(folder / "expected.npz")
     np.testing.assert_allclose(

@@ -41,15 +41,10 @@ def applied(monkeypatch):
 @pytest.mark.parametrize("name", POLICIES)
 def test_a_dataset_gives_what_eager_gives(name):
     policy = POLICIES[name]
-    eager = [policy.apply(IMAGE, seed) for seed in seeds(60)]
-    np.testing.assert_array_equal(in_dataset(policy, 60), np.stack(eager))
-
-
-@pytest.mark.parametrize("name", POLICIES)
-def test_the_seed_alone_decides(name):
-    first, again = (in_dataset(POLICIES[name], 40) for _ in range(2))
-    np.testing.assert_array_equal(first, again)
-    assert len({image.tobytes() for image in first}) > 20
+    eager = [policy.apply(IMAGE, seed) for seed in seeds(40)]
+    found = in_dataset(policy, 40)
+    np.testing.assert_array_equal(found, np.stack(eager))
+    assert len({image.tobytes() for image in found}) > 20
 
 
 @pytest.mark.parametrize("name", POLICIES)
@@ -118,10 +113,13 @@ def test_a_tensor_magnitude_changes_without_a_retrace(kind):
 def test_a_dataset_sees_a_changed_magnitude():
     variable = tf.Variable(0.0)
     policy = RandAugment(1, variable)
+    dataset = tf.data.Dataset.from_tensor_slices(seeds(8)).map(
+        lambda seed: policy.apply(IMAGE, seed)
+    )
     for magnitude in (5.0, 15.0):
         variable.assign(magnitude)
-        expected = in_dataset(RandAugment(1, magnitude), 8)
-        np.testing.assert_array_equal(in_dataset(policy, 8), expected)
+        expected = [RandAugment(1, magnitude).apply(IMAGE, seed) for seed in seeds(8)]
+        np.testing.assert_array_equal(list(dataset), expected)
 
 
 def test_no_operations_change_nothing():
@@ -156,7 +154,7 @@ def test_translations_of_small_images_shrink_with_the_scale():
     operation_set = operations.OperationSet(translation=100, cutout=40).scaled(32 / 128)
     moved = np.array(operation_set.apply(image, number, 8.0, draws))
     assert (moved[:, :12] == image[:, 20:]).all() and (moved[:, 12:] == 128).all()
-    seeds = [(0, n) for n in range(200)]
+    seeds = [(0, n) for n in range(100)]
     for scale, lowest, highest in ((1.0, 0.05, 0.5), (0.25, 0.0, 0.05)):
         policy = RandAugment(1, 8.0, pixel_scale=scale)
         lost = [(np.array(policy.apply(image, s)) == 128).mean() > 0.8 for s in seeds]

@@ -95,7 +95,9 @@ def test_a_study_made_elsewhere_is_refused():
         run_worker(optuna.create_study(), lambda trial, point: 0.0, 1)
 
 
-@pytest.mark.parametrize("name", ["a.journal", "a.db"])
+@pytest.mark.parametrize(
+    "name", ["a.journal", pytest.param("a.db", marks=pytest.mark.slow)]
+)
 def test_a_killed_worker_loses_no_trial_and_none_counts_twice(name, tmp_path):
     location, num_trials = tmp_path / name, 12
 

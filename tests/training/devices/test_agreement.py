@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.conftest import ROOT
+from tests import forked
 from tests.training.devices.test_workers import free_addresses
 
 CHECKS = pathlib.Path(__file__).with_name("agreement_checks.py")
@@ -30,22 +30,25 @@ def environments(backend, addresses):
             yield {"TF_CONFIG": json.dumps(config)}
 
 
+def start_anew(arguments, log, environment):
+    environment = {**os.environ, "KERAS_BACKEND": "jax", **environment}
+    with log.open("wb") as file:
+        return subprocess.Popen(
+            [sys.executable, *arguments], env=environment, stdout=file
+        )
+
+
 @pytest.mark.parametrize(
     "backend", ["tensorflow", pytest.param("jax", marks=pytest.mark.slow)]
 )
-def test_workers_agree(backend):
+def test_workers_agree(backend, tmp_path):
     if backend == "jax":
         pytest.importorskip("jax", minversion="0.5", reason="JAX 0.4.30 joins no CPUs")
-    ours = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(ROOT)}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, str(CHECKS)],
-            env=ours | theirs,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for theirs in environments(backend, free_addresses(2))
-    ]
-    chief, other = (x.communicate()[0].splitlines()[-1] for x in processes)
+    start = start_anew if backend == "jax" else forked.Process
+    settings = environments(backend, free_addresses(2))
+    logs = [tmp_path / name for name in ("chief", "other")]
+    processes = [start([CHECKS], *x) for x in zip(logs, settings, strict=True)]
+    assert [process.wait() for process in processes] == [0, 0]
+    chief, other = (log.read_text().splitlines()[-1] for log in logs)
     assert chief.startswith("FileError Worker 1 of 2 has failed")
     assert other == "KeyError 'mine'"

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from keras_effnetv2.training.devices import strategies
 from keras_effnetv2.training.devices.strategies import Devices, open_devices
+from tests import forked
 
 CHECKS = pathlib.Path(__file__).with_name("device_checks.py")
 WORKERS = {"worker": ["10.0.0.1:2222", "10.0.0.2:2222"]}
@@ -103,18 +104,22 @@ def test_gpus_that_are_in_use_cannot_be_hidden(monkeypatch):
         open_devices("cpu")
 
 
-def test_mirrored_takes_all_logical_cpus():
-    assert output(start(CHECKS, "mirrored", 4)) == "4 CPUs, mirrored"
+def test_mirrored_takes_all_logical_cpus(tmp_path):
+    found = forked.output([CHECKS, "mirrored", 4], tmp_path)
+    assert found.splitlines()[-1] == "4 CPUs, mirrored"
 
 
-def test_two_workers_of_tensorflow():
+def test_two_workers_of_tensorflow(tmp_path):
     chief, worker = free_addresses()
     cluster = {"chief": [chief], "worker": [worker]}
     processes = [
-        start(CHECKS, "auto", 1, TF_CONFIG=tf_config(cluster, job))
+        forked.Process(
+            [CHECKS, "auto", 1], tmp_path / job, {"TF_CONFIG": tf_config(cluster, job)}
+        )
         for job in ("chief", "worker")
     ]
-    assert [output(process) for process in processes] == [
+    assert [process.wait() for process in processes] == [0, 0]
+    assert [x.log.read_text().splitlines()[-1] for x in processes] == [
         "2 CPUs, multiworker, worker 0 of 2",
         "2 CPUs, multiworker, worker 1 of 2",
     ]
@@ -181,16 +186,17 @@ def test_a_machine_without_a_tpu_is_told_so(tpu):
         open_devices("tpu", tpu)
 
 
-def test_tensorflow_without_tpu_kernels_is_told_so():
-    code = (
+def test_tensorflow_without_tpu_kernels_is_told_so(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
         "from keras_effnetv2.training.devices import strategies\n"
         "strategies._has_tpu = lambda: True\n"
         "try: strategies.open_devices('tpu')\n"
         "except ValueError as error: print(error)"
     )
-    found = output(start("-c", code))
+    found = forked.output([script], tmp_path).splitlines()[-1]
     assert found.startswith("The TPU 'local' cannot be opened: TPUs not found")
-    assert found.endswith("KERAS_BACKEND=jax.") and "\n" not in found
+    assert found.endswith("KERAS_BACKEND=jax.")
 
 
 @pytest.mark.parametrize("tpu", ["grpc://127.0.0.1:1", "grpc://127.0.0.1:no"])
@@ -219,7 +225,9 @@ def test_a_tpu_goes_with_its_strategy():
 ON_JAX = {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
 
 
-@pytest.mark.parametrize("strategy", ["auto", "mirrored"])
+@pytest.mark.parametrize(
+    "strategy", ["auto", pytest.param("mirrored", marks=pytest.mark.slow)]
+)
 def test_jax_takes_all_devices(strategy):
     pytest.importorskip("jax", reason="needs jax")
     flags = "--xla_force_host_platform_device_count=4"

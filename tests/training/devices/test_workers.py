@@ -14,9 +14,8 @@ from tests.training import run_processes
 # Small steps of the released optimizer, and no dropout, which differs by replica:
 # what is left to differ is rounding.
 ALIKE = (
+    *run_processes.QUICK,
     "epochs=1",
-    "data.train_split=train[:448]",
-    "data.num_train_images=448",
     "progressive.num_stages=1",
     "progressive.image_size=16,16",
     "progressive.dropout_rate=0,0",
@@ -39,12 +38,14 @@ def free_addresses(num):
     return addresses
 
 
-def start_worker(workdir, index, addresses, *settings, **arguments):
+def start_worker(
+    workdir, index, addresses, *settings, begin=run_processes.start, **arguments
+):
     task = {
         "cluster": {"worker": addresses},
         "task": {"type": "worker", "index": index},
     }
-    return run_processes.start(
+    return begin(
         workdir,
         *settings,
         options=("--strategy", "multiworker"),
@@ -99,7 +100,8 @@ def test_killed_at_random_in_containers_nothing_is_lost(tmp_path):
     def start(index):
         read_only = workdir if index else None
         wrap = functools.partial(containers.command, read_only=read_only)
-        return start_worker(workdir, index, addresses, *settings, wrap=wrap)
+        begin = functools.partial(run_processes.start_anew, wrap=wrap)
+        return start_worker(workdir, index, addresses, *settings, begin=begin)
 
     workers, generator = [start(0), start(1)], random.Random(0)
     for victim in (1, 0):
@@ -117,7 +119,12 @@ def test_two_jax_devices_train_as_one(tmp_path):
     for num in (1, 2):
         flag = f"--xla_force_host_platform_device_count={num}"
         environment = {"KERAS_BACKEND": "jax", "XLA_FLAGS": flag}
-        run_processes.finish(tmp_path / str(num), *ALIKE, environment=environment)
+        run_processes.finish(
+            tmp_path / str(num),
+            *ALIKE,
+            begin=run_processes.start_anew,
+            environment=environment,
+        )
     assert losses(tmp_path / "2") == pytest.approx(losses(tmp_path / "1"), abs=1e-4)
 
 

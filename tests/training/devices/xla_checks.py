@@ -17,9 +17,11 @@ from keras_effnetv2.training.learner.learner import create_learner
 from keras_effnetv2.training.learner.network import build_network, variable_depths
 from keras_effnetv2.training.learner.recipe_optimizers import add_l2, build_optimizer
 from keras_effnetv2.training.progressive.learning import set_rates
+from tests.tiny_networks import NANO_SETTINGS
 
 # The released optimizer, and no drops, whose random numbers are other ones under XLA.
 SETTINGS = (
+    *NANO_SETTINGS,
     "batch_size=8",
     "optimizer.name=rmsprop",
     "optimizer.epsilon=0.001",

@@ -15,6 +15,7 @@ from keras_effnetv2.training.learner.network import (
     freeze_layers,
     variable_depths,
 )
+from tests.tiny_networks import NANO_SETTINGS
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3)).astype("uint8")
 LABELS = np.eye(10, dtype="float32")[np.arange(8)]
@@ -22,6 +23,7 @@ LABELS = np.eye(10, dtype="float32")[np.arange(8)]
 
 def experiment(*assignments):
     settings = (
+        *NANO_SETTINGS,
         "data.num_train_images=80",
         "batch_size=8",
         "progressive.dropout_rate=0,0",

@@ -14,6 +14,7 @@ from keras_effnetv2.training.progressive.learning import (
 )
 from keras_effnetv2.training.progressive.stages import Ramp, plan_stages
 from keras_effnetv2.training.runs import run
+from tests.training.run_processes import QUICK
 
 STAGES = plan_stages(
     epochs=4,
@@ -106,7 +107,6 @@ def test_a_compiled_step_drops_at_the_rate_of_its_stage():
     assert shares == pytest.approx([0.1, 0.8], abs=0.03)
 
 
-@pytest.mark.slow
 def test_stages_of_the_same_rates_share_one_traced_step(tmp_path, monkeypatch):
     create, shapes = run.create_learner, []
 
@@ -123,9 +123,9 @@ def test_stages_of_the_same_rates_share_one_traced_step(tmp_path, monkeypatch):
 
     monkeypatch.setattr(run, "create_learner", create_watched)
     same = [f"progressive.{name}_rate=0.1,0.1" for name in ("dropout", "drop_path")]
-    settings = ["batch_size=479", *same]  # 3 steps an epoch, in 3 stages.
-    run.train(override(get_experiment("digits-smoke"), settings), tmp_path)
-    assert shapes == [(479, None, None, 3)]
+    experiment = override(get_experiment("digits-smoke"), [*QUICK, *same])
+    run.train(experiment, tmp_path)
+    assert shapes == [(32, None, None, 3)]
 
 
 def _dataset(x, y, batch_size):

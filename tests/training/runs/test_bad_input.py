@@ -15,6 +15,7 @@ from keras_effnetv2.training.runs.checkpoints import Checkpoints, Position
 from keras_effnetv2.training.runs.loop import LoopCallback
 from keras_effnetv2.training.runs.run import train
 from tests.data import image_folders
+from tests.tiny_networks import NANO_SETTINGS
 from tests.training import run_processes
 
 FOLDER = ("data.source=folder", "data.num_train_images=none", "data.num_classes=2")
@@ -76,6 +77,7 @@ def test_data_that_fails_is_named_and_leaves_no_file_open(tmp_path):
     refused(
         workdir,
         "8 of the 16 images of .train. cannot be read",
+        *NANO_SETTINGS,
         *FOLDER,
         f"data.directory={data}",
         "batch_size=8",
@@ -130,22 +132,22 @@ def test_a_run_that_was_refused_leaves_its_folder_to_the_corrected_one(tmp_path)
 
 def test_a_batch_that_does_not_divide_among_devices(tmp_path):
     """In a process of its own: devices cannot be changed later."""
-    script = (
-        "import tensorflow as tf, sys\n"
+    script = tmp_path / "on_three_devices.py"
+    script.write_text(
+        "import tensorflow as tf\n"
         "tf.config.set_logical_device_configuration("
         "tf.config.list_physical_devices('CPU')[0],"
         "[tf.config.LogicalDeviceConfiguration()] * 3)\n"
         "from keras_effnetv2.__main__ import run\nrun()"
     )
-    command = [sys.executable, "-c", script, *run_processes.command(tmp_path / "run")[3:]]
-    result = subprocess.run(
-        [*command, "--strategy", "mirrored"],
-        capture_output=True,
-        text=True,
-        check=False,
+    process = run_processes.start(
+        tmp_path / "run",
+        program=(script, "train"),
+        options=("--strategy", "mirrored"),
     )
-    assert result.returncode == 2
-    assert "error: A batch of 64 images does not divide into 3 devices" in result.stderr
+    assert process.wait() == 2
+    (line,) = run_processes.errors_in(process.log)
+    assert "A batch of 64 images does not divide into 3 devices" in line
 
 
 def test_several_steps_at_once_on_mirrored_devices(tmp_path):
@@ -162,11 +164,9 @@ def test_the_command_line_says_errors_in_one_line(tmp_path):
         (("optimizer.speed=1",), "No setting is called 'optimizer.speed'"),
         (("batch_size=many",), "batch_size must be a whole number"),
     ):
-        command = run_processes.command(tmp_path / "run", *settings)
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
-        lines = [x for x in result.stderr.splitlines() if x.startswith("error:")]
-        assert result.returncode == 2
-        assert len(lines) == 1 and message in lines[0]
+        process = run_processes.start(tmp_path / "run", *settings)
+        assert process.wait() == 2
+        assert message in run_processes.errors_in(process.log)[-1]
     assert not pathlib.Path(tmp_path / "run").exists()
 
 
@@ -176,13 +176,10 @@ def test_a_loss_that_is_no_number_names_the_step_and_keeps_the_checkpoint(tmp_pa
         "optimizer.name=sgd",
         "optimizer.learning_rate=1e20",
         "schedule.warmup_epochs=1",
-        "loop.checkpoint_steps=1",
-        "epochs=3",
     )
-    process = run_processes.start(workdir, *settings)
+    process = run_processes.start(workdir, *run_processes.QUICK, *settings)
     assert process.wait() == 2
-    log = (tmp_path / "run.log").read_text()
-    (line,) = [x for x in log.splitlines() if x.startswith("error:")]
+    (line,) = run_processes.errors_in(process.log)
     assert "at step" in line or "after step" in line
     assert "The last good checkpoint is in" in line
     # The first step of the warm-up has rate 0.

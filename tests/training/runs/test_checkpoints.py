@@ -100,7 +100,7 @@ for step in range(1, 10**6):
     checkpoints.save({"x": np.full(2**18, step, "float32")}, Position(step))
     print(step, flush=True)
 """
-    for number in range(3):
+    for number in range(2):
         command = [sys.executable, "-c", script, str(tmp_path)]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         for _ in range(3 + number):

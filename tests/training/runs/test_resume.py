@@ -9,21 +9,23 @@ import pytest
 
 from keras_effnetv2 import training
 from tests.training import run_processes
+from tests.training.run_processes import QUICK, SETTINGS
 
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("uninterrupted") / "run"
-    run_processes.finish(workdir, *run_processes.SETTINGS)
+    run_processes.finish(workdir, *QUICK)
     return workdir
 
 
-def train_with_kills(workdir, num_kills, **arguments):
+def train_with_kills(workdir, settings, num_kills, longest, **arguments):
     generator = random.Random(0)
     for _ in range(num_kills):
-        process = run_processes.start(workdir, *run_processes.SETTINGS, **arguments)
-        run_processes.kill_at_random(process, workdir, generator)
-    assert "Going on after step" in run_processes.finish(workdir, *run_processes.SETTINGS, **arguments)
+        process = run_processes.start(workdir, *settings, **arguments)
+        run_processes.kill_at_random(process, workdir, generator, longest)
+    log = run_processes.finish(workdir, *settings, **arguments)
+    assert "Going on after step" in log
 
 
 def epochs_of(workdir):
@@ -36,28 +38,39 @@ def without_times(records):
     return [{k: v for k, v in r.items() if k not in times} for r in records]
 
 
-# Each start costs some 15 seconds.
-@pytest.mark.parametrize("num_kills", [1, pytest.param(5, marks=pytest.mark.slow)])
-def test_killed_at_random_moments_the_weights_have_the_same_bits(
-    tmp_path, uninterrupted, num_kills
+def assert_alike(workdir, other):
+    run_processes.assert_same_bits(workdir, other)
+    assert without_times(epochs_of(workdir)) == without_times(epochs_of(other))
+
+
+def test_killed_at_a_random_moment_the_weights_have_the_same_bits(
+    tmp_path, uninterrupted
 ):
     workdir = tmp_path / "run"
-    train_with_kills(workdir, num_kills)
-    run_processes.assert_same_bits(workdir, uninterrupted)
-    assert without_times(epochs_of(workdir)) == without_times(epochs_of(uninterrupted))
+    train_with_kills(workdir, QUICK, num_kills=1, longest=1)
+    assert_alike(workdir, uninterrupted)
+
+
+@pytest.mark.slow
+def test_killed_five_times_the_weights_have_the_same_bits(tmp_path):
+    run_processes.finish(tmp_path / "whole", *SETTINGS)
+    train_with_kills(tmp_path / "killed", SETTINGS, num_kills=5, longest=3)
+    assert_alike(tmp_path / "killed", tmp_path / "whole")
 
 
 @pytest.mark.slow
 def test_killed_on_two_logical_devices_the_weights_have_the_same_bits(tmp_path):
-    log = run_processes.finish(tmp_path / "whole", *run_processes.SETTINGS, program=run_processes.MIRRORED)
+    program = run_processes.MIRRORED
+    log = run_processes.finish(tmp_path / "whole", *SETTINGS, program=program)
     # Keras's of an evaluation on several devices, which took every image.
     assert "ran out of data" not in log
-    train_with_kills(tmp_path / "killed", 5, program=run_processes.MIRRORED)
+    train_with_kills(tmp_path / "killed", SETTINGS, 5, 3, program=program)
     run_processes.assert_same_bits(tmp_path / "killed", tmp_path / "whole")
 
 
 @pytest.mark.slow
-def test_sigterm_saves_and_says_how_to_go_on(tmp_path, uninterrupted):
+def test_sigterm_saves_and_says_how_to_go_on(tmp_path):
+    run_processes.finish(tmp_path / "whole")
     workdir = tmp_path / "run"
     process = run_processes.start(workdir, "loop.checkpoint_steps=30")
     while run_processes.steps_saved(workdir) < 30 and process.poll() is None:
@@ -71,7 +84,7 @@ def test_sigterm_saves_and_says_how_to_go_on(tmp_path, uninterrupted):
     assert f"Stopped by SIGTERM after step {stopped_at}. Go on with:" in log
     assert "python -m keras_effnetv2 train --experiment digits-smoke" in log
     run_processes.finish(workdir, "loop.checkpoint_steps=30")
-    run_processes.assert_same_bits(workdir, uninterrupted)
+    run_processes.assert_same_bits(workdir, tmp_path / "whole")
 
 
 def test_the_best_checkpoint_is_the_network_that_was_measured(uninterrupted):
@@ -90,10 +103,10 @@ def test_a_finished_run_leaves_everything_and_is_not_trained_again(uninterrupted
         "metrics.jsonl",
         "stage1.png",
         "stage2.png",
-        "stage3.png",
         "tensorboard",
+        "variant.json",
     }
     before = run_processes.final_weights(uninterrupted)
-    run_processes.finish(uninterrupted, *run_processes.SETTINGS)
+    run_processes.finish(uninterrupted, *QUICK)
     assert run_processes.final_weights(uninterrupted).keys() == before.keys()
-    assert [x["epoch"] for x in epochs_of(uninterrupted)] == [1, 2, 3]
+    assert [x["epoch"] for x in epochs_of(uninterrupted)] == [1, 2]
