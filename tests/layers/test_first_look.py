@@ -188,6 +188,7 @@ class Batches(keras.utils.PyDataset):
         return PIXELS, np.zeros(2)
 
 
+@pytest.mark.filterwarnings("ignore:Your input ran out of data:UserWarning")
 def test_what_is_no_array_is_left_alone(model):
     model.fit(Batches(), verbose=0)
     model.predict(((PIXELS,) for _ in range(2)), verbose=0)

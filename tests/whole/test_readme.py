@@ -37,6 +37,6 @@ def marked(snippet):
     return pytest.param(snippet, marks=[pytest.mark.slow] if trains else [])
 
 
-@pytest.mark.parametrize("snippet", map(marked, SNIPPETS))
+@pytest.mark.parametrize("snippet", [*map(marked, SNIPPETS)])
 def test_snippets_run(snippet, mirror_server, user_files):
     exec(compile(snippet, "README.md", "exec"), {})
