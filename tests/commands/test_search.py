@@ -107,7 +107,7 @@ def test_a_ratio_that_no_candidate_has_is_refused(
     flags = ("--experiment", small, "--study", tmp_path / "a.db", "--screen", 0.5)
     assert run(*flags, "--trials", 2) == 2
     error = capsys.readouterr().err.splitlines()[-1]
-    assert "Only 0 of 1 points with 0 to 0.5 times" in error
+    assert "Only 0 of 1 points with 0.5 times" in error
     assert not open_search(
         dataclasses.replace(SEARCHES[small], screen=0.5), tmp_path / "a.db"
     ).trials

@@ -16,6 +16,7 @@ from keras_effnetv2.search.objective import SearchObjective, count_parameters
 from keras_effnetv2.search.reward import Measurement, reward
 from keras_effnetv2.search.studies.workers import CandidateError
 from keras_effnetv2.training.experiments.settings import override
+from tests.search.points import point_of
 
 SMALL = dataclasses.replace(
     get_search("digits-search").backbone,
@@ -85,7 +86,7 @@ def objective():
 def test_the_reward_is_of_what_is_measured(objective, monkeypatch):
     monkeypatch.setattr(objective.evaluator, "accuracy", lambda *x, **y: 0.75)
     trial = optuna.create_study(direction="maximize").ask()
-    point = objective.space.point(SMALL)
+    point = point_of(SMALL)
     value = objective(trial, point)
     attributes = trial.user_attrs
     assert attributes["accuracy"] == 0.75
@@ -163,7 +164,7 @@ def test_hopeless_trainings_are_pruned(objective, monkeypatch):
     pruner = optuna.pruners.ThresholdPruner(lower=0.2)
     study = optuna.create_study(direction="maximize", pruner=pruner)
     with pytest.raises(optuna.TrialPruned):
-        objective(study.ask(), objective.space.point(SMALL))
+        objective(study.ask(), point_of(SMALL))
 
 
 class Table:
@@ -186,7 +187,7 @@ def test_what_is_predicted_to_be_slow_is_not_trained(objective, monkeypatch):
     screening = SearchObjective(dataclasses.replace(objective.search, screen=2))
     monkeypatch.setattr(screening.evaluator, "accuracy", lambda *x, **y: 0.75)
     monkeypatch.setitem(vars(screening), "_timer", Timer(1.0))
-    study, point = optuna.create_study(), screening.space.point(SMALL)
+    study, point = optuna.create_study(), point_of(SMALL)
     slow, fast = study.ask(), study.ask()
     with pytest.raises(optuna.TrialPruned):
         screening(slow, point)
@@ -217,7 +218,7 @@ def test_parameters_are_those_of_the_network(classes):
 def test_named_searches_have_spaces_that_build(name):
     named = get_search(name)
     point = named.space.random(np.random.default_rng(0))
-    assert named.space.point(named.space.variant(point)) == point
+    assert point_of(named.space.variant(point)) == point
     assert named.training.data.eval_split != named.training.data.train_split
     if name != "imagenet-search":  # B4's space has its own coefficients only.
         create_model(named.space.variant(point), weights=None, classes=10)

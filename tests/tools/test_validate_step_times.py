@@ -7,9 +7,10 @@ import pytest
 
 from keras_effnetv2.search.costs.screening import Validation
 from tests.search.costs.test_table import BACKBONE, SPACE
+from tests.search.points import point_of
 
 TOOLS = str(pathlib.Path(__file__).parents[2] / "tools")
-POINT = SPACE.point(BACKBONE)
+POINT = point_of(BACKBONE)
 SLOW = SPACE.variant(POINT | {"stage2/num_repeats": 3}, "candidate-1")
 FAST = SPACE.variant(POINT, "candidate-2")
 RESULT = Validation((SLOW, FAST), (2.2, 0.95), (2.0, 1.0), (0.1, 0.2))

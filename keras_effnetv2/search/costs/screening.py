@@ -9,7 +9,6 @@ import numpy as np
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.networks.architecture import Variant
 from keras_effnetv2.search.costs.step_time import (
-    REPEATS,
     compare_step_times,
     relative_step_time,
 )
@@ -26,9 +25,8 @@ def screen(
     num: int,
     rng: np.random.Generator,
     max_relative_step_time: float,
-    min_relative_step_time: float = 0.0,
 ) -> list[dict[str, str | int]]:
-    """Random points whose predicted step time lies in a range, each once.
+    """Random points that are predicted to be fast enough, each once.
 
     Args:
         space: to draw from.
@@ -36,16 +34,14 @@ def screen(
         num: of points.
         rng: draws.
         max_relative_step_time: largest share of the backbone's step time.
-        min_relative_step_time: smallest one.
 
     Raises:
-        ValueError: an impossible range, or one in which 10,000 draws find no more.
+        ValueError: an impossible share, or one within which 10,000 draws find no more.
     """
-    low, high = min_relative_step_time, max_relative_step_time
-    if not 0 <= low < high or num < 1:
+    if not max_relative_step_time > 0 or num < 1:
         raise InputError(
-            "Screening needs num of 1 or more, and 0 <= min_relative_step_time < "
-            f"max_relative_step_time. Received: {num}, {low} and {high}."
+            "Screening needs num of 1 or more, and max_relative_step_time above 0. "
+            f"Received: {num} and {max_relative_step_time}."
         )
     points: dict[tuple, dict[str, str | int]] = {}
     seen: list[float] = []
@@ -54,14 +50,14 @@ def screen(
         point = space.random(rng)
         key = tuple(point.values())
         seen.append(table.relative(space.variant(point)))
-        if low <= seen[-1] <= high and key not in points:
+        if seen[-1] <= max_relative_step_time and key not in points:
             points[key], last = point, len(seen)
     if len(points) == num:
         return list(points.values())
     raise InputError(
-        f"Only {len(points)} of {num} points with {low:g} to {high:g} times the "
-        f"backbone's step were found in {len(seen):,} draws, which had "
-        f"{min(seen):.3g} to {max(seen):.3g} times. Widen the range, or the space."
+        f"Only {len(points)} of {num} points with {max_relative_step_time:g} times the "
+        f"backbone's step or less were found in {len(seen):,} draws, which had "
+        f"{min(seen):.3g} to {max(seen):.3g} times. Allow more, or widen the space."
     )
 
 
@@ -98,14 +94,9 @@ class Validation:
         return float(np.corrcoef(*ranks)[0, 1]) if all(spread) else float("nan")
 
 
-def validate(
-    table: CostTable,
-    space: Space,
-    num: int = 30,
-    seed: int = 0,
-    repeats: int = REPEATS,
-    group_size: int = 4,
-) -> Validation:
+def iterate_validation(
+    table: CostTable, space: Space, num: int, seed: int, repeats: int, group_size: int
+) -> Iterator[tuple[Variant, float, float, float]]:
     """Measures random networks of the space, and compares with what was predicted.
 
     Args:
@@ -116,20 +107,11 @@ def validate(
         repeats: rounds.
         group_size: networks in memory at once, beside the backbone.
 
+    Yields:
+        Of each network, what `Validation` has of it.
+
     Raises:
         ValueError: `num` below 2 or larger than the space, or as `measure_step_times`.
-    """
-    rows = list(iterate_validation(table, space, num, seed, repeats, group_size))
-    return Validation(*(tuple(column) for column in zip(*rows, strict=True)))
-
-
-def iterate_validation(
-    table: CostTable, space: Space, num: int, seed: int, repeats: int, group_size: int
-) -> Iterator[tuple[Variant, float, float, float]]:
-    """As `validate`, network by network: what `Validation` has of each.
-
-    Raises:
-        ValueError: as `validate`.
     """
     variants = _unseen(table, space, num, seed)
     times = compare_step_times(

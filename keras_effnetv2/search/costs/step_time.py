@@ -52,11 +52,6 @@ class StepTime:
         """Seconds."""
         return statistics.median(self.seconds)
 
-    @property
-    def quartiles(self) -> tuple[float, float]:
-        """The lower and the upper one, seconds."""
-        return _quartiles(self.seconds)
-
 
 class StepTimer:
     """Times training steps of networks in turn with a first one, made once.
@@ -198,7 +193,10 @@ def relative_step_spread(candidate: StepTime, backbone: StepTime) -> float:
     Raises:
         ValueError: they were not measured together.
     """
-    low, high = _quartiles(_ratios(candidate, backbone))
+    ratios = _ratios(candidate, backbone)
+    if len(ratios) == 1:
+        return 0.0
+    low, _, high = statistics.quantiles(ratios, n=4, method="inclusive")
     return high - low
 
 
@@ -212,14 +210,6 @@ def _ratios(candidate: StepTime, backbone: StepTime) -> tuple[float, ...]:
         )
     pairs = zip(candidate.seconds, backbone.seconds, strict=True)
     return tuple(own / beside for own, beside in pairs)
-
-
-def _quartiles(values: tuple[float, ...]) -> tuple[float, float]:
-    """The lower and the upper one."""
-    if len(values) == 1:
-        return values * 2
-    low, _, high = statistics.quantiles(values, n=4, method="inclusive")
-    return low, high
 
 
 def time_in_turns(

@@ -43,7 +43,6 @@ class Policy:
         self._learning_rate = learning_rate
         self._momentum = baseline_momentum
         self._entropy_weight = entropy_weight
-        self._choices: dict[str, tuple[Choice, ...]] = {}
         self._logits: dict[str, np.ndarray] = {}
         self._num_rewards = 0
         self._baseline = 0.0
@@ -55,13 +54,6 @@ class Policy:
         if logits is None:
             return np.full(len(choices), 1 / len(choices))
         return _softmax(logits)
-
-    def probabilities(self) -> dict[str, dict[Choice, float]]:
-        """Decision -> choice -> probability, of every decision met so far."""
-        return {
-            name: dict(zip(choices, self.shares(name, choices).tolist(), strict=True))
-            for name, choices in self._choices.items()
-        }
 
     def learn(
         self,
@@ -78,7 +70,7 @@ class Policy:
         """
         advantage = self._advantage(reward)
         for name, choice in point.items():
-            choices = self._choices.setdefault(name, tuple(decisions[name]))
+            choices = tuple(decisions[name])
             logits = self._logits.setdefault(name, np.zeros(len(choices)))
             shares = _softmax(logits)
             # d log p(choice) / d logits, and d entropy / d logits.

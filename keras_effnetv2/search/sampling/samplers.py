@@ -60,13 +60,6 @@ class ReinforceSampler(optuna.samplers.BaseSampler):
         self._learned: list[int] = []  # Numbers of trials, in the policy's order.
         self._rewards: list[float] = []  # Of those that were completed.
 
-    def probabilities(
-        self, study: optuna.Study
-    ) -> dict[str, dict[str | int | float, float]]:
-        """What the policy now thinks: decision -> choice -> probability."""
-        self._learn(study)
-        return self._policy.probabilities()
-
     def infer_relative_search_space(
         self, study: optuna.Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:

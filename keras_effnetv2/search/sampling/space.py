@@ -26,7 +26,6 @@ from keras_effnetv2.errors import InputError
 from keras_effnetv2.networks.architecture import (
     FUSED_MBCONV,
     MBCONV,
-    BlockSpec,
     Variant,
     apply_coefficients,
 )
@@ -40,8 +39,6 @@ SE_RATIOS = {MBCONV: 0.25, FUSED_MBCONV: 0.0}
 
 # What a stage chooses, by the names of a row's fields.
 _FIELDS = ("operator", "kernel_size", "expand_ratio", "num_repeats")
-# What it has from the backbone.
-_FIXED = ("strides", "filters")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,52 +140,6 @@ class Space:
             se_ratio = SE_RATIOS[chosen["operator"]]
             blocks.append(dataclasses.replace(spec, **chosen, se_ratio=se_ratio))
         return dataclasses.replace(self.backbone, name=name, blocks=tuple(blocks))
-
-    def point(self, variant: str | Variant) -> dict[str, str | int]:
-        """The point whose network has the same blocks as `variant`.
-
-        Coefficients are multiplied out first; name, sizes and rates do not matter.
-
-        Raises:
-            ValueError: it lies outside; the message says in what.
-        """
-        variant = apply_coefficients(get_variant(variant))
-        if len(variant.blocks) != len(self.layers):
-            raise InputError(
-                f"{variant.name} does not lie in the space of {self.backbone.name}: it "
-                f"has {len(variant.blocks)} stages, not {len(self.layers)}."
-            )
-        problems = [
-            f"its {field} is {getattr(variant, field)}, not "
-            f"{getattr(self.backbone, field)}"
-            for field in ("stem_filters", "top_filters")
-            if getattr(variant, field) != getattr(self.backbone, field)
-        ]
-        point: dict[str, str | int] = {}
-        for stage, spec in enumerate(variant.blocks, start=1):
-            problems += self._differences(stage, spec)
-            for field in _FIELDS:
-                point[f"stage{stage}/{field}"] = getattr(spec, field)
-        if problems:
-            raise InputError(
-                f"{variant.name} does not lie in the space of {self.backbone.name}: "
-                f"{'; '.join(problems)}."
-            )
-        return self._checked(point)
-
-    def _differences(self, stage: int, spec: BlockSpec) -> list[str]:
-        """What keeps a row out of the space, in words."""
-        expected = {
-            **{x: (getattr(self.backbone.blocks[stage - 1], x),) for x in _FIXED},
-            **{x: self.decisions[f"stage{stage}/{x}"] for x in _FIELDS},
-            "se_ratio": (SE_RATIOS[spec.operator],),
-        }
-        return [
-            f"stage{stage} has {field} {getattr(spec, field)!r}, not "
-            f"{' or '.join(map(repr, choices))}"
-            for field, choices in expected.items()
-            if getattr(spec, field) not in choices
-        ]
 
     def _checked(self, point: Mapping[str, Any]) -> dict[str, str | int]:
         """`point` in order, with choices of the types that the space has."""

@@ -87,10 +87,14 @@ def test_a_ratio_needs_the_same_rounds():
         relative_step_time(one, StepTime("b", (1.0,), "e"))
 
 
-def test_median_and_quartiles():
+def test_the_median_is_that_of_all_rounds():
     time = StepTime("a", (5.0, 1.0, 2.0, 3.0, 4.0), "d")
-    assert (time.median, time.quartiles, time.repeats) == (3.0, (2.0, 4.0), 5)
-    assert StepTime("a", (5.0,), "d").quartiles == (5.0, 5.0)
+    assert (time.median, time.repeats) == (3.0, 5)
+
+
+def test_a_single_round_has_no_spread():
+    one = StepTime("a", (5.0,), "d")
+    assert relative_step_spread(one, one) == 0
 
 
 def test_a_network_of_ten_times_the_work_takes_longer():

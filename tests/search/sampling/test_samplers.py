@@ -89,6 +89,12 @@ def test_workers_with_one_seed_draw_different_points(name):
     assert suggest(study.ask()) != first
 
 
+def shares(study):
+    """Of the choices of the operator, as a trial that starts now draws them."""
+    study.sampler.infer_relative_search_space(study, None)
+    return study.sampler._policy.shares("operator", SMALL["operator"]).tolist()
+
+
 def test_the_policy_follows_from_the_study_alone():
     """Failed and pruned trials included; in whatever portions it is learned."""
     study = open_study(None, SMALL, {}, create_sampler("reinforce", 0))
@@ -103,10 +109,10 @@ def test_the_policy_follows_from_the_study_alone():
             study.tell(trial, state=states.PRUNED)
         else:
             study.tell(trial, reward)
-    learned = study.sampler.probabilities(study)
-    assert learned == create_sampler("reinforce", 7).probabilities(study)
-    assert learned["operator"]["b"] > 0.6
-    assert sum(learned["layers"].values()) == pytest.approx(1)
+    learned = shares(study)
+    study.sampler = create_sampler("reinforce", 7)
+    assert shares(study) == learned
+    assert learned[1] > 0.6
 
 
 def tell_screened(study, trial):
@@ -129,7 +135,7 @@ def test_what_has_no_reward_teaches_to_avoid(tell):
             tell(study, trial)
         else:
             study.tell(trial, 0.5 + 0.01 * trial.params["layers"])
-    assert study.sampler.probabilities(study)["operator"]["b"] > 0.8
+    assert shares(study)[1] > 0.8
 
 
 def layers_among_screened_trials(name, seed):
@@ -167,7 +173,7 @@ def test_a_policy_ignores_the_scale_of_rewards():
         policy = Policy(0.5, 0.9, 0.1)
         for choice, reward in zip("abbaab", [1, 2, 3, 1, 0, 2], strict=True):
             policy.learn({"x": "ab"}, {"x": choice}, scale * reward + shift)
-        return policy.probabilities()["x"]["b"]
+        return policy.shares("x", "ab")[1]
 
     assert learned(1, 0) == pytest.approx(learned(1000, -7))
     assert learned(1, 0) > 0.6
@@ -176,10 +182,10 @@ def test_a_policy_ignores_the_scale_of_rewards():
 def test_the_first_update_is_reinforce_by_hand():
     policy = Policy(learning_rate=0.5, baseline_momentum=0.9, entropy_weight=0.0)
     policy.learn({"x": "ab"}, {"x": "a"}, 1.0)  # The baseline becomes 1.
-    assert policy.probabilities()["x"] == {"a": 0.5, "b": 0.5}
+    assert policy.shares("x", "ab").tolist() == [0.5, 0.5]
     policy.learn({"x": "ab"}, {"x": "b"}, 3.0)  # Advantage 2, over its root of 4.
     # Logits 0.5 * (-0.5, 0.5): half a unit apart.
-    assert policy.probabilities()["x"]["b"] == pytest.approx(1 / (1 + np.exp(-0.5)))
+    assert policy.shares("x", "ab")[1] == pytest.approx(1 / (1 + np.exp(-0.5)))
 
 
 def test_the_entropy_bonus_draws_back_to_even():
@@ -187,10 +193,10 @@ def test_the_entropy_bonus_draws_back_to_even():
     policy = Policy(learning_rate=0.5, baseline_momentum=0.9, entropy_weight=1.0)
     for choice, reward in zip("ab", (0.0, 1.0), strict=True):
         policy.learn({"x": "ab"}, {"x": choice}, reward)
-    start = policy.probabilities()["x"]["b"]
+    start = policy.shares("x", "ab")[1]
     for _ in range(200):
         policy.learn({"x": "ab"}, {"x": "b"}, policy._baseline)
-    assert start > 0.6 > 0.51 > policy.probabilities()["x"]["b"]
+    assert start > 0.6 > 0.51 > policy.shares("x", "ab")[1]
 
 
 @pytest.mark.parametrize(
