@@ -16,11 +16,12 @@ from keras_effnetv2.networks.variant_files import write_variant
 from keras_effnetv2.search.studies.workers import CandidateError
 from keras_effnetv2.training.devices.strategies import open_devices
 from keras_effnetv2.training.experiments.configuration import Experiment
+from keras_effnetv2.training.learner.building import build_learner
 from keras_effnetv2.training.progressive import feeding
 from keras_effnetv2.training.progressive.learning import fit_segment, plan_segments
 from keras_effnetv2.training.progressive.stages import steps_per_epoch
 from keras_effnetv2.training.runs.evaluation import measure
-from keras_effnetv2.training.runs.run import build_learner, check, set_up_process
+from keras_effnetv2.training.runs.run import check, set_up_process
 
 # Takes epochs trained and the accuracy after them; raises to end the training.
 Report = Callable[[int, float], None]
@@ -89,7 +90,13 @@ class Evaluator:
         train_feed, eval_feed = self._feeds
         num_images = train_feed.source.num_examples
         stages = experiment.stages(num_images)
-        learner = build_learner(experiment, stages, train_feed.source, self.devices)
+        with self.devices.scope():
+            learner = build_learner(
+                experiment,
+                stages,
+                num_images,
+                class_names=train_feed.source.class_names,
+            )
         callback = _EpochEnd(
             lambda: measure(learner, eval_feed, stages[-1].batch_size, self.devices),
             report,

@@ -1,7 +1,6 @@
 """Training steps that can be timed: on pixels made up, held in memory."""
 
 import dataclasses
-import functools
 import itertools
 import math
 import os
@@ -25,9 +24,7 @@ from keras_effnetv2.training.experiments.configuration import (
     Model,
     Optimizer,
 )
-from keras_effnetv2.training.learner.learner import create_learner
-from keras_effnetv2.training.learner.network import build_network, variable_depths
-from keras_effnetv2.training.learner.recipe_optimizers import add_l2, build_optimizer
+from keras_effnetv2.training.learner.building import build_learner, compile_learner
 
 _CPU_INFO = pathlib.Path("/proc/cpuinfo")
 
@@ -117,8 +114,9 @@ def network_step(variant: Variant, workload: Workload) -> TrainingStep:
         path = os.path.join(folder, "candidate.json")  # An experiment names variants.
         write_variant(dataclasses.replace(variant, name="candidate"), path)
         experiment = workload.experiment(path)
-        build = functools.partial(build_network, experiment, None)
-        learner = _compiled(build, experiment, variable_depths)
+        num_images = workload.batch_size
+        stages = experiment.stages(num_images)
+        learner = build_learner(experiment, stages, num_images)
     rng = np.random.default_rng(0)
     side = workload.image_size
     pixels = rng.integers(0, 256, (workload.batch_size, side, side, 3), dtype="uint8")
@@ -155,9 +153,17 @@ def layer_step(
         )(x)
         return keras.Model(inputs, scores)
 
+    require_backend("Step times are measured on", "tensorflow")
     experiment = workload.experiment("efficientnetv2-b0")  # Any: it is not built.
-    learner = _compiled(
-        build, experiment, lambda network: [0] * len(network.trainable_variables)
+    num_images = workload.batch_size
+    network = build()
+    learner = compile_learner(
+        network,
+        build,
+        experiment,
+        experiment.stages(num_images),
+        num_images,
+        depths=[0] * len(network.trainable_variables),
     )
     shape = (workload.batch_size, *input_shape)
     maps = np.random.default_rng(0).normal(size=shape).astype("float32")
@@ -176,27 +182,6 @@ class _Shift(keras.layers.Layer):
 
     def call(self, inputs: Any) -> Any:
         return inputs + keras.ops.cast(self.shift, inputs.dtype)
-
-
-def _compiled(
-    build: Callable[[], keras.Model],
-    experiment: Experiment,
-    depths: Callable[[keras.Model], list[int]],
-) -> keras.Model:
-    """The learner of an experiment with the optimizer that it trains with."""
-    require_backend("Step times are measured on", "tensorflow")
-    network = build()
-    averaged = build() if experiment.optimizer.ema_momentum else None
-    learner = create_learner(network, averaged, experiment)
-    if experiment.optimizer.name != "adamw":
-        add_l2(learner.trainable_variables, experiment.regularization.weight_decay)
-    num_images = experiment.batch_size
-    optimizer = build_optimizer(
-        experiment, experiment.stages(num_images), num_images, depths(network)
-    )
-    optimizer.build(learner.trainable_variables)
-    learner.compile(optimizer)
-    return learner
 
 
 def _labels(batch_size: int, classes: int) -> Any:

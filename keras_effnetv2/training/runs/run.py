@@ -9,7 +9,6 @@ from typing import Any
 import keras
 from absl import logging
 
-from keras_effnetv2.data.sources import Source
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.training.devices import replicas
 from keras_effnetv2.training.progressive import feeding
@@ -23,10 +22,8 @@ from keras_effnetv2.training.runs.checkpoints import (
 from keras_effnetv2.training.experiments.configuration import Experiment
 from keras_effnetv2.training.devices.strategies import Devices, open_devices
 from keras_effnetv2.training.runs.evaluation import measure
-from keras_effnetv2.training.learner.learner import Learner, create_learner
+from keras_effnetv2.training.learner.building import build_learner
 from keras_effnetv2.training.runs.loop import LoopCallback, stopped_by_signals
-from keras_effnetv2.training.learner.network import build_network, variable_depths
-from keras_effnetv2.training.learner.recipe_optimizers import add_l2, build_optimizer
 from keras_effnetv2.training.progressive.learning import Segment, fit_segment, plan_segments
 from keras_effnetv2.training.reporting.reporter import Reporter
 from keras_effnetv2.training.progressive.stages import Stage, steps_per_epoch
@@ -111,13 +108,15 @@ class _Run:
         checkpoints = Checkpoints(self.workdir.checkpoints, self.experiment.loop.keep)
         restored = _restore(checkpoints, self.devices)
         position = restored[1] if restored else Position()
-        learner = build_learner(
-            self.experiment,
-            self.stages,
-            self.train_feed.source,
-            self.devices,
-            weights=None if restored else self.experiment.model.weights,
-        )
+        source = self.train_feed.source
+        with self.devices.scope():
+            learner = build_learner(
+                self.experiment,
+                self.stages,
+                source.num_examples,
+                weights=None if restored else self.experiment.model.weights,
+                class_names=source.class_names,
+            )
         if restored:
             write_state(learner, restored[0])
         with together(self.devices):
@@ -125,7 +124,7 @@ class _Run:
                 self.workdir,
                 self.experiment,
                 self.stages,
-                self.train_feed.source.num_examples,
+                source.num_examples,
                 self.devices,
                 position,
             )
@@ -210,39 +209,6 @@ def _restore(
         if step and not devices.is_chief:
             restored = checkpoints.read(step)
     return restored
-
-
-def build_learner(
-    experiment: Experiment,
-    stages: Sequence[Stage],
-    source: Source,
-    devices: Devices,
-    weights: str | None = None,
-) -> Learner:
-    """The learner of an experiment, compiled, with all of its variables.
-
-    Args:
-        experiment: its settings.
-        stages: of the training.
-        source: the training images.
-        devices: what it runs on.
-        weights: to start from.
-    """
-    names = source.class_names
-    with devices.scope():
-        network = build_network(experiment, weights, names)
-        averaged = None
-        if experiment.optimizer.ema_momentum:
-            averaged = build_network(experiment, None, names)
-        learner = create_learner(network, averaged, experiment)
-        if experiment.optimizer.name != "adamw":
-            add_l2(learner.trainable_variables, experiment.regularization.weight_decay)
-        optimizer = build_optimizer(
-            experiment, stages, source.num_examples, variable_depths(network)
-        )
-        optimizer.build(learner.trainable_variables)
-        learner.compile(optimizer)
-    return learner
 
 
 def set_up_process(experiment: Experiment, devices: Devices) -> None:

@@ -16,9 +16,7 @@ from keras_effnetv2.training.devices import replicas
 from keras_effnetv2.training.devices.strategies import open_devices
 from keras_effnetv2.training.experiments.named import get_experiment
 from keras_effnetv2.training.experiments.settings import override
-from keras_effnetv2.training.learner.learner import create_learner
-from keras_effnetv2.training.learner.network import build_network, variable_depths
-from keras_effnetv2.training.learner.recipe_optimizers import add_l2, build_optimizer
+from keras_effnetv2.training.learner.building import build_learner
 
 STEPS = 20
 BATCH = 16
@@ -57,17 +55,10 @@ def losses_of(devices, assignments):
     experiment = override(get_experiment("digits-smoke"), SETTINGS + assignments)
     keras.utils.set_random_seed(0)
     with devices.scope():
-        network = build_network(experiment, None)
-        averaged = build_network(experiment, None)
-        learner = create_learner(network, averaged, experiment)
-        add_l2(learner.trainable_variables, experiment.regularization.weight_decay)
-        stages = experiment.stages(BATCH * STEPS)
-        depths = variable_depths(network)
-        optimizer = build_optimizer(experiment, stages, BATCH * STEPS, depths)
-        optimizer.build(learner.trainable_variables)
-        learner.compile(
-            optimizer, steps_per_execution=experiment.loop.steps_per_execution
-        )
+        num_images = BATCH * STEPS
+        stages = experiment.stages(num_images)
+        learner = build_learner(experiment, stages, num_images)
+        learner.steps_per_execution = experiment.loop.steps_per_execution
     losses = []
 
     class Watch(keras.callbacks.Callback):

@@ -13,9 +13,7 @@ import tensorflow as tf
 
 from keras_effnetv2.training.experiments.named import get_experiment
 from keras_effnetv2.training.experiments.settings import override
-from keras_effnetv2.training.learner.learner import create_learner
-from keras_effnetv2.training.learner.network import build_network, variable_depths
-from keras_effnetv2.training.learner.recipe_optimizers import add_l2, build_optimizer
+from keras_effnetv2.training.learner.building import build_learner
 from keras_effnetv2.training.progressive.learning import set_rates
 from tests.tiny_networks import NANO_SETTINGS
 
@@ -36,19 +34,14 @@ def steps(precision, jit_compile):
         get_experiment("digits-smoke"), [*SETTINGS, f"model.precision={precision}"]
     )
     keras.utils.set_random_seed(0)
-    network = build_network(experiment, None)
-    learner = create_learner(network, build_network(experiment, None), experiment)
-    add_l2(learner.trainable_variables, experiment.regularization.weight_decay)
     stages = experiment.stages(80)
-    optimizer = build_optimizer(experiment, stages, 80, variable_depths(network))
-    optimizer.build(learner.trainable_variables)
-    learner.compile(optimizer)
+    learner = build_learner(experiment, stages, 80)
     random = np.random.default_rng(0)
     for stage in stages:
         size = stage.image_size
         images = tf.constant(random.integers(0, 256, (8, size, size, 3)), tf.uint8)
         labels = tf.one_hot(random.integers(0, 10, 8), 10)
-        set_rates(network, stage)
+        set_rates(learner.network, stage)
         yield tf.function(learner.train_step, jit_compile=jit_compile), (images, labels)
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from keras_effnetv2.training.experiments.named import get_experiment
 from keras_effnetv2.training.experiments.settings import override
-from keras_effnetv2.training.learner import losses, recipe_optimizers
-from keras_effnetv2.training.learner.learner import create_learner
+from keras_effnetv2.training.learner import losses
+from keras_effnetv2.training.learner.building import build_learner
 from keras_effnetv2.training.learner.network import (
     build_network,
     freeze_layers,
@@ -39,20 +39,7 @@ def experiment(*assignments):
 
 def learner_of(settings):
     keras.utils.set_random_seed(0)
-    network = build_network(settings, None)
-    averaged = None
-    if settings.optimizer.ema_momentum:
-        averaged = build_network(settings, None)
-    learner = create_learner(network, averaged, settings)
-    recipe_optimizers.add_l2(
-        learner.trainable_variables, settings.regularization.weight_decay
-    )
-    optimizer = recipe_optimizers.build_optimizer(
-        settings, settings.stages(80), 80, variable_depths(network)
-    )
-    optimizer.build(learner.trainable_variables)
-    learner.compile(optimizer)
-    return learner
+    return build_learner(settings, settings.stages(80), 80)
 
 
 def fit(learner, steps=1):

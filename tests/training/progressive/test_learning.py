@@ -7,6 +7,7 @@ import pytest
 from keras_effnetv2.layers import FusedMBConv
 from keras_effnetv2.training.experiments.named import get_experiment
 from keras_effnetv2.training.experiments.settings import override
+from keras_effnetv2.training.learner import building
 from keras_effnetv2.training.progressive.learning import (
     ProgressiveLearning,
     plan_segments,
@@ -108,7 +109,7 @@ def test_a_compiled_step_drops_at_the_rate_of_its_stage():
 
 
 def test_stages_of_the_same_rates_share_one_traced_step(tmp_path, monkeypatch):
-    create, shapes = run.create_learner, []
+    create, shapes = building.create_learner, []
 
     def create_watched(*arguments):
         learner = create(*arguments)
@@ -121,7 +122,7 @@ def test_stages_of_the_same_rates_share_one_traced_step(tmp_path, monkeypatch):
         learner.train_step = watched
         return learner
 
-    monkeypatch.setattr(run, "create_learner", create_watched)
+    monkeypatch.setattr(building, "create_learner", create_watched)
     same = [f"progressive.{name}_rate=0.1,0.1" for name in ("dropout", "drop_path")]
     experiment = override(get_experiment("digits-smoke"), [*QUICK, *same])
     run.train(experiment, tmp_path)

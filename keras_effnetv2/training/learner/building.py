@@ -1,0 +1,74 @@
+"""An experiment's learner, ready to train: networks, loss and optimizer together."""
+
+from collections.abc import Callable, Sequence
+
+import keras
+
+from keras_effnetv2.training.experiments.configuration import Experiment
+from keras_effnetv2.training.learner.learner import Learner, create_learner
+from keras_effnetv2.training.learner.network import build_network, variable_depths
+from keras_effnetv2.training.learner.recipe_optimizers import add_l2, build_optimizer
+from keras_effnetv2.training.progressive.stages import Stage
+
+
+def build_learner(
+    experiment: Experiment,
+    stages: Sequence[Stage],
+    num_images: int,
+    *,
+    weights: str | None = None,
+    class_names: tuple[str, ...] | None = None,
+) -> Learner:
+    """The learner of an experiment's network, compiled, with all of its variables.
+
+    Call it in the scope of the devices.
+
+    Args:
+        experiment: its settings.
+        stages: of the training.
+        num_images: to train on.
+        weights: to start from, as `create_model` takes them.
+        class_names: of the data.
+
+    Raises:
+        ValueError: as `build_network`.
+    """
+    network = build_network(experiment, weights, class_names)
+    return compile_learner(
+        network,
+        # Its weights follow the network's.
+        lambda: build_network(experiment, None, class_names),
+        experiment,
+        stages,
+        num_images,
+        variable_depths(network),
+    )
+
+
+def compile_learner(
+    network: keras.Model,
+    build_averaged: Callable[[], keras.Model],
+    experiment: Experiment,
+    stages: Sequence[Stage],
+    num_images: int,
+    depths: Sequence[float],
+) -> Learner:
+    """The learner of any network, with the loss and the optimizer of an experiment.
+
+    Args:
+        network: gives scores before softmax.
+        build_averaged: makes another one of the same shape, for the moving average of
+            an experiment that has one.
+        experiment: its settings.
+        stages: of the training.
+        num_images: to train on.
+        depths: of every trainable variable, as `build_optimizer` takes them.
+    """
+    averaged = build_averaged() if experiment.optimizer.ema_momentum else None
+    learner = create_learner(network, averaged, experiment)
+    if experiment.optimizer.name != "adamw":
+        add_l2(learner.trainable_variables, experiment.regularization.weight_decay)
+    optimizer = build_optimizer(experiment, stages, num_images, depths)
+    optimizer.build(learner.trainable_variables)
+    learner.compile(optimizer)
+    return learner
