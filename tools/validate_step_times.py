@@ -15,16 +15,15 @@ import dataclasses
 import json
 import os
 import pathlib
-import time
 
 from keras_effnetv2.profiling import align
+from keras_effnetv2.progress import Progress
 from keras_effnetv2.search.costs.screening import Validation, iterate_validation
 from keras_effnetv2.search.costs.step_time import REPEATS
 from keras_effnetv2.search.costs.table import NUM_NETWORKS, CostTable
 from keras_effnetv2.search.sampling.space import Space
 from keras_effnetv2.training.experiments.named import get_experiment, list_experiments
 from keras_effnetv2.training.learner.network import trained_variant
-from keras_effnetv2.training.reporting.pace import format_duration
 
 HEADER = ("network", "layers", "predicted (ms)", "measured (ms)", "error", "backbone")
 
@@ -55,22 +54,21 @@ def make_table(args: argparse.Namespace) -> tuple[Space, CostTable]:
 
 
 def run(args: argparse.Namespace) -> Validation:
-    """Prints a row for each network as soon as it is measured."""
+    """Measures the networks; says how far it is."""
     space, table = make_table(args)
     workload = table.workload
     print(
         f"{table.device}; {workload.image_size} pixels, batch of "
         f"{workload.batch_size}, {workload.precision}; {args.repeats} rounds"
     )
-    rows, start = [], time.monotonic()
+    rows, progress = [], Progress("networks measured", args.num)
     measured = iterate_validation(
         table, space, args.num, args.seed, args.repeats, group_size=4
     )
     for row in measured:
         rows.append(row)
-        passed = time.monotonic() - start
-        left = passed / len(rows) * (args.num - len(rows))
-        print(f"{len(rows)}/{args.num}  left {format_duration(left)}", flush=True)
+        progress.advance(1)
+    progress.finish()
     return Validation(*(tuple(column) for column in zip(*rows, strict=True)))
 
 

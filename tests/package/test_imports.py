@@ -19,27 +19,28 @@ ALLOWED = {
     "files": "",
     "lazy": "",
     "private_apis": "",
+    "progress": "",
     "registration": "",
     "optimizers": "lazy private_apis",
     "preprocessing": "",
     "layers": "preprocessing private_apis",
     "networks": "files layers preprocessing private_apis",
-    "weights": "files networks preprocessing version",
+    "weights": "files networks preprocessing progress version",
     "models": "layers networks preprocessing weights",
     "explanation": "backends files lazy networks private_apis",
     "profiling": "models networks",
-    "data": "lazy preprocessing",
+    "data": "lazy preprocessing progress",
     "export": (
         "backends data files layers lazy networks preprocessing private_apis version "
         "weights"
     ),
     "training": (
         "backends data files layers lazy models networks optimizers preprocessing "
-        "private_apis profiling"
+        "private_apis profiling progress"
     ),
     "search": (
         "backends data files layers lazy models networks private_apis profiling "
-        "training"
+        "progress training"
     ),
     "commands": (
         "backends data explanation export files layers models networks preprocessing "
@@ -63,6 +64,7 @@ PLAIN = (
     "errors",
     "files",
     "preprocessing",
+    "progress",
     "version",
     "networks/architecture",
     "networks/variants",

@@ -3,7 +3,7 @@
 import sys
 import time
 
-from keras_effnetv2.training.reporting.pace import format_duration
+from keras_effnetv2.progress import format_duration
 
 
 class Progress:

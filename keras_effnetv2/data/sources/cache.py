@@ -6,8 +6,8 @@ import os
 import tensorflow as tf
 
 from keras_effnetv2.data.decoding.retrying import OF_DATA, retried
-from keras_effnetv2.data.sources.counter import Counter
 from keras_effnetv2.data.sources.source import Source
+from keras_effnetv2.progress import Progress
 
 # Images between two looks at the time.
 _CHUNK = 1000
@@ -22,10 +22,10 @@ def cached(source: Source) -> Source:
         OSError: a file cannot be read, tried several times.
     """
     num = source.num_examples
-    counter = Counter(f"of {num:,} images read into memory")
+    progress = Progress("images read into memory", num)
 
     def count(indices):
-        done = tf.py_function(lambda x: counter.add(len(x)), [indices], [])
+        done = tf.py_function(lambda x: progress.advance(len(x)), [indices], [])
         with tf.control_dependencies([done]):
             return tf.identity(indices)
 
@@ -41,7 +41,7 @@ def cached(source: Source) -> Source:
     # A last row, so there is something to batch also where all failed.
     examples = examples.ignore_errors().concatenate(tf.data.Dataset.from_tensors(zeros))
     places, images, labels = examples.batch(num + 1).get_single_element()
-    counter.close()
+    progress.finish()
     if len(places) <= num:
         images = tf.scatter_nd(places[:, None], images, (num + 1,))
         labels = tf.scatter_nd(places[:, None], labels, (num + 1, *label_spec.shape))

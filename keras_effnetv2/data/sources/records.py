@@ -14,8 +14,8 @@ import numpy as np
 import tensorflow as tf
 
 from keras_effnetv2.data.decoding.retrying import retried
-from keras_effnetv2.data.sources.counter import Counter
 from keras_effnetv2.errors import InputError
+from keras_effnetv2.progress import Progress
 
 _HEADER = struct.Struct("<QI")
 _FOOTER_SIZE = 4
@@ -84,17 +84,17 @@ def find_records(paths: Sequence[str], parts: Sequence[slice] | None = None) -> 
         ValueError: no records, or a file that is compressed, cut off or no TFRecord.
         OSError: a file cannot be read, tried several times.
     """
-    counter = Counter(f"records found in {len(paths)} files")
+    progress = Progress(f"records found in {len(paths)} files")
 
     def scan(path, part):
         found = retried(lambda: _scan(path), path)
-        counter.add(len(found))
+        progress.advance(len(found))
         return np.insert(found, 0, np.arange(len(found)), axis=1)[part]
 
     parts = parts or [slice(None)] * len(paths)
     with concurrent.futures.ThreadPoolExecutor(_NUM_THREADS) as pool:
         tables = [*pool.map(scan, paths, parts)]
-    counter.close()
+    progress.finish()
     files = np.repeat(np.arange(len(paths)), [len(table) for table in tables])
     if not len(files):
         raise InputError(f"There are no records in {', '.join(paths[:3])}.")

@@ -10,9 +10,9 @@ import keras
 import numpy as np
 
 from keras_effnetv2.layers import FusedMBConv, MBConv
+from keras_effnetv2.progress import Progress
 from keras_effnetv2.search.costs.block_shapes import BlockShape, space_shapes
 from keras_effnetv2.search.costs.cache import CostCache
-from keras_effnetv2.search.costs.step_progress import StepProgress
 from keras_effnetv2.search.costs.step_time import (
     compare_step_times,
     measuring,
@@ -57,13 +57,14 @@ class CostMeasurement:
         groups = list(self._groups())
         todo = sum(map(len, groups))
         if todo:
-            progress = StepProgress("blocks", todo, self._stream)
+            progress = Progress("step times of blocks", todo, stream=self._stream)
             with measuring():
                 backbone = network_step(self._space.backbone, self._workload)
                 for group in groups:
                     self._measure_blocks(backbone, group)
                     progress.advance(len(group))
                 del backbone
+            progress.finish()
         self._measure_networks(num_networks - len(self.costs.networks))
 
     def _groups(self) -> Iterator[list[BlockShape]]:
@@ -104,7 +105,7 @@ class CostMeasurement:
             return
         rng = np.random.default_rng(len(self.costs.networks))
         networks = [self._space.variant(self._space.random(rng)) for _ in range(num)]
-        progress = StepProgress("networks", num, self._stream)
+        progress = Progress("step times of networks", num, stream=self._stream)
         options = {
             field.name: getattr(self._workload, field.name)
             for field in dataclasses.fields(self._workload)
@@ -116,6 +117,7 @@ class CostMeasurement:
             self.costs.networks.append((network, relative_step_time(own, beside)))
             self._keep(beside.seconds)
             progress.advance(1)
+        progress.finish()
 
     def _keep(self, backbone_seconds: Sequence[float]) -> None:
         self.costs.seconds.append(float(np.median(backbone_seconds)))

@@ -11,7 +11,7 @@ from typing import Any, TextIO
 
 from keras_effnetv2.networks.architecture import Variant
 from keras_effnetv2.profiling import align, profile
-from keras_effnetv2.search.costs.step_progress import StepProgress
+from keras_effnetv2.progress import Progress
 from keras_effnetv2.search.costs.step_time import (
     REPEATS,
     compare_step_times,
@@ -142,12 +142,13 @@ def _measure_times(
     if len(variants) < 2:
         return [time.median for time in measure_step_times(variants, **workload)]
     first, *others = variants
-    progress = StepProgress("networks", len(others), stream)
+    progress = Progress("step times of networks", len(others), stream=stream)
     beside, ratios = [], [1.0]
     for own, of_first in compare_step_times(others, first, group_size=1, **workload):
         beside.append(of_first.median)
         ratios.append(relative_step_time(own, of_first))
         progress.advance(1)
+    progress.finish()
     return [ratio * statistics.median(beside) for ratio in ratios]
 
 

@@ -1,13 +1,12 @@
 """What a search shows while it goes on."""
 
-import sys
 from typing import TextIO
 
 import optuna
 from optuna.trial import FrozenTrial
 
+from keras_effnetv2.progress import Line, format_duration
 from keras_effnetv2.search.results.trials import Result, best_result, read_results
-from keras_effnetv2.training.reporting.pace import format_duration
 
 _FINISHED = ("complete", "pruned", "screened", "failed")
 
@@ -24,7 +23,7 @@ class SearchProgress:
 
     def __init__(self, num_trials: int, stream: TextIO | None = None) -> None:
         self._num_trials = num_trials
-        self._stream = stream or sys.stderr
+        self._line = Line(stream)
 
     def __call__(self, study: optuna.Study, trial: FrozenTrial) -> None:
         """Writes the line of a trial that has just ended."""
@@ -40,8 +39,7 @@ class SearchProgress:
             f"best {best.reward:.4f} (trial {best.number})" if best else "no best yet",
             *self._describe_left(results, finished),
         ]
-        self._stream.write("  ".join(parts) + "\n")
-        self._stream.flush()
+        self._line.keep("  ".join(parts))
 
     def _describe_left(
         self, results: list[Result], finished: list[Result]

@@ -8,7 +8,7 @@ from typing import Any
 
 from keras_effnetv2.errors import InputError, require_modules
 from keras_effnetv2.files import replace_file
-from keras_effnetv2.training.reporting.pace import format_duration
+from keras_effnetv2.progress import format_duration
 
 _TRAIN, _EVAL, _PLAIN = "#e08e2b", "#1f5fa8", "#444444"
 _BANDS = ("#f2f4f7", "#e3e8ef")

@@ -72,12 +72,3 @@ class Pace:
     def _calibrate(self, stage: Stage, images_per_second: float) -> None:
         images = self._steps_per_epoch[stage.index] * stage.batch_size
         self._cost_per_second = images_per_second / images * stage.image_size**2
-
-
-def format_duration(seconds: float) -> str:
-    """Such as 12 s, 2:31 or 1:02:31."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours}:{minutes:02}:{rest:02}"
-    return f"{minutes}:{rest:02}" if minutes else f"{rest} s"

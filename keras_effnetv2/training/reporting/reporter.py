@@ -15,11 +15,11 @@ from keras_effnetv2.training.progressive.stages import (
     steps_per_epoch,
 )
 from keras_effnetv2.training.reporting.curves import draw_curves
-from keras_effnetv2.training.reporting.progress import Progress
 from keras_effnetv2.training.reporting.records import Records
 from keras_effnetv2.training.reporting.samples import draw_samples
 from keras_effnetv2.training.reporting.scalars import Scalars
 from keras_effnetv2.training.reporting.summary import summarize
+from keras_effnetv2.training.reporting.training_progress import TrainingProgress
 from keras_effnetv2.training.runs.checkpoints import Position
 from keras_effnetv2.training.runs.workdir import Workdir
 
@@ -57,7 +57,7 @@ class Reporter:
         if not self._is_chief:
             return
         self._records.drop_after(position.step)
-        self._progress = Progress(
+        self._progress = TrainingProgress(
             stages, [steps_per_epoch(num_images, x.batch_size) for x in stages]
         )
         print(f"{self._name} on {devices.describe()}, in {workdir.path}\n")

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from keras_effnetv2.profiling.report import align
+from keras_effnetv2.progress import format_duration
 from keras_effnetv2.training.progressive.stages import Stage
-from keras_effnetv2.training.reporting.pace import format_duration
 
 _HEADER = (
     "stage", "epochs", "size", "images/s", "time", "last loss", "best eval accuracy"

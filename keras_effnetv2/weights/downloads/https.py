@@ -9,7 +9,6 @@ import logging
 import pathlib
 import ssl
 import string
-import sys
 import time
 import urllib.error
 import urllib.parse
@@ -18,6 +17,7 @@ from collections.abc import Iterator
 
 from keras_effnetv2 import version
 from keras_effnetv2.errors import InputError
+from keras_effnetv2.progress import Progress
 from keras_effnetv2.weights.downloads.claims import Claims, read_claims
 
 _LOG = logging.getLogger(__name__)
@@ -123,7 +123,7 @@ def _get_once(url: str, path: pathlib.Path, name: str) -> Received:
     size = 0
     with _network_errors(), _open(url) as response, path.open("wb") as file:
         claimed = read_claims(response.headers)
-        progress = _Progress(name, claimed.size)
+        progress = Progress(name, claimed.size, form=_megabytes)
         while chunk := response.read(CHUNK_BYTES):
             if size == 0:
                 _check_not_text(chunk, response.headers.get_content_type())
@@ -133,11 +133,15 @@ def _get_once(url: str, path: pathlib.Path, name: str) -> Received:
             size += len(chunk)
             if size > MAX_BYTES:
                 raise TransferError(f"more than {MAX_BYTES:,} bytes came", False)
-            progress.show(size)
+            progress.advance(len(chunk))
     received = Received(size, md5.hexdigest(), sha256.hexdigest())
     _check_claims(received, claimed)
-    progress.end(size)
+    progress.finish()
     return received
+
+
+def _megabytes(num_bytes: int) -> str:
+    return f"{num_bytes / 1e6:,.1f} MB"
 
 
 def _check_claims(received: Received, claimed: Claims) -> None:
@@ -200,34 +204,3 @@ def _check_not_text(start: bytes, content_type: str) -> None:
             "a page of text came instead of a weights file; its type is "
             f"{content_type} and it starts with {start[:40]!r}"
         )
-
-
-class _Progress:
-    """One line on stderr: what, how far, how long."""
-
-    def __init__(self, name: str, total: int | None):
-        self._name = name
-        self._total = total
-        self._start = self._shown = time.monotonic()
-        self._terminal = sys.stderr.isatty()
-
-    def show(self, received: int) -> None:
-        """Says how far it is, not too often."""
-        now = time.monotonic()
-        if now - self._shown < (0.5 if self._terminal else 10.0):
-            return
-        self._shown = now
-        text = f"{self._name}: {received / 1e6:.1f} MB"
-        if self._total:
-            left = (now - self._start) * (self._total / received - 1)
-            text += f" of {self._total / 1e6:.1f}, {left:.0f} s left"
-        self._print(text, end="\r" if self._terminal else "\n")
-
-    def end(self, received: int) -> None:
-        """Says what arrived and how long it took."""
-        seconds = time.monotonic() - self._start
-        self._print(f"{self._name}: {received / 1e6:.1f} MB in {seconds:.1f} s", "\n")
-
-    def _print(self, text: str, end: str) -> None:
-        # Padded, to cover what an earlier line of the terminal said.
-        print(f"{text:<70}", end=end, file=sys.stderr, flush=True)

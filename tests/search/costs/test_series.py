@@ -43,13 +43,12 @@ def test_steps_are_timed_beside_the_first_and_stated(monkeypatch):
             )
 
     monkeypatch.setattr(series, "compare_step_times", compare)
-    stream = io.StringIO()
     costs = series.measure_costs(
         [SMALL, MEDIUM, LARGE],
         batch_size=8,
         precision="mixed_bfloat16",
         repeats=3,
-        stream=stream,
+        stream=io.StringIO(),
     )
     assert [cost.step.seconds for cost in costs] == pytest.approx([0.75, 1.875, 3.0])
     lines = series.format_costs(costs).splitlines()
@@ -58,7 +57,6 @@ def test_steps_are_timed_beside_the_first_and_stated(monkeypatch):
     assert lines[4] == (
         f"A step trains on 8 images in mixed_bfloat16, on {device_name()}."
     )
-    assert "networks 2/2  done" in stream.getvalue()
 
 
 def test_one_network_is_timed_alone():

@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from keras_effnetv2 import progress
 from keras_effnetv2.weights.downloads import download, https
 from tests.weights.downloads.bad_server import CONTENT, MD5
 
@@ -22,7 +23,8 @@ def cached(tmp_path):
     return [path.name for path in (tmp_path / "models").glob("*") if path.is_file()]
 
 
-def test_file_arrives_once_in_keras_own_place(server, tmp_path, capsys):
+def test_file_arrives_once_in_keras_own_place(server, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(progress, "_QUICK", 0.0)
     url = url_of(server, "good")
     path = download.fetch(url, MD5, "efficientnetv2-b0.h5")
     assert path == tmp_path / "models" / "efficientnetv2-b0.h5"
@@ -162,21 +164,21 @@ def test_refused_connection_is_explained(tmp_path):
 
 
 def test_interrupted_download_leaves_nothing(server, tmp_path, monkeypatch):
-    def interrupt(progress, received):
+    def interrupt(progress, num):
         assert [name for name in cached(tmp_path) if name.endswith(".part")]
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(https._Progress, "show", interrupt)
+    monkeypatch.setattr(https.Progress, "advance", interrupt)
     with pytest.raises(KeyboardInterrupt):
         download.fetch(url_of(server, "good"), MD5, "a.h5")
     assert cached(tmp_path) == []
 
 
 def test_disk_failure_is_not_taken_for_the_network(server, tmp_path, monkeypatch):
-    def full(progress, received):
+    def full(progress, num):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(https._Progress, "show", full)
+    monkeypatch.setattr(https.Progress, "advance", full)
     with pytest.raises(OSError, match="No space left") as raised:
         download.fetch(url_of(server, "good"), MD5, "a.h5")
     assert not isinstance(raised.value, ConnectionError)
@@ -259,13 +261,3 @@ def test_what_a_killed_process_left_is_replaced(server, tmp_path):
     path = download.fetch(url_of(server, "good"), MD5, "a.h5")
     assert path.read_bytes() == CONTENT
     assert cached(tmp_path) == ["a.h5"]
-
-
-def test_long_download_says_how_far_it_is(capsys, monkeypatch):
-    monkeypatch.setattr(https.sys.stderr, "isatty", lambda: True)
-    progress = https._Progress("b0.h5", total=4_000_000)
-    progress._start -= 3
-    progress._shown -= 3
-    progress.show(1_000_000)
-    progress.show(1_000_001)
-    assert capsys.readouterr().err.rstrip(" \r") == "b0.h5: 1.0 MB of 4.0, 9 s left"

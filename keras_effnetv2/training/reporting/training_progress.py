@@ -1,21 +1,16 @@
 """What a run shows while it trains."""
 
 import math
-import shutil
-import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, TextIO
 
+from keras_effnetv2.progress import Line, format_duration
 from keras_effnetv2.training.progressive.stages import Stage
-from keras_effnetv2.training.reporting.pace import Pace, format_duration
-
-_REDRAW = 0.2  # Seconds between two states of the line on a terminal.
-_REPRINT = 30.0  # Seconds between two lines elsewhere.
-_CLEAR = "\r\x1b[K"  # Go to the start of the line and erase it.
+from keras_effnetv2.training.reporting.pace import Pace
 
 
-class Progress:
+class TrainingProgress:
     """A line that follows the training, and one that stays for each epoch.
 
     Args:
@@ -35,11 +30,8 @@ class Progress:
     ) -> None:
         self._stages = tuple(stages)
         self._pace = Pace(stages, steps_per_epoch)
-        self._stream = stream or sys.stderr
         self._clock = clock
-        self._on_terminal = self._stream.isatty()
-        self._written_at = -math.inf if self._on_terminal else clock()
-        self._line_is_open = False
+        self._line = Line(stream, clock)
 
     def update(self, step: int, logs: dict[str, float]) -> None:
         """Shows where the training is, if it is time to; call it every few steps.
@@ -48,14 +40,15 @@ class Progress:
             step: optimizer steps done, since the start of the training.
             logs: `loss` and `accuracy` of the epoch so far, where they are known.
         """
-        now = self._clock()
-        images_per_second = self._pace.advance(now, step)
-        if now - self._written_at < (_REDRAW if self._on_terminal else _REPRINT):
-            return
-        self._written_at = now
+        images_per_second = self._pace.advance(self._clock(), step)
+        self._line.update(lambda: self._describe(step, logs, images_per_second))
+
+    def _describe(
+        self, step: int, logs: dict[str, float], images_per_second: float | None
+    ) -> str:
         stage, epochs = self._pace.place(step)
         epoch = max(1, math.ceil(epochs))
-        line = "  ".join(
+        return "  ".join(
             [
                 *self._describe_place(epoch, stage),
                 f"{epochs - (epoch - 1):4.0%}",
@@ -64,15 +57,11 @@ class Progress:
                 *self._describe_left(step),
             ]
         )
-        if self._on_terminal:
-            line = _CLEAR + line[: shutil.get_terminal_size().columns - 1]
-        self._write(line, is_open=self._on_terminal)
 
     def epoch_end(self, record: dict[str, Any]) -> None:
         """Writes the line that stays; for what a record has, see `Records`."""
-        self._written_at = self._clock()
         step, images_per_second = record["step"], record["images_per_second"]
-        self._pace.end_epoch(self._written_at, step, images_per_second)
+        self._pace.end_epoch(self._clock(), step, images_per_second)
         stage, _ = self._pace.place(step)
         accuracy = record.get("eval_accuracy")
         evaluation = "-" if accuracy is None else f"{accuracy:.1%}"
@@ -86,17 +75,11 @@ class Progress:
                 *self._describe_left(step),
             ]
         )
-        self._write((_CLEAR if self._on_terminal else "") + line, is_open=False)
+        self._line.keep(line)
 
     def close(self) -> None:
         """Ends a line that is still open, so that what follows starts a new one."""
-        if self._line_is_open:
-            self._write("", is_open=False)
-
-    def _write(self, text: str, is_open: bool) -> None:
-        self._line_is_open = is_open
-        self._stream.write(text if is_open else text + "\n")
-        self._stream.flush()
+        self._line.close()
 
     def _describe_place(self, epoch: int, stage: Stage) -> list[str]:
         num_epochs = self._stages[-1].end_epoch

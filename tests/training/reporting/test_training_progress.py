@@ -1,13 +1,13 @@
-"""The line that follows a training, its estimates, and the table at the end."""
+"""What follows a training: its lines, its estimates, and the table at the end."""
 
 import io
 
 import pytest
 
 from keras_effnetv2.training.progressive.stages import cost
-from keras_effnetv2.training.reporting.pace import Pace, format_duration
-from keras_effnetv2.training.reporting.progress import Progress
+from keras_effnetv2.training.reporting.pace import Pace
 from keras_effnetv2.training.reporting.summary import summarize
+from keras_effnetv2.training.reporting.training_progress import TrainingProgress
 from tests.training.reporting.run_records import STAGES, STEPS_PER_EPOCH, make_record
 
 
@@ -18,32 +18,19 @@ class Clock:
         return self.now
 
 
-class Terminal(io.StringIO):
-    def isatty(self):
-        return True
-
-
 @pytest.fixture
 def clock():
     return Clock()
 
 
 def follow(clock, stream):
-    return Progress(STAGES, STEPS_PER_EPOCH, stream=stream, clock=clock)
+    return TrainingProgress(STAGES, STEPS_PER_EPOCH, stream=stream, clock=clock)
 
 
 def train(progress, clock, steps, seconds_per_step):
     for step in steps:
         clock.now += seconds_per_step
         progress.update(step, {"loss": 0.5})
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.3, "0 s"), (59.4, "59 s"), (59.6, "1:00"), (151, "2:31"), (3751, "1:02:31")],
-)
-def test_durations_read_as_on_a_clock(seconds, text):
-    assert format_duration(seconds) == text
 
 
 @pytest.mark.parametrize(
@@ -84,16 +71,15 @@ def test_an_epoch_leaves_one_line(clock):
     stream = io.StringIO()
     progress = follow(clock, stream)
     progress.epoch_end(make_record(4, loss=0.412, seconds=12, images_per_second=1234))
-    assert stream.getvalue() == (
-        "epoch 4/6  stage 2/3  24 px  loss 0.412  accuracy  40.0%  eval  70.0%  "
-        "  1,234 images/s     12 s  left 0 s\n"
-    )
+    (line,) = stream.getvalue().splitlines()
+    for part in ("4/6", "2/3", "24 px", "0.412", "40.0%", "70.0%", "1,234 ", "12 s"):
+        assert part in line
 
 
 def test_an_epoch_without_evaluation_says_so(clock):
     stream = io.StringIO()
     follow(clock, stream).epoch_end(make_record(1, accuracy=None, loss=None))
-    assert "16 px  eval      -  " in stream.getvalue()
+    assert "eval      -" in stream.getvalue()
 
 
 def test_the_last_epoch_has_no_time_left(clock):
@@ -102,43 +88,13 @@ def test_the_last_epoch_has_no_time_left(clock):
     assert "left" not in stream.getvalue()
 
 
-def test_a_terminal_has_one_line_drawn_five_times_a_second(clock, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "120")
-    stream = Terminal()
-    progress = follow(clock, stream)
-    train(progress, clock, [1, 2, 3], seconds_per_step=0.15)
-    lines = stream.getvalue().split("\r\x1b[K")[1:]
-    assert [line.split("  ")[3].strip() for line in lines] == ["20%", "60%"]
-    assert "67 images/s" in lines[1] and "left 2 s" not in lines[0]
-    progress.epoch_end(make_record(1))
-    assert stream.getvalue().count("\n") == 1
-
-
-def test_a_narrow_terminal_gets_a_cut_line(clock, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "20")
-    stream = Terminal()
-    follow(clock, stream).update(1, {"loss": 1.0})
-    assert stream.getvalue() == "\r\x1b[Kepoch 1/6  stage 1/"
-
-
-def test_a_file_has_a_line_every_thirty_seconds(clock):
+def test_between_epochs_it_says_where_the_training_is(clock):
     stream = io.StringIO()
     progress = follow(clock, stream)
     train(progress, clock, [1, 2, 3, 4], seconds_per_step=16)
-    assert stream.getvalue().count("\n") == 2
-    assert "\r" not in stream.getvalue()
-    progress.close()
-    assert stream.getvalue().count("\n") == 2
-
-
-def test_a_run_that_ends_within_an_epoch_ends_its_line(clock):
-    stream = Terminal()
-    progress = follow(clock, stream)
-    progress.update(1, {})
-    progress.close()
-    progress.close()
-    assert stream.getvalue().endswith("%\n")
-    assert stream.getvalue().count("\n") == 1
+    first, second = stream.getvalue().splitlines()
+    assert "epoch 1/6" in first and " 40%" in first and " 80%" in second
+    assert "images/s" in second and "left" in second
 
 
 def test_the_summary_is_a_table_of_stages():

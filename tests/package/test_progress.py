@@ -1,0 +1,109 @@
+"""Lines of progress on a terminal and in a file, on a clock of the tests."""
+
+import io
+
+import pytest
+
+from keras_effnetv2 import progress
+from keras_effnetv2.progress import Line, Progress, format_duration
+
+CONTROL = "\r\x1b[K"
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+def follow(clock, line, num, seconds):
+    for number in range(1, num + 1):
+        clock.now += seconds
+        line.update(lambda number=number: f"state {number}")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.3, "0 s"), (59.4, "59 s"), (59.6, "1:00"), (151, "2:31"), (3751, "1:02:31")],
+)
+def test_durations_read_as_on_a_clock(seconds, text):
+    assert format_duration(seconds) == text
+
+
+def test_a_terminal_has_one_line_drawn_five_times_a_second(clock):
+    stream = Terminal()
+    line = Line(stream, clock)
+    follow(clock, line, 4, seconds=0.15)
+    states = stream.getvalue().split(CONTROL)[1:]
+    assert states == ["state 1", "state 3"]
+    line.keep("done")
+    assert stream.getvalue().endswith(f"{CONTROL}done\n")
+    assert stream.getvalue().count("\n") == 1
+
+
+def test_a_narrow_terminal_gets_a_cut_line(clock, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "20")
+    stream = Terminal()
+    Line(stream, clock).update(lambda: "x" * 100)
+    assert stream.getvalue() == CONTROL + "x" * 19
+
+
+def test_a_file_has_a_line_every_thirty_seconds_and_no_control_characters(clock):
+    stream = io.StringIO()
+    line = Line(stream, clock)
+    follow(clock, line, 5, seconds=16)
+    line.keep("done")
+    line.close()
+    assert stream.getvalue() == "state 2\nstate 4\ndone\n"
+
+
+def test_work_that_stops_ends_its_line_once(clock):
+    stream = Terminal()
+    line = Line(stream, clock)
+    line.update(lambda: "state")
+    line.close()
+    line.close()
+    assert stream.getvalue() == f"{CONTROL}state\n"
+
+
+@pytest.mark.parametrize("stream", [Terminal(), io.StringIO()])
+def test_a_count_says_what_how_far_and_how_long(clock, stream):
+    counted = Progress("steps", 4000, stream=stream, clock=clock)
+    clock.now += 40
+    counted.advance(1000)
+    assert stream.getvalue().strip(CONTROL + "\n") == (
+        "steps: 1,000 of 4,000, 2:00 left"
+    )
+    clock.now += 80
+    counted.advance(3000)
+    counted.finish()
+    assert stream.getvalue().endswith("steps: 4,000 in 2:00\n")
+
+
+def test_a_count_whose_end_nobody_knows_says_what_it_took(clock):
+    stream = io.StringIO()
+    counted = Progress("records", stream=stream, clock=clock, form="<{}>".format)
+    for _ in range(2):
+        clock.now += 20
+        counted.advance(7)
+    assert stream.getvalue() == "records: <14> in 40 s\n"
+
+
+def test_what_is_quick_has_no_line(clock):
+    stream = Terminal()
+    counted = Progress("steps", 3, stream=stream, clock=clock)
+    clock.now += 0.9 * progress._QUICK
+    counted.advance(3)
+    counted.finish()
+    assert stream.getvalue() == ""
