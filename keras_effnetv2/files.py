@@ -1,6 +1,7 @@
 """Files that are whole at any moment, and names that they may have."""
 
 import contextlib
+import logging
 import os
 import pathlib
 import re
@@ -10,6 +11,8 @@ from typing import Any
 
 from keras_effnetv2.errors import InputError
 
+_LOG = logging.getLogger(__name__)
+
 # Of models and studies, which files and folders are called after.
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 # Of a file that is being written.
@@ -17,8 +20,15 @@ _TEMPORARY = r"\.[0-9a-f]{32}\..+"
 
 
 @contextlib.contextmanager
-def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
+def replacing(
+    path: str | os.PathLike, *, is_locked: bool = False
+) -> Iterator[pathlib.Path]:
     """Gives `path` new contents at once: the old ones stay until the new are whole.
+
+    Args:
+        path: of the file.
+        is_locked: nobody else writes it now, so that what a killed process has left of
+            it is written over.
 
     Yields:
         A name beside `path`, with its suffixes, that no other process or machine uses.
@@ -26,9 +36,10 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
         removed if it raises.
     """
     path = pathlib.Path(path)
-    # Not the process's number: in containers every process is number 1. The end of the
-    # name alone, as a name has 255 bytes at most.
-    temporary = path.with_name(f".{uuid.uuid4().hex}.{path.name[-50:]}")
+    if is_locked:
+        temporary = path.with_name(f".{path.name}.part")
+    else:
+        temporary = path.with_name(_unique_name(path.name))
     try:
         yield temporary
         with temporary.open("rb+") as file:  # Windows syncs what is open to write.
@@ -54,6 +65,52 @@ def replace_file(path: str | os.PathLike, contents: bytes) -> None:
     """Writes a file that is always whole: the old one, until the new one is."""
     with replacing(path) as temporary:
         temporary.write_bytes(contents)
+
+
+def check_writable(folder: str | os.PathLike) -> None:
+    """Makes a folder, if need be, and a file in it, which goes at once.
+
+    Raises:
+        OSError: that cannot be done.
+    """
+    probe = pathlib.Path(folder, _unique_name("probe"))
+    probe.parent.mkdir(parents=True, exist_ok=True)
+    probe.touch(exist_ok=False)
+    probe.unlink()
+
+
+@contextlib.contextmanager
+def locked(path: str | os.PathLike, task: str) -> Iterator[None]:
+    """Of all processes and threads, one at a time; the others wait.
+
+    Args:
+        path: of the lock, in a folder that is made if need be.
+        task: what another process does meanwhile, for the log: "measures this".
+
+    Raises:
+        OSError: there can be no such file.
+    """
+    import filelock
+
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        _LOG.warning("Another process %s: waiting for it.", task)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _unique_name(name: str) -> str:
+    """A name for a file that is to be `name`; no other process or machine has it."""
+    # Not the process's number: in containers every process is number 1. The end of the
+    # name alone, as a name has 255 bytes at most.
+    return f".{uuid.uuid4().hex}.{name[-50:]}"
 
 
 def _sync_folder(folder: pathlib.Path) -> None:

@@ -1,6 +1,5 @@
 """Class-activation maps as heat over their image, in a PNG."""
 
-import io
 import os
 import textwrap
 from collections.abc import Sequence
@@ -10,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from keras_effnetv2.errors import require_modules
-from keras_effnetv2.files import replace_file
+from keras_effnetv2.files import replacing
 
 _MAX_COLUMNS = 4
 _PANEL_INCHES = 3.5
@@ -64,9 +63,8 @@ def draw_heat_maps(
     bar = figure.colorbar(ScalarMappable(scale, colors), ax=all_axes, pad=0.01)
     bar.set_label("contribution to the logit")
     bar.outline.set_visible(False)
-    file = io.BytesIO()
-    figure.savefig(file, format="png", bbox_inches="tight")
-    replace_file(path, file.getvalue())
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", bbox_inches="tight")
 
 
 def _panel_grid(num_panels: int) -> tuple[Any, np.ndarray]:

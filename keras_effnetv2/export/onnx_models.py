@@ -4,7 +4,7 @@ import json
 import math
 import os
 import pathlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -21,6 +21,7 @@ from keras_effnetv2.export.checks.roundtrip import (
     sample_images,
 )
 from keras_effnetv2.export.classifier import Classifier
+from keras_effnetv2.export.label_files import write_labels
 from keras_effnetv2.export.manifests import Manifest
 from keras_effnetv2.export.publishing import check_target, replaced_folder
 from keras_effnetv2.export.saved_models import Signatures, describe
@@ -165,14 +166,12 @@ def _annotated(model: Any, manifest: Manifest) -> Any:
     return model
 
 
-def _write(model: Any, labels: Iterable[str] | None, folder: pathlib.Path) -> None:
+def _write(model: Any, labels: Sequence[str] | None, folder: pathlib.Path) -> None:
     from onnx import checker, save_model
 
     checker.check_model(model, full_check=True)
     save_model(model, os.fspath(folder / FILE))
-    if labels:
-        text = "\n".join(labels)
-        (folder / "labels.txt").write_text(f"{text}\n", encoding="utf-8")
+    write_labels(labels, folder)
 
 
 def _check(

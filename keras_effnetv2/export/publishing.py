@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 
+from keras_effnetv2 import files
 from keras_effnetv2.errors import InputError
 
 # Of Linux: renameat2(2), whose flag 2 exchanges two names in one step.
@@ -60,9 +61,7 @@ def check_writable(folder: pathlib.Path) -> None:
         ValueError: nothing can be written there.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix="."):
-            pass
+        files.check_writable(folder)
     except OSError as error:
         raise InputError(
             f"Nothing can be written to {folder}: {error.strerror}. Choose another "

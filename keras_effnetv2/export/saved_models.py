@@ -12,6 +12,7 @@ from keras_effnetv2.data.decoding import cropping, images
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.export.checks.roundtrip import check_signatures
 from keras_effnetv2.export.classifier import Classifier
+from keras_effnetv2.export.label_files import write_labels
 from keras_effnetv2.export.manifests import Manifest
 from keras_effnetv2.export.publishing import check_target, replaced_folder
 from keras_effnetv2.layers.gradients import stock_gradients
@@ -144,9 +145,7 @@ class Signatures:
                 for name, function in self.functions.items()
             }
         tf.saved_model.save(module, os.fspath(folder), signatures)
-        if self.classifier.labels:
-            text = "\n".join(self.classifier.labels)
-            (folder / "assets" / "labels.txt").write_text(f"{text}\n", encoding="utf-8")
+        write_labels(self.classifier.labels, folder / "assets")
 
     def describe(self) -> dict[str, Any]:
         """For a manifest: inputs and outputs of each signature."""

@@ -1,13 +1,21 @@
 """Files are whole at any moment, whoever writes them and however that ends."""
 
+import logging
 import os
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
 
-from keras_effnetv2.files import remove_unfinished, replace_file, replacing
+from keras_effnetv2.files import (
+    check_writable,
+    locked,
+    remove_unfinished,
+    replace_file,
+    replacing,
+)
 from keras_effnetv2.training.runs.checkpoints import read_arrays
 from tests import containers
 from tests.conftest import ROOT
@@ -96,3 +104,49 @@ def test_what_killed_processes_left_is_removed_and_nothing_else(tmp_path):
     (tmp_path / ".nfs0001").touch()
     remove_unfinished(tmp_path)
     assert sorted(os.listdir(tmp_path)) == [".nfs0001", "a.json"]
+
+
+def test_a_lock_makes_the_others_wait_and_says_so(tmp_path, caplog):
+    path, order = tmp_path / "locks" / "a.lock", []
+    held, waiting = threading.Event(), threading.Event()
+
+    class Watch(logging.Handler):
+        def emit(self, record):
+            waiting.set()
+
+    def hold():
+        with locked(path, "measures a"):
+            held.set()
+            assert waiting.wait(30)
+            order.append("first")
+
+    logger = logging.getLogger("keras_effnetv2.files")
+    logger.addHandler(watch := Watch())
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert held.wait(30)
+    with locked(path, "measures a"):
+        order.append("second")
+    thread.join()
+    logger.removeHandler(watch)
+    assert order == ["first", "second"]
+    assert "Another process measures a" in caplog.text
+
+
+def test_a_folder_that_cannot_be_written_is_found_out(tmp_path):
+    check_writable(tmp_path / "new" / "folder")
+    assert os.listdir(tmp_path / "new" / "folder") == []
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError):
+        check_writable(tmp_path / "file")
+    with pytest.raises(OSError), locked(tmp_path / "file" / "a.lock", "waits"):
+        pass
+
+
+def test_who_has_the_lock_writes_over_what_was_left(tmp_path):
+    path = tmp_path / "a.bin"
+    (tmp_path / ".a.bin.part").write_bytes(b"left")
+    with replacing(path, is_locked=True) as temporary:
+        temporary.write_bytes(b"new")
+    assert path.read_bytes() == b"new"
+    assert os.listdir(tmp_path) == ["a.bin"]

@@ -9,8 +9,9 @@ import keras
 
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.export.classifier import Classifier
+from keras_effnetv2.export.label_files import write_labels
 from keras_effnetv2.export.lite.conversion import FORMATS, IO_TYPES, Conversion
-from keras_effnetv2.export.lite.metadata import LABELS, label_text, pack_labels
+from keras_effnetv2.export.lite.metadata import pack_labels
 from keras_effnetv2.export.lite.report import measure, write_report
 from keras_effnetv2.export.lite.sample_images import (
     Images,
@@ -189,8 +190,7 @@ def _write_models(
         file = folder / f"{name}.tflite"
         file.write_bytes(conversion.convert(name))
         pack_labels(file, labels)
-    if labels:
-        (folder / LABELS).write_text(label_text(labels), encoding="utf-8")
+    write_labels(labels, folder)
 
 
 def _write_checked(

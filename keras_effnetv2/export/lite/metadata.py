@@ -15,9 +15,9 @@ import numpy as np
 from tensorflow.lite.tools import flatbuffer_utils
 
 from keras_effnetv2.export.classifier import Classifier
+from keras_effnetv2.export.label_files import LABELS, label_text
 from keras_effnetv2.private_apis import lite_schema
 
-LABELS = "labels.txt"
 _ENTRY = b"TFLITE_METADATA"
 _IDENTIFIER = b"M001"
 _PARSER_VERSION = "1.0.0"  # The oldest that knows all these fields.
@@ -74,11 +74,6 @@ def with_metadata(contents: bytes, classifier: Classifier) -> bytes:
     model.buffers.append(buffer)
     model.metadata = [*(model.metadata or ()), entry]
     return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
-
-
-def label_text(labels: Sequence[str]) -> str:
-    """The label file: a class a line."""
-    return "\n".join(labels) + "\n"
 
 
 def pack_labels(path: pathlib.Path, labels: Sequence[str] | None) -> None:

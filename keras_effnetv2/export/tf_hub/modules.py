@@ -24,6 +24,7 @@ from keras_effnetv2.export.checks.roundtrip import (
     sample_images,
 )
 from keras_effnetv2.export.classifier import Classifier
+from keras_effnetv2.export.label_files import LABELS, write_labels
 from keras_effnetv2.export.manifests import Manifest
 from keras_effnetv2.export.publishing import check_target, replaced_folder
 from keras_effnetv2.export.saved_models import describe
@@ -166,9 +167,8 @@ class Module:
         ).get_concrete_function()
         with tempfile.TemporaryDirectory() as scratch:
             if labels:
-                file = pathlib.Path(scratch, "labels.txt")
-                file.write_text("\n".join(labels) + "\n", encoding="utf-8")
-                module.labels = tf.saved_model.Asset(os.fspath(file))
+                write_labels(labels, pathlib.Path(scratch))
+                module.labels = tf.saved_model.Asset(os.path.join(scratch, LABELS))
             tf.saved_model.save(module, os.fspath(folder), signatures=signature)
 
     def describe(self) -> dict[str, Any]:

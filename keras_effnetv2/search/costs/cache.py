@@ -17,7 +17,7 @@ from typing import Any
 import keras
 
 from keras_effnetv2.errors import InputError
-from keras_effnetv2.files import replace_file
+from keras_effnetv2.files import locked, replace_file
 from keras_effnetv2.networks.architecture import Variant
 from keras_effnetv2.networks.variant_files import from_json, to_json
 from keras_effnetv2.search.costs.block_shapes import block_shapes
@@ -111,21 +111,13 @@ class CostCache:
 
         Where the folder cannot be written, nothing is locked.
         """
-        import filelock
-
-        lock = filelock.FileLock(self.path.with_suffix(".lock"))
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            lock.acquire(timeout=0)
-        except filelock.Timeout:
-            _LOG.warning("Another process measures %s: waiting for it.", self.path)
-            lock.acquire()
-        except OSError as error:
-            _LOG.warning("%s cannot be locked: %s.", self.path, error)
-        try:
+        with contextlib.ExitStack() as stack:
+            try:
+                path = self.path.with_suffix(".lock")
+                stack.enter_context(locked(path, f"measures {self.path}"))
+            except OSError as error:
+                _LOG.warning("%s cannot be locked: %s.", self.path, error)
             yield
-        finally:
-            lock.release()
 
     def _parsed(self, contents: Any) -> Costs:
         """Checked.

@@ -1,6 +1,5 @@
 """The course of a search and what it found, as pictures."""
 
-import io
 import itertools
 import os
 import pathlib
@@ -8,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from keras_effnetv2.errors import require_modules
-from keras_effnetv2.files import replace_file
+from keras_effnetv2.files import replacing
 from keras_effnetv2.search.results.importance import Importance, measure_importance
 from keras_effnetv2.search.results.trials import Result, best_trades
 
@@ -55,10 +54,9 @@ def draw_figures(
         figure = Figure(figsize=(9, height), dpi=110, layout="constrained")
         draw(figure.subplots(), contents)
         figure.suptitle(title, fontsize=15)
-        file = io.BytesIO()
-        figure.savefig(file, format="png")
         paths.append(pathlib.Path(folder) / f"{name}.png")
-        replace_file(paths[-1], file.getvalue())
+        with replacing(paths[-1]) as temporary:
+            figure.savefig(temporary, format="png")
     return paths
 
 

@@ -1,13 +1,12 @@
 """The course of a run as a picture."""
 
-import io
 import itertools
 import os
 from collections.abc import Sequence
 from typing import Any
 
 from keras_effnetv2.errors import InputError, require_modules
-from keras_effnetv2.files import replace_file
+from keras_effnetv2.files import replacing
 from keras_effnetv2.progress import format_duration
 
 _TRAIN, _EVAL, _PLAIN = "#e08e2b", "#1f5fa8", "#444444"
@@ -50,9 +49,8 @@ def draw_curves(records: _Records, path: str | os.PathLike, title: str) -> None:
     _draw_epochs(axes[-1], records)
     duration = format_duration(sum(record["seconds"] for record in records))
     figure.suptitle(f"{title} · {duration} of training", fontsize=15)
-    file = io.BytesIO()
-    figure.savefig(file, format="png")
-    replace_file(path, file.getvalue())
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png")
 
 
 def _draw_accuracy(axes: Any, records: _Records) -> None:

@@ -1,13 +1,12 @@
 """A look at the images that a stage trains on."""
 
-import io
 import os
 
 import numpy as np
 from PIL import Image
 
 from keras_effnetv2.errors import InputError
-from keras_effnetv2.files import replace_file
+from keras_effnetv2.files import replacing
 
 _MAX_IMAGES = 8
 _MIN_SIDE = 128  # Pixels; smaller images are enlarged to at least that.
@@ -35,9 +34,8 @@ def draw_samples(images: np.ndarray, path: str | os.PathLike) -> None:
     images = images[:_MAX_IMAGES]
     factor = -(-_MIN_SIDE // min(images.shape[1:3]))
     images = images.repeat(factor, axis=1).repeat(factor, axis=2)
-    file = io.BytesIO()
-    _lay_out(images).save(file, "PNG")
-    replace_file(path, file.getvalue())
+    with replacing(path) as temporary:
+        _lay_out(images).save(temporary, "PNG")
 
 
 def _lay_out(images: np.ndarray) -> Image.Image:

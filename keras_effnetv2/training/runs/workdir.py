@@ -3,13 +3,12 @@
 import dataclasses
 import os
 import pathlib
-import uuid
 from typing import Any
 
 import keras
 
 from keras_effnetv2.errors import InputError
-from keras_effnetv2.files import remove_unfinished, replace_file
+from keras_effnetv2.files import check_writable, remove_unfinished, replace_file
 from keras_effnetv2.models import create_model
 from keras_effnetv2.training.runs.checkpoints import BEST
 from keras_effnetv2.training.experiments.configuration import Experiment
@@ -188,11 +187,8 @@ def trained_weights(
 
 
 def _check_writable(folder: pathlib.Path) -> None:
-    probe = folder / f".{uuid.uuid4().hex}"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe.touch(exist_ok=False)
-        probe.unlink()
+        check_writable(folder)
     except OSError as error:
         raise InputError(
             f"The work folder {folder} cannot be written: {error.strerror}. "

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from keras_effnetv2.errors import DownloadError, FileError, InputError
-from keras_effnetv2.files import replace_file
+from keras_effnetv2.files import locked, replace_file, replacing
 from keras_effnetv2.weights.downloads import https
 
 _LOG = logging.getLogger(__name__)
@@ -144,25 +144,16 @@ def _hash(path: pathlib.Path, kind: str) -> str:
 @contextlib.contextmanager
 def _locked(target: pathlib.Path) -> Iterator[None]:
     """Holds the lock of a file of the cache; others wait for it."""
-    import filelock
-
-    locks = target.parent / ".locks"
-    lock = filelock.FileLock(locks / f"{target.name}.lock")
-    try:
-        locks.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        _LOG.warning("Another process downloads %s: waiting for it.", target.name)
-        lock.acquire()
-    except OSError as error:
-        raise FileError(
-            f"Cannot write to the cache folder {target.parent}: {error}. "
-            "Set KERAS_HOME to a folder that can be written."
-        ) from error
-    try:
+    with contextlib.ExitStack() as stack:
+        try:
+            path = target.parent / ".locks" / f"{target.name}.lock"
+            stack.enter_context(locked(path, f"downloads {target.name}"))
+        except OSError as error:
+            raise FileError(
+                f"Cannot write to the cache folder {target.parent}: {error}. "
+                "Set KERAS_HOME to a folder that can be written."
+            ) from error
         yield
-    finally:
-        lock.release()
 
 
 def _download(source: str, target: pathlib.Path, md5: str | None) -> None:
@@ -170,20 +161,17 @@ def _download(source: str, target: pathlib.Path, md5: str | None) -> None:
     if target.exists():
         expected = f"the MD5 {md5}" if md5 else "the size and hash it should have"
         _LOG.warning("%s has not %s: downloading it again.", target, expected)
-    part = target.with_name(f".{target.name}.part")
     try:
-        received = https.get(source, part, target.name)
-        if md5 is not None and received.md5 != md5:
-            raise InputError(f"its MD5 is {received.md5}, expected {md5}")
-        if md5 is None:
-            _remember(target, source, received.size, received.sha256)
-        os.replace(part, target)
+        with replacing(target, is_locked=True) as part:
+            received = https.get(source, part, target.name)
+            if md5 is not None and received.md5 != md5:
+                raise InputError(f"its MD5 is {received.md5}, expected {md5}")
+            if md5 is None:
+                _remember(target, source, received.size, received.sha256)
     except https.TransferError as error:
         raise DownloadError(_explain(source, error)) from error
     except InputError as error:
         raise InputError(_explain(source, error)) from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _explain(source: str, error: Exception) -> str:
