@@ -34,7 +34,7 @@ EXPORT = [
 ]
 
 # What searches architectures: it trains, too.
-SEARCH = [*TRAIN, "optuna>=4.3,<6"]
+SEARCH = [*TRAIN, "optuna>=4.3,<6", "scipy>=1.11.4,<2"]
 
 setuptools.setup(
     name="keras_effnetv2",

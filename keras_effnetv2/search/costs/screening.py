@@ -1,7 +1,7 @@
 """Choosing candidates by predicted step time, and how far predictions are off."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -88,10 +88,13 @@ class Validation:
 
     @property
     def rank_correlation(self) -> float:
-        """Spearman's: 1 where predictions order the networks as measurements do."""
-        ranks = [_ranks(x) for x in (self.predicted, self.measured)]
-        spread = [np.ptp(x) for x in ranks]
-        return float(np.corrcoef(*ranks)[0, 1]) if all(spread) else float("nan")
+        """Spearman's: 1 where predictions order the networks as measurements do.
+
+        Not a number, with a warning, where all are alike.
+        """
+        from scipy import stats
+
+        return float(stats.spearmanr(self.predicted, self.measured).statistic)
 
 
 def iterate_validation(
@@ -150,9 +153,3 @@ def _options(table: CostTable) -> dict[str, Any]:
     """The table's workload as arguments."""
     fields = dataclasses.fields(table.workload)
     return {field.name: getattr(table.workload, field.name) for field in fields}
-
-
-def _ranks(values: Sequence[float]) -> np.ndarray:
-    """Of each value, from 0; equal ones share the mean of theirs."""
-    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts + 1) / 2)[places]

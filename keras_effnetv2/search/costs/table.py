@@ -15,7 +15,6 @@ of measured blocks predicted far worse.
 """
 
 import dataclasses
-import itertools
 import os
 import statistics
 import sys
@@ -169,9 +168,6 @@ def features(
 def fit(rows: np.ndarray, shares: np.ndarray) -> np.ndarray:
     """Weights of 0 or more that predict shares with the least relative errors.
 
-    Non-negative least squares: the best of the plain solutions on every choice of
-    columns.
-
     Args:
         rows: `(networks, features)`.
         shares: `(networks,)`, above 0.
@@ -179,13 +175,7 @@ def fit(rows: np.ndarray, shares: np.ndarray) -> np.ndarray:
     Returns:
         `(features,)`.
     """
-    scaled, target = rows / shares[:, None], np.ones(len(shares))
-    best, least = np.zeros(rows.shape[1]), np.inf
-    for size in range(1, rows.shape[1] + 1):
-        for columns in map(list, itertools.combinations(range(rows.shape[1]), size)):
-            solution, *_ = np.linalg.lstsq(scaled[:, columns], target, rcond=None)
-            error = np.sum((scaled[:, columns] @ solution - target) ** 2)
-            if (solution >= 0).all() and error < least:
-                best, least = np.zeros(rows.shape[1]), error
-                best[columns] = solution
-    return best
+    from scipy import optimize
+
+    weights, _ = optimize.nnls(rows / shares[:, None], np.ones(len(shares)))
+    return weights
