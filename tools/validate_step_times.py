@@ -16,12 +16,12 @@ import json
 import os
 import pathlib
 
-from keras_effnetv2.profiling import align
 from keras_effnetv2.progress import Progress
 from keras_effnetv2.search.costs.screening import Validation, iterate_validation
 from keras_effnetv2.search.costs.step_time import REPEATS
 from keras_effnetv2.search.costs.table import NUM_NETWORKS, CostTable
 from keras_effnetv2.search.sampling.space import Space
+from keras_effnetv2.tables import align
 from keras_effnetv2.training.experiments.named import get_experiment, list_experiments
 from keras_effnetv2.training.learner.network import trained_variant
 

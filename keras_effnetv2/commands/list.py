@@ -4,6 +4,7 @@ import argparse
 
 from keras_effnetv2 import profiling
 from keras_effnetv2.networks import variants
+from keras_effnetv2.tables import align
 
 _HEADER = (
     "variant", "train", "eval", "params (M)", "trainable", "paper", "code",
@@ -24,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prints the table."""
     rows = [_HEADER, *(_row(name) for name in variants.list_variants())]
-    print("\n".join(profiling.align(rows, num_left=1)))
+    print("\n".join(align(rows, num_left=1)))
     print(_NOTES)
     return 0
 

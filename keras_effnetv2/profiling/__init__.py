@@ -2,7 +2,8 @@
 
 from keras_effnetv2.profiling.costs import Profile, StageProfile, profile
 from keras_effnetv2.profiling.published import PUBLISHED
-from keras_effnetv2.profiling.report import align, format_table
+from keras_effnetv2.profiling.report import format_table
+from keras_effnetv2.tables import align
 
 __all__ = [
     "PUBLISHED",

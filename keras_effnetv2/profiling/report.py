@@ -1,9 +1,8 @@
 """A profile as a text table."""
 
-from collections.abc import Iterable
-
 from keras_effnetv2.profiling.costs import Profile, StageProfile
 from keras_effnetv2.profiling.measurement import Latency
+from keras_effnetv2.tables import align
 
 _HEADER = (
     "stage", "operator", "output", "filters", "blocks", "params", "trainable",
@@ -30,17 +29,6 @@ def format_table(result: Profile) -> str:
     if result.latency is not None:
         lines.append(_describe_latency(result.latency, result.batch_size))
     return "\n".join(lines)
-
-
-def align(rows: Iterable[tuple[str, ...]], num_left: int = 2) -> list[str]:
-    """Lines of a table: the first `num_left` columns flush left, the others right."""
-    columns = zip(*rows, strict=True)
-    padded = []
-    for index, column in enumerate(columns):
-        width = max(len(cell) for cell in column)
-        pad = str.ljust if index < num_left else str.rjust
-        padded.append([pad(cell, width) for cell in column])
-    return ["  ".join(cells).rstrip() for cells in zip(*padded, strict=True)]
 
 
 def _costs(row: StageProfile | Profile) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ ALLOWED = {
     "private_apis": "",
     "progress": "",
     "registration": "",
+    "tables": "",
     "optimizers": "lazy private_apis",
     "preprocessing": "",
     "layers": "preprocessing private_apis",
@@ -28,7 +29,7 @@ ALLOWED = {
     "weights": "files networks preprocessing progress version",
     "models": "layers networks preprocessing weights",
     "explanation": "backends files lazy networks private_apis",
-    "profiling": "models networks",
+    "profiling": "models networks tables",
     "data": "lazy preprocessing progress",
     "export": (
         "backends data files layers lazy networks preprocessing private_apis version "
@@ -36,15 +37,15 @@ ALLOWED = {
     ),
     "training": (
         "backends data files layers lazy models networks optimizers preprocessing "
-        "private_apis profiling progress"
+        "private_apis progress tables"
     ),
     "search": (
         "backends data files layers lazy models networks private_apis profiling "
-        "progress training"
+        "progress tables training"
     ),
     "commands": (
         "backends data explanation export files layers models networks preprocessing "
-        "profiling search training weights"
+        "profiling search tables training weights"
     ),
 }
 HEAVY = {"tensorflow", "h5py", "PIL", "safetensors", "filelock", "sklearn"}
@@ -65,6 +66,7 @@ PLAIN = (
     "files",
     "preprocessing",
     "progress",
+    "tables",
     "version",
     "networks/architecture",
     "networks/variants",

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, TextIO
 
 from keras_effnetv2.networks.architecture import Variant
-from keras_effnetv2.profiling import align, profile
+from keras_effnetv2.profiling import profile
 from keras_effnetv2.progress import Progress
 from keras_effnetv2.search.costs.step_time import (
     REPEATS,
@@ -19,6 +19,7 @@ from keras_effnetv2.search.costs.step_time import (
     relative_step_time,
 )
 from keras_effnetv2.search.costs.workload import device_name
+from keras_effnetv2.tables import align
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 
 from keras_effnetv2.errors import InputError
-from keras_effnetv2.profiling.report import align
+from keras_effnetv2.tables import align
 
 FORMULAS = ("paper", "released")
 

@@ -4,8 +4,8 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from keras_effnetv2.profiling.report import align
 from keras_effnetv2.progress import format_duration
+from keras_effnetv2.tables import align
 from keras_effnetv2.training.progressive.stages import Stage
 
 _HEADER = (
