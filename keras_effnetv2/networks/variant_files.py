@@ -79,9 +79,10 @@ _VARIANT_NUMBERS = {
 # fmt: on
 
 
-def is_variant_file(name: str | os.PathLike) -> bool:
+def is_variant_file(name: str | os.PathLike | Variant) -> bool:
     """Whether `name` is that of a file, and not of a published variant."""
-    return isinstance(name, os.PathLike) or str(name).endswith(SUFFIX)
+    is_path = isinstance(name, os.PathLike)
+    return is_path or (isinstance(name, str) and name.endswith(SUFFIX))
 
 
 def write_variant(variant: Variant, path: str | os.PathLike) -> None:
@@ -111,7 +112,7 @@ def check_variant(variant: Variant) -> None:
     Raises:
         ValueError: it could not be read back; the message says why.
     """
-    from_json(to_json(variant))
+    from_values(to_values(variant))
 
 
 def read_variant(path: str | os.PathLike) -> Variant:
@@ -138,18 +139,20 @@ def read_variant(path: str | os.PathLike) -> Variant:
 
 def to_json(variant: Variant) -> str:
     """All of `variant`, a row of blocks a line, for people and for `from_json`."""
-    values = {"format": _FORMAT} | {
-        field.name: getattr(variant, field.name)
-        for field in dataclasses.fields(variant)
-        if field.name != "blocks"
-    }
+    values = to_values(variant)
+    rows = values.pop("blocks")
     lines = [
         f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in values.items()
     ]
-    rows = [json.dumps(dataclasses.asdict(spec)) for spec in variant.blocks]
-    blocks = ",\n".join(f"    {row}" for row in rows)
+    blocks = ",\n".join(f"    {json.dumps(row)}" for row in rows)
     lines.append(f'  "blocks": [\n{blocks}\n  ]')
     return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def to_values(variant: Variant) -> dict[str, Any]:
+    """All of `variant`, as JSON has it, for `from_values`."""
+    values = dataclasses.asdict(variant)
+    return {"format": _FORMAT, **values, "blocks": list(values["blocks"])}
 
 
 def from_json(text: str) -> Variant:
@@ -167,7 +170,18 @@ def from_json(text: str) -> Variant:
         raise InputError("It is not JSON of a variant: too deep.") from error
     except ValueError as error:
         raise InputError(f"It is not JSON of a variant: {error}.") from error
+    return from_values(values)
+
+
+def from_values(values: Any) -> Variant:
+    """The variant that `to_values` took apart.
+
+    Raises:
+        ValueError: a field missing, unknown or out of range, or a network too large to
+            build.
+    """
     _check_fields(values, ("format", "name", "blocks", *_VARIANT_NUMBERS), "The file")
+    values = dict(values)
     if values.pop("format") != _FORMAT:
         raise InputError(f"Its format is not {_FORMAT!r}.")
     check_name(values["name"])

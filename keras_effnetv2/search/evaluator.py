@@ -4,15 +4,12 @@ import contextlib
 import dataclasses
 import gc
 import math
-import os
-import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 
 from keras_effnetv2.networks.architecture import Variant
-from keras_effnetv2.networks.variant_files import write_variant
 from keras_effnetv2.search.studies.workers import CandidateError
 from keras_effnetv2.training.devices.strategies import open_devices
 from keras_effnetv2.training.experiments.configuration import Experiment
@@ -75,10 +72,9 @@ class Evaluator:
         if seed is not None:
             experiment = dataclasses.replace(experiment, seed=seed)
         try:
-            with failing_out_of_memory(), tempfile.TemporaryDirectory() as folder:
-                path = os.path.join(folder, "candidate.json")
-                write_variant(dataclasses.replace(variant, name="candidate"), path)
-                model = dataclasses.replace(experiment.model, variant=path)
+            with failing_out_of_memory():
+                variant = dataclasses.replace(variant, name="candidate")
+                model = dataclasses.replace(experiment.model, variant=variant)
                 return self._train(dataclasses.replace(experiment, model=model), report)
         finally:
             # Of the models, which refer to each other in circles.

@@ -91,6 +91,21 @@ def test_a_run_keeps_its_own_copy(folder):
     assert read_experiment("moved").eval_size == 32
 
 
+def test_a_run_of_a_network_itself_needs_no_other_file(folder):
+    named = experiment()
+    model = dataclasses.replace(named.model, variant=FOUND)
+    started = dataclasses.replace(named, model=model)
+    finished("run", started)
+    assert not (folder / "run/variant.json").exists()
+    assert read_experiment("run") == started
+    open_workdir("run", started)
+    open_workdir("run", named)  # The same network, from a file.
+    other = dataclasses.replace(FOUND, width_coefficient=0.5)
+    changed = dataclasses.replace(model, variant=other)
+    with pytest.raises(ValueError, match="another run.*model.variant is"):
+        open_workdir("run", dataclasses.replace(started, model=changed))
+
+
 def test_a_run_goes_on_with_the_same_network_only(folder):
     finished("run", experiment())
     (folder / "found.json").rename(folder / "other.json")

@@ -6,7 +6,6 @@ import math
 import os
 import pathlib
 import platform
-import tempfile
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -16,7 +15,6 @@ import numpy as np
 from keras_effnetv2.backends import require_backend
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.networks.architecture import Variant
-from keras_effnetv2.networks.variant_files import write_variant
 from keras_effnetv2.training.experiments.checked import Checked, Count
 from keras_effnetv2.training.experiments.configuration import (
     Data,
@@ -73,7 +71,7 @@ class Workload(Checked):
                 "backbone with fewer strides."
             )
 
-    def experiment(self, variant: str) -> Experiment:
+    def experiment(self, variant: str | Variant) -> Experiment:
         """One that trains a variant so; where its images are from does not matter."""
         return Experiment(
             "step-time",
@@ -110,13 +108,9 @@ def network_step(variant: Variant, workload: Workload) -> TrainingStep:
         ValueError: a backend other than TensorFlow, or images that are too small.
     """
     workload.check(variant)
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "candidate.json")  # An experiment names variants.
-        write_variant(dataclasses.replace(variant, name="candidate"), path)
-        experiment = workload.experiment(path)
-        num_images = workload.batch_size
-        stages = experiment.stages(num_images)
-        learner = build_learner(experiment, stages, num_images)
+    experiment = workload.experiment(dataclasses.replace(variant, name="candidate"))
+    num_images = workload.batch_size
+    learner = build_learner(experiment, experiment.stages(num_images), num_images)
     rng = np.random.default_rng(0)
     side = workload.image_size
     pixels = rng.integers(0, 256, (workload.batch_size, side, side, 3), dtype="uint8")

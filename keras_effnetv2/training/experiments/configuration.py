@@ -7,8 +7,11 @@ https://arxiv.org/abs/2104.00298, and "released code" google/automl, efficientne
 
 import dataclasses
 import math
+import os
 from typing import Literal
 
+from keras_effnetv2.networks.architecture import Variant
+from keras_effnetv2.networks.variant_files import check_variant
 from keras_effnetv2.networks.variants import get_variant
 from keras_effnetv2.training.experiments.checked import (
     Amount,
@@ -88,8 +91,8 @@ class Model(Checked):
     """Which network, and what it starts from.
 
     Attributes:
-        variant: e.g. `"efficientnetv2-s"`, or a `.json` file of one, which the run's
-            work folder keeps a copy of.
+        variant: e.g. `"efficientnetv2-s"`; a `.json` file of one, which the run's work
+            folder keeps a copy of; or a `Variant`.
         weights: to start from: `"imagenet"`, `"imagenet21k"`, `"imagenet21k-ft1k"` or
             a file. None: random.
         preprocessing: normalisation and evaluation crop, as the released weights of
@@ -107,7 +110,7 @@ class Model(Checked):
             included.
     """
 
-    variant: str
+    variant: str | Variant
     weights: str | None = None
     preprocessing: Literal["imagenet", "imagenet21k", "imagenet21k-ft1k"] | None = None
     eval_size: Count | None = None
@@ -119,8 +122,13 @@ class Model(Checked):
     frozen: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if isinstance(self.variant, os.PathLike):
+            object.__setattr__(self, "variant", os.fspath(self.variant))
         super().__post_init__()
-        get_variant(self.variant)
+        if isinstance(self.variant, Variant):
+            check_variant(self.variant)  # It is written with the experiment.
+        else:
+            get_variant(self.variant)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from keras_effnetv2.errors import InputError
-from keras_effnetv2.networks.variant_files import is_variant_file
+from keras_effnetv2.networks.architecture import Variant
+from keras_effnetv2.networks.variant_files import (
+    from_values,
+    is_variant_file,
+    to_values,
+)
 from keras_effnetv2.training.experiments.checked import Checked, hints, parse
 from keras_effnetv2.training.experiments.configuration import Experiment
 from keras_effnetv2.training.progressive.stages import Ramp
@@ -86,8 +91,9 @@ def from_json(text: str, variant_copy: str | None = None) -> Experiment:
     for group, settings in _EARLIER.items():
         if isinstance(values, dict) and isinstance(values.get(group), dict):
             values[group] = settings | values[group]
-    if variant_copy is not None and _has_variant_file(values):
-        values["model"]["variant"] = variant_copy
+    model = values.get("model") if isinstance(values, dict) else None
+    if isinstance(model, dict) and "variant" in model:
+        model["variant"] = _read_variant(model["variant"], variant_copy)
     return _from_plain(Experiment, values, "the experiment")
 
 
@@ -106,16 +112,24 @@ def _unknown(path: str, paths: dict[str, Any]) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Of JSON's types: groups as objects, ramps and tuples as lists."""
+    """Of JSON's types: groups and networks as objects, ramps and tuples as lists."""
     if isinstance(value, Checked):
         return {name: _plain(getattr(value, name)) for name in hints(type(value))}
+    if isinstance(value, Variant):
+        return to_values(value)
     return [value.first, value.last] if isinstance(value, Ramp) else value
 
 
-def _has_variant_file(values: Any) -> bool:
-    """Whether an experiment, not checked yet, has its variant from a file."""
-    model = values.get("model") if isinstance(values, dict) else None
-    return isinstance(model, dict) and is_variant_file(model.get("variant", ""))
+def _read_variant(value: Any, variant_copy: str | None) -> Any:
+    """The variant of an experiment that is not checked yet."""
+    if variant_copy is not None and is_variant_file(value):
+        return variant_copy
+    if not isinstance(value, dict):
+        return value
+    try:
+        return from_values(value)
+    except ValueError as error:
+        raise InputError(f"model.variant holds no network. {error}") from error
 
 
 def _from_plain(group: type[Checked], values: Any, name: str) -> Any:

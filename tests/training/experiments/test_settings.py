@@ -1,7 +1,9 @@
+import dataclasses
 import json
 
 import pytest
 
+from keras_effnetv2.networks.variant_files import write_variant
 from keras_effnetv2.training.experiments.configuration import Optimizer
 from keras_effnetv2.training.experiments.named import get_experiment, list_experiments
 from keras_effnetv2.training.experiments.settings import (
@@ -12,6 +14,9 @@ from keras_effnetv2.training.experiments.settings import (
     to_text,
 )
 from keras_effnetv2.training.progressive.stages import Ramp
+from tests.tiny_networks import tiny
+
+TINY = tiny("tiny-b0")
 
 
 @pytest.mark.parametrize(
@@ -139,6 +144,36 @@ def test_json_is_strict():
             from_json(text)
     with pytest.raises(ValueError, match="not JSON"):
         from_json("{")
+
+
+def with_variant(variant):
+    experiment = get_experiment("digits-smoke")
+    model = dataclasses.replace(experiment.model, variant=variant)
+    return dataclasses.replace(experiment, model=model)
+
+
+def test_a_network_itself_is_written_with_the_experiment():
+    experiment = with_variant(TINY)
+    values = json.loads(to_json(experiment))
+    assert values["model"]["variant"]["name"] == TINY.name
+    assert from_json(json.dumps(values)) == experiment
+    values["model"]["variant"]["blocks"][0]["filters"] = -1
+    message = r"model.variant .*blocks\[0\].filters must be"
+    with pytest.raises(ValueError, match=message):
+        from_json(json.dumps(values))
+
+
+def test_a_network_that_no_file_may_hold_is_refused():
+    with pytest.raises(ValueError, match="name must be of letters"):
+        with_variant(dataclasses.replace(TINY, name="a/b"))
+    with pytest.raises(ValueError, match="variant must be a text or a Variant.*3"):
+        with_variant(3)
+
+
+def test_the_path_of_a_network_is_kept_as_text(tmp_path):
+    write_variant(TINY, tmp_path / "found.json")
+    found = with_variant(tmp_path / "found.json")
+    assert found == with_variant(str(tmp_path / "found.json"))
 
 
 def test_construction_is_checked_in_the_same_words():
