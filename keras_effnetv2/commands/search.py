@@ -10,7 +10,7 @@ import sys
 from keras_effnetv2 import search as searching
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.files import check_name
-from keras_effnetv2.search.named import SEARCHES, SearchExperiment, get_search
+from keras_effnetv2.search.named_searches import SEARCHES, SearchExperiment, get_search
 
 # Trials of a process: TensorFlow keeps about 0.1 GB of each.
 _SHARE = 25

@@ -18,7 +18,7 @@ from keras_effnetv2.search.costs.step_time import (
 from keras_effnetv2.search.costs.table import CostTable
 from keras_effnetv2.search.costs.workload import Workload
 from keras_effnetv2.search.evaluator import Evaluator, failing_out_of_memory
-from keras_effnetv2.search.named import SearchExperiment
+from keras_effnetv2.search.named_searches import SearchExperiment
 from keras_effnetv2.search.reward import Measurement, reward
 from keras_effnetv2.search.studies.study import SCREENED
 from keras_effnetv2.search.studies.workers import Point
@@ -130,10 +130,10 @@ class SearchObjective:
 
     def _workload(self) -> dict[str, Any]:
         training = self.search.training
-        stage = training.stages(training.batch_size)[-1]
+        last = training.stages(training.batch_size)[-1]
         return {
-            "image_size": stage.image_size,
-            "batch_size": stage.batch_size,
+            "image_size": last.image_size,
+            "batch_size": last.batch_size,
             "precision": training.model.precision,
             "classes": training.data.num_classes,
             "optimizer": training.optimizer,

@@ -12,7 +12,7 @@ import optuna
 from keras_effnetv2.backends import require_backend
 from keras_effnetv2.networks.architecture import Variant
 from keras_effnetv2.networks.variant_files import write_variant
-from keras_effnetv2.search.named import SearchExperiment
+from keras_effnetv2.search.named_searches import SearchExperiment
 from keras_effnetv2.search.objective import SearchObjective
 from keras_effnetv2.search.results.figures import draw_figures
 from keras_effnetv2.search.results.search_progress import SearchProgress

@@ -13,7 +13,7 @@ from keras_effnetv2.networks.variants import get_variant
 from keras_effnetv2.search import confirm, objective, open_search
 from keras_effnetv2.search.costs import screening
 from keras_effnetv2.search.evaluator import Evaluator
-from keras_effnetv2.search.named import SEARCHES
+from keras_effnetv2.search.named_searches import SEARCHES
 from keras_effnetv2.search.objective import SearchObjective
 from keras_effnetv2.search.reward import Measurement
 from keras_effnetv2.search.studies import processes

@@ -11,7 +11,7 @@ from keras_effnetv2.networks.architecture import FUSED_MBCONV, MBCONV, BlockSpec
 from keras_effnetv2.search import objective as objective_module
 from keras_effnetv2.search.costs.step_time import StepTime
 from keras_effnetv2.search.evaluator import Evaluator
-from keras_effnetv2.search.named import SEARCHES, get_search
+from keras_effnetv2.search.named_searches import SEARCHES, get_search
 from keras_effnetv2.search.objective import SearchObjective, count_parameters
 from keras_effnetv2.search.reward import Measurement, reward
 from keras_effnetv2.search.studies.workers import CandidateError

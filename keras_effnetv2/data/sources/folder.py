@@ -10,8 +10,8 @@ from absl import logging
 
 from keras_effnetv2.data import folders
 from keras_effnetv2.data.printable import composed, printable, shown
-from keras_effnetv2.data.sources.layout import has_splits
 from keras_effnetv2.data.sources.source import Source, check_num_classes
+from keras_effnetv2.data.sources.splits import has_splits
 from keras_effnetv2.errors import InputError
 
 # Of a folder without splits, one file in so many is for validation.

@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_effnetv2.data.sources.records import Records, find_records
+from keras_effnetv2.data.sources.record_files import Records, find_records
 from keras_effnetv2.data.sources.source import Source, check_num_classes
 from keras_effnetv2.errors import InputError, require_modules
 

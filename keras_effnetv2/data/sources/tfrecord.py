@@ -8,7 +8,7 @@ import os
 
 import tensorflow as tf
 
-from keras_effnetv2.data.sources.records import find_records
+from keras_effnetv2.data.sources.record_files import find_records
 from keras_effnetv2.data.sources.source import Source
 from keras_effnetv2.errors import InputError
 

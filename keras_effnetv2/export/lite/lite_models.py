@@ -11,8 +11,8 @@ from keras_effnetv2.errors import InputError
 from keras_effnetv2.export.classifier import Classifier
 from keras_effnetv2.export.label_files import write_labels
 from keras_effnetv2.export.lite.conversion import FORMATS, IO_TYPES, Conversion
+from keras_effnetv2.export.lite.format_reports import measure, write_report
 from keras_effnetv2.export.lite.metadata import pack_labels
-from keras_effnetv2.export.lite.report import measure, write_report
 from keras_effnetv2.export.lite.sample_images import (
     Images,
     Samples,

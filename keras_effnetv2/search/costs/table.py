@@ -26,8 +26,8 @@ import numpy as np
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.networks.architecture import Variant
 from keras_effnetv2.search.costs.block_shapes import block_shapes
-from keras_effnetv2.search.costs.cache import CostCache, Costs
-from keras_effnetv2.search.costs.measurement import CostMeasurement
+from keras_effnetv2.search.costs.cost_cache import CostCache, Costs
+from keras_effnetv2.search.costs.cost_measurement import CostMeasurement
 from keras_effnetv2.search.costs.step_time import REPEATS
 from keras_effnetv2.search.costs.workload import Workload, device_name
 from keras_effnetv2.search.sampling.space import Space

@@ -13,7 +13,7 @@ from keras_effnetv2 import create_model, export
 from keras_effnetv2.data.sources import open_source
 from keras_effnetv2.export.checks.roundtrip import relative_difference, run_engine
 from keras_effnetv2.export.folding import fold_batch_norm
-from keras_effnetv2.export.lite import conversion, lite_models, report
+from keras_effnetv2.export.lite import conversion, format_reports, lite_models
 from keras_effnetv2.preprocessing import record
 from tests.export.conftest import LABELS
 from tests.tiny_networks import spread_weights, tiny
@@ -271,7 +271,7 @@ def test_layers_that_are_not_there_are_named(exported):
 
 def test_another_function_is_refused(classifier, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        report,
+        format_reports,
         "keras_probabilities",
         lambda classifier, pixels: np.full((len(pixels), len(LABELS)), 1 / len(LABELS)),
     )

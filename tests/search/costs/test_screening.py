@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from keras_effnetv2.search.costs import screening
-from keras_effnetv2.search.costs.cache import Costs
+from keras_effnetv2.search.costs.cost_cache import Costs
 from keras_effnetv2.search.costs.screening import (
     Validation,
     iterate_validation,

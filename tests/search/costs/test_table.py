@@ -17,9 +17,9 @@ from keras_effnetv2.networks.architecture import (
     BlockSpec,
     Variant,
 )
-from keras_effnetv2.search.costs import measurement
+from keras_effnetv2.search.costs import cost_measurement as measurement
 from keras_effnetv2.search.costs.block_shapes import block_shapes, space_shapes
-from keras_effnetv2.search.costs.cache import CostCache, Costs
+from keras_effnetv2.search.costs.cost_cache import CostCache, Costs
 from keras_effnetv2.search.costs.step_time import StepTime
 from keras_effnetv2.search.costs.table import CostTable, fit
 from keras_effnetv2.search.costs.workload import Workload

@@ -12,7 +12,7 @@ import numpy as np
 from keras_effnetv2.layers import FusedMBConv, MBConv
 from keras_effnetv2.progress import Progress
 from keras_effnetv2.search.costs.block_shapes import BlockShape, space_shapes
-from keras_effnetv2.search.costs.cache import CostCache
+from keras_effnetv2.search.costs.cost_cache import CostCache
 from keras_effnetv2.search.costs.step_time import (
     compare_step_times,
     measuring,
