@@ -16,12 +16,8 @@ from keras_effnetv2 import preprocessing as records
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.layers.activations import Activation
 from keras_effnetv2.networks.architecture import Variant
-from keras_effnetv2.networks.functional import (
-    BlockOptions,
-    EfficientNet,
-    build,
-    named_variables,
-)
+from keras_effnetv2.networks.assembly import BlockOptions, build
+from keras_effnetv2.networks.functional import EfficientNet, named_variables
 from keras_effnetv2.networks.variants import get_variant
 from keras_effnetv2.preprocessing import Preprocessing
 

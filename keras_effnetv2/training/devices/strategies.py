@@ -13,7 +13,6 @@ import contextlib
 import dataclasses
 import functools
 import glob
-import json
 import os
 import socket
 from typing import Any
@@ -22,13 +21,10 @@ import keras
 
 from keras_effnetv2.backends import require_backend
 from keras_effnetv2.errors import InputError
+from keras_effnetv2.training.devices.tf_config import find_worker
 
 STRATEGIES = ("auto", "cpu", "mirrored", "multiworker", "tpu")
 
-_TF_CONFIG_EXAMPLE = (
-    '{"cluster": {"worker": ["10.0.0.1:2222", "10.0.0.2:2222"]}, '
-    '"task": {"type": "worker", "index": 0}}'
-)
 # Read by keras.distribution.initialize.
 _JAX_ADDRESSES = "KERAS_DISTRIBUTION_JOB_ADDRESSES"
 _TIMEOUT = 10  # Seconds, for a server to answer.
@@ -116,7 +112,7 @@ def _choose(tpu: str | None) -> str:
     """What `"auto"` is on TensorFlow; one GPU is `"gpu"`."""
     import tensorflow as tf
 
-    if "TF_CONFIG" in os.environ and _find_worker()[1] > 1:
+    if "TF_CONFIG" in os.environ and find_worker()[1] > 1:
         return "multiworker"
     if tpu:
         return "tpu"
@@ -153,7 +149,7 @@ def _open_mirrored() -> Devices:
 def _open_multiworker() -> Devices:
     import tensorflow as tf
 
-    worker, num_workers = _find_worker()
+    worker, num_workers = find_worker()
     try:
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
     except RuntimeError as error:
@@ -164,46 +160,6 @@ def _open_multiworker() -> Devices:
     kind = "GPU" if tf.config.get_visible_devices("GPU") else "CPU"
     num_replicas = strategy.num_replicas_in_sync
     return Devices("multiworker", strategy, num_replicas, worker, num_workers, kind)
-
-
-def _find_worker() -> tuple[int, int]:
-    """The number of this process and of all, from TF_CONFIG; a chief is number 0."""
-    try:
-        config = json.loads(os.environ.get("TF_CONFIG") or "{}")
-        cluster, task = config["cluster"], config["task"]
-        addresses = {job: cluster.get(job, []) for job in ("chief", "worker")}
-        job, index = task["type"], task["index"]
-    except json.JSONDecodeError as error:
-        raise _bad_tf_config(f"it is not JSON: {error}") from None
-    except (KeyError, TypeError, AttributeError):
-        raise _bad_tf_config(
-            "it needs the cluster's addresses, and the task's type and index"
-        ) from None
-    if not all(_are_addresses(x) for x in addresses.values()):
-        raise _bad_tf_config(f"cluster must have lists of addresses, not {cluster!r}")
-    if len(addresses["chief"]) > 1:
-        raise _bad_tf_config("there is one chief at the most")
-    if job not in ("chief", "worker"):
-        raise _bad_tf_config(f"the task's type is chief or worker, not {job!r}")
-    if type(index) is not int or not 0 <= index < len(addresses[job]):
-        raise _bad_tf_config(
-            f"the task's index must be a whole number from 0 on and less than "
-            f"{len(addresses[job])}, the number of addresses of {job}, not {index!r}"
-        )
-    before = len(addresses["chief"]) if job == "worker" else 0
-    return before + index, sum(map(len, addresses.values()))
-
-
-def _are_addresses(values: Any) -> bool:
-    return isinstance(values, list) and all(isinstance(x, str) for x in values)
-
-
-def _bad_tf_config(problem: str) -> ValueError:
-    received = os.environ.get("TF_CONFIG")
-    return InputError(
-        f"TF_CONFIG must be like {_TF_CONFIG_EXAMPLE}: {problem}. Received: "
-        f"{received!r}. Unset it to train on this machine alone."
-    )
 
 
 @functools.cache

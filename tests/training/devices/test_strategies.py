@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from keras_effnetv2.training.devices import strategies
 from keras_effnetv2.training.devices.strategies import Devices, open_devices
+from keras_effnetv2.training.devices.tf_config import find_worker
 from tests import forked
 
 CHECKS = pathlib.Path(__file__).with_name("device_checks.py")
@@ -177,7 +178,7 @@ def test_workers_are_opened_before_all_else(monkeypatch):
 def test_a_chief_comes_before_the_workers(job, index, expected, monkeypatch):
     cluster = {"chief": ["10.0.0.3:2222"], **WORKERS}
     set_tf_config(monkeypatch, cluster=cluster, job=job, index=index)
-    assert strategies._find_worker() == (expected, 3)
+    assert find_worker() == (expected, 3)
 
 
 @pytest.mark.parametrize("tpu", [None, "local"])
