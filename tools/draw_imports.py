@@ -19,7 +19,9 @@ LEFT_OUT = {
     "errors",
     "lazy",
     "private_apis",
+    "progress",
     "registration",
+    "tables",
     "version",
 }
 BEGIN, END = "```mermaid\n", "```\n"

