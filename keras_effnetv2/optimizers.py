@@ -26,7 +26,7 @@ _HALVES = ("bfloat16", "float16")
 _NOT_SLOTS = ("_gradient_accumulator", "_average")
 
 
-class _Precise:
+class _Precise(keras.optimizers.Optimizer):
     """An optimizer that rounds neither its slots nor its numbers below float32."""
 
     @property
@@ -58,10 +58,10 @@ class RMSpropTF(_Precise, keras.optimizers.RMSprop):
     From 0, where Keras starts, the first steps are several times larger.
     """
 
-    def build(self, variables: Sequence[Any]) -> None:
+    def build(self, var_list: Sequence[Any]) -> None:
         """Makes the slots."""
         built = self.built
-        super().build(variables)
+        super().build(var_list)
         if not built:
             (velocities,) = slots(self, "velocities")
             for velocity in velocities:
@@ -149,7 +149,7 @@ class AdamW(_AdamUpdate, keras.optimizers.AdamW):
     """Keras's AdamW."""
 
 
-class _LayerWise:
+class _LayerWise(keras.optimizers.Optimizer):
     """An optimizer with a share of the learning rate for each variable.
 
     Args:

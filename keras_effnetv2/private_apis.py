@@ -16,7 +16,7 @@ import keras
 _TRACED_STEP = ("one_step_on_data", "keras.src.backend.tensorflow.trainer")
 
 
-def producer(tensor: Any) -> tuple[keras.layers.Layer, list[Any]]:
+def producer(tensor: Any) -> tuple[Any, list[Any]]:
     """The layer that makes a symbolic tensor, and the tensors that it takes.
 
     Without it, neither heads of classifiers nor their heat maps are found.
@@ -25,12 +25,12 @@ def producer(tensor: Any) -> tuple[keras.layers.Layer, list[Any]]:
     return layer, layer._inbound_nodes[node_index].input_tensors
 
 
-def all_layers(model: keras.layers.Layer) -> list[keras.layers.Layer]:
+def all_layers(model: Any) -> list[keras.layers.Layer]:
     """`model` and the layers in it, at any depth."""
     return model._flatten_layers()
 
 
-def sublayers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
+def sublayers(layer: Any) -> list[keras.layers.Layer]:
     """The layers that a layer holds itself.
 
     `vars(layer)` shows none on PyTorch. Without it, neither freezing nor folding reach
@@ -52,7 +52,7 @@ def slots(optimizer: keras.optimizers.Optimizer, *names: str) -> list[Sequence[A
     return [getattr(optimizer, f"_{name}") for name in names]
 
 
-class GradientsAreSummed:
+class GradientsAreSummed(keras.optimizers.Optimizer):
     """Mixed into an optimizer: its gradients are sums over the replicas already.
 
     Without it, Keras sums them a second time.

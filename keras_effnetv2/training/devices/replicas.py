@@ -36,7 +36,9 @@ _KNOWN = {
         *vars(optimizers).values(),
         *optimizers.LAYER_WISE.values(),
     )
-    if isinstance(kind, type) and issubclass(kind, keras.optimizers.Optimizer)
+    if isinstance(kind, type)
+    and issubclass(kind, keras.optimizers.Optimizer)
+    and not kind.__name__.startswith("_")
 }
 
 
@@ -72,7 +74,7 @@ _register = functools.partial(
 
 
 @_register("OfUser")
-class _OfUser:
+class _OfUser(keras.optimizers.Optimizer):
     """An optimizer of a class that Keras and we do not have.
 
     What a file holds is the user's optimizer, from which it is made anew.
@@ -141,7 +143,8 @@ def use_replica_seeds() -> None:
     It changes `keras.random.SeedGenerator`, for dropout in any layer; once is enough.
     """
     generator = keras.random.SeedGenerator
-    if keras.backend.backend() != "tensorflow" or hasattr(generator.next, "original"):
+    is_done = hasattr(generator.next, "__wrapped__")
+    if keras.backend.backend() != "tensorflow" or is_done:
         return
     version = tuple(int(part) for part in re.findall(r"\d+", keras.__version__)[:2])
     if not _OLDEST <= version <= _NEWEST:
@@ -156,7 +159,6 @@ def use_replica_seeds() -> None:
     def next_of_replica(self: Any, ordered: bool = True) -> Any:
         return _of_replica(original(self, ordered))
 
-    next_of_replica.original = original
     generator.next = next_of_replica
 
 
@@ -171,7 +173,7 @@ def _of_replica(seed: Any) -> Any:
     return seed + tf.stack([shift, tf.zeros_like(shift)])
 
 
-class Prebuilt:
+class Prebuilt(keras.Model):
     """A model that is built before `fit`, and is not traced there to be built."""
 
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None):

@@ -17,7 +17,7 @@ from keras_effnetv2.training.experiments.configuration import Experiment
 from keras_effnetv2.training.learner import losses
 
 
-class Learner(replicas.Prebuilt, keras.Model):
+class Learner(replicas.Prebuilt):
     """What the learners of all backends share; see `create_learner`."""
 
     def __init__(

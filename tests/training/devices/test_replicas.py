@@ -59,7 +59,7 @@ def test_pieces_on_several_devices_give_the_gradient_of_the_whole(results, num_d
 
 def test_another_version_of_keras_is_warned_of(monkeypatch, caplog):
     generator = keras.random.SeedGenerator
-    unfixed = getattr(generator.next, "original", generator.next)  # By another test.
+    unfixed = getattr(generator.next, "__wrapped__", generator.next)  # By another test.
     monkeypatch.setattr(generator, "next", unfixed)
     monkeypatch.setattr(keras, "__version__", "3.99.0")
     replicas.use_replica_seeds()
