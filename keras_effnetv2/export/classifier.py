@@ -14,7 +14,7 @@ from keras_effnetv2.export.folding import fold_batch_norm, in_float32
 from keras_effnetv2.networks import heads
 from keras_effnetv2.networks.functional import find_normalization
 from keras_effnetv2.networks.transfer import feature_pyramid
-from keras_effnetv2.preprocessing import NUM_LABELS, Preprocessing
+from keras_effnetv2.preprocessing import Preprocessing
 from keras_effnetv2.weights.labels import class_names
 
 
@@ -74,17 +74,18 @@ class Classifier:
         exact = in_float32(model)
         model = fold_batch_norm(model) if fold else exact
         head = heads.find_head(model)
+        before = head.activations if added else head.activations[:-1]
+        (last,) = added or head.activations[-1:]
         outputs = {"features": head.features}
         # Without it, if the network is a model within the model.
         with contextlib.suppress(ValueError):
             outputs |= feature_pyramid(model).output
         network = keras.Model(model.inputs[0], outputs, name=model.name)
-        *before, last = (*head.activations, *added)
         return cls(
             exact,
             network,
             head.dense,
-            tuple(before),
+            before,
             last,
             bool(added),
             record,
@@ -92,9 +93,10 @@ class Classifier:
         )
 
     @property
-    def input_shape(self) -> tuple[int | None, ...]:
+    def input_shape(self) -> tuple[int | None, int | None, int]:
         """`(height, width, channels)`; None for a side of any size."""
-        return tuple(self.network.input_shape[1:])
+        _, height, width, channels = self.network.input_shape
+        return height, width, channels
 
     @property
     def evaluation(self) -> Preprocessing:
@@ -126,13 +128,23 @@ class Classifier:
 
     def probabilities(self, outputs: Any) -> Any:
         """`(batch, classes)`, of what `model` gives."""
-        return self.activation(outputs) if self.is_added else outputs
+        return self.activated(outputs) if self.is_added else outputs
+
+    def activated(self, logits: Any) -> Any:
+        """Probabilities `(batch, classes)` of logits.
+
+        Raises:
+            ValueError: nothing says what makes probabilities of them.
+        """
+        if self.activation is None:
+            raise _unknown_activation(self.model)
+        return self.activation(logits)
 
     def scores(self, images: Any) -> dict[str, Any]:
         """`logits` and `probabilities`, `(batch, classes)`, of pixels 0..255."""
         images = ops.cast(images, "float32")
         logits = self.logits(self.network(images, training=False)["features"])
-        return {"logits": logits, "probabilities": self.activation(logits)}
+        return {"logits": logits, "probabilities": self.activated(logits)}
 
 
 def _check(model: keras.Model) -> Preprocessing:
@@ -185,6 +197,6 @@ def _labels(model: keras.Model, record: Preprocessing) -> tuple[str, ...] | None
     num_classes = model.output_shape[-1]
     if record.labels is None or record.num_labels != num_classes:
         return None  # The record is that of the pretrained body.
-    if record.labels in NUM_LABELS:
+    if isinstance(record.labels, str):
         return tuple(name for _, name in class_names(record.labels))
     return record.labels

@@ -143,7 +143,7 @@ def _folded_copy(layer: _Layer) -> _Layer:
     return _float32_copy(layer)
 
 
-def _conv_norms(layers: list[_Layer]) -> dict[int, _Layer]:
+def _conv_norms(layers: list[Any]) -> dict[int, keras.layers.BatchNormalization]:
     """Batch norms by the `id` of the convolution before them."""
     norms = {}
     for layer in layers:
@@ -160,7 +160,7 @@ def _conv_norms(layers: list[_Layer]) -> dict[int, _Layer]:
     return norms
 
 
-def _parts(original: _Layer, copy: _Layer) -> Iterator[tuple[_Layer, _Layer]]:
+def _parts(original: _Layer, copy: Any) -> Iterator[tuple[_Layer, _Layer]]:
     """A layer and its copy; of a block, the layers inside and their copies."""
     if not isinstance(original, _Blocks):
         yield original, copy
@@ -170,7 +170,7 @@ def _parts(original: _Layer, copy: _Layer) -> Iterator[tuple[_Layer, _Layer]]:
         yield layer, copies[layer.name]
 
 
-def _fold(conv: _Layer, norm: _Layer) -> list[np.ndarray]:
+def _fold(conv: _Layer, norm: keras.layers.BatchNormalization) -> list[np.ndarray]:
     """Kernel and bias of a convolution that does what its batch norm does after it."""
     (kernel,) = _merged_weights(conv)
     gamma, beta, mean, variance = (

@@ -125,7 +125,7 @@ def _converted(classifier: Classifier, pixels: tf.TensorSpec, opset: int) -> Any
         images = tf.cast(images, tf.float32)
         features = classifier.network(images, training=False)["features"]
         logits = classifier.logits(features)
-        probabilities = classifier.activation(logits)
+        probabilities = classifier.activated(logits)
         return dict(zip(_OUTPUTS, (probabilities, logits, features), strict=True))
 
     function = tf.function(outputs, input_signature=[pixels], autograph=False)

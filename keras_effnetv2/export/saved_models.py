@@ -2,7 +2,7 @@
 
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -119,7 +119,7 @@ class Signatures:
         if top < 1:
             raise InputError(f"top must be at least 1. Received: {top}.")
         encoded = tf.TensorSpec((None,), tf.string, name="image_bytes")
-        rows = {
+        rows: dict[str, tuple[Callable[[Any], dict[str, Any]], tf.TensorSpec]] = {
             "serving_default": (self._scores, self.pixels),
             "features": (self._features, self.pixels),
         }

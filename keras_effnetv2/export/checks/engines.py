@@ -59,7 +59,7 @@ def run_onnx(path: str, inputs: Arrays) -> Arrays:
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     return {
-        name: dict(zip(names, session.run(None, arrays), strict=True))
+        name: dict(zip(names, map(np.asarray, session.run(None, arrays)), strict=True))
         for name, arrays in inputs.items()
     }
 
@@ -109,10 +109,10 @@ def run_litert(path: str, inputs: Arrays) -> Arrays:
 
 def _litert_interpreter(path: str) -> Any:
     try:
-        from ai_edge_litert.interpreter import Interpreter
+        from ai_edge_litert import interpreter as lite
     except ImportError:
-        from tensorflow.lite import Interpreter
-    interpreter = Interpreter(model_path=path, num_threads=1)
+        from tensorflow import lite
+    interpreter = lite.Interpreter(model_path=path, num_threads=1)
     interpreter.allocate_tensors()
     return interpreter
 

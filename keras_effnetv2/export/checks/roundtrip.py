@@ -208,9 +208,9 @@ def sample_images(
     """
     size = classifier.preprocessing.image_size
     *own, channels = classifier.input_shape
-    shape = [x or y or size for x, y in zip(sides, own, strict=True)]
+    height, width = (x or y or size for x, y in zip(sides, own, strict=True))
     return np.stack(
-        [_picture(seed, *shape, channels) for seed in range(_NUM_SAMPLES)]
+        [_picture(seed, height, width, channels) for seed in range(_NUM_SAMPLES)]
     ).astype("float32")
 
 

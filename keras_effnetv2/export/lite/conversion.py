@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.lite.tools import flatbuffer_utils
 
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.export.classifier import Classifier
-from keras_effnetv2.export.lite.metadata import with_metadata
+from keras_effnetv2.export.lite.metadata import parse, with_metadata
 from keras_effnetv2.layers.gradients import stock_gradients
 from keras_effnetv2.private_apis import with_integer_ends
 
@@ -133,7 +132,7 @@ class Conversion:
             features = classifier.network(images, training=False)["features"]
             with tf.name_scope(classifier.head.name):  # So that patterns find it.
                 logits = classifier.logits(features)
-            outputs = {"probabilities": classifier.activation(logits)}
+            outputs = {"probabilities": classifier.activated(logits)}
             return outputs | ({"logits": logits} if self.logits else {})
 
         function = tf.function(scores, input_signature=[spec], autograph=False)
@@ -151,7 +150,7 @@ def find_operators(contents: bytes, patterns: tuple[str, ...]) -> list[str]:
     Raises:
         ValueError: a pattern that fits no layer.
     """
-    graph = flatbuffer_utils.convert_bytearray_to_object(contents).subgraphs[0]
+    graph = parse(contents).subgraphs[0]
     outputs = [graph.tensors[x.outputs[0]].name.decode() for x in graph.operators]
     layers = {name: _layers(name) for name in outputs}
     found = []

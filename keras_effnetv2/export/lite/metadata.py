@@ -61,9 +61,14 @@ _SCALARS = {
 _Table = tuple[str, dict[str, Any]]
 
 
+def parse(contents: bytes) -> Any:
+    """A LiteRT model as objects of the classes of `lite_schema`, which lack types."""
+    return flatbuffer_utils.convert_bytearray_to_object(contents)
+
+
 def with_metadata(contents: bytes, classifier: Classifier) -> bytes:
     """A LiteRT model with the description of its tensors."""
-    model = flatbuffer_utils.convert_bytearray_to_object(contents)
+    model = parse(contents)
     outputs = {x.tensorIndex: x.name.decode() for x in model.signatureDefs[0].outputs}
     names = [outputs[index] for index in model.subgraphs[0].outputs]
     schema = lite_schema()

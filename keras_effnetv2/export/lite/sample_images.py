@@ -102,7 +102,7 @@ def _read(
             "None of the images can be read; the log says what is wrong with each. "
             "Pass 100 or more for calibration."
         )
-    return np.stack(pixels), labels
+    return np.asarray(pixels), labels
 
 
 def _read_source(
