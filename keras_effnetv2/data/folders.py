@@ -41,7 +41,9 @@ class Listing:
     images: tuple[str, ...]
     others: tuple[str, ...]
     broken: tuple[str, ...]
-    _inside: dict[str, "Listing"] = dataclasses.field(default_factory=dict, repr=False)
+    _inside: dict[str, "Listing"] = dataclasses.field(
+        default_factory=dict, init=False, repr=False
+    )
 
     @property
     def title(self) -> str:

@@ -139,7 +139,7 @@ def _open(contents: bytes) -> Image.Image:
     Image.init()
     for name in _FORMATS:
         factory, accepts = Image.OPEN[name]
-        if accepts(contents[:_PREFIX]) is True:
+        if accepts is not None and accepts(contents[:_PREFIX]) is True:
             with contextlib.suppress(SyntaxError):  # Pillow's, of the image.
                 return factory(io.BytesIO(contents), "")
     raise InputError(f"it is none of {', '.join(_FORMATS)}")

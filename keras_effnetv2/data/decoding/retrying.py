@@ -27,7 +27,8 @@ def retried(read: Callable[[], _Result], name: Any) -> _Result:
     Raises:
         OSError: it failed every time.
     """
-    for wait in (*WAITS, None):
+    waits = iter(WAITS)
+    while True:
         try:
             return read()
         except OF_DATA:
@@ -35,6 +36,7 @@ def retried(read: Callable[[], _Result], name: Any) -> _Result:
         except (OSError, tf.errors.OpError) as error:
             reason = getattr(error, "strerror", None) or getattr(error, "message", "")
             reason = " ".join((reason or str(error)).split()).rstrip(".")
+            wait = next(waits, None)
             if wait is None:
                 raise FileError(
                     f"{name} cannot be read, tried {len(WAITS) + 1} times: {reason}. "

@@ -1,5 +1,7 @@
 """scikit-learn's 1,797 digits of 8x8 pixels, which need no download."""
 
+from typing import Any
+
 import numpy as np
 
 from keras_effnetv2.data.sources import source
@@ -24,7 +26,7 @@ def open_digits(split: str, num_classes: int) -> source.Source:
     require_modules("The digits need", "train", "sklearn")
     import sklearn.datasets
 
-    digits = sklearn.datasets.load_digits()
+    digits: Any = sklearn.datasets.load_digits()
     chosen = (np.arange(len(digits.target)) % 5 == 0) == (name == "test")
     images = (digits.images[chosen] * 255 / 16).round().astype("uint8")
     return source.from_arrays(

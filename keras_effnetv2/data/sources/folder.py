@@ -58,7 +58,8 @@ def open_folder(
         for listing in of_class
         for path in listing.paths()
     ]
-    return _from_files(*zip(*paths, strict=True), [*found])
+    files, labels = zip(*paths, strict=True)
+    return _from_files(files, labels, [*found])
 
 
 def _from_files(

@@ -7,14 +7,11 @@ from keras_effnetv2.data.sources.cache import cached
 from keras_effnetv2.data.sources.source import Source
 from keras_effnetv2.errors import InputError
 
-_OF_FILES = {
-    "folder": folder.open_folder,
-    "idx": idx.open_idx,
+_OF_RECORDS = {
     "imagenet_tfrecord": tfrecord.open_imagenet,
     "imagenet21k_tfrecord": tfrecord.open_imagenet21k,
 }
-_WITH_DEFAULT_DIRECTORY = ("idx",)
-_OF_RELEASED_CODE = ("imagenet_tfrecord", "imagenet21k_tfrecord")
+_KINDS = ("tfds", "digits", "folder", "idx", *_OF_RECORDS)
 
 
 def open_source(
@@ -50,22 +47,19 @@ def open_source(
             as described.
         ImportError: the kind needs a package that is not installed.
     """
-    if directory is None and kind in _OF_FILES and kind not in _WITH_DEFAULT_DIRECTORY:
-        raise InputError(
-            f"Pass the folder of the {kind!r} dataset as directory (--set "
-            "data.directory=FOLDER). Received: None."
-        )
     if kind == "tfds":
         source = tfds.open_tfds(name, split, num_classes, directory, multi_label)
     elif kind == "digits":
         source = digits.open_digits(split, num_classes)
     elif kind == "folder":
-        source = folder.open_folder(split, num_classes, directory, train_split)
-    elif kind in _OF_FILES:
-        source = _OF_FILES[kind](split, num_classes, directory)
+        root = _required(directory, kind)
+        source = folder.open_folder(split, num_classes, root, train_split)
+    elif kind == "idx":
+        source = idx.open_idx(split, num_classes, directory)
+    elif kind in _OF_RECORDS:
+        source = _OF_RECORDS[kind](split, num_classes, _required(directory, kind))
     else:
-        kinds = ", ".join(("tfds", "digits", *_OF_FILES))
-        raise InputError(f"kind is one of {kinds}. Received: {kind!r}.")
+        raise InputError(f"kind is one of {', '.join(_KINDS)}. Received: {kind!r}.")
     if source.multi_label != multi_label:
         raise InputError(
             f"The labels of {kind!r} are such that multi_label={source.multi_label}. "
@@ -73,6 +67,15 @@ def open_source(
         )
     source = dataclasses.replace(source, turn_upright=_is_turned(kind, orientation))
     return cached(source) if cache else source
+
+
+def _required(directory: str | None, kind: str) -> str:
+    if not directory:
+        raise InputError(
+            f"Pass the folder of the {kind!r} dataset as directory (--set "
+            f"data.directory=FOLDER). Received: {directory!r}."
+        )
+    return directory
 
 
 def _is_turned(kind: str, orientation: str) -> bool:
@@ -87,5 +90,5 @@ def _is_turned(kind: str, orientation: str) -> bool:
             f"orientation={orientation!r}."
         )
     if orientation == "auto":
-        return kind not in _OF_RELEASED_CODE
+        return kind not in _OF_RECORDS
     return orientation == "upright"

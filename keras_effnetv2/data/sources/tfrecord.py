@@ -18,7 +18,7 @@ _MINIVAL_SHARE = 20 / 1024
 _NUM_EVALUATION, _NUM_MINIVAL = 16, 4
 
 
-def open_imagenet(split: str, num_classes: int, directory: str | None) -> Source:
+def open_imagenet(split: str, num_classes: int, directory: str) -> Source:
     """Records with `image/encoded` and `image/class/label`, whose 0 is background.
 
     Args:
@@ -53,7 +53,7 @@ def open_imagenet(split: str, num_classes: int, directory: str | None) -> Source
     return Source(len(records), num_classes, False, read, records.name_of)
 
 
-def open_imagenet21k(split: str, num_classes: int, directory: str | None) -> Source:
+def open_imagenet21k(split: str, num_classes: int, directory: str) -> Source:
     """Records with `image` and `labels`: 0 or 1 for each class.
 
     Args:
@@ -87,9 +87,9 @@ def open_imagenet21k(split: str, num_classes: int, directory: str | None) -> Sou
     return Source(len(records), num_classes, True, read, records.name_of)
 
 
-def _paths(directory: str | None, patterns: tuple[str, ...]) -> list[str]:
+def _paths(directory: str, patterns: tuple[str, ...]) -> list[str]:
     """The files of the first pattern that has any, in order."""
-    for pattern in patterns if directory else ():
+    for pattern in patterns:
         folder, name = os.path.split(os.path.join(directory, pattern))
         if tf.io.gfile.isdir(folder):
             found = fnmatch.filter(tf.io.gfile.listdir(folder), name)
