@@ -143,7 +143,7 @@ def _check(pooling: str | None, classes: int | None) -> None:
 def _is_positive(number: Any) -> bool:
     # NumPy's integers too: classes=labels.max() + 1.
     is_whole = isinstance(number, numbers.Integral) and not isinstance(number, bool)
-    return is_whole and number >= 1
+    return is_whole and int(number) >= 1
 
 
 def _images(input_tensor: Any, input_shape: tuple | None) -> Any:
@@ -184,7 +184,7 @@ def _check_channels_last(shape: Sequence[int | None]) -> None:
     """Refuses channels first, of which a network of many channels would be built."""
     first, height, last = shape
     # No image has so few rows and, beside that, other than a few channels.
-    if first in (1, 3, 4) and last > _MOST_CHANNELS and height != first:
+    if first in (1, 3, 4) and (last or 0) > _MOST_CHANNELS and height != first:
         raise InputError(
             "Images are channels last: (height, width, channels). Received: "
             f"{tuple(shape)}, which looks like channels first. Pass "

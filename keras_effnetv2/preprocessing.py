@@ -84,7 +84,9 @@ class Preprocessing:
         """How many classes `labels` names; None without labels."""
         if self.labels is None:
             return None
-        return NUM_LABELS.get(self.labels) or len(self.labels)
+        if isinstance(self.labels, str):
+            return NUM_LABELS[self.labels]
+        return len(self.labels)
 
     def for_channels(self, channels: int) -> "Preprocessing":
         """The record for images of `channels`: the averages, where it is of others."""

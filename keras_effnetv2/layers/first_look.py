@@ -120,8 +120,8 @@ def _is_traced_by_keras() -> bool:
 
 def _depth_of_user() -> int:
     """How many calls above the caller the user's code is, as `warnings.warn` counts."""
-    depth, frame = 1, inspect.currentframe().f_back
-    while frame.f_back is not None and _is_ours(frame.f_code.co_filename):
+    depth, frame = 0, inspect.currentframe()
+    while frame is not None and _is_ours(frame.f_code.co_filename):
         depth, frame = depth + 1, frame.f_back
     return depth
 

@@ -32,7 +32,7 @@ def check_channels_last(
         )
     _, height, width, channels = input_shape
     # One row and as many columns as channels are what is left of a low image.
-    if height == 3 and width == channels and width > 4:
+    if height == 3 and width is not None and width == channels and width > 4:
         raise InputError(
             f"{name} takes (batch, height, width, channels), channels last. Received: "
             f"{tuple(input_shape)}, which looks like square images channels first. "

@@ -6,7 +6,6 @@ blocks, which the models, the profiler and the weight readers all walk.
 
 import dataclasses
 import math
-from typing import NamedTuple
 
 from keras_effnetv2.errors import InputError
 
@@ -132,7 +131,8 @@ class Variant:
         return math.ceil(num_repeats * self.depth_coefficient)
 
 
-class Block(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Block:
     """One block of a network, with everything scaled and numbered.
 
     Attributes:

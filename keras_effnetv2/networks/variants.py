@@ -133,7 +133,7 @@ def get_variant(name_or_variant: str | os.PathLike | Variant) -> Variant:
     """
     if isinstance(name_or_variant, Variant):
         return name_or_variant
-    if name_or_variant in VARIANTS:
+    if isinstance(name_or_variant, str) and name_or_variant in VARIANTS:
         return VARIANTS[name_or_variant]
     if not is_variant_file(name_or_variant):
         raise InputError(
