@@ -15,7 +15,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from keras_effnetv2.errors import InputError
-from keras_effnetv2.search.sampling.policy import Policy
+from keras_effnetv2.search.sampling.policy import Choice, Policy
 from keras_effnetv2.search.studies.study import is_screened
 
 # A trial without a reward teaches this quantile of the rewards so far: a failed one is
@@ -82,7 +82,7 @@ class ReinforceSampler(optuna.samplers.BaseSampler):
         trial: FrozenTrial,
         param_name: str,
         param_distribution: BaseDistribution,
-    ) -> str | int | float:
+    ) -> Choice:
         """A choice, drawn from the policy as it was when the trial started.
 
         Raises:
@@ -116,7 +116,7 @@ class ReinforceSampler(optuna.samplers.BaseSampler):
         self._learned = numbers
 
     def _learn_trial(self, trial: FrozenTrial) -> None:
-        if trial.state == TrialState.COMPLETE:
+        if trial.state == TrialState.COMPLETE and trial.value is not None:
             reward = trial.value
             self._rewards.append(reward)
         elif self._rewards:
@@ -127,6 +127,7 @@ class ReinforceSampler(optuna.samplers.BaseSampler):
         choices = {
             name: distribution.choices
             for name, distribution in trial.distributions.items()
+            if isinstance(distribution, CategoricalDistribution)
         }
         self._policy.learn(choices, trial.params, reward)
 
@@ -150,41 +151,45 @@ class NumberedSampler(optuna.samplers.BaseSampler):
         self._use(0)
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
-        """See Optuna's `BaseSampler`; likewise below."""
+        """Starts the draws of a trial: from its number, whatever was drawn before."""
         self._use(trial.number)
         self._sampler.before_trial(study, trial)
 
-    def infer_relative_search_space(  # noqa: D102
+    def infer_relative_search_space(
         self, study: optuna.Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
+        """The decisions that the sampler draws together."""
         return self._sampler.infer_relative_search_space(study, trial)
 
-    def sample_relative(  # noqa: D102
+    def sample_relative(
         self,
         study: optuna.Study,
         trial: FrozenTrial,
         search_space: dict[str, BaseDistribution],
     ) -> dict[str, Any]:
+        """A choice for each decision of `infer_relative_search_space`."""
         return self._sampler.sample_relative(study, trial, search_space)
 
-    def sample_independent(  # noqa: D102
+    def sample_independent(
         self,
         study: optuna.Study,
         trial: FrozenTrial,
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
+        """A choice for any other decision."""
         return self._sampler.sample_independent(
             study, trial, param_name, param_distribution
         )
 
-    def after_trial(  # noqa: D102
+    def after_trial(
         self,
         study: optuna.Study,
         trial: FrozenTrial,
         state: TrialState,
         values: Sequence[float] | None,
     ) -> None:
+        """Lets the sampler note how a trial ended."""
         self._sampler.after_trial(study, trial, state, values)
 
     def _use(self, number: int) -> None:
