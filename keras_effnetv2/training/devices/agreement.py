@@ -51,7 +51,7 @@ def _gather(devices: Devices, pair: tuple[int, int]) -> list[tuple[int, int]]:
     table = np.zeros((devices.num_workers, len(pair)), "float32")
     table[devices.worker] = pair
     add = _add_on_jax if devices.strategy is None else _adder(devices.strategy)
-    return [tuple(map(int, row)) for row in add(table)]
+    return [(int(first), int(second)) for first, second in add(table)]
 
 
 def _add_on_jax(table: np.ndarray) -> np.ndarray:

@@ -27,6 +27,8 @@ from keras_effnetv2.training.progressive.stages import (
     steps_per_epoch,
 )
 
+Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
+
 
 @dataclasses.dataclass(frozen=True)
 class Data(Checked):
@@ -118,7 +120,7 @@ class Model(Checked):
     depth_coefficient: Amount | None = None
     bn_momentum: Share = 0.9
     bn_group_size: Whole = 8
-    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "mixed_bfloat16"
+    precision: Precision = "mixed_bfloat16"
     frozen: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -45,13 +45,10 @@ def build_network(
             "classes."
         )
     settings, progressive = experiment.model, experiment.progressive
-    rates = {
-        name: None if ramp is None else max(ramp.first, ramp.last)
-        for name, ramp in (
-            ("dropout_rate", progressive.dropout_rate),
-            ("drop_path_rate", progressive.drop_path_rate),
-        )
-    }
+    dropout_rate, drop_path_rate = (
+        None if ramp is None else max(ramp.first, ramp.last)
+        for ramp in (progressive.dropout_rate, progressive.drop_path_rate)
+    )
     with _precision(settings.precision):
         network = create_model(
             trained_variant(settings),
@@ -63,7 +60,8 @@ def build_network(
                 settings.bn_group_size, settings.bn_group_size
             ),
             preprocessing=settings.preprocessing,
-            **rates,
+            dropout_rate=dropout_rate,
+            drop_path_rate=drop_path_rate,
         )
     normalization = find_normalization(network)
     normalization.preprocessing = dataclasses.replace(

@@ -176,7 +176,7 @@ def set_rates(model: keras.Model, stage: Stage) -> bool:
     Raises:
         ValueError: the model has no such layer, or one that Keras cannot raise from 0.
     """
-    rates: list[tuple[keras.layers.Layer, float]] = []
+    rates: list[tuple[Any, float]] = []
     if stage.dropout_rate is not None:
         layers = [x for x in walk_layers(model) if isinstance(x, keras.layers.Dropout)]
         for layer in _some(layers, model, "dropout_rate", "keras.layers.Dropout"):

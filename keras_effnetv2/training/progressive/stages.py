@@ -159,13 +159,6 @@ def plan_stages(
         )
     sizes = _image_sizes(_ramp(image_size), num_stages, formula)
     batch_sizes = _batch_sizes(batch_size, num_stages)
-    ramps = {
-        "randaugment_magnitude": randaugment_magnitude,
-        "mixup_alpha": mixup_alpha,
-        "cutmix_alpha": cutmix_alpha,
-        "dropout_rate": dropout_rate,
-        "drop_path_rate": drop_path_rate,
-    }
     ends = [i * epochs // num_stages for i in range(num_stages + 1)]
     return tuple(
         Stage(
@@ -174,10 +167,11 @@ def plan_stages(
             num_epochs=ends[i + 1] - ends[i],
             image_size=sizes[i],
             batch_size=batch_sizes[i],
-            **{
-                name: None if value is None else _ramp(value).at(i, num_stages)
-                for name, value in ramps.items()
-            },
+            randaugment_magnitude=_ramp(randaugment_magnitude).at(i, num_stages),
+            mixup_alpha=_ramp(mixup_alpha).at(i, num_stages),
+            cutmix_alpha=_ramp(cutmix_alpha).at(i, num_stages),
+            dropout_rate=_rate(dropout_rate, i, num_stages),
+            drop_path_rate=_rate(drop_path_rate, i, num_stages),
         )
         for i in range(num_stages)
     )
@@ -206,7 +200,7 @@ def format_plan(stages: Sequence[Stage], num_images: int) -> str:
 
     The share of the time is an estimate: in proportion to image area times images.
     """
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
             "stage", "epochs", "size", "RandAugment", "MixUp", "CutMix", "dropout",
             "drop path", "batch", "steps", "time",
@@ -242,6 +236,10 @@ def format_plan(stages: Sequence[Stage], num_images: int) -> str:
 
 def _ramp(value: Ramp | float) -> Ramp:
     return value if isinstance(value, Ramp) else Ramp(value, value)
+
+
+def _rate(value: Ramp | float | None, index: int, num_stages: int) -> float | None:
+    return None if value is None else _ramp(value).at(index, num_stages)
 
 
 def _image_sizes(ramp: Ramp, num_stages: int, formula: str) -> list[int]:

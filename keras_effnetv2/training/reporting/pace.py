@@ -35,7 +35,8 @@ class Pace:
             if step <= stage.num_epochs * steps:
                 return stage, stage.first_epoch + step / steps
             step -= stage.num_epochs * steps
-        return stage, float(stage.end_epoch)
+        last = self._stages[-1]
+        return last, float(last.end_epoch)
 
     def advance(self, time: float, step: int) -> float | None:
         """Images a second, after `step` was done at `time`; None where unknown yet."""

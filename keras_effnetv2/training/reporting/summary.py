@@ -23,7 +23,8 @@ def summarize(
         stages: the plan.
         num_damaged: images that were skipped.
     """
-    rows, seconds = [_HEADER], 0.0
+    rows: list[tuple[str, ...]] = [_HEADER]
+    seconds = 0.0
     for stage in stages:
         own = _of_stage(records, stage)
         if own:

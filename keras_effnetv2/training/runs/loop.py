@@ -57,7 +57,7 @@ class LoopCallback(keras.callbacks.Callback):
         self.evaluate = evaluate
         self.report_step = report_step
         self.report_epoch = report_epoch
-        self.segment: Segment | None = None
+        self.segment: Segment  # Set before each `fit`.
         self.num_epochs = 0
         self.stop_signal: int | None = None
         self._losses: list[tuple[int, Any]] = []
@@ -147,6 +147,7 @@ class LoopCallback(keras.callbacks.Callback):
 
     def _look(self) -> None:
         """Are the losses of the last steps numbers?"""
+        value = None
         for step, loss in self._losses:
             value = float(np.mean(keras.ops.convert_to_numpy(loss)))
             if not math.isfinite(value):
@@ -155,7 +156,7 @@ class LoopCallback(keras.callbacks.Callback):
                     f"{self.position.epoch + 1}). {self._last_good()} Lower "
                     "optimizer.learning_rate or set optimizer.global_clipnorm."
                 )
-        if self._losses:
+        if value is not None:
             self.report_step(self.position, {"loss": value})
         self._losses = []
 

@@ -86,11 +86,11 @@ class _Run:
         cls, experiment: Experiment, workdir: str | os.PathLike, devices: Devices
     ) -> "_Run":
         data = experiment.data
-        feeds = [
+        train_feed, eval_feed = (
             feeding.Feed.open(data, split)
             for split in (data.train_split, data.eval_split)
-        ]
-        num_images = feeds[0].source.num_examples
+        )
+        num_images = train_feed.source.num_examples
         if data.num_train_images not in (None, num_images):
             logging.warning(
                 "data.num_train_images says %s, but %r has %s images, which count.",
@@ -99,7 +99,7 @@ class _Run:
         stages = experiment.stages(num_images)
         check(experiment, stages, devices)
         folder = open_workdir(workdir, experiment, devices.is_chief)
-        return cls(experiment, folder, devices, *feeds, stages)
+        return cls(experiment, folder, devices, train_feed, eval_feed, stages)
 
     def steps_per_epoch(self, stage: Stage) -> int:
         return steps_per_epoch(self.train_feed.source.num_examples, stage.batch_size)
