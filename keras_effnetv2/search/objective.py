@@ -77,8 +77,7 @@ class SearchObjective:
                 raise optuna.TrialPruned
 
         variant = self.space.variant(point, name=f"trial-{trial.number}")
-        if self.search.screen is not None:
-            self._screen(trial, variant)
+        self._screen(trial, variant)
         accuracy = self.evaluator.accuracy(variant, report=report)
         measured, value = self.measure(variant, accuracy, trial.study)
         for name, number in dataclasses.asdict(measured).items():
@@ -86,10 +85,16 @@ class SearchObjective:
         return value
 
     def _screen(self, trial: optuna.Trial, variant: Variant) -> None:
-        """Leaves the predicted step time in the trial, and ends one of too long."""
+        """Leaves the predicted step time in the trial, and ends one of too long.
+
+        Nothing in a search that does not screen.
+        """
         self.prepare()
+        limit = self.search.screen
+        if self._table is None or limit is None:
+            return
         ratio = self._table.relative(variant)
-        is_slow = ratio > self.search.screen
+        is_slow = ratio > limit
         trial.set_user_attr("predicted_step_ratio", ratio)
         trial.set_user_attr(SCREENED, is_slow)
         if is_slow:

@@ -97,7 +97,7 @@ class CostMeasurement:
         for shape, seconds in zip(shapes, own, strict=True):
             share = float(np.median((seconds - without) / beside))
             self.costs.blocks[shape.name] = max(0.0, share)
-        self._keep(beside)
+        self._keep(rounds[0])
 
     def _measure_networks(self, num: int) -> None:
         """Random networks of the space, other ones than before."""

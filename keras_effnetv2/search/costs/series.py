@@ -20,6 +20,7 @@ from keras_effnetv2.search.costs.step_time import (
 )
 from keras_effnetv2.search.costs.workload import device_name
 from keras_effnetv2.tables import align
+from keras_effnetv2.training.experiments.configuration import Precision
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +90,7 @@ def measure_costs(
     *,
     batch_size: int,
     image_size: int | None = None,
-    precision: str = "float32",
+    precision: Precision = "float32",
     classes: int = 1000,
     repeats: int = REPEATS,
     stream: TextIO | None = None,
@@ -160,7 +161,9 @@ def format_costs(costs: Sequence[Cost]) -> str:
     """
     first = costs[0].step if costs else None
     head = ("variant", "layers", "pixels", "params (M)", "FLOPs (B)")
-    rows = [head if first is None else (*head, "train pixels", "step (s)", "")]
+    rows: list[tuple[str, ...]] = [
+        head if first is None else (*head, "train pixels", "step (s)", "")
+    ]
     for cost in costs:
         row = (
             cost.variant,

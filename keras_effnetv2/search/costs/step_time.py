@@ -17,7 +17,7 @@ from typing import Any
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.networks.architecture import Variant
 from keras_effnetv2.search.costs.workload import Workload, device_name, network_step
-from keras_effnetv2.training.experiments.configuration import Optimizer
+from keras_effnetv2.training.experiments.configuration import Optimizer, Precision
 
 REPEATS = 10  # Rounds; quartiles of fewer say little.
 
@@ -80,7 +80,7 @@ class StepTimer:
         *,
         image_size: int | None,
         batch_size: int,
-        precision: str = "float32",
+        precision: Precision = "float32",
         repeats: int = REPEATS,
         classes: int = 10,
         optimizer: Optimizer | None = None,
@@ -239,6 +239,7 @@ def time_in_turns(
 
 def _turn_length(step: Callable[[], Any], clock: Callable[[], float]) -> int:
     """Warms up, and says how many calls a turn has."""
+    seconds = 0.0  # Of the last.
     for _ in range(_NUM_WARM_UPS):
         start = clock()
         step()

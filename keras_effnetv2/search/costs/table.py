@@ -31,7 +31,7 @@ from keras_effnetv2.search.costs.cost_measurement import CostMeasurement
 from keras_effnetv2.search.costs.step_time import REPEATS
 from keras_effnetv2.search.costs.workload import Workload, device_name
 from keras_effnetv2.search.sampling.space import Space
-from keras_effnetv2.training.experiments.configuration import Optimizer
+from keras_effnetv2.training.experiments.configuration import Optimizer, Precision
 
 NUM_NETWORKS = 8  # Whole networks, for two weights.
 
@@ -65,7 +65,7 @@ class CostTable:
         *,
         image_size: int,
         batch_size: int,
-        precision: str = "float32",
+        precision: Precision = "float32",
         classes: int = 10,
         optimizer: Optimizer | None = None,
         repeats: int = REPEATS,

@@ -7,7 +7,7 @@ import os
 import pathlib
 import platform
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import keras
 import numpy as np
@@ -21,6 +21,7 @@ from keras_effnetv2.training.experiments.configuration import (
     Experiment,
     Model,
     Optimizer,
+    Precision,
 )
 from keras_effnetv2.training.learner.building import build_learner, compile_learner
 
@@ -42,7 +43,7 @@ class Workload(Checked):
 
     image_size: Count
     batch_size: Count
-    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    precision: Precision = "float32"
     classes: Count = 10
     optimizer: Optimizer = Optimizer()
 

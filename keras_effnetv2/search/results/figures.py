@@ -1,6 +1,7 @@
 """The course of a search and what it found, as pictures."""
 
 import itertools
+import operator
 import os
 import pathlib
 from collections.abc import Sequence
@@ -9,7 +10,8 @@ from typing import Any
 from keras_effnetv2.errors import require_modules
 from keras_effnetv2.files import replacing
 from keras_effnetv2.search.results.importance import Importance, measure_importance
-from keras_effnetv2.search.results.trials import Result, best_trades
+from keras_effnetv2.search.results.trials import Result, best_result
+from keras_effnetv2.search.reward import Measurement, pareto_front
 
 _TRIAL, _BEST, _NO_REWARD = "#8fa3bd", "#1f5fa8", "#c0392b"
 _INCHES_PER_BAR = 0.28
@@ -61,14 +63,13 @@ def draw_figures(
 
 
 def _draw_rewards(axes: Any, results: Sequence[Result]) -> None:
-    complete = [result for result in results if result.reward is not None]
-    numbers = [result.number for result in complete]
-    rewards = [result.reward for result in complete]
+    complete = [(x.number, x.reward) for x in results if x.reward is not None]
+    numbers, rewards = zip(*complete, strict=True)
     axes.plot(numbers, rewards, "o", color=_TRIAL, markersize=5, label="trial")
     best = list(itertools.accumulate(rewards, max))
     axes.step(numbers, best, where="post", color=_BEST, label="best so far")
-    winner = max(complete, key=lambda result: result.reward)
-    axes.plot(winner.number, winner.reward, "*", color=_BEST, markersize=14)
+    winner = max(complete, key=operator.itemgetter(1))
+    axes.plot(*winner, "*", color=_BEST, markersize=14)
     # Those without a reward stand on the frame, below all others.
     for state, marker in (("pruned", "|"), ("screened", "1"), ("failed", "x")):
         places = [result.number for result in results if result.state == state]
@@ -93,19 +94,17 @@ def _draw_front(axes: Any, results: Sequence[Result]) -> None:
 
     The line looks at accuracy and step time alone, the rings at parameters too.
     """
-    front = _front(results)
+    measured = [found for result in results if (found := result.measured)]
     axes.plot(
-        [1000 * result.step_seconds for result in front],
-        [100 * result.accuracy for result in front],
+        *_places(_front(measured)),
         color=_BEST,
         drawstyle="steps-post",
         label="front of accuracy and step time",
         zorder=1,
     )
     dots = axes.scatter(
-        [1000 * result.step_seconds for result in results],
-        [100 * result.accuracy for result in results],
-        c=[result.parameters / 1e6 for result in results],
+        *_places(measured),
+        c=[found.parameters / 1e6 for found in measured],
         cmap="viridis_r",
         norm="log",
         edgecolors="white",
@@ -113,36 +112,40 @@ def _draw_front(axes: Any, results: Sequence[Result]) -> None:
         s=50,
     )
     axes.figure.colorbar(dots, ax=axes, label="parameters (million)")
-    trades = best_trades(results)
     axes.scatter(
-        [1000 * result.step_seconds for result in trades],
-        [100 * result.accuracy for result in trades],
+        *_places([measured[index] for index in pareto_front(measured)]),
         facecolors="none",
         edgecolors="black",
         s=110,
         label="best trades of accuracy, step time and parameters",
     )
-    winner = max(results, key=lambda result: result.reward)
-    axes.plot(
-        1000 * winner.step_seconds,
-        100 * winner.accuracy,
-        "*",
-        color=_NO_REWARD,
-        markersize=15,
-        label=f"best reward, trial {winner.number}",
-    )
+    winner = best_result(results)
+    if winner is not None and winner.measured is not None:
+        axes.plot(
+            *_places([winner.measured]),
+            "*",
+            color=_NO_REWARD,
+            markersize=15,
+            label=f"best reward, trial {winner.number}",
+        )
     axes.set_xlabel("training step (ms)")
     axes.set_ylabel("accuracy (%)")
     axes.figure.legend(loc="outside lower center", ncols=3)
     axes.grid(alpha=0.3)
 
 
-def _front(results: Sequence[Result]) -> list[Result]:
+def _places(measured: Sequence[Measurement]) -> tuple[list[float], list[float]]:
+    """Step times in milliseconds and accuracies in percent."""
+    step_times = [1000 * each.step_seconds for each in measured]
+    return step_times, [100 * each.accuracy for each in measured]
+
+
+def _front(measured: Sequence[Measurement]) -> list[Measurement]:
     """Those that no other beats in both accuracy and step time, the fastest first."""
-    front: list[Result] = []
-    for result in sorted(results, key=lambda x: (x.step_seconds, -x.accuracy)):
-        if not front or result.accuracy > front[-1].accuracy:
-            front.append(result)
+    front: list[Measurement] = []
+    for each in sorted(measured, key=lambda x: (x.step_seconds, -x.accuracy)):
+        if not front or each.accuracy > front[-1].accuracy:
+            front.append(each)
     return front
 
 

@@ -62,10 +62,10 @@ def measure_importance(results: Sequence[Result]) -> Importance | None:
         groups.setdefault(name, {})[choice] = effect
     variances = {name: np.var(list(group.values())) for name, group in groups.items()}
     total = sum(variances.values()) or 1.0
-    names = sorted(variances, key=variances.get, reverse=True)
+    names = sorted(variances, key=variances.__getitem__, reverse=True)
     return Importance(
         {name: float(variances[name] / total) for name in names},
-        {name: max(group, key=group.get) for name, group in groups.items()},
+        {name: max(group, key=group.__getitem__) for name, group in groups.items()},
         explained,
     )
 
@@ -90,15 +90,14 @@ def _fit(features: np.ndarray, rewards: np.ndarray) -> tuple[np.ndarray, float]:
     centered = features - features.mean(0)
     left, scales, right = np.linalg.svd(centered, full_matrices=False)
     deviations = rewards - rewards.mean()
-    best = None
+    tried = []
     for ridge in _RIDGES:
         shrink = scales**2 / (scales**2 + ridge)
         fitted = left @ (shrink * (left.T @ deviations))
         leverage = (left**2) @ shrink + 1 / len(rewards)
         error = np.sum(((deviations - fitted) / np.maximum(1 - leverage, 1e-6)) ** 2)
-        if best is None or error < best[0]:
-            best = error, ridge
-    error, ridge = best
+        tried.append((error, ridge))
+    error, ridge = min(tried)
     effects = right.T @ (scales / (scales**2 + ridge) * (left.T @ deviations))
     # Each reward, too, against the mean of the others.
     spread = np.sum(deviations**2) * (len(rewards) / (len(rewards) - 1)) ** 2

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import io
+import operator
 import os
 from collections.abc import Sequence
 
@@ -43,10 +44,14 @@ class Result:
     @property
     def measured(self) -> Measurement | None:
         """Of a complete trial, what was measured, if all was."""
-        numbers = (self.accuracy, self.step_seconds, self.parameters)
-        if self.reward is None or None in numbers:
+        if (
+            self.reward is None
+            or self.accuracy is None
+            or self.step_seconds is None
+            or self.parameters is None
+        ):
             return None
-        return Measurement(*numbers)
+        return Measurement(self.accuracy, self.step_seconds, self.parameters)
 
 
 def read_results(study: optuna.Study) -> list[Result]:
@@ -84,15 +89,16 @@ def write_results(study: optuna.Study, path: str | os.PathLike) -> None:
 
 def best_result(results: Sequence[Result]) -> Result | None:
     """The complete trial of the greatest reward; None where there is none."""
-    complete = [result for result in results if result.state == "complete"]
-    return max(complete, key=lambda result: result.reward, default=None)
+    rewarded = [(x.reward, x) for x in results if x.reward is not None]
+    _, best = max(rewarded, key=operator.itemgetter(0), default=(None, None))
+    return best
 
 
 def best_trades(results: Sequence[Result]) -> list[Result]:
     """The measured trials that no other beats: see `pareto_front`."""
-    measured = [result for result in results if result.measured]
-    front = pareto_front([result.measured for result in measured])
-    return [measured[index] for index in front]
+    measured = [(result, found) for result in results if (found := result.measured)]
+    front = pareto_front([found for _, found in measured])
+    return [measured[index][0] for index in front]
 
 
 def _columns() -> tuple[list[str], list[str]]:
@@ -106,8 +112,8 @@ def _to_result(trial: FrozenTrial) -> Result:
     accuracy = trial.user_attrs.get("accuracy")
     state = "screened" if is_screened(trial) else _STATES[trial.state]
     # A pruned trial was stopped before it could leave its accuracy.
-    if accuracy is None and state == "pruned":
-        accuracy = trial.intermediate_values.get(trial.last_step)
+    if accuracy is None and state == "pruned" and trial.last_step is not None:
+        accuracy = trial.intermediate_values[trial.last_step]
     return Result(
         number=trial.number,
         state=state,

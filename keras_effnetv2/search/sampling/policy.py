@@ -7,7 +7,7 @@ import numpy as np
 
 from keras_effnetv2.errors import InputError
 
-Choice = str | int | float
+Choice = None | bool | int | float | str  # All that Optuna chooses among.
 
 
 class Policy:

@@ -137,7 +137,7 @@ class Space:
         blocks = []
         for stage, spec in enumerate(self.backbone.blocks, start=1):
             chosen = {field: point[f"stage{stage}/{field}"] for field in _FIELDS}
-            se_ratio = SE_RATIOS[chosen["operator"]]
+            se_ratio = SE_RATIOS[str(chosen["operator"])]
             blocks.append(dataclasses.replace(spec, **chosen, se_ratio=se_ratio))
         return dataclasses.replace(self.backbone, name=name, blocks=tuple(blocks))
 

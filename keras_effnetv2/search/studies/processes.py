@@ -65,7 +65,7 @@ def run_workers(
                 time.sleep(_POLL)
         finally:
             _stop(workers)
-    failed = sum(worker.process.returncode != 0 for worker in workers)
+    failed = sum(worker.has_failed() for worker in workers)
     if failed:
         raise WorkerError(
             f"{failed} of {num_workers} workers failed; see above. The trials they "
@@ -91,6 +91,8 @@ class _Worker:
 
     def is_running(self) -> bool:
         """Starts the process again if it was killed, or has done its share."""
+        if self.process is None:
+            return False
         code = self.process.poll()
         if code is None:
             return True
@@ -103,6 +105,9 @@ class _Worker:
         logging.warning("A worker was killed by signal %d; starting it again.", -code)
         self.start()
         return True
+
+    def has_failed(self) -> bool:
+        return self.process is None or self.process.returncode != 0
 
 
 def _stop(workers: Sequence[_Worker]) -> None:

@@ -173,10 +173,10 @@ class TrialQueue:
                     self._return_or_fail(trial)
 
     def _is_lost(self, trial: FrozenTrial) -> bool:
-        claim = trial.system_attrs.get(_CLAIM)
-        if claim and claim["worker"] == self._worker["worker"]:
+        claim = trial.system_attrs.get(_CLAIM) or {}
+        if claim.get("worker") == self._worker["worker"]:
             return False
-        is_near = claim and _MACHINE is not None and claim["machine"] == _MACHINE
+        is_near = _MACHINE is not None and claim.get("machine") == _MACHINE
         if is_near and not _is_alive(claim["pid"]):
             return True
         now = self._clock()

@@ -96,7 +96,9 @@ def _open_file(path: pathlib.Path) -> optuna.storages.BaseStorage:
         )
     lock = _KernelLock(path)
     _check_journal(path, lock)
-    return optuna.storages.JournalStorage(JournalFileBackend(str(path), lock))
+    # It does what Optuna's base class wants, which is private.
+    backend = JournalFileBackend(str(path), lock)  # pyright: ignore[reportArgumentType]
+    return optuna.storages.JournalStorage(backend)
 
 
 def _check_journal(path: pathlib.Path, lock: _KernelLock) -> None:
