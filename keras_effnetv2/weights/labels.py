@@ -36,7 +36,8 @@ def class_names(labels: str) -> tuple[tuple[str, str], ...]:
             f"labels must be one of {tuple(NUM_LABELS)}. Received: {labels!r}."
         )
     text = (_FOLDER / f"{labels}.txt").read_text(encoding="utf-8")
-    return tuple(tuple(line.split(" ", 1)) for line in text.splitlines())
+    rows = (line.split(" ", 1) for line in text.splitlines())
+    return tuple((wordnet_id, name) for wordnet_id, name in rows)
 
 
 def decode_predictions(scores: Any, top: int = 5) -> list[list[tuple[str, str, float]]]:

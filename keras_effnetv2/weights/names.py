@@ -228,7 +228,7 @@ def _layers(
 def _end_layer(row: tuple[str, ...], shape: tuple[int, ...]) -> _Layer:
     """A layer of the stem or the top."""
     name = row[0]
-    aliases = dict(zip(_COLUMNS, row, strict=True))
+    aliases: dict[str, str] = dict(zip(_COLUMNS, row, strict=True))
     same = (APPLICATIONS, APPLICATIONS_V1, SEBASTIAN_SZ, OWN)
     aliases |= dict.fromkeys(same, name)
     kind = {1: "bn", 2: "dense", 4: "conv"}[len(shape)]

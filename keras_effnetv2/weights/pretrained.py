@@ -28,7 +28,7 @@ class Pretrained:
 
     Attributes:
         source: the arrays.
-        classes: width of the model's classifier.
+        classes: width of the model's classifier; 0 without one.
         preprocessing: the record the model is to carry.
         fresh_classifier: the classifier is not in the weights and starts anew.
     """
@@ -96,7 +96,7 @@ def open_pretrained(
                 path,
                 f"{source.num_classes} classes" if source.num_classes else "none",
             )
-        yield Pretrained(source, classes or source.num_classes, record, fresh)
+        yield Pretrained(source, classes or source.num_classes or 0, record, fresh)
 
 
 def _locate(

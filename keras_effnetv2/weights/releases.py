@@ -20,6 +20,8 @@ from keras_effnetv2.errors import InputError
 from keras_effnetv2.networks import variants
 
 DATASETS = ("imagenet", "imagenet21k", "imagenet21k-ft1k")
+# Family and size of a variant, as file names have them.
+_NAME = re.compile(r"^efficientnet(v[12])?-?(b\d|s|m|xl|l)")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,7 +122,7 @@ def rows(
     """Releases of `(file name, MD5)`; the rest is in the names."""
     releases = []
     for name, md5 in files:
-        family, size = re.match(r"efficientnet(v[12])?-?(b\d|s|m|xl|l)", name).groups()
+        ((family, size),) = _NAME.findall(name)
         releases.append(
             Release(
                 variant=f"efficientnet{'v2' if family == 'v2' else ''}-{size}",

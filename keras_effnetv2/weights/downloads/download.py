@@ -47,8 +47,8 @@ def fetch(
         ValueError: the URL is not allowed, or what it serves is not the file.
         ConnectionError: the file did not arrive whole.
     """
-    mirror = os.environ.get(MIRROR_VARIABLE) if file_name else None
-    if mirror:
+    mirror = os.environ.get(MIRROR_VARIABLE)
+    if mirror and file_name:
         source = f"{mirror.rstrip('/')}/{urllib.parse.quote(file_name)}"
         http_hosts = {urllib.parse.urlsplit(source).hostname}
     else:

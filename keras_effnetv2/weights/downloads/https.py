@@ -13,7 +13,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from keras_effnetv2 import version
 from keras_effnetv2.errors import InputError
@@ -62,7 +62,7 @@ class Received:
     sha256: str
 
 
-def check_url(url: str, http_hosts: set[str]) -> None:
+def check_url(url: str, http_hosts: Container[str | None]) -> None:
     """Refuses everything but https, and http to `http_hosts`.
 
     Raises:

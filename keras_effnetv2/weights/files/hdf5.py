@@ -221,7 +221,9 @@ def _check_dataset(path: pathlib.Path, dataset: Any) -> None:
 
 def _read(path: pathlib.Path, dataset: Any) -> np.ndarray:
     # Keras 3 stores the bytes of bfloat16, which HDF5 does not know, and says so.
-    is_bfloat16 = dataset.attrs.get("dtype") == "bfloat16" and dataset.dtype == "V2"
+    is_bfloat16 = dataset.attrs.get(
+        "dtype"
+    ) == "bfloat16" and dataset.dtype == np.dtype("V2")
     if dataset.dtype.kind != "f" and not is_bfloat16:
         raise InputError(
             f"{path}: {dataset.name} should hold floating-point numbers. "

@@ -219,11 +219,13 @@ def _unpack(path: pathlib.Path, file: Any, folder: pathlib.Path) -> None:
     """Writes the pieces of the checkpoint in the tar `file` below `folder`."""
     for archive, member in iterate_members(path, file):
         name = pathlib.PurePosixPath(member.name)
-        if not (member.isreg() and _PIECE.fullmatch(name.name)):
+        is_piece = member.isreg() and _PIECE.fullmatch(name.name)
+        piece = archive.extractfile(member) if is_piece else None
+        if piece is None:
             continue
         target = folder.joinpath(*name.parts)
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("xb") as output:
-            shutil.copyfileobj(archive.extractfile(member), output)
+            shutil.copyfileobj(piece, output)
         if target.stat().st_size != member.size:
             raise EOFError(f"{member.name} ends early")
