@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import io
 import sys
 
 from absl import app, logging
@@ -73,7 +74,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
 def run() -> None:
     """Entry point of the console script."""
     # Names that the output's encoding lacks are escaped, as on standard error.
-    if hasattr(sys.stdout, "reconfigure"):
+    if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     app.run(main, flags_parser=parse)
 

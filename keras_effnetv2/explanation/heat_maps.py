@@ -107,9 +107,9 @@ def _overlay(image: np.ndarray, heat: np.ndarray, colors: Any) -> np.ndarray:
         0..1 `(height, width, 3)`.
     """
     height, width = image.shape[:2]
-    heat = Image.fromarray(np.asarray(heat, "float32"))
-    heat = np.asarray(heat.resize((width, height), Image.Resampling.BICUBIC))
-    heat = np.clip(heat, 0, 1)[..., None]
+    picture = Image.fromarray(np.asarray(heat, "float32"))
+    picture = picture.resize((width, height), Image.Resampling.BICUBIC)
+    heat = np.clip(np.asarray(picture), 0, 1)[..., None]
     gray = np.asarray(Image.fromarray(image).convert("L"))[..., None] / 255
     opacity = _MAX_OPACITY * np.sqrt(heat)
     return (1 - opacity) * _BRIGHTNESS * gray + opacity * colors(heat[..., 0])[..., :3]

@@ -7,9 +7,8 @@ Parameters and multiply-adds are counted from a variant's rows in plain Python; 
 import collections
 import dataclasses
 import itertools
-import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.networks.architecture import MBCONV, Block, Variant, layout
@@ -86,7 +85,8 @@ class Profile:
     def activation_bytes(self) -> int | None:
         """Kept by the forward pass of a training step; None: not measured."""
         sizes = [stage.activation_bytes for stage in self.stages]
-        return None if None in sizes else sum(sizes)
+        known = [size for size in sizes if size is not None]
+        return sum(known) if len(known) == len(sizes) else None
 
 
 def profile(
@@ -193,18 +193,19 @@ def _count(
     name: str,
     operator: str,
     num_blocks: int,
-    layers: Iterable[counts.LayerCount],
+    layers: Sequence[counts.LayerCount],
     size: tuple[int, int],
 ) -> StageProfile:
     """The row of `layers`, whose input map has `size`."""
+    height, width = size
     multiply_adds = 0
-    for layer in layers:
-        size = tuple(-(-side // layer.strides) for side in size)  # SAME padding.
-        multiply_adds += layer.kernel * (1 if layer.pooled else math.prod(size))
+    for layer in layers:  # With SAME padding.
+        height, width = (-(-side // layer.strides) for side in (height, width))
+        multiply_adds += layer.kernel * (1 if layer.pooled else height * width)
     return StageProfile(
         name,
         operator,
-        output_size=size,
+        output_size=(height, width),
         filters=layers[-1].filters,
         num_blocks=num_blocks,
         num_params=sum(layer.num_params for layer in layers),

@@ -12,7 +12,7 @@ _HEADER = (
 
 def format_table(result: Profile) -> str:
     """`result` as text: a row a stage, a total, and what the columns mean."""
-    rows = [_HEADER]
+    rows: list[tuple[str, ...]] = [_HEADER]
     for stage in result.stages:
         height, width = stage.output_size
         row = (stage.name, stage.operator, f"{height}x{width}", str(stage.filters))

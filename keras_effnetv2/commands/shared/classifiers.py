@@ -111,7 +111,7 @@ def _find(names: Iterable[str], failures: list[str]) -> Iterator[pathlib.Path]:
     for name in names:
         try:
             yield from folders.find(name)
-        except ValueError as error:
+        except InputError as error:
             _fail(error, failures)
 
 
@@ -138,8 +138,9 @@ def class_names(
             not used, and the names are numbers.
         num_classes: how many there are.
     """
-    if NUM_LABELS.get(class_labels) == num_classes:
+    names: Iterable[str | int] = range(num_classes)
+    if isinstance(class_labels, tuple) and len(class_labels) == num_classes:
+        names = class_labels
+    elif isinstance(class_labels, str) and NUM_LABELS.get(class_labels) == num_classes:
         return list(labels.class_names(class_labels))
-    has_names = isinstance(class_labels, tuple) and len(class_labels) == num_classes
-    names = class_labels if has_names else range(num_classes)
     return [("", f"class {name}") for name in names]
