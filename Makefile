@@ -70,6 +70,7 @@ lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
+	$(BIN)/basedpyright
 
 format: .venv/installed
 	$(BIN)/ruff check --fix .

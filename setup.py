@@ -76,6 +76,7 @@ setuptools.setup(
             "codespell>=2.3,<3",
             "coverage>=7.6,<8",
             "ruff>=0.6,<1",
+            "basedpyright>=1.40.2,<1.41",  # Others find other errors.
         ],
     },
     entry_points={"console_scripts": ["keras_effnetv2 = keras_effnetv2.__main__:run"]},

@@ -1,0 +1,8 @@
+"""TensorFlow untyped: it has no types, and those that checkers bring know half of it.
+
+Theirs lack `tf.random.experimental` and `%` and `~` of tensors, for example.
+"""
+
+from typing import Any
+
+def __getattr__(name: str) -> Any: ...
