@@ -94,7 +94,8 @@ class Validation:
         """
         from scipy import stats
 
-        return float(stats.spearmanr(self.predicted, self.measured).statistic)
+        found: Any = stats.spearmanr(self.predicted, self.measured)
+        return float(found.statistic)
 
 
 def iterate_validation(
