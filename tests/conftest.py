@@ -71,3 +71,12 @@ def mirror_server(mirrored_releases, monkeypatch, tmp_path):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras_home"))
     server.requests.clear()
     return server
+
+
+@pytest.fixture
+def engines_here():
+    """Engines of exports run in this process."""
+    from tests import engines
+
+    with engines.here():
+        yield

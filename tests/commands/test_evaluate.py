@@ -21,6 +21,7 @@ def test_a_run_and_its_weights_have_the_same_accuracy(capsys, tmp_path):
     pattern = r"accuracy \d+\.\d\d%  top-5 \d+\.\d\d%  loss \d\.\d{4}\n"
     assert re.fullmatch(pattern, line)
     flags = ["--experiment", "digits-smoke", "--strategy", "cpu", *SETTINGS]
+    flags += [word for x in finished_run.SETTINGS for word in ("--set", x)]
     assert run(*flags, "--weights", workdir / "final.weights.h5") == 0
     assert capsys.readouterr().out == line
 

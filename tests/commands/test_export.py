@@ -28,7 +28,7 @@ def workdir(tmp_path_factory):
     return finished_run.write(tmp_path_factory.mktemp("runs") / "digits")
 
 
-def test_a_finished_run(workdir, tmp_path, capsys):
+def test_a_finished_run(workdir, tmp_path, capsys, engines_here):
     folder = tmp_path / "digits"
     assert run("saved_model", "--workdir", workdir, "--output", folder, "--top", 2) == 0
     assert "serving_bytes/probabilities" in capsys.readouterr().out
@@ -37,7 +37,7 @@ def test_a_finished_run(workdir, tmp_path, capsys):
     images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype("float32")
     loaded = tf.saved_model.load(folder)
     found = loaded.signatures["serving_default"](images=images)["probabilities"]
-    wanted = load_run(workdir).predict(images, verbose=0)  # Averaged weights.
+    wanted = load_run(workdir)(images)  # Averaged weights.
     np.testing.assert_allclose(found, wanted, atol=1e-5)
 
 

@@ -6,9 +6,22 @@ import numpy as np
 import pytest
 
 from keras_effnetv2 import create_model
+from keras_effnetv2.networks.architecture import FUSED_MBCONV, MBCONV, BlockSpec
 from keras_effnetv2.preprocessing import record
-from tests.tiny_networks import spread_weights, tiny
+from tests.tiny_networks import SMALL, spread_weights
 
+# Five levels of features in as few blocks.
+PYRAMID = dataclasses.replace(
+    SMALL,
+    name="pyramid",
+    blocks=(
+        BlockSpec(FUSED_MBCONV, 3, 1, 1, 8, 1),
+        BlockSpec(FUSED_MBCONV, 3, 2, 4, 8, 1),
+        BlockSpec(MBCONV, 3, 2, 4, 16, 1, 0.25),
+        BlockSpec(MBCONV, 3, 2, 4, 16, 1, 0.25),
+        BlockSpec(MBCONV, 3, 2, 4, 16, 1, 0.25),
+    ),
+)
 LABELS = ("tee", "bag", "boot", "coat", "dress", "shirt", "heel")
 
 
@@ -24,7 +37,7 @@ def classifier(images):
     """Of seven classes with names, evaluated at 48 pixels."""
     contract = record("efficientnetv2-s", "imagenet", 48).unlabelled()
     model = create_model(
-        tiny("tiny-s"),
+        PYRAMID,
         weights=None,
         classes=len(LABELS),
         preprocessing=dataclasses.replace(contract, labels=LABELS),

@@ -9,7 +9,12 @@ from keras_effnetv2.preprocessing import Preprocessing
 
 def classifier(classes=3, image_size=32, labels=None):
     record = Preprocessing((128,), (128,), "bilinear", "center", image_size, labels)
-    images = keras.Input((None, None, 3))
+    return classifier_of(record, classes)
+
+
+def classifier_of(record, classes, side=None):
+    """Of images of any size, or of one."""
+    images = keras.Input((side, side, 3))
     x = PixelNormalization(record)(images)
     x = keras.layers.Conv2D(8, 3, 2, activation="relu")(x)
     x = keras.layers.GlobalAveragePooling2D()(x)

@@ -11,7 +11,7 @@ from keras_effnetv2.export.checks.roundtrip import keras_outputs, run_engine
 from keras_effnetv2.export.classifier import Classifier
 from keras_effnetv2.preprocessing import record
 from tests.export import micro
-from tests.tiny_networks import tiny
+from tests.tiny_networks import SMALL
 
 layers, losses = keras.layers, keras.losses
 PIXELS = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype("float32")
@@ -46,10 +46,10 @@ def compiled(loss, *after):
 def probabilities(model, **options):
     """By the graph of the exports, and by what these are compared with."""
     classifier = Classifier.open(model, False, **options)
-    found = np.asarray(classifier.scores(PIXELS)["probabilities"])
+    scores = classifier.scores(PIXELS)
+    found, logits = (np.asarray(scores[x]) for x in ("probabilities", "logits"))
     wanted = keras_outputs(classifier, PIXELS)["serving_default"]
     np.testing.assert_allclose(found, wanted["probabilities"], rtol=1e-5)
-    logits = np.asarray(classifier.scores(PIXELS)["logits"])
     np.testing.assert_allclose(logits, wanted["logits"], rtol=1e-4, atol=1e-6)
     return found
 
@@ -119,8 +119,7 @@ def test_names_of_classes_say_nothing_of_logits():
 def test_released_weights_know_what_they_were_trained_with(activation):
     contract = record("efficientnetv2-s", "imagenet", 32)
     model = create_model(
-        tiny("tiny-s"),
-        weights=None,
+        SMALL,
         classes=1000,
         classifier_activation=None,
         preprocessing=contract.__class__(
@@ -128,7 +127,7 @@ def test_released_weights_know_what_they_were_trained_with(activation):
         ),
     )
     function = keras.activations.get(activation)
-    expected = function(model.predict(PIXELS, verbose=0))
+    expected = function(model(PIXELS))
     np.testing.assert_allclose(probabilities(model), expected, rtol=1e-4)
 
 
@@ -194,7 +193,7 @@ def check_manifest(manifest, tolerance=1e-4):
     assert named and max(named.values()) < tolerance
 
 
-def test_every_format_gives_the_probabilities_that_were_trained(tmp_path):
+def test_every_format_gives_the_probabilities_that_were_trained(tmp_path, engines_here):
     model = compiled(SIGMOID[0])
     check_manifest(export.saved_model(model, tmp_path / "saved", fold=False))
     inputs = {"serving_default": {"images": PIXELS}}
@@ -209,7 +208,7 @@ def test_every_format_gives_the_probabilities_that_were_trained(tmp_path):
     check_manifest(export.onnx(model, tmp_path / "onnx", fold=False))
 
 
-def test_modules_to_fine_tune_need_no_probabilities(tmp_path):
+def test_modules_to_fine_tune_need_no_probabilities(tmp_path, engines_here):
     pytest.importorskip("tensorflow_hub")
     manifest = export.hub(of_logits(), tmp_path / "hub")
     assert manifest.contents["preprocessing"]["activation"] is None
@@ -219,7 +218,7 @@ def test_modules_to_fine_tune_need_no_probabilities(tmp_path):
     }
 
 
-def test_the_command_knows_the_loss_of_a_file(tmp_path, capsys):
+def test_the_command_knows_the_loss_of_a_file(tmp_path, capsys, engines_here):
     words = ["", "export", "saved_model", "--no-fold", "--model"]
     words += [str(tmp_path / "model.keras"), "--output", str(tmp_path / "out")]
     of_logits().save(tmp_path / "model.keras")

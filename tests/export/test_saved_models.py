@@ -10,14 +10,16 @@ import tensorflow as tf
 from keras_effnetv2 import create_model, export, feature_pyramid
 from keras_effnetv2.commands.shared.classifiers import read_examples
 from keras_effnetv2.export.checks import roundtrip
+from keras_effnetv2.export.folding import in_float32
 from tests import image_files
+from tests.export import micro
 from tests.export.conftest import LABELS
-from tests.tiny_networks import spread_weights, tiny
+from tests.tiny_networks import SMALL, spread_weights
 
 
 @pytest.fixture(scope="module")
 def exported(classifier, tmp_path_factory):
-    """Folder, manifest, and the SavedModel as TensorFlow loads it."""
+    """Folder, manifest, and the SavedModel, which another process has checked."""
     folder = tmp_path_factory.mktemp("exports") / "small"
     manifest = export.saved_model(classifier, folder, top=3, source={"variant": "tiny"})
     return folder, manifest, tf.saved_model.load(folder, tags=["serve"])
@@ -42,17 +44,17 @@ def test_pixels_of_any_batch_and_size(classifier, signatures, batch, size):
     random = np.random.default_rng(size)
     pixels = random.uniform(0, 255, (batch, size, size, 3)).astype("float32")
     outputs = numbers(signatures["serving_default"](images=tf.constant(pixels)))
-    assert_close(outputs["probabilities"], classifier.predict(pixels, verbose=0))
+    assert_close(outputs["probabilities"], np.asarray(classifier(pixels)))
     softmax = tf.nn.softmax(outputs["logits"]).numpy()
     assert_close(softmax, outputs["probabilities"])
 
 
 def test_features_and_pyramid(classifier, signatures, images):
     head = classifier.layers[-1]
-    wanted = keras.Model(classifier.input, head.input).predict(images, verbose=0)
+    wanted = keras.Model(classifier.input, head.input)(images).numpy()
     found = numbers(signatures["features"](images=tf.constant(images)))
     assert_close(found["features"], wanted)
-    levels = feature_pyramid(classifier).predict(images, verbose=0)
+    levels = numbers(feature_pyramid(classifier)(images))
     found = numbers(signatures["pyramid"](images=tf.constant(images)))
     assert set(found) == set(levels)
     for name, features in levels.items():
@@ -87,7 +89,7 @@ def test_image_files_as_predict_reads_them(classifier, signatures, tmp_path):
         *read_examples([tmp_path], classifier.preprocessing, failures), strict=True
     )
     assert not failures and {path.name for path in paths} == set(FILES)
-    wanted = classifier.predict(np.stack(pixels), verbose=0)
+    wanted = np.asarray(classifier(np.stack(pixels)))
     encoded = tf.constant([path.read_bytes() for path in paths])  # Of many sizes.
     found = numbers(signatures["serving_bytes"](image_bytes=encoded))
     assert_close(found["probabilities"], wanted)
@@ -118,7 +120,7 @@ def test_tensorflow_1_loads_it(exported, classifier, images):
             signature.outputs["probabilities"].name,
             {signature.inputs["images"].name: images},
         )
-    assert_close(found, classifier.predict(images, verbose=0))
+    assert_close(found, np.asarray(classifier(images)))
 
 
 def test_card_and_labels(exported):
@@ -133,24 +135,31 @@ def test_card_and_labels(exported):
     assert (folder / "assets" / "labels.txt").read_text().split() == list(LABELS)
 
 
-@pytest.mark.slow
-def test_fixed_size_of_bytes_with_a_head_of_ones_own(images, tmp_path):
-    body = create_model(tiny("tiny-b0"), include_top=False, pooling="avg")
-    spread_weights(body, images)
-    head = keras.layers.Dense(2, "sigmoid")
-    model = keras.Sequential([keras.Input((None, None, 3)), body, head])
+def test_a_head_on_mixed_precision_and_images_of_one_size_in_bytes(
+    images, tmp_path, engines_here
+):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        body = create_model(SMALL, include_top=False, pooling="avg")
+        spread_weights(body, images)
+        head = keras.layers.Dense(2, "sigmoid")
+        model = keras.Sequential([keras.Input((None, None, 3)), body, head])
+    finally:
+        keras.config.set_dtype_policy("float32")
     manifest = export.saved_model(
         model, tmp_path / "own", image_size=48, input_dtype="uint8", fold=False
     )
+    assert max(manifest.contents["differences"].values()) < 1e-4
     inputs = manifest.contents["signatures"]["serving_default"]["inputs"]
     assert inputs == {"images": "uint8 (?, 48, 48, 3)"}
     loaded = tf.saved_model.load(tmp_path / "own")
     outputs = loaded.signatures["serving_default"](images=images.astype("uint8"))
-    assert_close(outputs["probabilities"].numpy(), model.predict(images, verbose=0))
+    found = outputs["probabilities"].numpy()
+    assert_close(found, np.asarray(in_float32(model)(images)))
     assert "pyramid" not in loaded.signatures
 
 
-def test_an_export_that_differs_is_not_kept(classifier, tmp_path, monkeypatch):
+def test_an_export_that_differs_is_not_kept(tmp_path, monkeypatch, engines_here):
     folder = tmp_path / "export"
     run = roundtrip.run_engine
 
@@ -161,20 +170,20 @@ def test_an_export_that_differs_is_not_kept(classifier, tmp_path, monkeypatch):
 
     monkeypatch.setattr(roundtrip, "run_engine", wrong)
     with pytest.raises(ValueError, match="features/features differs .* by 0.01"):
-        export.saved_model(classifier, folder)
+        export.saved_model(micro.classifier(), folder, fold=False)
     assert not any(tmp_path.iterdir())
 
 
 def without_head():
-    return create_model(tiny("tiny-s"), include_top=False, pooling="avg")
+    return create_model(SMALL, include_top=False, pooling="avg")
 
 
 def normalised_outside():
-    return create_model(tiny("tiny-s"), include_preprocessing=False)
+    return create_model(SMALL, include_preprocessing=False)
 
 
 def of_one_size():
-    return create_model(tiny("tiny-s"), input_shape=(64, 64, 3))
+    return create_model(SMALL, input_shape=(64, 64, 3))
 
 
 def of_vectors():
@@ -203,14 +212,3 @@ def test_other_backends_are_refused(classifier, tmp_path, monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     with pytest.raises(ValueError, match="KERAS_BACKEND=tensorflow"):
         export.saved_model(classifier, tmp_path / "export")
-
-
-def test_mixed_precision_is_exported_in_float32(images, tmp_path):
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
-        model = create_model(tiny("tiny-s"), classes=3)
-        spread_weights(model, images)
-    finally:
-        keras.config.set_dtype_policy("float32")
-    manifest = export.saved_model(model, tmp_path / "export")
-    assert max(manifest.contents["differences"].values()) < 1e-4

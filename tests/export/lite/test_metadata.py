@@ -73,7 +73,7 @@ def test_the_model_says_what_it_takes(path):
     data = metadata(path)
     assert data[4:8] == b"M001"
     model = Reader.root(data)
-    assert model.text(0) == "tiny-s"
+    assert model.text(0) == "pyramid"
     assert "7 classes" in model.text(1) and model.text(7) == "1.0.0"
     (graph,) = model.children(3)
     (images,) = graph.children(2)
