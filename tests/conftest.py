@@ -48,7 +48,7 @@ def warnings(monkeypatch):
 
 @pytest.fixture(scope="session")
 def mirrored_releases(tmp_path_factory):
-    """Released files of B0 with random weights, on a server of this machine."""
+    """Released files of a small B0 with random weights, on a server of this machine."""
     from tests import mirror
 
     folder = tmp_path_factory.mktemp("mirror")
@@ -60,11 +60,17 @@ def mirrored_releases(tmp_path_factory):
 
 @pytest.fixture
 def mirror_server(mirrored_releases, monkeypatch, tmp_path):
-    """The server that B0's `"imagenet"` and `"imagenet21k"` weights now come from."""
+    """The server that B0's `"imagenet"` and `"imagenet21k"` weights now come from.
+
+    Of B0 there are all stages, each of one narrow block.
+    """
+    from keras_effnetv2.networks import variants
     from keras_effnetv2.weights import releases
+    from tests import mirror
 
     server, rows = mirrored_releases
     monkeypatch.setattr(releases, "RELEASES", rows)
+    monkeypatch.setitem(variants.VARIANTS, mirror.VARIANT.name, mirror.VARIANT)
     monkeypatch.setenv(
         "KERAS_EFFNETV2_MIRROR", f"http://127.0.0.1:{server.server_port}"
     )

@@ -2,8 +2,9 @@
 
 import csv
 import dataclasses
+import importlib
 import pathlib
-import subprocess
+import shutil
 import sys
 
 import pytest
@@ -151,7 +152,7 @@ def test_only_the_first_process_writes_what_workers_found(
 
 
 def test_workers_that_fail_end_in_one_line(small, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("sys.argv", ["keras_effnetv2", "search", "--no_such_flag"])
+    monkeypatch.setattr("sys.executable", shutil.which("false"))
     flags = ("--experiment", small, "--study", tmp_path / "s.journal", "--workers", 2)
     assert run(*flags) == 2
     assert (
@@ -161,19 +162,17 @@ def test_workers_that_fail_end_in_one_line(small, tmp_path, capsys, monkeypatch)
     )
 
 
-def test_missing_packages_are_named():
-    code = (
-        "import sys; sys.modules['optuna'] = None\n"
-        "from keras_effnetv2 import search\n"
-        "search.Space.of('efficientnetv2-b0')\n"
-        "try: search.run_search\n"
-        "except ImportError as error: print(error)"
-    )
-    process = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
-    assert process.stdout == (
-        "keras_effnetv2.search needs optuna: pip install 'keras_effnetv2[search]'.\n"
+def test_missing_packages_are_named(monkeypatch):
+    for name in [x for x in sys.modules if x.startswith("keras_effnetv2.search")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr("keras_effnetv2.search", None)  # Until after the test.
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    search = importlib.import_module("keras_effnetv2.search")
+    assert search.Space.of("efficientnetv2-b0")
+    with pytest.raises(ImportError) as error:
+        search.run_search
+    assert str(error.value) == (
+        "keras_effnetv2.search needs optuna: pip install 'keras_effnetv2[search]'."
     )
 
 

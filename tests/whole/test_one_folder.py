@@ -134,7 +134,7 @@ def test_prediction_and_calibration_have_the_same_pixels(root, model, expected):
     np.testing.assert_allclose(found, wanted, atol=1)
 
 
-def test_a_server_has_the_pixels_of_prediction(model, expected, tmp_path):
+def test_a_server_has_the_pixels_of_prediction(model, expected, tmp_path, engines_here):
     base = tmp_path / "pixels"
     export.serving(
         model,

@@ -45,11 +45,11 @@ def images():
 
 @pytest.fixture(scope="module")
 def classifier():
-    """The same in every run, and with statistics of digits."""
+    """The same in every run, with statistics of digits, and worth to be compressed."""
     keras.utils.set_random_seed(0)
     contract = record("efficientnetv2-s", "imagenet21k-ft1k", 48).unlabelled()
     model = create_model(
-        PYRAMID,
+        dataclasses.replace(PYRAMID, width_coefficient=2.0),
         classes=len(LABELS),
         preprocessing=dataclasses.replace(contract, labels=LABELS),
     )
@@ -134,7 +134,7 @@ def test_the_report_says_what_each_format_costs(exported):
         assert row["milliseconds"] > 0
     sizes = [rows[x]["megabytes"] for x in ("dynamic", "float16", "float32")]
     assert sizes == sorted(sizes) and rows["float32"]["times_float32"] == 1
-    assert rows["float32"]["agreement"] == rows["float16"]["agreement"] == 1
+    assert rows["float32"]["agreement"] == 1 and rows["float16"]["agreement"] > 0.9
     assert rows["float32"]["largest_difference"] < rows["int8"]["largest_difference"]
     text = (folder / "report.md").read_text()
     assert text.count(".tflite |") == len(rows)

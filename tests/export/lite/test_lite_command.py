@@ -8,6 +8,7 @@ from PIL import Image
 
 from keras_effnetv2 import __main__ as command_line
 from tests.commands import finished_run
+from tests.export import micro
 
 pytest.importorskip("ai_edge_litert")
 pytest.importorskip("sklearn")
@@ -41,11 +42,12 @@ def test_a_run_brings_its_images(workdir, tmp_path, capsys):
     assert (folder / "labels.txt").read_text().split() == list("0123456789")
 
 
-def test_images_from_elsewhere(workdir, tmp_path, capsys):
+def test_images_from_elsewhere(tmp_path):
+    micro.classifier(10).save(tmp_path / "micro.keras")
     (tmp_path / "photos").mkdir()
     pixels = np.random.default_rng(0).integers(0, 256, (40, 50, 3), "uint8")
     Image.fromarray(pixels).save(tmp_path / "photos" / "a.png")
-    flags = ("--workdir", workdir, "--formats", "float32")
+    flags = ("--model", tmp_path / "micro.keras", "--no-fold", "--formats", "float32")
     folder = tmp_path / "export"
     assert not run(*flags, "--output", folder, "--images", tmp_path / "photos")
     assert manifest(folder)["compared_on"] == "1 representative images"

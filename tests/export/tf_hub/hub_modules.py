@@ -24,6 +24,9 @@ MINI = dataclasses.replace(
     ),
 )
 
+# For what goes for any module.
+ONE = dataclasses.replace(MINI, blocks=MINI.blocks[:1], top_filters=64)
+
 
 def images(batch=8, height=48, width=48, seed=0):
     """Random, in [0, 1]."""
@@ -35,12 +38,12 @@ def labels(batch=8):
     return np.arange(batch) % len(LABELS)
 
 
-def mini():
+def mini(variant=MINI):
     """Its drops are off: they would make it hard to say what changed."""
     contract = record("efficientnetv2-s", "imagenet", 48).unlabelled()
     contract = dataclasses.replace(contract, labels=LABELS)
     model = create_model(
-        MINI, weights=None, classes=len(LABELS), preprocessing=contract
+        variant, weights=None, classes=len(LABELS), preprocessing=contract
     )
     spread_weights(model, 255 * images())
     return model

@@ -21,7 +21,7 @@ L2 = 1e-2
 @pytest.fixture(scope="module")
 def module(tmp_path_factory):
     """Folder of a feature vector, with the L2 of one kernel."""
-    model = hub_modules.mini()
+    model = hub_modules.mini(hub_modules.ONE)
     model.get_layer("stem_conv").kernel.regularizer = keras.regularizers.L2(L2)
     _, features = hub_modules.modules(model)
     folder = tmp_path_factory.mktemp("hub") / "feature_vector"
@@ -50,10 +50,10 @@ def test_it_does_what_the_module_does(module):
     loaded = tf.saved_model.load(module)
     pixels = images(3, 33, 64)
     assert np.array_equal(layer(pixels), loaded(pixels))
-    assert layer.compute_output_shape((None, None, None, 3)) == (None, 320)
+    assert layer.compute_output_shape((None, None, None, 3)) == (None, 16)
     inputs = keras.Input((None, None, 3))
     model = keras.Model(inputs, 2 * layer(inputs))
-    assert model.output_shape == (None, 320)
+    assert model.output_shape == (None, 16)
     assert_close(model.predict(pixels, verbose=0), 2 * loaded(pixels).numpy())
 
 

@@ -187,11 +187,20 @@ def test_archives_are_reproducible(folder, tmp_path):
     assert names == sorted(names) and "./saved_model.pb" in names
 
 
+@pytest.fixture(scope="module")
+def of_one_block(tmp_path_factory):
+    """Folder of a feature vector."""
+    _, features = hub_modules.modules(hub_modules.mini(hub_modules.ONE))
+    folder = tmp_path_factory.mktemp("hub") / "feature_vector"
+    features.write(folder, hub_modules.LABELS)
+    return folder
+
+
 @pytest.mark.parametrize("trainable", [True, False])
-def test_keras_2_trains_them_through_tf_hub(folder, trainable, tmp_path):
+def test_keras_2_trains_them_through_tf_hub(of_one_block, trainable, tmp_path):
     hub = pytest.importorskip("tensorflow_hub")
     tf_keras = pytest.importorskip("tf_keras")
-    layer = hub.KerasLayer(str(folder / "feature_vector"), trainable=trainable)
+    layer = hub.KerasLayer(str(of_one_block), trainable=trainable)
     model = tf_keras.Sequential([layer, tf_keras.layers.Dense(len(hub_modules.LABELS))])
     loss = tf_keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(tf_keras.optimizers.Adam(0.01), loss)

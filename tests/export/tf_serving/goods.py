@@ -6,6 +6,7 @@ import pathlib
 import tempfile
 
 from keras_effnetv2 import export
+from tests import engines
 from tests.export import micro
 from tests.export.conftest import LABELS
 from tests.export.tf_serving import model_server
@@ -20,15 +21,11 @@ DAMAGED = b"\xff\xd8\xff\xe0 and no more of a JPEG file"
 def base():
     """Folder of two versions that differ in what they answer, and in image size."""
     path = pathlib.Path(_FOLDER.name, "goods")
-    for size in (48, 32):
-        model = micro.classifier(len(LABELS), size, LABELS)
-        export.serving(
-            model,
-            path,
-            fold=False,
-            allowed_batch_sizes=SIZES,
-            server_path=str(path),
-        )
+    options = {"allowed_batch_sizes": SIZES, "server_path": str(path)}
+    with engines.here():
+        for size in (48, 32):
+            model = micro.classifier(len(LABELS), size, LABELS)
+            export.serving(model, path, fold=False, **options)
     return path
 
 
