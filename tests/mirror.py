@@ -40,7 +40,7 @@ class QuietHandler(http.server.SimpleHTTPRequestHandler):
 
 
 def write_releases(folder):
-    """A small B0's files of two datasets; returns the release rows with their hashes."""
+    """The variant's files of two datasets; returns release rows with their hashes."""
     rows = []
     for release in releases.RELEASES:
         if release.variant == VARIANT.name and release.dataset != "imagenet21k-ft1k":

@@ -11,7 +11,7 @@ import pytest
 
 from keras_effnetv2 import __main__ as command_line
 from keras_effnetv2.networks.variants import get_variant
-from keras_effnetv2.search import confirm, objective, open_search
+from keras_effnetv2.search import confirm, objective, open_search, searches
 from keras_effnetv2.search.costs import screening
 from keras_effnetv2.search.evaluator import Evaluator
 from keras_effnetv2.search.named_searches import SEARCHES
@@ -20,6 +20,8 @@ from keras_effnetv2.search.reward import Measurement
 from keras_effnetv2.search.studies import processes
 from keras_effnetv2.search.studies.workers import CandidateError
 from tests.search import test_evaluator
+
+QUICK = ("epochs=1", "progressive.num_stages=1", "data.train_split=train[:64]")
 
 
 def run(*flags):
@@ -30,7 +32,7 @@ def run(*flags):
 @pytest.fixture
 def small(monkeypatch):
     """The name of a search whose candidates take seconds."""
-    monkeypatch.setitem(SEARCHES, "small", test_evaluator.search("epochs=1"))
+    monkeypatch.setitem(SEARCHES, "small", test_evaluator.search(*QUICK))
     return "small"
 
 
@@ -46,6 +48,11 @@ def planted(monkeypatch):
 
     monkeypatch.setattr(Evaluator, "accuracy", accuracy)
     monkeypatch.setattr(SearchObjective, "measure", measure)
+
+
+@pytest.fixture
+def no_figures(monkeypatch):
+    monkeypatch.setattr(searches, "draw_figures", lambda *_: None)
 
 
 def read_rows(folder):
@@ -115,7 +122,9 @@ def test_a_ratio_that_no_candidate_has_is_refused(
 
 
 @pytest.mark.parametrize("study", ["a.journal", "a.db"])
-def test_searches_by_name_share_a_file(small, planted, tmp_path, capsys, study):
+def test_searches_by_name_share_a_file(
+    small, planted, no_figures, tmp_path, capsys, study
+):
     flags = ("--experiment", small, "--study", tmp_path / study)
     assert run(*flags, "--trials", 1) == 0
     assert run(*flags, "--trials", 2, "--name", "wide", "--sampler", "random") == 0
@@ -130,7 +139,7 @@ def test_searches_by_name_share_a_file(small, planted, tmp_path, capsys, study):
 
 
 def test_only_the_first_process_writes_what_workers_found(
-    small, planted, tmp_path, capsys, monkeypatch
+    small, planted, no_figures, tmp_path, capsys, monkeypatch
 ):
     flags = ["--experiment", small, "--study", str(tmp_path / "small.journal")]
     flags += ["--trials", "1", "--sampler", "random", "--workers", "2", "--confirm=0"]
@@ -170,7 +179,7 @@ def test_missing_packages_are_named(monkeypatch):
     search = importlib.import_module("keras_effnetv2.search")
     assert search.Space.of("efficientnetv2-b0")
     with pytest.raises(ImportError) as error:
-        search.run_search
+        _ = search.run_search
     assert str(error.value) == (
         "keras_effnetv2.search needs optuna: pip install 'keras_effnetv2[search]'."
     )

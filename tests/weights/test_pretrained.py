@@ -1,5 +1,6 @@
 """From what a user names as weights to a model that has them."""
 
+import dataclasses
 import logging
 import shutil
 
@@ -96,8 +97,10 @@ def test_own_weights_say_whose_preprocessing_they_need(tmp_path, caplog):
 
 
 def test_files_may_say_whose_preprocessing_they_need(tiny_file, tmp_path, caplog):
+    b0 = dataclasses.replace(SMALL, name="small-b0")  # Has another record than S.
+
     def mean(**arguments):
-        return create_model(SMALL, **arguments).preprocessing.mean
+        return create_model(b0, **arguments).preprocessing.mean
 
     silent = shutil.copy(tiny_file, tmp_path / "tiny.h5")
     with h5py.File(silent, "r+") as file:
@@ -120,7 +123,7 @@ def test_files_may_say_whose_preprocessing_they_need(tiny_file, tmp_path, caplog
 def test_other_channels_adapt_the_stem(tiny_file, channels):
     options = {"include_preprocessing": False, "classifier_activation": None}
     model = create_model(
-        TINY, weights=tiny_file, input_shape=(None, None, channels), **options
+        SMALL, weights=tiny_file, input_shape=(None, None, channels), **options
     )
     assert len(model.preprocessing.mean) == 1
     rgb = create_model(SMALL, weights=tiny_file, **options)
