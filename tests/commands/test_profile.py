@@ -3,7 +3,9 @@
 import pytest
 
 from keras_effnetv2 import __main__ as command_line
+from keras_effnetv2.networks import variants
 from keras_effnetv2.search.costs import series
+from tests.tiny_networks import SMALL
 
 
 def run(*flags):
@@ -17,11 +19,12 @@ def test_it_prints_the_table(capsys):
     assert "21,612,360" in "".join(lines)
 
 
-def test_flags_reach_the_profile(capsys):
-    flags = ["--image_size", "32", "--batch_size", "2"]
-    assert run("efficientnetv2-b0", *flags) == 0
+def test_flags_reach_the_profile(capsys, monkeypatch):
+    monkeypatch.setitem(variants.VARIANTS, "small", SMALL)
+    flags = ["--image_size", "48", "--batch_size", "2"]
+    assert run("small", *flags) == 0
     output = capsys.readouterr().out
-    assert "32x32 pixels" in output
+    assert "48x48 pixels" in output
     assert "Latency of a batch of 2" in output
 
 

@@ -60,7 +60,12 @@ def read_rows(folder):
         return list(csv.DictReader(file))
 
 
-def test_a_search_and_its_continuation(small, tmp_path, capsys, request):
+@pytest.mark.parametrize(
+    "is_trained", [False, pytest.param(True, marks=pytest.mark.slow)]
+)
+def test_a_search_and_its_continuation(small, tmp_path, capsys, request, is_trained):
+    if not is_trained:
+        request.getfixturevalue("planted")
     flags = ("--experiment", small, "--study", tmp_path / "small.journal")
     assert run(*flags, "--trials", 1, "--sampler", "random") == 0
     (first,) = read_rows(tmp_path / "small")

@@ -22,7 +22,7 @@ FOUND = dataclasses.replace(
     fuse_stages(get_variant("efficientnetv2-b0"), [4]),
     name="found",
     width_coefficient=0.25,
-    depth_coefficient=0.3,
+    depth_coefficient=0.1,
     eval_size=32,
 )
 
@@ -83,10 +83,10 @@ def test_a_run_keeps_its_own_copy(folder):
     config = json.loads((folder / "run/config.json").read_text())
     assert config["model"]["variant"] == "found.json"
     images = np.random.default_rng(0).uniform(0, 255, (1, 32, 32, 3)).astype("float32")
-    before = load_run("run").predict(images, verbose=0)
+    before = load_run("run")(images)
     (folder / "found.json").unlink()
     workdir.path.rename(folder / "moved")
-    after = load_run(folder / "moved").predict(images, verbose=0)
+    after = load_run(folder / "moved")(images)
     np.testing.assert_array_equal(before, after)
     assert read_experiment("moved").eval_size == 32
 
