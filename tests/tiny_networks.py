@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_effnetv2.networks.architecture import BlockSpec, Variant
+from keras_effnetv2.networks.architecture import Variant
 from keras_effnetv2.networks.functional import named_variables
 from keras_effnetv2.networks.variants import get_variant
 
@@ -28,21 +28,6 @@ NANO_SETTINGS = (
     f"model.variant={NANO_FILE}",
     "model.width_coefficient=1",
     "model.depth_coefficient=1",
-)
-
-# A block of every kind: for what goes for any network.
-SMALL = Variant(
-    "small",
-    (
-        BlockSpec("fused_mbconv", 3, 1, 1, 8, 1),
-        BlockSpec("fused_mbconv", 3, 2, 4, 8, 1),
-        BlockSpec("mbconv", 3, 2, 4, 16, 2, 0.25),
-    ),
-    stem_filters=8,
-    top_filters=32,
-    train_size=32,
-    eval_size=32,
-    dropout_rate=0.2,
 )
 
 

@@ -13,7 +13,7 @@ from keras_effnetv2.commands import convert
 from keras_effnetv2.models import create_model
 from keras_effnetv2.networks import variants
 from keras_effnetv2.preprocessing import record
-from tests.tiny_networks import SMALL, tiny
+from tests.tiny_networks import NANO, tiny
 
 
 @pytest.fixture(autouse=True)
@@ -93,6 +93,6 @@ def test_file_that_reads_back_differently_is_not_kept(
     path = tmp_path / "a.weights.h5"
     path.write_bytes(b"what was there before")
     with pytest.raises(ValueError, match="its outputs differ by up to"):
-        convert.write(create_model(SMALL, classes=3), SMALL, path)
+        convert.write(create_model(NANO, classes=3), NANO, path)
     assert path.read_bytes() == b"what was there before"
     assert list(tmp_path.iterdir()) == [path]

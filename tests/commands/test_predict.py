@@ -19,7 +19,7 @@ from tests.commands import finished_run
 from tests.data import image_folders
 from tests.data.image_folders import AWKWARD, NOT_UTF8
 from tests.export import micro
-from tests.tiny_networks import SMALL
+from tests.tiny_networks import NANO
 
 RECORD = record("efficientnetv2-b0", "imagenet", 32)
 
@@ -33,7 +33,7 @@ def run(*flags):
 def model(**options):
     options = {"classes": 10, "preprocessing": RECORD.unlabelled(), **options}
     keras.utils.set_random_seed(0)
-    return create_model(SMALL, **options)
+    return create_model(NANO, **options)
 
 
 def of_one_convolution(classes=10, contract=None, side=None):
@@ -153,7 +153,7 @@ def test_classes_of_imagenet_have_names(capsys, photos, tmp_path):
 
 
 def test_a_variant_takes_weights_from_a_file(capsys, photos, tmp_path, monkeypatch):
-    monkeypatch.setitem(variants.VARIANTS, "small", SMALL)
+    monkeypatch.setitem(variants.VARIANTS, "small", NANO)
     trained = model()
     trained.save_weights(tmp_path / "small.weights.h5")
     flags = ["--variant", "small", "--weights", tmp_path / "small.weights.h5"]

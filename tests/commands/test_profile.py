@@ -5,7 +5,7 @@ import pytest
 from keras_effnetv2 import __main__ as command_line
 from keras_effnetv2.networks import variants
 from keras_effnetv2.search.costs import series
-from tests.tiny_networks import SMALL
+from tests.tiny_networks import NANO
 
 
 def run(*flags):
@@ -20,7 +20,7 @@ def test_it_prints_the_table(capsys):
 
 
 def test_flags_reach_the_profile(capsys, monkeypatch):
-    monkeypatch.setitem(variants.VARIANTS, "small", SMALL)
+    monkeypatch.setitem(variants.VARIANTS, "small", NANO)
     flags = ["--image_size", "48", "--batch_size", "2"]
     assert run("small", *flags) == 0
     output = capsys.readouterr().out

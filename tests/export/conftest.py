@@ -8,11 +8,11 @@ import pytest
 from keras_effnetv2 import create_model
 from keras_effnetv2.networks.architecture import FUSED_MBCONV, MBCONV, BlockSpec
 from keras_effnetv2.preprocessing import record
-from tests.tiny_networks import SMALL, spread_weights
+from tests.tiny_networks import NANO, spread_weights
 
 # Five levels of features in as few blocks.
 PYRAMID = dataclasses.replace(
-    SMALL,
+    NANO,
     name="pyramid",
     blocks=(
         BlockSpec(FUSED_MBCONV, 3, 1, 1, 8, 1),

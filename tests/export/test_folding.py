@@ -12,7 +12,7 @@ from keras_effnetv2.export.checks.roundtrip import keras_outputs
 from keras_effnetv2.export.classifier import Classifier
 from keras_effnetv2.export.folding import in_float32
 from keras_effnetv2.networks.architecture import FUSED_MBCONV, MBCONV, BlockSpec
-from tests.tiny_networks import SMALL, require_quantization, spread_weights
+from tests.tiny_networks import NANO, require_quantization, spread_weights
 
 
 def batch_norms(model):
@@ -26,7 +26,7 @@ def difference(model, other, images):
 
 
 V1 = dataclasses.replace(
-    SMALL,
+    NANO,
     blocks=(
         BlockSpec(MBCONV, 3, 1, 1, 8, 1, 0.25),
         BlockSpec(MBCONV, 5, 2, 6, 16, 2, 0.25),
@@ -35,7 +35,7 @@ V1 = dataclasses.replace(
 )
 
 
-@pytest.mark.parametrize("variant", [SMALL, V1], ids=["V2", "V1"])
+@pytest.mark.parametrize("variant", [NANO, V1], ids=["V2", "V1"])
 def test_outputs_stay(variant, images):
     model = create_model(variant, classes=7, classifier_activation=None)
     spread_weights(model, images)
@@ -46,14 +46,14 @@ def test_outputs_stay(variant, images):
 
 
 def test_outputs_depend_on_the_statistics(images):
-    model = create_model(SMALL, classes=7, classifier_activation=None)
+    model = create_model(NANO, classes=7, classifier_activation=None)
     fresh = fold_batch_norm(model)
     spread_weights(model, images)
     assert difference(model, fresh, images) > 0.01
 
 
 def test_a_network_within_a_model_is_folded_and_the_rest_stays(images):
-    body = create_model(SMALL, include_top=False, pooling="avg")
+    body = create_model(NANO, include_top=False, pooling="avg")
     spread_weights(body, images)
     head = [keras.layers.BatchNormalization(), keras.layers.Dense(3)]
     model = keras.Sequential([keras.Input((48, 48, 3)), body, *head])
@@ -63,7 +63,7 @@ def test_a_network_within_a_model_is_folded_and_the_rest_stays(images):
 
 
 def test_operations_between_layers_stay(images):
-    body = create_model(SMALL, include_top=False, pooling="avg")
+    body = create_model(NANO, include_top=False, pooling="avg")
     spread_weights(body, images)
     scaled = keras.ops.multiply(body.output, 2.0)
     model = keras.Model(body.input, keras.layers.Dense(3)(scaled))
@@ -80,7 +80,7 @@ def test_a_folded_model_is_saved_and_loaded(classifier, images, tmp_path):
 def test_mixed_precision_becomes_float32(images):
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        model = create_model(SMALL, classes=7, classifier_activation=None)
+        model = create_model(NANO, classes=7, classifier_activation=None)
         spread_weights(model, images)
     finally:
         keras.config.set_dtype_policy("float32")
@@ -99,7 +99,7 @@ def test_nothing_to_fold(classifier):
 
 def with_lora(images):
     """LoRA in the classifier and in a convolution inside a block, and it does much."""
-    model = create_model(SMALL, classes=7)
+    model = create_model(NANO, classes=7)
     spread_weights(model, images)
     plain = model(images)
     block = next(x for x in model.layers if hasattr(x, "sublayers"))
@@ -132,7 +132,7 @@ def test_lora_is_merged(images):
 @pytest.mark.parametrize("mode", ["int8", "int4", "float8"])
 def test_quantized_layers_are_refused_by_name(mode):
     require_quantization(mode)
-    model = create_model(SMALL, classes=7)
+    model = create_model(NANO, classes=7)
     model.layers[-1].quantize(mode)
     for refuse in (fold_batch_norm, lambda x: Classifier.open(x, fold=False)):
         with pytest.raises(ValueError, match=f"'predictions' .*[(]{mode}[)].* before"):

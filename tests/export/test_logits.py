@@ -11,7 +11,7 @@ from keras_effnetv2.export.checks.roundtrip import keras_outputs, run_engine
 from keras_effnetv2.export.classifier import Classifier
 from keras_effnetv2.preprocessing import record
 from tests.export import micro
-from tests.tiny_networks import SMALL
+from tests.tiny_networks import NANO
 
 layers, losses = keras.layers, keras.losses
 PIXELS = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype("float32")
@@ -119,7 +119,7 @@ def test_names_of_classes_say_nothing_of_logits():
 def test_released_weights_know_what_they_were_trained_with(activation):
     contract = record("efficientnetv2-s", "imagenet", 32)
     model = create_model(
-        SMALL,
+        NANO,
         classes=1000,
         classifier_activation=None,
         preprocessing=contract.__class__(

@@ -16,7 +16,7 @@ from keras_effnetv2.export.folding import in_float32
 from keras_effnetv2.export.saved_models import Signatures
 from tests.export import micro
 from tests.export.conftest import LABELS
-from tests.tiny_networks import SMALL, spread_weights
+from tests.tiny_networks import NANO, spread_weights
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("tf2onnx")
@@ -100,7 +100,7 @@ def test_the_newest_operators(tmp_path):
 def test_a_users_model_of_mixed_precision_bytes_and_one_size(tmp_path, images):
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        body = create_model(SMALL, include_top=False, pooling="avg")
+        body = create_model(NANO, include_top=False, pooling="avg")
         head = keras.layers.Dense(3, activation="softmax")
         model = keras.Sequential([keras.Input((48, 48, 3)), body, head])
     finally:

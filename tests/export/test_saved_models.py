@@ -14,7 +14,7 @@ from keras_effnetv2.export.folding import in_float32
 from tests import image_files
 from tests.export import micro
 from tests.export.conftest import LABELS
-from tests.tiny_networks import SMALL, spread_weights
+from tests.tiny_networks import NANO, spread_weights
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +140,7 @@ def test_a_head_on_mixed_precision_and_images_of_one_size_in_bytes(
 ):
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        body = create_model(SMALL, include_top=False, pooling="avg")
+        body = create_model(NANO, include_top=False, pooling="avg")
         spread_weights(body, images)
         head = keras.layers.Dense(2, "sigmoid")
         model = keras.Sequential([keras.Input((None, None, 3)), body, head])
@@ -175,15 +175,15 @@ def test_an_export_that_differs_is_not_kept(tmp_path, monkeypatch, engines_here)
 
 
 def without_head():
-    return create_model(SMALL, include_top=False, pooling="avg")
+    return create_model(NANO, include_top=False, pooling="avg")
 
 
 def normalised_outside():
-    return create_model(SMALL, include_preprocessing=False)
+    return create_model(NANO, include_preprocessing=False)
 
 
 def of_one_size():
-    return create_model(SMALL, input_shape=(64, 64, 3))
+    return create_model(NANO, input_shape=(64, 64, 3))
 
 
 def of_vectors():

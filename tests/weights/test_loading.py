@@ -16,7 +16,7 @@ from keras_effnetv2.networks.variants import get_variant
 from keras_effnetv2.preprocessing import record
 from keras_effnetv2.weights import names
 from keras_effnetv2.weights.loading import assign, open_weights
-from tests.tiny_networks import SMALL, tiny
+from tests.tiny_networks import NANO, tiny
 from tests.weights.weight_files import (
     CLASSES,
     TINY,
@@ -212,7 +212,7 @@ def model():
         record("efficientnetv2-s", "imagenet", 48), labels=None
     )
     return create_model(
-        SMALL, classes=CLASSES, preprocessing=preprocessing, drop_path_rate=0.5
+        NANO, classes=CLASSES, preprocessing=preprocessing, drop_path_rate=0.5
     )
 
 
@@ -228,12 +228,12 @@ def saved(model, tmp_path, ending):
 @pytest.mark.parametrize("ending", [".keras", ".weights.h5"])
 def test_own_files_carry_their_preprocessing(model, tmp_path, ending):
     path = saved(model, tmp_path, ending)
-    found, source = read_all(path, SMALL)
+    found, source = read_all(path, NANO)
     expected = {k: v.numpy() for k, v in named_variables(model).items()}
     assert_equal(found, expected)
     assert source.format.startswith("keras_effnetv2, ")
     assert source.preprocessing == dataclasses.asdict(model.preprocessing)
-    copy = create_model(SMALL, weights=path)
+    copy = create_model(NANO, weights=path)
     assert copy.preprocessing == model.preprocessing
     images = np.random.default_rng(0).uniform(0, 255, (2, 40, 40, 3))
     np.testing.assert_allclose(copy(images), model(images), atol=1e-6)
@@ -248,18 +248,18 @@ def test_own_files_of_trained_models(model, tmp_path, ending):
     model.get_layer("block2a").trainable = False
     model.compile(keras.optimizers.Adam(use_ema=True), "mse")
     model.optimizer.build(model.trainable_variables)
-    found, _ = read_all(saved(model, tmp_path, ending), SMALL)
+    found, _ = read_all(saved(model, tmp_path, ending), NANO)
     assert_equal(found, {k: v.numpy() for k, v in named_variables(model).items()})
 
 
 def test_own_file_with_another_classifier(model, tmp_path, caplog):
     path = saved(model, tmp_path, ".keras")
     with caplog.at_level(logging.WARNING):
-        copy = create_model(SMALL, weights=path, classes=3)
+        copy = create_model(NANO, weights=path, classes=3)
     assert "3 classes starts fresh" in caplog.text
     assert copy.output_shape == (None, 3)
     np.testing.assert_array_equal(copy.get_weights()[0], model.get_weights()[0])
-    features = create_model(SMALL, include_top=False, weights=path)
+    features = create_model(NANO, include_top=False, weights=path)
     np.testing.assert_array_equal(features.get_weights()[-1], model.get_weights()[-3])
 
 

@@ -14,13 +14,13 @@ from keras_effnetv2 import create_model
 from keras_effnetv2.networks.functional import named_variables
 from keras_effnetv2.preprocessing import Preprocessing
 from tests.networks.test_models import pixels
-from tests.tiny_networks import SMALL, tiny
+from tests.tiny_networks import NANO, tiny
 
 
 @pytest.fixture(scope="module", name="tiny_file")
 def fixture_tiny_file(tmp_path_factory):
     path = tmp_path_factory.mktemp("weights") / "tiny.weights.h5"
-    create_model(SMALL, classes=10).save_weights(path)
+    create_model(NANO, classes=10).save_weights(path)
     return path
 
 
@@ -81,15 +81,15 @@ def test_another_number_of_classes_starts_a_fresh_classifier(mirror_server, capl
 def test_a_renamed_file_is_recognised(tiny_file, tmp_path):
     renamed = shutil.copy(tiny_file, tmp_path / "something.tgz")
     assert_same_body(
-        create_model(SMALL, weights=renamed), create_model(SMALL, weights=tiny_file)
+        create_model(NANO, weights=renamed), create_model(NANO, weights=tiny_file)
     )
 
 
 def test_own_weights_say_whose_preprocessing_they_need(tmp_path, caplog):
     path = tmp_path / "tiny-21k-ft1k.weights.h5"
-    tuned = create_model(SMALL, classes=3, preprocessing="imagenet21k")
+    tuned = create_model(NANO, classes=3, preprocessing="imagenet21k")
     tuned.save_weights(str(path))
-    again = create_model(SMALL, weights=path)
+    again = create_model(NANO, weights=path)
     assert again.preprocessing == tuned.preprocessing
     assert again.preprocessing.mean == (128.0,)
     assert again.preprocessing.labels is None
@@ -97,7 +97,7 @@ def test_own_weights_say_whose_preprocessing_they_need(tmp_path, caplog):
 
 
 def test_files_may_say_whose_preprocessing_they_need(tiny_file, tmp_path, caplog):
-    b0 = dataclasses.replace(SMALL, name="small-b0")  # Has another record than S.
+    b0 = dataclasses.replace(NANO, name="small-b0")  # Has another record than S.
 
     def mean(**arguments):
         return create_model(b0, **arguments).preprocessing.mean
@@ -112,10 +112,10 @@ def test_files_may_say_whose_preprocessing_they_need(tiny_file, tmp_path, caplog
     assert mean(weights=silent)[0] == pytest.approx(255 * 0.485)
     assert "does not say how its images were made" in caplog.text
     record = Preprocessing((1,), (2,), "bicubic", "squash", 48, tuple("abcdefghij"))
-    model = create_model(SMALL, weights=named, preprocessing=record)
+    model = create_model(NANO, weights=named, preprocessing=record)
     assert model.preprocessing == record
     model.save(tmp_path / "model.keras")
-    again = create_model(SMALL, weights=tmp_path / "model.keras")
+    again = create_model(NANO, weights=tmp_path / "model.keras")
     assert again.preprocessing == record
 
 
@@ -123,10 +123,10 @@ def test_files_may_say_whose_preprocessing_they_need(tiny_file, tmp_path, caplog
 def test_other_channels_adapt_the_stem(tiny_file, channels):
     options = {"include_preprocessing": False, "classifier_activation": None}
     model = create_model(
-        SMALL, weights=tiny_file, input_shape=(None, None, channels), **options
+        NANO, weights=tiny_file, input_shape=(None, None, channels), **options
     )
     assert len(model.preprocessing.mean) == 1
-    rgb = create_model(SMALL, weights=tiny_file, **options)
+    rgb = create_model(NANO, weights=tiny_file, **options)
     grey = pixels(channels=1) / 255
     np.testing.assert_allclose(
         model(np.repeat(grey, channels, axis=-1)),
@@ -139,19 +139,17 @@ def test_other_channels_adapt_the_stem(tiny_file, channels):
 def test_a_users_layers_before_the_network_keep_their_weights(tiny_file):
     infrared = keras.Input((None, None, 5))
     colours = keras.layers.Conv2D(3, 1, name="colours")(infrared)
-    model = create_model(SMALL, input_tensor=colours, weights=tiny_file)
-    assert_same_body(model, create_model(SMALL, weights=tiny_file))
+    model = create_model(NANO, input_tensor=colours, weights=tiny_file)
+    assert_same_body(model, create_model(NANO, weights=tiny_file))
     assert model.input is infrared
 
 
 @pytest.mark.parametrize("channels", [1, 4])
 def test_own_weights_for_other_channels_load(channels, tmp_path):
     shape = (32, 32, channels)
-    model = create_model(SMALL, classes=3, input_shape=shape)
+    model = create_model(NANO, classes=3, input_shape=shape)
     model.save_weights(tmp_path / "model.weights.h5")
-    again = create_model(
-        SMALL, weights=tmp_path / "model.weights.h5", input_shape=shape
-    )
+    again = create_model(NANO, weights=tmp_path / "model.weights.h5", input_shape=shape)
     assert again.preprocessing == model.preprocessing
     images = pixels(32, 32, channels=channels)
     np.testing.assert_allclose(again(images), model(images), atol=1e-6)
@@ -166,22 +164,22 @@ def test_own_weights_for_other_channels_load(channels, tmp_path):
 )
 def test_weights_that_do_not_fit_are_refused(tiny_file, arguments, message):
     with pytest.raises(ValueError, match=message):
-        create_model(**{"variant": SMALL, "weights": tiny_file, **arguments})
+        create_model(**{"variant": NANO, "weights": tiny_file, **arguments})
 
 
 def test_a_file_without_classifier_needs_a_word(tmp_path):
     path = tmp_path / "body.weights.h5"
-    create_model(SMALL, include_top=False).save_weights(path)
+    create_model(NANO, include_top=False).save_weights(path)
     with pytest.raises(ValueError, match="has no classifier"):
-        create_model(SMALL, weights=path)
-    model = create_model(SMALL, weights=path, classes=3)
+        create_model(NANO, weights=path)
+    model = create_model(NANO, weights=path, classes=3)
     assert model.output.shape == (None, 3)
 
 
 def test_labels_must_be_as_many_as_classes(tiny_file):
     record = Preprocessing((1,), (2,), "bicubic", "squash", 48, ("cat", "dog"))
     with pytest.raises(ValueError, match="names 2 labels"):
-        create_model(SMALL, weights=tiny_file, preprocessing=record)
+        create_model(NANO, weights=tiny_file, preprocessing=record)
 
 
 def test_unreachable_weights_say_what_to_do(mirror_server, monkeypatch):

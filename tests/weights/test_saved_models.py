@@ -16,7 +16,7 @@ from keras_effnetv2.networks.functional import named_variables
 from keras_effnetv2.networks.variants import get_variant
 from keras_effnetv2.weights import names
 from tests.networks.test_models import pixels
-from tests.tiny_networks import SMALL, spread_weights
+from tests.tiny_networks import NANO, spread_weights
 from tests.weights.weight_files import (
     CLASSES,
     TINY,
@@ -164,14 +164,14 @@ def test_layers_without_names_go_by_their_order(tmp_path):
 
 @pytest.fixture(scope="module")
 def ours():
-    return create_model(SMALL, classes=CLASSES, preprocessing="imagenet21k-ft1k")
+    return create_model(NANO, classes=CLASSES, preprocessing="imagenet21k-ft1k")
 
 
 def test_whole_model_as_h5_is_loaded(ours, tmp_path):
     images = pixels(40, 40, batch=2)
     path = save(ours, tmp_path / "a.h5")
     expected = outputs(ours, images)
-    for copy in (keras.models.load_model(path), create_model(SMALL, weights=path)):
+    for copy in (keras.models.load_model(path), create_model(NANO, weights=path)):
         assert copy.preprocessing == ours.preprocessing
         np.testing.assert_allclose(outputs(copy, images), expected, atol=1e-6)
 
@@ -225,7 +225,7 @@ def test_a_model_around_ours_gives_its_network(build, ending, tmp_path, caplog):
     if build is Subclassed and ending == ".h5":
         pytest.skip("Keras saves no such model")
     record = {"preprocessing": "imagenet21k-ft1k"}
-    network = create_model(SMALL, include_top=False, pooling="avg", **record)
+    network = create_model(NANO, include_top=False, pooling="avg", **record)
     around = build(network)
     around(pixels(40, 40, batch=2))
     around.compile("adam", "mse")
@@ -234,9 +234,9 @@ def test_a_model_around_ours_gives_its_network(build, ending, tmp_path, caplog):
     expected = {k: v.numpy() for k, v in named_variables(network).items()}
     message = r"has no classifier of small, but a model around it \(.*out\)"
     with pytest.raises(ValueError, match=message):
-        create_model(SMALL, weights=path)
+        create_model(NANO, weights=path)
     with caplog.at_level(logging.WARNING):
-        copy = create_model(SMALL, weights=path, classes=2)
+        copy = create_model(NANO, weights=path, classes=2)
     assert "is a model around small" in caplog.text
     found = {k: v.numpy() for k, v in named_variables(copy).items() if k in expected}
     assert_equal(found, expected)
@@ -246,7 +246,7 @@ def test_a_model_around_ours_gives_its_network(build, ending, tmp_path, caplog):
 
 def test_a_classifier_of_ours_in_a_model_keeps_its_classes(ours, tmp_path):
     path = save(functional(ours), tmp_path / "a.keras")
-    copy = create_model(SMALL, weights=path)
+    copy = create_model(NANO, weights=path)
     expected = {k: v.numpy() for k, v in named_variables(ours).items()}
     assert_equal({k: v.numpy() for k, v in named_variables(copy).items()}, expected)
 
@@ -257,7 +257,7 @@ def test_h5_with_bad_configuration_is_refused(ours, config, tmp_path):
     with h5py.File(path, "r+") as file:
         file.attrs["model_config"] = config
     with pytest.raises(ValueError, match="damaged HDF5 file: model_config"):
-        read_all(path, SMALL)
+        read_all(path, NANO)
 
 
 @pytest.mark.parametrize("value", [np.nan, -1.0])

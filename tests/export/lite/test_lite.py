@@ -17,7 +17,7 @@ from keras_effnetv2.export.lite import conversion, format_reports, lite_models
 from keras_effnetv2.preprocessing import record
 from tests.export import micro
 from tests.export.conftest import LABELS, PYRAMID
-from tests.tiny_networks import SMALL, spread_weights, tiny
+from tests.tiny_networks import NANO, spread_weights, tiny
 
 interpreter = pytest.importorskip("ai_edge_litert.interpreter")
 pytest.importorskip("sklearn")
@@ -205,7 +205,7 @@ def test_layers_stay_in_float(classifier, digits, tmp_path, exported):
 
 
 def test_accuracy_of_a_source_with_the_models_classes(tmp_path):
-    model = create_model(SMALL, classes=10)
+    model = create_model(NANO, classes=10)
     digits = open_source("digits", "test[:30]", num_classes=10)
     manifest = export.litert(
         model,
@@ -256,7 +256,7 @@ def test_bad_input_is_refused_before_work(
 
 
 def test_a_model_of_one_size_keeps_it(tmp_path):
-    model = create_model(SMALL, input_shape=(40, 40, 3))
+    model = create_model(NANO, input_shape=(40, 40, 3))
     with pytest.raises(ValueError, match="40x40"):
         export.litert(model, tmp_path / "a", formats=["float32"], image_size=48)
 
