@@ -65,6 +65,19 @@ def test_a_failure_leaves_the_old_one(tmp_path):
     assert list(tmp_path.iterdir()) == [target]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs renameat2")
+def test_an_older_folder_is_never_away(tmp_path, monkeypatch):
+    target = tmp_path / "export"
+    fill(target, "old")
+    rename, names = os.rename, []
+    monkeypatch.setattr(
+        os, "rename", lambda old, new: (names.append(new), rename(old, new))
+    )
+    fill(target, "new")
+    assert (target / publishing.MANIFEST).read_text() == "new"
+    assert names == [target]  # Which failed, as it was there: the rest is one step.
+
+
 def test_without_an_exchange_the_folder_is_replaced_too(tmp_path, monkeypatch):
     monkeypatch.setattr(publishing.ctypes, "CDLL", lambda *args, **kwargs: object())
     test_a_new_folder_and_its_replacement(tmp_path)

@@ -62,6 +62,17 @@ def test_an_engine_that_hangs_is_stopped_with_its_children(
     assert not os.listdir(hanging / "scratch")
 
 
+@pytest.mark.parametrize("found", [np.zeros((2, 3)), np.full((2, 1), np.nan)])
+def test_other_shapes_and_no_numbers_are_no_agreement(found):
+    wanted = {"features": {"x": np.ones((2, 1))}}
+    differences = roundtrip.compare(wanted, {"features": {"x": found}})
+    with pytest.raises(ValueError, match="not kept: its features/x differs"):
+        roundtrip.check_differences(differences, 1e-3)
+    equal = roundtrip.compare(wanted, wanted)
+    assert equal == {"features/x": 0}
+    roundtrip.check_differences(equal, 1e-3)
+
+
 @pytest.mark.parametrize("text", ["", "0", "-1", "soon", "nan", "inf"])
 def test_a_time_limit_that_is_none_is_refused(monkeypatch, text):
     monkeypatch.setenv(roundtrip.TIME_VARIABLE, text)

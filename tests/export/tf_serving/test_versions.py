@@ -131,6 +131,17 @@ def test_other_labels_and_other_folders_stay(quick, model, tmp_path):
     assert list(config.model_version_policy.specific.versions) == [1, 4, 5, 6]
 
 
+def test_labels_of_versions_that_are_gone_go_too(quick, model, tmp_path):
+    serve(model, tmp_path, name="m")
+    config = server_config.read_models(tmp_path)
+    config.model_config_list.config[0].version_labels["trusted"] = 1
+    server_config.write_models(tmp_path, config)
+    shutil.rmtree(tmp_path / "1")
+    served = serve(model, tmp_path, 2, name="m")
+    assert served.labels == {"stable": 2, "canary": 2}
+    assert micro.check_whole(tmp_path) == {2}
+
+
 def test_an_older_number_is_not_removed_at_once(quick, model, tmp_path):
     for version in (10, 11):
         serve(model, tmp_path, version)
