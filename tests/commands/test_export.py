@@ -120,7 +120,8 @@ def test_bad_input_is_one_line(flags, message, tmp_path, capsys):
 
 def test_classes_are_named_from_a_file(workdir, tmp_path):
     names = [f"digit {number}" for number in range(10)]
-    (tmp_path / "names.txt").write_text("\n".join(names) + "\n")
+    # With the mark that editors on Windows put first.
+    (tmp_path / "names.txt").write_text("\ufeff" + "\n".join(names) + "\n", "utf-8")
     flags = "--labels", tmp_path / "names.txt", "--output", tmp_path / "export"
     assert run("onnx", "--workdir", workdir, *flags) == 0
     assert manifest(tmp_path / "export")["preprocessing"]["labels"] == names

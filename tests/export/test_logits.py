@@ -9,7 +9,7 @@ from keras_effnetv2 import __main__ as command_line
 from keras_effnetv2 import create_model, export, name_classes
 from keras_effnetv2.export.checks.roundtrip import keras_outputs, run_engine
 from keras_effnetv2.export.classifier import Classifier
-from keras_effnetv2.preprocessing import record
+from keras_effnetv2.preprocessing import Preprocessing, record
 from tests.export import micro
 from tests.tiny_networks import NANO
 
@@ -113,6 +113,14 @@ def test_names_of_classes_say_nothing_of_logits():
     name_classes(model, ["cat", "dog", "hen"])
     with pytest.raises(ValueError, match="gives logits"):
         Classifier.open(model, False)
+
+
+def test_names_of_another_number_of_classes_are_those_of_the_body_alone():
+    names = ("cat", "dog")
+    contract = Preprocessing((128,), (128,), "bilinear", "center", 32, names)
+    for classes, labels in ((2, names), (3, None)):
+        model = micro.classifier_of(contract, classes)
+        assert Classifier.open(model, False).labels == labels
 
 
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
