@@ -232,12 +232,12 @@ def test_a_model_around_ours_gives_its_network(build, ending, tmp_path, caplog):
     around.optimizer.build(around.trainable_variables)
     path = save(around, tmp_path / f"a{ending}")
     expected = {k: v.numpy() for k, v in named_variables(network).items()}
-    message = r"has no classifier of small, but a model around it \(.*out\)"
+    message = r"has no classifier of nano, but a model around it \(.*out\)"
     with pytest.raises(ValueError, match=message):
         create_model(NANO, weights=path)
     with caplog.at_level(logging.WARNING):
         copy = create_model(NANO, weights=path, classes=2)
-    assert "is a model around small" in caplog.text
+    assert "is a model around nano" in caplog.text
     found = {k: v.numpy() for k, v in named_variables(copy).items() if k in expected}
     assert_equal(found, expected)
     if not ending.startswith(".weights") and build is not Subclassed:

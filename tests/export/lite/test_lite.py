@@ -207,6 +207,8 @@ def test_layers_stay_in_float(classifier, digits, tmp_path, exported):
 
 def test_accuracy_of_a_source_with_the_models_classes(tmp_path):
     model = create_model(NANO, classes=10)
+    # Whatever the image, it is a five.
+    model.get_layer("predictions").set_weights([np.zeros((32, 10)), np.eye(10)[5]])
     digits = open_source("digits", "test[:30]", num_classes=10)
     manifest = export.litert(
         model,
@@ -220,7 +222,7 @@ def test_accuracy_of_a_source_with_the_models_classes(tmp_path):
     assert manifest.contents["compared_on"] == "30 evaluation images"
     accuracy = manifest.contents["formats"]["float32"]["accuracy"]
     assert accuracy == manifest.contents["keras_accuracy"]
-    assert accuracy in {np.mean(np.equal(labels, i)) for i in range(10)}
+    assert accuracy == np.mean(np.equal(labels, 5)) > 0
     assert "Accuracy" in (tmp_path / "digits" / "report.md").read_text()
     assert not (tmp_path / "digits" / "labels.txt").exists()
 

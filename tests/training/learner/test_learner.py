@@ -172,7 +172,7 @@ def test_layer_decay_slows_what_is_far_from_the_classifier():
     }
     num_blocks = sum(layer.startswith("block") for layer in depth_of)
     assert depth_of["stem_conv"] == depth_of["stem_bn"] == num_blocks + 2
-    assert depth_of["top_conv"] == depth_of["top_bn"] == depth_of["block6d"] - 1 == 1
+    assert depth_of["top_conv"] == depth_of["top_bn"] == depth_of["block3b"] - 1 == 1
     assert depths[-1] == 0
     for depth, whole, slowed in zip(depths, *changes, strict=True):
         np.testing.assert_allclose(slowed, whole * 0.5**depth, rtol=1e-3, atol=1e-6)
