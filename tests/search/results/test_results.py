@@ -54,7 +54,8 @@ def test_results_have_a_row_a_trial(study, tmp_path):
     run_worker(study, objective, 6)
     study.enqueue_trial({"operator": "mbconv"})  # Nothing is known of it yet.
     write_results(study, tmp_path / "results.csv")
-    rows = list(csv.DictReader((tmp_path / "results.csv").open()))
+    with (tmp_path / "results.csv").open() as file:
+        rows = list(csv.DictReader(file))
     columns = [
         "number",
         "state",
@@ -143,8 +144,8 @@ def test_pictures(study, tmp_path):
         "importance.png",
     ]
     for path in paths:
-        picture = Image.open(path)
-        assert picture.format == "PNG" and picture.width > 900
+        with Image.open(path) as picture:
+            assert picture.format == "PNG" and picture.width > 900
 
 
 def test_the_best_choice_stands_within_the_frame():
@@ -182,5 +183,6 @@ def test_the_best_trades_are_marked(tmp_path):
     run_worker(study, objective, 3)
     assert [x.number for x in best_trades(read_results(study))] == [1]
     write_results(study, tmp_path / "results.csv")
-    rows = csv.DictReader((tmp_path / "results.csv").open())
+    with (tmp_path / "results.csv").open() as file:
+        rows = list(csv.DictReader(file))
     assert [row["best_trade"] for row in rows] == ["False", "True", "False"]
