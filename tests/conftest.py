@@ -56,6 +56,7 @@ def mirrored_releases(tmp_path_factory):
     server = mirror.start(folder)
     yield server, rows
     server.shutdown()
+    server.server_close()
 
 
 @pytest.fixture

@@ -30,7 +30,8 @@ def figures(monkeypatch):
 
 def draw(folder, image=GRAY, maps=CORNERS, titles=("a", "b", "c")):
     draw_heat_maps(image, maps, titles, folder / "heat.png")
-    return Image.open(folder / "heat.png")
+    with Image.open(folder / "heat.png") as picture:
+        return picture  # Closed, it still says its format and size.
 
 
 def panels(figure):

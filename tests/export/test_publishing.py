@@ -3,7 +3,6 @@
 import os
 import pathlib
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -39,6 +38,11 @@ def start_writer(target, name):
     writer = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     writer.stdout.readline()
     return writer
+
+
+def kill(writer):
+    writer.kill()
+    writer.communicate()
 
 
 def contents(target):
@@ -89,8 +93,7 @@ def test_killed_at_any_moment_the_folder_is_whole(tmp_path):
     for attempt in range(8):
         writer = start_writer(target, str(attempt))
         time.sleep(moments.uniform(0, 0.03))
-        writer.send_signal(signal.SIGKILL)
-        writer.wait()
+        kill(writer)
         assert len(contents(target)) == 1
 
 
@@ -101,8 +104,7 @@ def test_two_writers_at_once(tmp_path):
         for _ in range(20):
             assert writer.stdout.readline()
     for writer in writers:
-        writer.kill()
-        writer.wait()
+        kill(writer)
     assert len(contents(target)) == 1
 
 

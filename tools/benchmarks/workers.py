@@ -96,8 +96,10 @@ class Worker:
     def _read(self) -> Any:
         line = self.process.stdout.readline()
         if not line:
-            self.errors.seek(0)
-            raise RuntimeError(f"{self.name} failed:\n{self.errors.read()}")
+            self.process.communicate()
+            with self.errors:
+                self.errors.seek(0)
+                raise RuntimeError(f"{self.name} failed:\n{self.errors.read()}")
         return json.loads(line)
 
 

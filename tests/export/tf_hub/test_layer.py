@@ -151,6 +151,7 @@ def test_archives_are_modules(module, tmp_path, monkeypatch):
         again = HubLayer(url)
     finally:
         server.shutdown()
+        server.server_close()
     assert np.array_equal(hosted(images()), wanted)
     assert np.array_equal(again(images()), wanted)
     asked = ["/feature_vector.tar.gz", "/feature_vector.tar.gz.none"]
