@@ -1,5 +1,6 @@
 """Fixtures shared by all tests."""
 
+import gc
 import os
 import pathlib
 
@@ -27,6 +28,12 @@ class Reference:
                 pytest.fail("../shared/reference is absent, and CI needs it")
             pytest.skip(f"needs ../shared/reference/{name}")
         return LARGE_REFERENCE / name
+
+
+def pytest_collection_finish() -> None:
+    """What is imported stays: the garbage collector need not look at it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

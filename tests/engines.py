@@ -4,6 +4,7 @@ That they run in a process of their own, tests of every format say once.
 """
 
 import contextlib
+import warnings
 
 import pytest
 
@@ -13,7 +14,9 @@ from keras_effnetv2.export.checks import engines, roundtrip
 @contextlib.contextmanager
 def here():
     def run(command, seconds):
-        engines.main(*command[2:])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # As nobody reads those of a process.
+            engines.main(*command[2:])
         return 0, ""
 
     with pytest.MonkeyPatch.context() as monkeypatch:

@@ -6,6 +6,7 @@ import pytest
 
 from keras_effnetv2 import __main__ as command_line
 from tests.commands import finished_run
+from tests.tiny_networks import NANO_SETTINGS
 
 SETTINGS = ["--set", "data.eval_split=test[:60]", "--set", "batch_size=32"]
 
@@ -21,7 +22,7 @@ def test_a_run_and_its_weights_have_the_same_accuracy(capsys, tmp_path):
     pattern = r"accuracy \d+\.\d\d%  top-5 \d+\.\d\d%  loss \d\.\d{4}\n"
     assert re.fullmatch(pattern, line)
     flags = ["--experiment", "digits-smoke", "--strategy", "cpu", *SETTINGS]
-    flags += [word for x in finished_run.SETTINGS for word in ("--set", x)]
+    flags += [word for x in NANO_SETTINGS for word in ("--set", x)]
     assert run(*flags, "--weights", workdir / "final.weights.h5") == 0
     assert capsys.readouterr().out == line
 

@@ -90,7 +90,7 @@ def test_a_search_and_its_continuation(small, tmp_path, capsys, request, is_trai
 
 
 def test_slow_candidates_are_screened_and_the_search_goes_on(
-    small, planted, tmp_path, capsys, monkeypatch
+    small, planted, no_figures, tmp_path, capsys, monkeypatch
 ):
     monkeypatch.setattr(objective, "CostTable", test_evaluator.Table)
     flags = ("--experiment", small, "--study", tmp_path / "a.db")

@@ -40,6 +40,21 @@ def network(**options):
 def classifier(**options):
     """Ours, whose last two classes weigh against what the first two weigh for."""
     model = network(classes=4, **options)
+    return contrasted(model)
+
+
+def plain(activation):
+    """The same of one convolution: for what goes for any model."""
+    keras.utils.set_random_seed(0)
+    conv = layers.Conv2D(16, 8, strides=8, activation="relu")
+    dense = layers.Dense(4, activation=activation, name="predictions")
+    pixels = [keras.Input((24, 32, 3)), layers.Rescaling(1 / 255), conv]
+    return contrasted(
+        keras.Sequential([*pixels, layers.GlobalAveragePooling2D(), dense])
+    )
+
+
+def contrasted(model):
     dense = model.get_layer("predictions")
     kernel, _ = dense.get_weights()
     kernel[:, 2:] = -kernel[:, :2]
@@ -63,9 +78,13 @@ def chosen(by_class):
     return np.moveaxis(picked, -1, 1)
 
 
-@pytest.mark.parametrize("activation", ["softmax", "sigmoid", None])
-def test_behind_average_pooling_maps_are_weighted_features(activation):
-    model = classifier(classifier_activation=activation)
+@pytest.mark.parametrize(
+    "build",
+    [classifier, lambda: plain("sigmoid"), lambda: plain(None)],
+    ids=["ours", "sigmoid", "none"],
+)
+def test_behind_average_pooling_maps_are_weighted_features(build):
+    model = build()
     parts = split_classifier(model)
     features = parts.features(IMAGES)
     kernel, _ = model.get_layer("predictions").get_weights()
@@ -86,7 +105,7 @@ def test_a_quantized_classifier_has_the_maps_of_its_float_one(
     mode, tolerance, activation
 ):
     require_quantization(mode)
-    model = classifier(classifier_activation=activation)
+    model = plain(activation)
     expected = class_activation_maps(model, IMAGES, CLASSES)
     dense = model.get_layer("predictions")
     before = dense.activation
@@ -97,7 +116,7 @@ def test_a_quantized_classifier_has_the_maps_of_its_float_one(
 
 
 def test_lora_is_part_of_the_maps():
-    model = classifier()
+    model = plain("softmax")
     dense = model.get_layer("predictions")
     dense.enable_lora(2)
     dense.lora_kernel_b.assign(np.random.default_rng(0).normal(0, 1, (2, 4)))
@@ -112,7 +131,7 @@ def test_lora_is_part_of_the_maps():
 
 
 def test_evidence_for_and_against_adds_up_to_the_logit():
-    model = classifier(classifier_activation=None)
+    model = plain(None)
     maps = class_activation_maps(model, IMAGES, [0, 1, 2, 3])
     sums = (maps[:, :2] - maps[:, 2:]).sum(axis=(2, 3)) + [0.5, -1]
     logits = model(IMAGES)[:, :2]

@@ -40,6 +40,7 @@ def test_the_official_style_makes_our_images():
             assert difference.max() <= (name == "Sharpness"), name
 
 
+@pytest.mark.slow
 def test_the_photographs_are_read_as_those_of_a_training(tmp_path):
     from benchmarks import data
 

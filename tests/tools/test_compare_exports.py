@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from keras_effnetv2 import create_model, export
-from tests.tiny_networks import tiny
+from tests.tiny_networks import NANO
 
 TOOLS = pathlib.Path(__file__).parents[2] / "tools"
 
@@ -76,7 +76,7 @@ def test_the_pieces_of_photographs_differ(tool):
 
 
 def test_spread_weights_tell_images_apart(classifiers):
-    model = create_model(tiny("tiny-b0"), weights=None, classes=5)
+    model = create_model(NANO, classes=5)
     rates = [x.rate for x in model._flatten_layers() if hasattr(x, "rate")]
     images = np.random.default_rng(0).uniform(0, 255, (8, 32, 32, 3)).astype("float32")
     classifiers.spread_weights(model, images)

@@ -14,6 +14,7 @@ import pytest
 
 from keras_effnetv2 import export
 from keras_effnetv2.export.tf_serving import server_config, versions
+from tests import forked
 from tests.export import micro
 
 
@@ -184,14 +185,9 @@ def test_a_failed_check_changes_nothing(model, tmp_path, monkeypatch, quick):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_killed_at_any_step_the_folder_is_whole(tmp_path):
-    program = [
-        sys.executable,
-        "-m",
-        "tests.export.tf_serving.killed_exports",
-        str(tmp_path),
-    ]
-    subprocess.run(program, check=True, timeout=300, capture_output=True)
-    steps = sorted(tmp_path.glob("[0-9]*"), key=lambda path: int(path.name))
+    exports = tmp_path / "exports"
+    forked.output(["-m", "tests.export.tf_serving.killed_exports", exports], tmp_path)
+    steps = sorted(exports.glob("[0-9]*"), key=lambda path: int(path.name))
     assert len(steps) > 15
     states = [micro.check_whole(base) for base in steps]
     old, new = {1, 2, 3, 4}, {3, 4, 5}
