@@ -57,6 +57,18 @@ def test_the_smaller_file_is_enough_without_the_classifier(mirror_server):
     assert model.output.shape == (None, 128)
 
 
+def test_the_smaller_file_is_enough_for_other_classes(mirror_server):
+    model = keras_effnetv2.EfficientNetV2B0(weights="imagenet", classes=5)
+    assert mirror_server.requests == ["/efficientnetv2-b0_notop.h5"]
+    assert model.output.shape == (None, 5)
+
+
+def test_features_have_no_labels_though_their_file_has(mirror_server):
+    model = keras_effnetv2.EfficientNetV2B0(include_top=False, weights="imagenet21k")
+    assert model.preprocessing.mean == (128.0,)
+    assert model.preprocessing.labels is None
+
+
 def test_imagenet21k_has_its_own_preprocessing_and_sigmoid(mirror_server):
     model = keras_effnetv2.EfficientNetV2B0(weights="imagenet21k")
     assert model.output.shape == (None, 21843)

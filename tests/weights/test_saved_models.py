@@ -14,6 +14,7 @@ from keras.src.applications import efficientnet, efficientnet_v2
 from keras_effnetv2 import create_model
 from keras_effnetv2.networks.functional import named_variables
 from keras_effnetv2.networks.variants import get_variant
+from keras_effnetv2.preprocessing import record
 from keras_effnetv2.weights import names
 from tests.networks.test_models import pixels
 from tests.tiny_networks import NANO, spread_weights
@@ -258,6 +259,20 @@ def test_h5_with_bad_configuration_is_refused(ours, config, tmp_path):
         file.attrs["model_config"] = config
     with pytest.raises(ValueError, match="damaged HDF5 file: model_config"):
         read_all(path, NANO)
+
+
+def test_released_statistics_are_those_of_the_record(tmp_path):
+    """Their variances are ImageNet's deviations; another layer has the rest."""
+    variant = scaled("efficientnet-b0")
+    expected = record(variant.name, "imagenet", variant.eval_size).unlabelled()
+    path = tmp_path / "a"
+    statistics = [
+        ("normalization", "mean", np.divide(expected.mean, 255)),
+        ("normalization", "variance", np.divide(expected.std, 255)),
+    ]
+    arrays = random_arrays(variant)
+    write_keras_2(path, arrays, names.APPLICATIONS_V1, variant, extra=statistics)
+    assert create_model(variant, weights=path).preprocessing == expected
 
 
 @pytest.mark.parametrize("value", [np.nan, -1.0])
