@@ -9,16 +9,16 @@ import keras
 
 from keras_effnetv2.models import create_model
 from keras_effnetv2.networks.functional import find_normalization
-from keras_effnetv2.training.experiments.configuration import Experiment
 from keras_effnetv2.training.devices.strategies import Devices, open_devices
+from keras_effnetv2.training.experiments.configuration import Experiment
+from keras_effnetv2.training.experiments.settings import override
+from keras_effnetv2.training.learner.learner import Learner, create_learner
+from keras_effnetv2.training.learner.network import build_network, trained_variant
 from keras_effnetv2.training.progressive.feeding import (
     Feed,
     data_errors_raised,
     evaluation_data,
 )
-from keras_effnetv2.training.learner.learner import Learner, create_learner
-from keras_effnetv2.training.learner.network import build_network, trained_variant
-from keras_effnetv2.training.experiments.settings import override
 from keras_effnetv2.training.runs.workdir import (
     CHECKPOINTS,
     read_experiment,

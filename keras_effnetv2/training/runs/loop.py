@@ -13,10 +13,10 @@ import numpy as np
 
 from keras_effnetv2.errors import DivergedError
 from keras_effnetv2.training.devices.agreement import together
-from keras_effnetv2.training.runs.checkpoints import Checkpoints, Position, read_state
-from keras_effnetv2.training.experiments.configuration import Experiment
 from keras_effnetv2.training.devices.strategies import Devices
+from keras_effnetv2.training.experiments.configuration import Experiment
 from keras_effnetv2.training.progressive.learning import Segment
+from keras_effnetv2.training.runs.checkpoints import Checkpoints, Position, read_state
 
 # Steps between looks at the loss: each look waits for the device.
 _LOOK_STEPS = 10

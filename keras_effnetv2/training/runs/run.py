@@ -11,22 +11,26 @@ from absl import logging
 
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.training.devices import replicas
-from keras_effnetv2.training.progressive import feeding
 from keras_effnetv2.training.devices.agreement import from_chief, together
+from keras_effnetv2.training.devices.strategies import Devices, open_devices
+from keras_effnetv2.training.experiments.configuration import Experiment
+from keras_effnetv2.training.learner.building import build_learner
+from keras_effnetv2.training.progressive import feeding
+from keras_effnetv2.training.progressive.learning import (
+    Segment,
+    fit_segment,
+    plan_segments,
+)
+from keras_effnetv2.training.progressive.stages import Stage, steps_per_epoch
+from keras_effnetv2.training.reporting.reporter import Reporter
 from keras_effnetv2.training.runs.checkpoints import (
     Checkpoints,
     Position,
     write_state,
     write_weights,
 )
-from keras_effnetv2.training.experiments.configuration import Experiment
-from keras_effnetv2.training.devices.strategies import Devices, open_devices
 from keras_effnetv2.training.runs.evaluation import measure
-from keras_effnetv2.training.learner.building import build_learner
 from keras_effnetv2.training.runs.loop import LoopCallback, stopped_by_signals
-from keras_effnetv2.training.progressive.learning import Segment, fit_segment, plan_segments
-from keras_effnetv2.training.reporting.reporter import Reporter
-from keras_effnetv2.training.progressive.stages import Stage, steps_per_epoch
 from keras_effnetv2.training.runs.workdir import Workdir, open_workdir
 
 # Pixels a side; less than this is no image, but a mistyped number.
@@ -167,7 +171,10 @@ class _Run:
         )
         for segment in segments:
             callback.segment = segment
-            if segment.first_epoch == segment.stage.first_epoch and not segment.first_step:
+            if (
+                segment.first_epoch == segment.stage.first_epoch
+                and not segment.first_step
+            ):
                 images = feeding.sample_images(
                     self.train_feed, self.experiment, segment.stage
                 )
