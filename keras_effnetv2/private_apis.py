@@ -62,6 +62,16 @@ class GradientsAreSummed(keras.optimizers.Optimizer):
         return grads_and_vars
 
 
+class Prebuilt(keras.Model):
+    """A model that is built before `fit`, and is not traced there to be built.
+
+    Without it, Keras makes one batch of those of all workers, which fails with several.
+    """
+
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None):
+        pass
+
+
 def first_epoch_of_backup(model: keras.Model) -> int | None:
     """The epoch in which `BackupAndRestore` lets the next `fit` begin, if in any."""
     return model._initial_epoch

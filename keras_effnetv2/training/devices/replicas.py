@@ -4,7 +4,7 @@
   summed; `sum_before_clipping` sums them first.
 - Keras draws the same dropout masks on all replicas; not after `use_replica_seeds`.
 - Keras builds models from a batch that it makes of those of all workers, which fails
-  with several; `Prebuilt` is built before.
+  with several; `private_apis.Prebuilt` is built before.
 - Keras averages logs over an axis that a scalar lacks; `as_log` adds it.
 - Keras's gradient accumulation needs a merge call in a condition, which fails; the
   learner accumulates within a step.
@@ -143,7 +143,7 @@ def use_replica_seeds() -> None:
     It changes `keras.random.SeedGenerator`, for dropout in any layer; once is enough.
     """
     generator = keras.random.SeedGenerator
-    is_done = hasattr(generator.next, "__wrapped__")
+    is_done = generator.next is _next_of_replica
     if keras.backend.backend() != "tensorflow" or is_done:
         return
     version = tuple(int(part) for part in re.findall(r"\d+", keras.__version__)[:2])
@@ -153,13 +153,15 @@ def use_replica_seeds() -> None:
             *(".".join(map(str, tried)) for tried in (_OLDEST, _NEWEST)),
             keras.__version__,
         )
-    original = generator.next
+    generator.next = _next_of_replica
 
-    @functools.wraps(original)
-    def next_of_replica(self: Any, ordered: bool = True) -> Any:
-        return _of_replica(original(self, ordered))
 
-    generator.next = next_of_replica
+_stock_next = keras.random.SeedGenerator.next
+
+
+@functools.wraps(_stock_next)
+def _next_of_replica(self: Any, ordered: bool = True) -> Any:
+    return _of_replica(_stock_next(self, ordered))
 
 
 def _of_replica(seed: Any) -> Any:
@@ -171,13 +173,6 @@ def _of_replica(seed: Any) -> Any:
         return seed
     shift = tf.cast(context.replica_id_in_sync_group, seed.dtype) * _SEED_STEP
     return seed + tf.stack([shift, tf.zeros_like(shift)])
-
-
-class Prebuilt(keras.Model):
-    """A model that is built before `fit`, and is not traced there to be built."""
-
-    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None):
-        """Does nothing: Keras would make one batch of those of all workers."""
 
 
 def as_log(value: Any) -> Any:

@@ -12,12 +12,13 @@ from keras import ops
 
 from keras_effnetv2.backends import require_backend
 from keras_effnetv2.optimizers import move_towards
+from keras_effnetv2.private_apis import Prebuilt
 from keras_effnetv2.training.devices import replicas
 from keras_effnetv2.training.experiments.configuration import Experiment
 from keras_effnetv2.training.learner import losses
 
 
-class Learner(replicas.Prebuilt):
+class Learner(Prebuilt):
     """What the learners of all backends share; see `create_learner`."""
 
     def __init__(
