@@ -113,7 +113,7 @@ class Progress:
     def _describe(self) -> str:
         seconds = self._clock() - self._start
         text = f"{self._what}: {self._form(self._done)}"
-        if self._total is None:
+        if self._total is None or not self._done:
             return f"{text} in {format_duration(seconds)}"
         text = f"{text} of {self._form(self._total)}"
         left = seconds * (self._total / self._done - 1)

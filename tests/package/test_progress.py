@@ -22,6 +22,14 @@ class Terminal(io.StringIO):
         return True
 
 
+def test_what_has_not_begun_after_a_while_says_so(clock):
+    stream = io.StringIO()
+    work = Progress("files", 3, stream=stream, clock=clock)
+    clock.now += 40
+    work.advance(0)
+    assert stream.getvalue() == "files: 0 in 40 s\n"
+
+
 @pytest.fixture
 def clock():
     return Clock()
