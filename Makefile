@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 2
-# Two processes of up to 4 GB each; tests of a file share what they set up.
+# Two processes of up to 2.5 GB each; tests of a file share what they set up.
 PYTEST := -m pytest -n 2 --dist loadfile
 
 .PHONY: demo test test-torch test-oldest test-newest coverage test-all test-online lint format benchmark clean

@@ -69,7 +69,6 @@ def _run(arguments: list[str], log: str, environment: Mapping[str, str]) -> None
     os.dup2(file, 2)
     os.environ.clear()
     os.environ.update(environment)
-    # As Python itself would: whatever pytest has in its place.
     sys.argv = arguments
     if arguments[0] == "-m":
         sys.argv = arguments[1:]
