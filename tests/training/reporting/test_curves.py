@@ -27,7 +27,8 @@ def figures(monkeypatch):
 
 def draw(records, tmp_path):
     draw_curves(records, tmp_path / "curves.png", "digits")
-    return Image.open(tmp_path / "curves.png")
+    with Image.open(tmp_path / "curves.png") as picture:
+        return picture
 
 
 def labels(axes):
@@ -73,7 +74,8 @@ def test_curves_without_matplotlib_name_the_extra(tmp_path, monkeypatch):
 def test_samples_show_every_pixel_as_a_square(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (10, 50, 50, 3), np.uint8)
     draw_samples(images, tmp_path / "samples.png")
-    sheet = np.asarray(Image.open(tmp_path / "samples.png"))
+    with Image.open(tmp_path / "samples.png") as picture:
+        sheet = np.asarray(picture)
     assert sheet.shape == (150 + 2 * 8, 8 * (150 + 8) + 8, 3)  # The first 8, 3 times.
     second = sheet[8:158, 8 + 158 : 8 + 158 + 150]
     np.testing.assert_array_equal(second[1::3, 1::3], images[1])

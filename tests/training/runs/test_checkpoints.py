@@ -102,11 +102,10 @@ for step in range(1, 10**6):
 """
     for number in range(2):
         command = [sys.executable, "-c", script, str(tmp_path)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        for _ in range(3 + number):
-            saved = int(process.stdout.readline())
-        process.kill()
-        process.wait()
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            for _ in range(3 + number):
+                saved = int(process.stdout.readline())
+            process.kill()
         found, position = Checkpoints(tmp_path, keep=2).restore()
         assert position.step >= saved
         assert (found["x"] == position.step).all()
