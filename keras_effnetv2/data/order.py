@@ -56,6 +56,13 @@ def epoch_seeds(seed: int, epoch: tf.Tensor) -> list[tf.Tensor]:
     )
 
 
+def epoch_order(num_examples: int, seed: int, epoch: tf.Tensor) -> tf.Tensor:
+    """Indices of all examples as an epoch takes them, int64 `(num_examples,)`."""
+    order_seed, _, _ = epoch_seeds(seed, epoch)
+    everything = tf.range(num_examples, dtype=tf.int64)
+    return tf.random.experimental.stateless_shuffle(everything, order_seed)
+
+
 def training_steps(
     num_examples: int,
     batch_size: int,
@@ -88,10 +95,8 @@ def training_steps(
     """
     _check_steps(num_examples, batch_size, steps_per_epoch, first_step)
 
-    def permutation(epoch):
-        order_seed, _, _ = epoch_seeds(seed, epoch)
-        everything = tf.range(num_examples, dtype=tf.int64)
-        return epoch, tf.random.experimental.stateless_shuffle(everything, order_seed)
+    def with_order(epoch):
+        return epoch, epoch_order(num_examples, seed, epoch)
 
     def steps_of_epoch(epoch, indices):
         batches = tf.reshape(
@@ -108,7 +113,7 @@ def training_steps(
     num_epochs = -(-(first_step + num_steps) // steps_per_epoch)
     epochs = tf.data.Dataset.range(first_epoch, first_epoch + num_epochs)
     # The next permutation is ready before it is needed: millions take seconds.
-    permutations = epochs.map(permutation).prefetch(1)
+    permutations = epochs.map(with_order).prefetch(1)
     steps = permutations.flat_map(steps_of_epoch).skip(first_step).take(num_steps)
     return steps.apply(tf.data.experimental.assert_cardinality(num_steps))
 

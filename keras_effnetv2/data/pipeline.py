@@ -5,8 +5,10 @@ training goes on at any step as if it had not stopped, and any number of workers
 the same global batches.
 """
 
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from keras_effnetv2.data import rows
@@ -14,7 +16,13 @@ from keras_effnetv2.data.augmentation.augmenter import Augmenter
 from keras_effnetv2.data.augmentation.mixing import Mixing
 from keras_effnetv2.data.decode_errors import DecodeErrors
 from keras_effnetv2.data.decoding import cropping, images
-from keras_effnetv2.data.order import ALL_ROWS, Shard, epoch_seeds, training_steps
+from keras_effnetv2.data.order import (
+    ALL_ROWS,
+    Shard,
+    epoch_order,
+    epoch_seeds,
+    training_steps,
+)
 from keras_effnetv2.data.sources.source import Source
 from keras_effnetv2.preprocessing import Preprocessing
 
@@ -93,6 +101,40 @@ def training_batches(
     return _in_parallel(steps, batch)
 
 
+def first_images(
+    source: Source,
+    augmenter: Augmenter,
+    mixing: Mixing,
+    *,
+    num: int,
+    epoch: int,
+    seed: int,
+    decode_errors: DecodeErrors,
+) -> np.ndarray:
+    """What an epoch begins with, if its batches were of `num` images.
+
+    Made eagerly: to trace and optimize the graph of `training_batches` takes longer
+    than few images do. Those that cannot be decoded are black.
+
+    Returns:
+        uint8 `(num, image_size, image_size, 3)`.
+    """
+    index_of_epoch = tf.constant(epoch, tf.int64)
+    _, image_seed, mixing_seed = epoch_seeds(seed, index_of_epoch)
+    indices = epoch_order(source.num_examples, seed, index_of_epoch)[:num]
+    side = augmenter.image_size
+    spec = tf.TensorSpec((side, side, 3), tf.uint8)
+    prepare = _preparation(source, augmenter)
+    made = [
+        rows.load_row(prepare, source, decode_errors, spec, index, image_seed)
+        for index in indices
+    ]
+    pixels, labels, _ = map(tf.stack, zip(*made, strict=True))
+    mixing_seed = _fold_in(mixing_seed, tf.constant(0, tf.int64))
+    mixed, _ = mixing.apply(pixels, labels, mixing_seed)
+    return mixed.numpy()
+
+
 def evaluation_batches(
     source: Source,
     preprocessing: Preprocessing,
@@ -145,14 +187,20 @@ def _augmented(
     decode_errors: DecodeErrors,
 ) -> list[tf.Tensor]:
     """Images of an epoch and their labels, before they are mixed."""
-
-    def prepare(index, image, seed):
-        return augmenter.apply(image, _fold_in(seed, index), source.turn_upright)
-
+    prepare = _preparation(source, augmenter)
     made = rows.make_rows(
         indices, prepare, source, decode_errors, at_least=1, arguments=[seed]
     )
     return rows.fill_with_previous(*made, indices.shape[0])
+
+
+def _preparation(source: Source, augmenter: Augmenter) -> Callable[..., tf.Tensor]:
+    """From an index, its image and the seed of the epoch to the augmented image."""
+
+    def prepare(index, image, seed):
+        return augmenter.apply(image, _fold_in(seed, index), source.turn_upright)
+
+    return prepare
 
 
 def _in_parallel(steps: tf.data.Dataset, batch: Any) -> tf.data.Dataset:

@@ -61,7 +61,7 @@ def make_rows(
     def with_failed():
         is_made = tf.scatter_nd(places[:-1, None], tf.ones_like(places[:-1]), [num])
         failed = tf.boolean_mask(tf.range(num), is_made == 0)
-        load = functools.partial(_load, prepare, source, decode_errors, spec[1])
+        load = functools.partial(load_row, prepare, source, decode_errors, spec[1])
         made = _made_again(failed, indices, load, arguments, spec)
         again = _reported(made, indices, source, decode_errors, at_least)
         return _merged((places, *columns), again)
@@ -174,7 +174,7 @@ def _merged(
     return tuple(tf.gather(column, order) for column in both)
 
 
-def _load(
+def load_row(
     prepare: _Prepare,
     source: Source,
     decode_errors: DecodeErrors,
@@ -182,7 +182,12 @@ def _load(
     index: tf.Tensor,
     *arguments: tf.Tensor,
 ) -> tuple:
-    """A prepared example, its label, and what is wrong with it, or nothing."""
+    """One row, eagerly.
+
+    Returns:
+        A prepared example, zeros of `spec` if it cannot be made; its label; and what is
+        wrong with it, or nothing.
+    """
     try:
         image, label = retried(
             lambda: source.example(index), source.name_of(int(index))

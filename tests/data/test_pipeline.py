@@ -17,6 +17,7 @@ from keras_effnetv2.data.decoding.cropping import evaluation_image
 from keras_effnetv2.data.pipeline import (
     Shard,
     evaluation_batches,
+    first_images,
     training_batches,
 )
 from keras_effnetv2.data.sources import Source, open_source
@@ -113,6 +114,23 @@ def test_labels_are_those_of_their_images():
     for images, labels in train(numbered(24), 6):
         np.testing.assert_array_equal(labels.argmax(1), images[:, 0, 0, 0])
         np.testing.assert_array_equal(labels.sum(1), 1)
+
+
+def test_first_images_are_those_of_the_first_batch(folder):
+    augmenter = dataclasses.replace(AUGMENTER, policy=RandAugment(2, 10.0))
+    found = first_images(
+        folder,
+        augmenter,
+        BOTH,
+        num=8,
+        epoch=3,
+        seed=7,
+        decode_errors=DecodeErrors("train", 20),
+    )
+    options = {"num_steps": 1, "steps_per_epoch": 1, "first_epoch": 3}
+    expected = train(folder, 8, augmenter, BOTH, **options)[0][0]
+    # Graphs may round some pixels otherwise.
+    assert found.shape == expected.shape and (found == expected).mean() > 0.9
 
 
 def test_an_epoch_leaves_out_what_fills_no_batch():

@@ -74,8 +74,4 @@ class AutoAugment:
         numbers = tf.where(used, tf.gather(_NUMBERS, row), operations.NOTHING)
         magnitudes = tf.gather(_MAGNITUDES, row)
         draws = random_numbers.uniform(draw_seed, (num_places, operations.NUM_DRAWS))
-        for place in range(num_places):
-            image = _OPERATIONS.apply(
-                image, numbers[place], magnitudes[place], draws[place]
-            )
-        return image
+        return _OPERATIONS.apply_in_turn(image, numbers, magnitudes, draws)

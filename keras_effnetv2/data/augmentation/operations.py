@@ -75,6 +75,35 @@ class OperationSet:
         ]
         return tf.switch_case(tf.cast(number, tf.int32), branches)
 
+    def apply_in_turn(
+        self, image: Any, numbers: tf.Tensor, magnitudes: Any, draws: tf.Tensor
+    ) -> tf.Tensor:
+        """Several operations, one after the other.
+
+        In graphs it is a loop, so that the operations are traced and optimized once.
+
+        Args:
+            image: uint8 `(height, width, 3)`.
+            numbers: int `(num,)`.
+            magnitudes: float `(num,)`, or one for all.
+            draws: float32 `(num, NUM_DRAWS)`.
+
+        Returns:
+            uint8 of the same shape.
+
+        Raises:
+            ValueError: another shape or type.
+        """
+        num = numbers.shape[0]
+        magnitudes = tf.broadcast_to(tf.cast(magnitudes, tf.float64), (num,))
+
+        def step(place, image):
+            drawn = numbers[place], magnitudes[place], draws[place]
+            return place + 1, self.apply(image, *drawn)
+
+        start = tf.constant(0), _checked(image)
+        return tf.while_loop(lambda place, _: place < num, step, start)[1]
+
     def _operations(self, magnitude: Any, draws: tf.Tensor) -> list[_Operation]:
         # float64, as Python computes them: the official arguments to the last bit.
         share = tf.cast(magnitude, tf.float64) / 10

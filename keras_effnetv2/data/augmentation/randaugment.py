@@ -62,8 +62,4 @@ class RandAugment:
             len(operations.NAMES), random_numbers.uniform(number_seed, shape[:1])
         )
         operation_set = _OPERATIONS.scaled(self.pixel_scale)
-        for place in range(self.num_ops):
-            image = operation_set.apply(
-                image, numbers[place], self.magnitude, draws[place]
-            )
-        return tf.convert_to_tensor(image)
+        return operation_set.apply_in_turn(image, numbers, self.magnitude, draws)

@@ -18,7 +18,11 @@ from keras_effnetv2.data.augmentation.random_cropping import (
 )
 from keras_effnetv2.data.decode_errors import DecodeErrors
 from keras_effnetv2.data.order import Shard
-from keras_effnetv2.data.pipeline import evaluation_batches, training_batches
+from keras_effnetv2.data.pipeline import (
+    evaluation_batches,
+    first_images,
+    training_batches,
+)
 from keras_effnetv2.data.sources import Source, open_source
 from keras_effnetv2.preprocessing import Preprocessing
 from keras_effnetv2.training.devices.strategies import Devices
@@ -109,20 +113,15 @@ def _of_any_size(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Te
 
 def sample_images(feed: Feed, experiment: Experiment, stage: Stage) -> Any:
     """The first few training images of a stage, uint8 `(8, size, size, 3)`."""
-    batches = training_batches(
+    return first_images(
         feed.source,
         _augmenter(experiment, stage),
         Mixing(stage.mixup_alpha, stage.cutmix_alpha),
-        batch_size=min(8, feed.source.num_examples),
-        first_step=0,
-        num_steps=1,
-        steps_per_epoch=1,
-        first_epoch=stage.first_epoch,
+        num=8,
+        epoch=stage.first_epoch,
         seed=experiment.seed,
         decode_errors=feed.decode_errors,
     )
-    images, _ = next(iter(batches))
-    return images.numpy()
 
 
 def evaluation_data(
