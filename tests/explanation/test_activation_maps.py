@@ -271,6 +271,7 @@ def test_images_of_the_wrong_range_are_noticed(ours):
         class_activation_maps(fresh, IMAGES / 255, [0])
 
 
+@pytest.mark.slow
 def test_jax_gives_the_maps_of_tensorflow(tmp_path):
     pytest.importorskip("jax", reason="needs jax")
     keras.utils.set_random_seed(0)

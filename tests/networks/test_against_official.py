@@ -87,7 +87,9 @@ def test_logits_and_pyramid_are_the_official_ones(reference, file, tag, values):
         assert_features(pyramid(images), expected, prefix)
 
 
-@pytest.mark.parametrize("tag", [*TINY, "efficientnetv2-b0"])
+@pytest.mark.parametrize(
+    "tag", [*TINY, pytest.param("efficientnetv2-b0", marks=pytest.mark.slow)]
+)
 def test_training_mode_is_the_official_one(reference, tag):
     expected = outputs_of(reference, tag)
     for size in sizes(expected):

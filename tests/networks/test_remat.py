@@ -22,7 +22,7 @@ def trained(remat, jit_compile):
     [
         ("float32", False, 1e-5),
         pytest.param("float32", True, 1e-5, marks=pytest.mark.slow),
-        ("mixed_float16", False, 1e-2),
+        pytest.param("mixed_float16", False, 1e-2, marks=pytest.mark.slow),
     ],
 )
 def test_training_is_the_same(policy, jit_compile, tolerance):

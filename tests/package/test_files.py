@@ -21,6 +21,7 @@ from tests import containers
 from tests.conftest import ROOT
 
 
+@pytest.mark.slow
 def test_two_containers_write_one_file(tmp_path):
     containers.require()
     path = tmp_path / "step_1.safetensors"

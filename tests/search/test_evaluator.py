@@ -99,6 +99,7 @@ def test_the_reward_is_of_what_is_measured(objective, monkeypatch):
     assert value == pytest.approx(0.75, rel=0.05)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_accuracy_beside_the_backbone_that_stays(
     objective, trained, monkeypatch
 ):

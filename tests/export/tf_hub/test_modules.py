@@ -244,6 +244,7 @@ assert not any(x.startswith("keras") for x in sys.modules if sys.modules[x])
 """
 
 
+@pytest.mark.slow
 def test_they_are_trained_where_there_is_no_keras_3(folder):
     pytest.importorskip("tensorflow_hub")
     environment = {**os.environ, "TF_USE_LEGACY_KERAS": "1"}

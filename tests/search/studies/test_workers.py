@@ -140,6 +140,7 @@ def test_a_killed_worker_loses_no_trial_and_none_counts_twice(name, tmp_path):
     assert states(study) == expected
 
 
+@pytest.mark.slow
 def test_containers_leave_each_other_their_trials(tmp_path):
     """Of one host name, each with a worker whose process is number 1."""
     containers.require()

@@ -236,6 +236,7 @@ def test_jax_takes_all_devices(strategy):
     assert output(process) == "4 CPUs, data parallel"
 
 
+@pytest.mark.slow
 def test_two_processes_of_jax():
     pytest.importorskip("jax", minversion="0.5", reason="JAX 0.4.30 joins no CPUs")
     environment = {
