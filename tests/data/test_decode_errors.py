@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_effnetv2.data import rows
 from keras_effnetv2.data.augmentation.mixing import Mixing
 from keras_effnetv2.data.decode_errors import DecodeErrors
 from keras_effnetv2.data.pipeline import Shard
@@ -57,6 +58,12 @@ def test_a_skipped_image_is_replaced_by_the_one_before_it(write):
     (row,) = differing
     np.testing.assert_array_equal(found[0][row], whole[0][row - 1])
     np.testing.assert_array_equal(found[1][row], whole[1][row - 1])
+
+
+def test_before_the_first_image_of_a_batch_comes_its_last():
+    made = tf.constant([1, 2], tf.int64), [tf.constant([10, 20, 0])]
+    (found,) = rows.fill_with_previous(*made, 4)
+    assert found.numpy().tolist() == [20, 10, 20, 20]
 
 
 def test_an_epoch_with_damage_goes_on_at_any_step(write):

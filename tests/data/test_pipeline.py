@@ -133,6 +133,12 @@ def test_first_images_are_those_of_the_first_batch(folder):
     assert found.shape == expected.shape and (found == expected).mean() > 0.9
 
 
+def test_every_step_draws_other_shares():
+    first, second, *_ = train(numbered(8), 4, mixing=BOTH)
+    shares = [labels.max(1) for _, labels in (first, second)]
+    assert not np.isclose(*shares).any()
+
+
 def test_an_epoch_leaves_out_what_fills_no_batch():
     for epoch in (0, 1):
         found = numbers_in(train(numbered(23), 5, num_steps=4, first_epoch=epoch))

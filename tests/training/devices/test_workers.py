@@ -11,17 +11,16 @@ import pytest
 from tests import containers
 from tests.training import run_processes
 
-# Small steps of the released optimizer, and no dropout, which differs by replica:
-# what is left to differ is rounding.
+# No dropout, which differs by replica; and an optimizer whose steps are as large as the
+# gradients: what is left to differ is rounding.
 ALIKE = (
     *run_processes.QUICK,
     "epochs=1",
     "progressive.num_stages=1",
     "progressive.image_size=16,16",
     "progressive.dropout_rate=0,0",
-    "optimizer.name=rmsprop",
-    "optimizer.epsilon=0.001",
-    "optimizer.learning_rate=0.00002",
+    "optimizer.name=sgd",
+    "optimizer.learning_rate=0.01",
     "schedule.name=constant",
     "schedule.warmup_epochs=0",
     "model.bn_group_size=0",
