@@ -42,9 +42,9 @@ def create_model(
     *,
     dropout_rate: float | None = None,
     drop_path_rate: float | None = None,
-    activation: Activation = "swish",
+    activation: Activation = "auto",
     bn_momentum: float = 0.9,
-    bn_epsilon: float = 1e-3,
+    bn_epsilon: float | None = None,
     bn_synchronized: bool | int = False,
     remat: bool = False,
     preprocessing: str | Preprocessing | None = None,
@@ -72,9 +72,10 @@ def create_model(
         name: of the model.
         dropout_rate: before the classifier. None: the variant's.
         drop_path_rate: of stochastic depth. None: the variant's.
-        activation: of all blocks, e.g. `"relu6"` for integer hardware.
+        activation: of all blocks, e.g. `"relu6"` for integer hardware. `"auto"`: the
+            variant's.
         bn_momentum: of the moving statistics. 0.9 in the released code.
-        bn_epsilon: added to variances.
+        bn_epsilon: added to variances. None: the variant's.
         bn_synchronized: True shares batch statistics over all replicas of a
             `tf.distribute` strategy, a number over each so many that follow each other
             (8 in the released code's training on TPUs). JAX always shares all.
@@ -101,7 +102,11 @@ def create_model(
         pooling=pooling,
         name=name,
         options=BlockOptions(
-            activation, bn_momentum, bn_epsilon, bn_synchronized, remat
+            variant.activation if activation == "auto" else activation,
+            bn_momentum,
+            variant.bn_epsilon if bn_epsilon is None else bn_epsilon,
+            bn_synchronized,
+            remat,
         ),
     )
     if weights is None:

@@ -5,7 +5,8 @@ record belongs to the pair (variant, weights): releases and models carry one, an
 `.keras` files keep it.
 
 Sources: google/automl, efficientnetv2: `preprocessing.py`, `preprocessing_legacy.py`,
-`datasets.py`.
+`datasets.py`; tensorflow/tpu, models/official/efficientnet/lite:
+`efficientnet_lite_builder.py`.
 """
 
 import dataclasses
@@ -35,12 +36,14 @@ class Preprocessing:
         std: divides after that.
         interpolation: of the resize before evaluation, `"bilinear"` or `"bicubic"`.
         crop: evaluation crop. `"center"`: the central size / (size + 32) of the short
-            side; `"center_below_320"`: that below 320 pixels, from there on as
-            `"squash"`: the whole image resized to a square.
+            side, or `crop_share`; `"center_below_320"`: that below 320 pixels, from
+            there on as `"squash"`: the whole image resized to a square.
         image_size: evaluation side, pixels.
         labels: class list of the classifier: `"imagenet"` (1,000 classes),
             `"imagenet21k"` (21,843), a name for each class, or None.
         activation: what makes probabilities of logits, `"softmax"` or `"sigmoid"`.
+        crop_share: of the short side, that a `"center"` crop keeps; None for the
+            official size / (size + 32).
     """
 
     mean: tuple[float, ...]
@@ -50,6 +53,7 @@ class Preprocessing:
     image_size: int
     labels: str | tuple[str, ...] | None = None
     activation: str = "softmax"
+    crop_share: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "mean", tuple(float(x) for x in self.mean))
@@ -77,6 +81,13 @@ class Preprocessing:
         if self.image_size < 1:
             raise InputError(
                 f"image_size must be at least 1. Received: {self.image_size!r}."
+            )
+        if self.crop_share is not None and not (
+            self.crop == "center" and 0 < self.crop_share <= 1
+        ):
+            raise InputError(
+                "crop_share must be None, or in (0, 1] with crop='center'. Received: "
+                f"{self.crop_share!r} with crop={self.crop!r}."
             )
 
     @property
@@ -114,6 +125,7 @@ NORMALIZATIONS = {
         (128.0,),
     ),  # S, M, L on ImageNet-1k; every variant on ImageNet-21k
     "tf": ((127.5,), (127.5,)),  # every variant fine-tuned from 21k to 1k
+    "lite": ((127.0,), (128.0,)),  # EfficientNet-Lite
 }
 
 # ImageNet-21k networks were trained and evaluated at this side, whatever the variant.
@@ -122,6 +134,7 @@ _IMAGENET21K_SIZE = 224
 # Which weights -> (normalisation, interpolation, crop, labels, activation).
 _RECORDS = {
     "legacy": ("torch", "bicubic", "center", "imagenet", "softmax"),
+    "lite": ("lite", "bicubic", "center", "imagenet", "softmax"),
     "imagenet": ("centered", "bilinear", "center_below_320", "imagenet", "softmax"),
     "imagenet21k": (
         "centered",
@@ -132,6 +145,9 @@ _RECORDS = {
     ),
     "imagenet21k-ft1k": ("tf", "bilinear", "squash", "imagenet", "softmax"),
 }
+
+# Names of variants -> the record of their weights on ImageNet, if not "imagenet".
+_FAMILIES = ((r"-b\d$", "legacy"), (r"-lite\d$", "lite"))
 
 
 def record(variant_name: str, dataset: str, eval_size: int) -> Preprocessing:
@@ -150,8 +166,9 @@ def record(variant_name: str, dataset: str, eval_size: int) -> Preprocessing:
             "dataset must be 'imagenet', 'imagenet21k' or 'imagenet21k-ft1k'. "
             f"Received: {dataset!r}."
         )
-    legacy = dataset == "imagenet" and re.search(r"-b\d$", variant_name)
-    normalization, *rest = _RECORDS["legacy" if legacy else dataset]
+    families = (row for pattern, row in _FAMILIES if re.search(pattern, variant_name))
+    row = next(families, dataset) if dataset == "imagenet" else dataset
+    normalization, *rest = _RECORDS[row]
     mean, std = NORMALIZATIONS[normalization]
     interpolation, crop, labels, activation = rest
     size = _IMAGENET21K_SIZE if dataset == "imagenet21k" else eval_size
@@ -179,8 +196,8 @@ def preprocess_input(
             as many channels as `mode` is for.
         mode: None: unchanged. A model's `preprocessing`, or a name: `"torch"` (B0-B3
             and V1 on ImageNet), `"centered"` (S, M, L on ImageNet, all on
-            ImageNet-21k), `"tf"` (all fine-tuned from 21k). A data format is taken for
-            what it is, since `keras.applications` has it in this position.
+            ImageNet-21k), `"tf"` (all fine-tuned from 21k), `"lite"`. A data format is
+            taken for what it is, since `keras.applications` has it in this position.
         data_format: only None and `"channels_last"`; there for compatibility.
 
     Returns:

@@ -12,6 +12,20 @@ from keras_effnetv2.errors import InputError
 MBCONV = "mbconv"
 FUSED_MBCONV = "fused_mbconv"
 
+# Keras's names; `create_model` takes any other activation.
+ACTIVATIONS = ("swish", "relu", "relu6", "hard_swish", "gelu")
+# Of convolutions with strides: TensorFlow's, whose odd pixel is at the end, or
+# PyTorch's, as many pixels on both sides.
+PADDINGS = ("same", "symmetric")
+ATTENTIONS = ("squeeze_excite", "global_context")
+# Fields of a `Variant` that are one of a few values.
+CHOICES = {
+    "fixed_ends": (False, True),
+    "activation": ACTIVATIONS,
+    "padding": PADDINGS,
+    "attention": ATTENTIONS,
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class BlockSpec:
@@ -25,6 +39,7 @@ class BlockSpec:
         filters: output channels, before the variant's width coefficient.
         num_repeats: number of blocks, before the variant's depth coefficient.
         se_ratio: squeeze-excite channels per block *input* channel; 0 for none.
+        always_expand: an `expand_ratio` of 1 has its convolution too.
     """
 
     operator: str
@@ -34,6 +49,7 @@ class BlockSpec:
     filters: int
     num_repeats: int
     se_ratio: float = 0.0
+    always_expand: bool = False
 
     def __post_init__(self) -> None:
         checks = {
@@ -44,13 +60,14 @@ class BlockSpec:
             "filters": self.filters >= 1,
             "num_repeats": self.num_repeats >= 1,
             "se_ratio": 0 <= self.se_ratio <= 1,
+            "always_expand": isinstance(self.always_expand, bool),
         }
         for field, valid in checks.items():
             if not valid:
                 raise InputError(
                     f"A BlockSpec needs operator {MBCONV!r} or {FUSED_MBCONV!r}, an "
                     "odd kernel_size, strides 1 or 2, expand_ratio >= 1, filters >= 1, "
-                    "num_repeats >= 1 and se_ratio in [0, 1]. "
+                    "num_repeats >= 1, se_ratio in [0, 1] and always_expand a bool. "
                     f"Received: {field}={getattr(self, field)!r}."
                 )
 
@@ -73,6 +90,12 @@ class Variant:
         filter_divisor: channels are rounded to a multiple of it.
         min_filter_share: rounding may not leave less than this share of the channels
             (EfficientNet V1 has 0.9, V2 none).
+        fixed_ends: the coefficients leave the channels of stem and top, and the repeats
+            of the first and the last row, as they are.
+        activation: of all blocks, stem and top, one of `ACTIVATIONS`.
+        padding: of convolutions with strides, one of `PADDINGS`.
+        attention: what `se_ratio` is of, one of `ATTENTIONS`.
+        bn_epsilon: added to the batch norms' variances.
     """
 
     name: str
@@ -87,6 +110,11 @@ class Variant:
     top_filters: int = 1280
     filter_divisor: int = 8
     min_filter_share: float = 0.0
+    fixed_ends: bool = False
+    activation: str = "swish"
+    padding: str = "same"
+    attention: str = "squeeze_excite"
+    bn_epsilon: float = 1e-3
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "blocks", tuple(self.blocks))
@@ -106,7 +134,7 @@ class Variant:
                 raise InputError(
                     f"{field} must be at least 1. Received: {getattr(self, field)!r}."
                 )
-        for field in ("width_coefficient", "depth_coefficient"):
+        for field in ("width_coefficient", "depth_coefficient", "bn_epsilon"):
             if getattr(self, field) <= 0:
                 raise InputError(
                     f"{field} must be positive. Received: {getattr(self, field)!r}."
@@ -115,6 +143,12 @@ class Variant:
             if not 0 <= getattr(self, field) < 1:
                 raise InputError(
                     f"{field} must be in [0, 1). Received: {getattr(self, field)!r}."
+                )
+        for field, choices in CHOICES.items():
+            if getattr(self, field) not in choices:
+                raise InputError(
+                    f"{field} must be one of {choices}. "
+                    f"Received: {getattr(self, field)!r}."
                 )
 
     def round_filters(self, filters: int) -> int:
@@ -130,6 +164,27 @@ class Variant:
         """Repeats after the depth coefficient."""
         return math.ceil(num_repeats * self.depth_coefficient)
 
+    @property
+    def scaled_stem_filters(self) -> int:
+        """Channels of the stem."""
+        fixed = self.fixed_ends
+        return self.stem_filters if fixed else self.round_filters(self.stem_filters)
+
+    @property
+    def scaled_top_filters(self) -> int:
+        """Channels of the last convolution."""
+        fixed = self.fixed_ends
+        return self.top_filters if fixed else self.round_filters(self.top_filters)
+
+    @property
+    def scaled_repeats(self) -> tuple[int, ...]:
+        """Number of blocks of each row."""
+        ends = (0, len(self.blocks) - 1) if self.fixed_ends else ()
+        return tuple(
+            spec.num_repeats if i in ends else self.round_repeats(spec.num_repeats)
+            for i, spec in enumerate(self.blocks)
+        )
+
 
 @dataclasses.dataclass(frozen=True)
 class Block:
@@ -141,6 +196,8 @@ class Block:
         index: number of the block over all rows, from 0.
         position: number of the block in its row, from 0.
         drop_path_rate: probability that the block's branch is dropped for an example.
+        has_expansion: whether a convolution expands the input.
+        attention: what `se_ratio` is of, one of `ATTENTIONS`.
     """
 
     name: str
@@ -155,13 +212,15 @@ class Block:
     filters: int
     se_ratio: float
     drop_path_rate: float
+    has_expansion: bool
+    attention: str
 
 
 def layout(variant: Variant) -> tuple[Block, ...]:
     """The blocks of `variant` in order, everything scaled."""
-    repeats = [variant.round_repeats(spec.num_repeats) for spec in variant.blocks]
+    repeats = variant.scaled_repeats
     blocks: list[Block] = []
-    input_filters = variant.round_filters(variant.stem_filters)
+    input_filters = variant.scaled_stem_filters
     for stage, (spec, num_repeats) in enumerate(
         zip(variant.blocks, repeats, strict=True), start=1
     ):
@@ -181,6 +240,8 @@ def layout(variant: Variant) -> tuple[Block, ...]:
                     filters=filters,
                     se_ratio=spec.se_ratio,
                     drop_path_rate=variant.drop_path_rate * len(blocks) / sum(repeats),
+                    has_expansion=spec.expand_ratio > 1 or spec.always_expand,
+                    attention=variant.attention,
                 )
             )
             input_filters = filters
@@ -203,7 +264,7 @@ def kernel_shapes(block: Block) -> dict[str, tuple[int, int, int, int]]:
         "se/expand": (1, 1, squeezed, hidden),
         "project_conv": (1, 1, hidden, block.filters),
     }
-    if block.expand_ratio == 1:
+    if not block.has_expansion:
         del shapes["expand_conv"]
     if block.operator != MBCONV:
         del shapes["dwconv2"]
@@ -217,7 +278,7 @@ def spatial_layer(block: Block) -> str:
     """The layer that has the block's kernel size and strides."""
     if block.operator == MBCONV:
         return "dwconv2"
-    return "expand_conv" if block.expand_ratio > 1 else "project_conv"
+    return "expand_conv" if block.has_expansion else "project_conv"
 
 
 def apply_coefficients(variant: Variant) -> Variant:
@@ -229,15 +290,17 @@ def apply_coefficients(variant: Variant) -> Variant:
         dataclasses.replace(
             spec,
             filters=variant.round_filters(spec.filters),
-            num_repeats=variant.round_repeats(spec.num_repeats),
+            num_repeats=num_repeats,
         )
-        for spec in variant.blocks
+        for spec, num_repeats in zip(
+            variant.blocks, variant.scaled_repeats, strict=True
+        )
     ]
     return dataclasses.replace(
         variant,
         blocks=tuple(rows),
-        stem_filters=variant.round_filters(variant.stem_filters),
-        top_filters=variant.round_filters(variant.top_filters),
+        stem_filters=variant.scaled_stem_filters,
+        top_filters=variant.scaled_top_filters,
         width_coefficient=1.0,
         depth_coefficient=1.0,
     )

@@ -71,12 +71,10 @@ def build(
         dtype=_full_precision(),
         name="preprocessing",
     )(images)
-    stem_filters = variant.round_filters(variant.stem_filters)
-    x = _conv_bn_activation(x, stem_filters, 3, 2, "stem", options)
+    x = _conv_bn_activation(x, variant.scaled_stem_filters, 3, 2, "stem", options)
     for block in layout(variant):
         x = _block(block, options)(x)
-    top_filters = variant.round_filters(variant.top_filters)
-    x = _conv_bn_activation(x, top_filters, 1, 1, "top", options)
+    x = _conv_bn_activation(x, variant.scaled_top_filters, 1, 1, "top", options)
     if include_top:
         if classifier_activation == "auto":
             classifier_activation = preprocessing.activation

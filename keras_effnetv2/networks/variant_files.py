@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.files import check_name, replace_file
 from keras_effnetv2.networks.architecture import (
+    CHOICES,
     FUSED_MBCONV,
     MBCONV,
     BlockSpec,
@@ -75,8 +76,17 @@ _VARIANT_NUMBERS = {
     "top_filters":       _Number(1, _MAX_FILTERS),
     "filter_divisor":    _Number(1, 1024),
     "min_filter_share":  _Number(0, 1, is_whole=False),
+    "bn_epsilon":        _Number(1e-12, 1, is_whole=False),
 }
 # fmt: on
+_BLOCK_CHOICES = {
+    "operator": (MBCONV, FUSED_MBCONV),
+    "always_expand": (False, True),
+}
+# Fields that files of earlier versions lack. They are written where they are not what
+# those versions had, so that those can read what they can build.
+_LATER_OF_VARIANT = (*CHOICES, "bn_epsilon")
+_LATER_OF_BLOCK = ("always_expand",)
 
 
 def is_variant_file(name: str | os.PathLike | Variant) -> bool:
@@ -151,8 +161,20 @@ def to_json(variant: Variant) -> str:
 
 def to_values(variant: Variant) -> dict[str, Any]:
     """All of `variant`, as JSON has it, for `from_values`."""
-    values = dataclasses.asdict(variant)
-    return {"format": _FORMAT, **values, "blocks": list(values["blocks"])}
+    values = _without_defaults(variant, _LATER_OF_VARIANT)
+    blocks = [_without_defaults(spec, _LATER_OF_BLOCK) for spec in variant.blocks]
+    return {"format": _FORMAT, **values, "blocks": blocks}
+
+
+def _without_defaults(
+    part: Variant | BlockSpec, later: tuple[str, ...]
+) -> dict[str, Any]:
+    """All fields of a network or a row; of the `later` ones, those that differ."""
+    return {
+        field.name: getattr(part, field.name)
+        for field in dataclasses.fields(part)
+        if field.name not in later or getattr(part, field.name) != field.default
+    }
 
 
 def from_json(text: str) -> Variant:
@@ -180,12 +202,14 @@ def from_values(values: Any) -> Variant:
         ValueError: a field missing, unknown or out of range, or a network too large to
             build.
     """
-    _check_fields(values, ("format", "name", "blocks", *_VARIANT_NUMBERS), "The file")
+    expected = ("format", "name", "blocks", *_VARIANT_NUMBERS)
+    _check_fields(values, expected, _LATER_OF_VARIANT, "The file")
     values = dict(values)
     if values.pop("format") != _FORMAT:
         raise InputError(f"Its format is not {_FORMAT!r}.")
     check_name(values["name"])
     _check_numbers(values, _VARIANT_NUMBERS, "")
+    _check_choices(values, CHOICES, "")
     rows = values.pop("blocks")
     if not isinstance(rows, list) or not 1 <= len(rows) <= _MAX_BLOCKS:
         raise InputError(f"blocks must be a list of 1 to {_MAX_BLOCKS} rows.")
@@ -208,23 +232,24 @@ def _no_number(text: str) -> None:
 
 
 def _row(row: Any, place: str) -> BlockSpec:
-    _check_fields(row, ("operator", *_BLOCK_NUMBERS), place)
-    if row["operator"] not in (MBCONV, FUSED_MBCONV):
-        raise InputError(
-            f"{place}.operator must be {MBCONV!r} or {FUSED_MBCONV!r}. "
-            f"Received: {_short(row['operator'])}."
-        )
+    _check_fields(row, ("operator", *_BLOCK_NUMBERS), _LATER_OF_BLOCK, place)
+    _check_choices(row, _BLOCK_CHOICES, f"{place}.")
     _check_numbers(row, _BLOCK_NUMBERS, f"{place}.")
     return BlockSpec(**row)
 
 
-def _check_fields(values: Any, expected: tuple[str, ...], place: str) -> None:
+def _check_fields(
+    values: Any, expected: tuple[str, ...], later: tuple[str, ...], place: str
+) -> None:
     found = set(values) if isinstance(values, dict) else set()
-    if found != set(expected):
+    needed = set(expected) - set(later)
+    known = needed | set(later)
+    if not needed <= found <= known:
         raise InputError(
-            f"{place} must have exactly the fields {', '.join(expected)}. "
-            f"Missing: {_short(sorted(set(expected) - found))}. "
-            f"Unknown: {_short(sorted(found - set(expected)))}."
+            f"{place} must have exactly the fields {', '.join(sorted(needed))}, and "
+            f"may have {', '.join(sorted(later))}. "
+            f"Missing: {_short(sorted(needed - found))}. "
+            f"Unknown: {_short(sorted(found - known))}."
         )
 
 
@@ -232,15 +257,28 @@ def _check_numbers(
     values: Mapping[str, Any], expected: Mapping[str, _Number], place: str
 ) -> None:
     for field, number in expected.items():
-        if not number.accepts(values[field]):
+        if field in values and not number.accepts(values[field]):
             raise InputError(
                 f"{place}{field} must be {number}. Received: {_short(values[field])}."
             )
 
 
+def _check_choices(
+    values: Mapping[str, Any], expected: Mapping[str, tuple], place: str
+) -> None:
+    for field, choices in expected.items():
+        value = values.get(field, choices[0])
+        # In Python 1 and 1.0 are equal to true.
+        if type(value) is not type(choices[0]) or value not in choices:
+            raise InputError(
+                f"{place}{field} must be one of {json.dumps(choices)}. "
+                f"Received: {_short(value)}."
+            )
+
+
 def _check_size(variant: Variant) -> None:
     """Of what the coefficients make of the rows."""
-    num_blocks = sum(variant.round_repeats(spec.num_repeats) for spec in variant.blocks)
+    num_blocks = sum(variant.scaled_repeats)
     if num_blocks > _MAX_BLOCKS:
         raise InputError(
             f"It has {num_blocks:,} blocks; {_MAX_BLOCKS:,} are the most. Lower "

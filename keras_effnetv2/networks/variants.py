@@ -1,13 +1,15 @@
-"""Every network as a table of rows: EfficientNetV2 B0-B3, S, M, L, XL and V1 B0-B7.
+"""Every network as a table of rows: EfficientNetV2 B0-B3, S, M, L, XL, V1, Lite.
 
 Reference: Tan and Le 2021, https://arxiv.org/abs/2104.00298, Table 4 (S), and the
 released code for M, L, XL and B0-B3; Tan and Le 2019,
-https://arxiv.org/abs/1905.11946, Table 1 (V1).
+https://arxiv.org/abs/1905.11946, Table 1 (V1); the released code of Lite
+(tensorflow/tpu, models/official/efficientnet/lite): V1 without squeeze-excite.
 """
 
 import dataclasses
 import os
 from collections.abc import Iterable
+from typing import Any
 
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.networks.architecture import (
@@ -20,11 +22,17 @@ from keras_effnetv2.networks.variant_files import is_variant_file, read_variant
 
 
 def _v1(
-    name: str, size: int, width: float, depth: float, dropout_rate: float
+    name: str,
+    size: int,
+    width: float,
+    depth: float,
+    dropout_rate: float,
+    blocks: tuple[BlockSpec, ...] | None = None,
+    **fields: Any,
 ) -> Variant:
     return Variant(
         name,
-        _V1,
+        blocks or _V1,
         stem_filters=32,
         train_size=size,
         eval_size=size,
@@ -32,6 +40,7 @@ def _v1(
         width_coefficient=width,
         depth_coefficient=depth,
         min_filter_share=0.9,
+        **fields,
     )
 
 
@@ -89,6 +98,8 @@ _V1 = (
     BlockSpec(MBCONV,       5, 2, 6, 192,  4, 0.25),
     BlockSpec(MBCONV,       3, 1, 6, 320,  1, 0.25),
 )
+_LITE = tuple(dataclasses.replace(spec, se_ratio=0.0) for spec in _V1)
+_LITE_FIELDS = {"blocks": _LITE, "fixed_ends": True, "activation": "relu6"}
 #                                            stem  train  eval  dropout  width  depth
 _V2_VARIANTS = (
     Variant("efficientnetv2-b0", _V2_BASE,    32,   192,   224,  0.2,     1.0,   1.0),
@@ -111,13 +122,22 @@ _V1_VARIANTS = (
     _v1("efficientnet-b6", 528, 1.8,   2.6,   0.5),
     _v1("efficientnet-b7", 600, 2.0,   3.1,   0.5),
 )
+_LITE_VARIANTS = (
+    _v1("efficientnet-lite0", 224, 1.0, 1.0,  0.2, **_LITE_FIELDS),
+    _v1("efficientnet-lite1", 240, 1.0, 1.1,  0.2, **_LITE_FIELDS),
+    _v1("efficientnet-lite2", 260, 1.1, 1.2,  0.3, **_LITE_FIELDS),
+    _v1("efficientnet-lite3", 280, 1.2, 1.4,  0.3, **_LITE_FIELDS),
+    _v1("efficientnet-lite4", 300, 1.4, 1.8,  0.3, **_LITE_FIELDS),
+)
 # fmt: on
 
-VARIANTS = {variant.name: variant for variant in _V2_VARIANTS + _V1_VARIANTS}
+VARIANTS = {
+    variant.name: variant for variant in (*_V2_VARIANTS, *_V1_VARIANTS, *_LITE_VARIANTS)
+}
 
 
 def list_variants() -> list[str]:
-    """Names that `create_model` takes: the V2 family, then V1."""
+    """Names that `create_model` takes: the V2 family, V1, then Lite."""
     return list(VARIANTS)
 
 

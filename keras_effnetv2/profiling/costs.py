@@ -175,7 +175,7 @@ def _count_stages(
         operator = _describe(group[0])
         size = rows[-1].output_size
         rows.append(_count(f"stage{stage}", operator, len(group), layers, size))
-    filters = variant.round_filters(variant.top_filters)
+    filters = variant.scaled_top_filters
     top = counts.top_layers(blocks[-1].filters, filters, NUM_CLASSES)
     row = _count("top", "Conv1x1, pooling, dense", 1, top, rows[-1].output_size)
     return (*rows, dataclasses.replace(row, filters=filters))

@@ -3,7 +3,8 @@
 Sources: V2 `paper`: Tan and Le 2021, https://arxiv.org/abs/2104.00298 (v3), Table 7 (S
 to XL) and Table 11 (B0, B1, B3); its FLOPs of S, M and L are those of an earlier
 architecture. V2 `code`: README of google/automl, efficientnetv2. V1 `paper`: Tan and
-Le 2019, https://arxiv.org/abs/1905.11946, Table 2.
+Le 2019, https://arxiv.org/abs/1905.11946, Table 2. Lite `code`: README of
+tensorflow/tpu, models/official/efficientnet/lite.
 """
 
 from typing import NamedTuple
@@ -42,5 +43,10 @@ PUBLISHED = {
     "efficientnet-b5":   Published(Size(30.0, 9.9),   None),
     "efficientnet-b6":   Published(Size(43.0, 19.0),  None),
     "efficientnet-b7":   Published(Size(66.0, 37.0),  None),
+    "efficientnet-lite0": Published(None,             Size(4.7, 0.407)),
+    "efficientnet-lite1": Published(None,             Size(5.4, 0.631)),
+    "efficientnet-lite2": Published(None,             Size(6.1, 0.899)),
+    "efficientnet-lite3": Published(None,             Size(8.2, 1.44)),
+    "efficientnet-lite4": Published(None,             Size(13.0, 2.64)),
 }
 # fmt: on

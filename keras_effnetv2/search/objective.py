@@ -165,6 +165,6 @@ def _backbone_seconds(study: optuna.Study, measured: float) -> float:
 
 def count_parameters(variant: Variant, classes: int) -> int:
     """Parameters of a network with a classifier of `classes`."""
-    num_features = variant.round_filters(variant.top_filters)
+    num_features = variant.scaled_top_filters
     of_others = profile(variant, measure=False).num_params - 1000 * (num_features + 1)
     return of_others + classes * (num_features + 1)

@@ -131,7 +131,7 @@ def scale(
             _scale_row(spec, wider, by, stage in late_stages)
             for stage, spec in enumerate(variant.blocks, start=1)
         ),
-        stem_filters=wider.round_filters(variant.stem_filters),
+        stem_filters=wider.scaled_stem_filters,
         train_size=_resize(variant.train_size, size),
         eval_size=min(_resize(variant.eval_size, size), max_eval_size),
         dropout_rate=_raise(variant.dropout_rate, by.dropout_rate),

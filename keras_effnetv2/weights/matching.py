@@ -41,7 +41,7 @@ class Found:
     def without_head(self, variant: Variant) -> "Found":
         """The network alone, if the layers after it are not its own classifier."""
         rows = self.shapes.get(f"{CLASSIFIER}kernel", ())[:1]
-        if not self.unexpected or rows == (variant.round_filters(variant.top_filters),):
+        if not self.unexpected or rows == (variant.scaled_top_filters,):
             return self
         shapes = without_classifier(self.shapes)
         head = {

@@ -210,7 +210,7 @@ def _layers(
     """All layers with weights, in the order of the network."""
     blocks = layout(variant)
     stem, last = blocks[0].input_filters, blocks[-1].filters
-    top = variant.round_filters(variant.top_filters)
+    top = variant.scaled_top_filters
     shapes = {
         "stem_conv": (3, 3, input_channels, stem),
         "stem_bn": (stem,),
@@ -237,7 +237,7 @@ def _end_layer(row: tuple[str, ...], shape: tuple[int, ...]) -> _Layer:
 
 def _block_layers(block: Block) -> Iterator[_Layer]:
     is_mbconv = block.operator == MBCONV
-    if block.expand_ratio > 1:
+    if block.has_expansion:
         rows = _EXPANDED_MBCONV if is_mbconv else _EXPANDED_FUSED_MBCONV
     else:
         rows = _PLAIN_MBCONV if is_mbconv else _PLAIN_FUSED_MBCONV

@@ -59,6 +59,15 @@ def test_the_file_is_one_row_of_blocks_a_line(found):
     assert sum('"operator"' in line for line in lines) == len(FOUND.blocks)
 
 
+def test_fields_of_later_versions_are_written_where_earlier_ones_could_not_build():
+    assert "padding" not in to_json(B0)
+    changed = dataclasses.replace(FOUND, padding="symmetric", bn_epsilon=1e-5)
+    assert json.loads(to_json(changed)) == contents(
+        padding="symmetric", bn_epsilon=1e-5
+    )
+    assert variant_files.from_json(to_json(changed)) == changed
+
+
 def test_a_file_that_is_there_stays_whole_when_writing_fails(found, monkeypatch):
     def fail(*_):
         raise OSError(28, "No space left on device")
@@ -137,10 +146,16 @@ def test_what_is_no_variant_file_is_refused(tmp_path, text, message):
         (contents(dropout_rate=1), r"dropout_rate must be in \[0, 1\)"),
         (contents(width_coefficient=float("1e999")), "Infinity is no number"),
         (contents(width_coefficient=1e300), "width_coefficient must be a number"),
+        (contents(activation="import os"), r"activation must be one of \[\"swish\","),
+        (contents(activation=["swish"]), "activation must be one of"),
+        (contents(padding="valid"), "padding must be one of"),
+        (contents(fixed_ends=1), r"fixed_ends must be one of \[false, true\]"),
+        (contents(bn_epsilon=-1), "bn_epsilon must be a number from"),
+        (with_row(always_expand="yes"), r"blocks\[1\].always_expand must be one of"),
         (contents(blocks=[]), "blocks must be a list of 1 to 1000 rows"),
         (contents(blocks={}), "blocks must be a list"),
         (contents(blocks=[3]), r"blocks\[0\] must have exactly the fields"),
-        (with_row(operator="conv"), r"blocks\[1\].operator must be 'mbconv' or"),
+        (with_row(operator="conv"), r"blocks\[1\].operator must be one of"),
         (with_row(operator=["mbconv"]), r"blocks\[1\].operator must be"),
         (with_row(kernel_size=4), "kernel_size=4"),
         (with_row(kernel_size=99), r"blocks\[1\].kernel_size must be a whole number"),

@@ -10,6 +10,7 @@ from keras_effnetv2.networks.architecture import (
     MBCONV,
     BlockSpec,
     Variant,
+    apply_coefficients,
     layout,
 )
 
@@ -33,6 +34,12 @@ ROWS = {
     "efficientnet-b5": "m3x24 m5x40/2 m5x64/2 m7x128/2 m7x176 m9x304/2 m3x512",
     "efficientnet-b6": "m3x32 m6x40/2 m6x72/2 m8x144/2 m8x200 m11x344/2 m3x576",
     "efficientnet-b7": "m4x32 m7x48/2 m7x80/2 m10x160/2 m10x224 m13x384/2 m4x640",
+    # tensorflow/tpu, models/official/efficientnet/lite: ends are not repeated more.
+    "efficientnet-lite0": "m1x16 m2x24/2 m2x40/2 m3x80/2 m3x112 m4x192/2 m1x320",
+    "efficientnet-lite1": "m1x16 m3x24/2 m3x40/2 m4x80/2 m4x112 m5x192/2 m1x320",
+    "efficientnet-lite2": "m1x16 m3x24/2 m3x48/2 m4x88/2 m4x120 m5x208/2 m1x352",
+    "efficientnet-lite3": "m1x24 m3x32/2 m3x48/2 m5x96/2 m5x136 m6x232/2 m1x384",
+    "efficientnet-lite4": "m1x24 m4x32/2 m4x56/2 m6x112/2 m6x160 m8x272/2 m1x448",
 }
 V2 = [name for name in ROWS if name.startswith("efficientnetv2")]
 
@@ -75,7 +82,7 @@ def test_blocks_follow_each_other(name):
     variant = variants.get_variant(name)
     blocks = layout(variant)
     assert [block.index for block in blocks] == list(range(len(blocks)))
-    assert blocks[0].input_filters == variant.round_filters(variant.stem_filters)
+    assert blocks[0].input_filters == variant.scaled_stem_filters
     for before, after in zip(blocks, blocks[1:], strict=False):
         assert after.input_filters == before.filters
         assert after.strides == 1 or after.position == 0
@@ -165,6 +172,39 @@ def test_filters_are_rounded_to_a_multiple_of_8(width, share, filters, expected)
     assert variant.round_filters(filters) == expected
 
 
+def test_fixed_ends_are_not_scaled():
+    row = BlockSpec(MBCONV, 3, 1, 4, 16, 2)
+    scaled = {"width_coefficient": 1.5, "depth_coefficient": 1.5}
+    fixed = tiny(blocks=(row,) * 3, top_filters=64, fixed_ends=True, **scaled)
+    assert fixed.scaled_repeats == (2, 3, 2)
+    assert (fixed.scaled_stem_filters, fixed.scaled_top_filters) == (8, 64)
+    assert {block.filters for block in layout(fixed)} == {24}
+    free = dataclasses.replace(fixed, fixed_ends=False)
+    assert free.scaled_repeats == (3, 3, 3)
+    assert (free.scaled_stem_filters, free.scaled_top_filters) == (16, 96)
+
+
+@pytest.mark.parametrize("fixed_ends", [False, True])
+def test_applied_coefficients_change_no_block(fixed_ends):
+    variant = dataclasses.replace(
+        variants.get_variant("efficientnet-lite4"), fixed_ends=fixed_ends
+    )
+    applied = apply_coefficients(variant)
+    assert (applied.width_coefficient, applied.depth_coefficient) == (1, 1)
+    assert layout(applied) == layout(variant)
+    assert applied.scaled_top_filters == variant.scaled_top_filters
+
+
+def test_lite_is_v1_without_squeeze_excite_on_relu6():
+    for number in range(5):
+        variant = variants.get_variant(f"efficientnet-lite{number}")
+        assert variant.activation == "relu6"
+        assert (variant.scaled_stem_filters, variant.scaled_top_filters) == (32, 1280)
+        v1 = variants.get_variant(f"efficientnet-b{number}").blocks
+        plain = tuple(dataclasses.replace(spec, se_ratio=0) for spec in v1)
+        assert variant.blocks == plain
+
+
 def test_repeats_are_rounded_up():
     assert tiny(depth_coefficient=1.1).round_repeats(2) == 3
     assert tiny(depth_coefficient=0.1).round_repeats(1) == 1
@@ -200,6 +240,7 @@ def test_an_unknown_name_is_answered_with_the_known_ones():
         {"num_repeats": 0},
         {"se_ratio": -0.1},
         {"se_ratio": 1.5},
+        {"always_expand": 1},
     ],
 )
 def test_a_row_out_of_range_is_refused(changes):
@@ -221,6 +262,10 @@ def test_a_row_out_of_range_is_refused(changes):
         ({"filter_divisor": 0}, "filter_divisor must be at least 1"),
         ({"width_coefficient": 0}, "width_coefficient must be positive"),
         ({"depth_coefficient": -1.0}, "depth_coefficient must be positive"),
+        ({"bn_epsilon": 0.0}, "bn_epsilon must be positive"),
+        ({"activation": "softplus"}, "activation must be one of"),
+        ({"padding": "valid"}, "padding must be one of"),
+        ({"attention": "none"}, "attention must be one of"),
         ({"dropout_rate": 1.0}, r"dropout_rate must be in \[0, 1\)"),
         ({"drop_path_rate": -0.1}, r"drop_path_rate must be in \[0, 1\)"),
     ],

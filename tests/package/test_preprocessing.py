@@ -17,6 +17,7 @@ SIZE = 300
     ("name", "dataset", "expected"),
     [
         ("efficientnet-b7", "imagenet", (TORCH, "bicubic", "center", SIZE)),
+        ("efficientnet-lite2", "imagenet", (127.0, "bicubic", "center", SIZE)),
         ("efficientnetv2-b3", "imagenet", (TORCH, "bicubic", "center", SIZE)),
         ("efficientnetv2-s", "imagenet", (CENTERED, "bilinear", None, SIZE)),
         ("efficientnetv2-b3", "imagenet21k", (CENTERED, "bilinear", None, 224)),
@@ -115,6 +116,8 @@ def test_unknown_modes_are_refused(arguments, message):
     [
         ("interpolation", "nearest"),
         ("crop", "random"),
+        ("crop_share", 0),
+        ("crop_share", 1.1),
         ("labels", "imagenet-22k"),
         ("activation", "relu"),
         ("std", (0.0,)),
@@ -132,5 +135,7 @@ def test_records_are_checked(field, value):
     }
     with pytest.raises(ValueError, match=field):
         Preprocessing(**{**good, field: value})
+    with pytest.raises(ValueError, match="crop_share .* crop='squash'"):
+        Preprocessing(**{**good, "crop": "squash", "crop_share": 0.9})
     with pytest.raises(ValueError, match="dataset must be"):
         record("efficientnetv2-s", "imagenet22k", 32)

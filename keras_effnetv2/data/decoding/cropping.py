@@ -22,7 +22,7 @@ def evaluation_image(image: Any, preprocessing: Preprocessing) -> tf.Tensor:
 
     Args:
         image: uint8 or float `(height, width, channels)`, pixels 0..255.
-        preprocessing: `image_size`, `crop` and `interpolation` are used.
+        preprocessing: `image_size`, `crop`, `crop_share` and `interpolation` are used.
 
     Returns:
         float32 `(image_size, image_size, channels)`, pixels 0..255.
@@ -38,20 +38,24 @@ def evaluation_image(image: Any, preprocessing: Preprocessing) -> tf.Tensor:
         )
     size = preprocessing.image_size
     if preprocessing.crop == "center":
-        image = _center_crop(image, size, round_offset_up=True)
+        share = preprocessing.crop_share or _official_share(size)
+        image = _center_crop(image, share, round_offset_up=True)
     elif preprocessing.crop == "center_below_320" and size < _CROP_LIMIT:
-        image = _center_crop(image, size, round_offset_up=False)
+        image = _center_crop(image, _official_share(size), round_offset_up=False)
     if preprocessing.interpolation == "bilinear":
         return tf.image.resize(image, (size, size))
     resized = tf.raw_ops.ResizeBicubic(images=image[None], size=(size, size))
     return tf.ensure_shape(resized[0], (size, size, image.shape[2]))
 
 
-def _center_crop(image: tf.Tensor, size: int, round_offset_up: bool) -> tf.Tensor:
+def _official_share(size: int) -> float:
+    return size / (size + _CROP_MARGIN)
+
+
+def _center_crop(image: tf.Tensor, share: float, round_offset_up: bool) -> tf.Tensor:
     """The central square; the two official crops differ in odd margins' half pixel."""
     sides = tf.shape(image)[:2]
-    ratio = size / (size + _CROP_MARGIN)
-    crop = tf.cast(ratio * tf.cast(tf.reduce_min(sides), tf.float32), tf.int32)
+    crop = tf.cast(share * tf.cast(tf.reduce_min(sides), tf.float32), tf.int32)
     crop = tf.maximum(crop, 1)
     y, x = tf.unstack((sides - crop + int(round_offset_up)) // 2)
     return image[y : y + crop, x : x + crop]

@@ -72,12 +72,11 @@ def count_costs(variants: Sequence[Variant]) -> list[Cost]:
     costs = []
     for variant in variants:
         counted = profile(variant, measure=False)
-        layers = (variant.round_repeats(spec.num_repeats) for spec in variant.blocks)
         costs.append(
             Cost(
                 variant.name,
                 variant.eval_size,
-                tuple(layers),
+                variant.scaled_repeats,
                 counted.num_trainable_params,
                 counted.multiply_adds,
             )
