@@ -107,6 +107,8 @@ def create_model(
             variant.bn_epsilon if bn_epsilon is None else bn_epsilon,
             bn_synchronized,
             remat,
+            variant.padding,
+            variant.attention,
         ),
     )
     if weights is None:

@@ -9,6 +9,7 @@ from keras_effnetv2.errors import InputError
 from keras_effnetv2.layers.activations import Activation, activate
 from keras_effnetv2.layers.batch_norm import BatchNorm
 from keras_effnetv2.layers.convolutions import Conv2D
+from keras_effnetv2.layers.global_context import GlobalContext
 from keras_effnetv2.layers.layout import check_channels_last
 from keras_effnetv2.layers.rematerialization import rematerialize
 from keras_effnetv2.layers.squeeze_excite import CONV_INITIALIZER, SqueezeExcite
@@ -17,6 +18,11 @@ from keras_effnetv2.private_apis import sublayers
 
 # Names of sublayers: convolution -> the batch norm after it.
 _PAIRS = {"expand_conv": "expand_bn", "dwconv2": "bn", "project_conv": "project_bn"}
+# Which layer `se_ratio` is of, and its name.
+_ATTENTIONS = {
+    "squeeze_excite": (SqueezeExcite, "se"),
+    "global_context": (GlobalContext, "gc"),
+}
 
 
 class BaseBlock(keras.layers.Layer):
@@ -38,6 +44,9 @@ class BaseBlock(keras.layers.Layer):
         bn_synchronized: bool | int = False,
         remat: bool = False,
         use_batch_norm: bool = True,
+        padding: str = "same",
+        attention: str = "squeeze_excite",
+        always_expand: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -50,6 +59,8 @@ class BaseBlock(keras.layers.Layer):
         se_ratio = self._default_se_ratio if se_ratio is None else se_ratio
         if not 0 <= se_ratio <= 1:
             raise InputError(f"se_ratio must be in [0, 1]. Received: {se_ratio!r}.")
+        _check_choice("padding", padding, ("same", "symmetric"))
+        _check_choice("attention", attention, tuple(_ATTENTIONS))
         self.filters = filters
         self.kernel_size = kernel_size
         self.strides = strides
@@ -61,6 +72,10 @@ class BaseBlock(keras.layers.Layer):
         self.bn_synchronized = bn_synchronized
         self.remat = remat
         self.use_batch_norm = use_batch_norm
+        self.padding = padding
+        self.attention = attention
+        self.always_expand = always_expand
+        self.has_expansion = expand_ratio > 1 or always_expand
         self.stochastic_depth = StochasticDepth(
             drop_path_rate, dtype=self.dtype_policy, name="stochastic_depth"
         )
@@ -122,7 +137,7 @@ class BaseBlock(keras.layers.Layer):
             filters,
             kernel_size,
             strides,
-            padding="same",
+            padding=self.padding,
             use_bias=not self.use_batch_norm,
             data_format="channels_last",
             kernel_initializer=CONV_INITIALIZER,
@@ -145,12 +160,13 @@ class BaseBlock(keras.layers.Layer):
         layer.build((None, None, None, filters))
         return layer
 
-    def _squeeze_excite(self, input_filters: int, filters: int) -> SqueezeExcite:
-        layer = SqueezeExcite(
+    def _gates(self, input_filters: int, filters: int) -> SqueezeExcite | GlobalContext:
+        kind, name = _ATTENTIONS[self.attention]
+        layer = kind(
             max(1, int(input_filters * self.se_ratio)),
             self.activation,
             dtype=self.dtype_policy,
-            name="se",
+            name=name,
         )
         layer.build((None, None, None, filters))
         return layer
@@ -180,6 +196,9 @@ class BaseBlock(keras.layers.Layer):
             "bn_synchronized": self.bn_synchronized,
             "remat": self.remat,
             "use_batch_norm": self.use_batch_norm,
+            "padding": self.padding,
+            "attention": self.attention,
+            "always_expand": self.always_expand,
             "frozen": [layer.name for layer in self.sublayers() if not layer.trainable],
         }
 
@@ -191,3 +210,8 @@ class BaseBlock(keras.layers.Layer):
         layer = super().from_config(config)
         layer.frozen_sublayers = tuple(frozen)
         return layer
+
+
+def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise InputError(f"{name} must be one of {choices}. Received: {value!r}.")

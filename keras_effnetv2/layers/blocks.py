@@ -27,7 +27,7 @@ class MBConv(BaseBlock):
         kernel_size: side of the kernel.
         strides: 1 or 2.
         expand_ratio: hidden channels per input channel, at least 1; at 1 there is no
-            expansion.
+            expansion, but see `always_expand`.
         se_ratio: squeeze-excite channels per block *input* channel; 0 for none. None:
             the paper's, 0.25 in MBConv and 0 in Fused-MBConv.
         activation: any Keras activation.
@@ -42,6 +42,10 @@ class MBConv(BaseBlock):
             memory and more time.
         use_batch_norm: False: convolutions have biases instead, as what
             `export.fold_batch_norm` makes has.
+        padding: of the convolution with strides, `"same"`, or `"symmetric"` as PyTorch
+            has it: as many pixels on both sides.
+        attention: what `se_ratio` is of, `"squeeze_excite"` or `"global_context"`.
+        always_expand: an `expand_ratio` of 1 has its convolution too.
 
     Raises:
         ValueError: a number out of range.
@@ -50,7 +54,7 @@ class MBConv(BaseBlock):
     _default_se_ratio = 0.25
 
     def _build_branch(self, input_filters: int, hidden_filters: int) -> None:
-        if self.expand_ratio > 1:
+        if self.has_expansion:
             self.expand_conv = self._conv(
                 input_filters, hidden_filters, 1, 1, "expand_conv"
             )
@@ -58,7 +62,7 @@ class MBConv(BaseBlock):
         self.dwconv2 = DepthwiseConv(
             self.kernel_size,
             self.strides,
-            padding="same",
+            padding=self.padding,
             use_bias=not self.use_batch_norm,
             data_format="channels_last",
             depthwise_initializer=CONV_INITIALIZER,
@@ -68,14 +72,14 @@ class MBConv(BaseBlock):
         self.dwconv2.build((None, None, None, hidden_filters))
         self.bn = self._batch_norm(hidden_filters, "bn")
         if self.se_ratio:
-            self.se = self._squeeze_excite(input_filters, hidden_filters)
+            self.se = self._gates(input_filters, hidden_filters)
         self.project_conv = self._conv(
             hidden_filters, self.filters, 1, 1, "project_conv"
         )
         self.project_bn = self._batch_norm(self.filters, "project_bn")
 
     def _branch(self, x: Any, training: bool | None) -> Any:
-        if self.expand_ratio > 1:
+        if self.has_expansion:
             x = self.expand_conv(x)
             x = self._normalized(x, self.expand_bn, [self.dwconv2], training)
         else:
@@ -95,14 +99,14 @@ class FusedMBConv(BaseBlock):
 
     def _build_branch(self, input_filters: int, hidden_filters: int) -> None:
         kernel_size, strides = self.kernel_size, self.strides
-        if self.expand_ratio > 1:
+        if self.has_expansion:
             self.expand_conv = self._conv(
                 input_filters, hidden_filters, kernel_size, strides, "expand_conv"
             )
             self.expand_bn = self._batch_norm(hidden_filters, "expand_bn")
             kernel_size, strides = 1, 1
         if self.se_ratio:
-            self.se = self._squeeze_excite(input_filters, hidden_filters)
+            self.se = self._gates(input_filters, hidden_filters)
         self.project_conv = self._conv(
             hidden_filters, self.filters, kernel_size, strides, "project_conv"
         )
@@ -110,7 +114,7 @@ class FusedMBConv(BaseBlock):
 
     def _branch(self, x: Any, training: bool | None) -> Any:
         gates = [self.se] if self.se_ratio else []
-        if self.expand_ratio > 1:
+        if self.has_expansion:
             layers = [*gates, self.project_conv]
             x = self._normalized(self.expand_conv(x), self.expand_bn, layers, training)
             return self.project_bn(x, training=training)

@@ -1,16 +1,47 @@
-"""Convolutions, ordinary and depthwise, with gradients that are fast on a CPU."""
+"""Convolutions with PyTorch's padding, and with gradients that are fast on a CPU."""
 
 from typing import Any
 
 import keras
 from keras import ops
 
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.layers.gradients import has_only_cpus, has_own_gradients
 
 
+class _Padded(keras.layers.Layer):
+    """Mixed into a convolution: `padding="symmetric"`, PyTorch's.
+
+    With strides, TensorFlow's `"same"` pads an image of even sides by a pixel more at
+    its end than at its beginning; symmetric padding is always `kernel_size // 2`. The
+    output is as large.
+    """
+
+    def __init__(self, *args: Any, padding: str = "valid", **kwargs: Any) -> None:
+        is_symmetric = padding == "symmetric"
+        super().__init__(*args, padding="same" if is_symmetric else padding, **kwargs)
+        self.is_symmetric = is_symmetric
+        if is_symmetric and not all(side % 2 for side in self.kernel_size):
+            raise InputError(
+                "Symmetric padding is for kernels of odd sides. Received: "
+                f"kernel_size={self.kernel_size}."
+            )
+
+    def margins(self) -> list[list[int]] | None:
+        """Pixels around `(batch, height, width, channels)`; None: as `padding` says."""
+        if not self.is_symmetric or max(self.strides) == 1:
+            return None
+        return [[0, 0], *([side // 2] * 2 for side in self.kernel_size), [0, 0]]
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments of the constructor."""
+        config = super().get_config()
+        return config | {"padding": "symmetric"} if self.is_symmetric else config
+
+
 @keras.saving.register_keras_serializable("keras_effnetv2")
-class Conv2D(keras.layers.Conv2D):
-    """`keras.layers.Conv2D`: same arguments and results, faster gradients of 1x1.
+class Conv2D(_Padded, keras.layers.Conv2D):
+    """`keras.layers.Conv2D`, also with symmetric padding; faster gradients of 1x1.
 
     A 1x1 convolution is a product of matrices, pixels by channels, and so are its
     gradients. On a CPU TensorFlow computes these as convolutions, whose kernels reach
@@ -19,6 +50,9 @@ class Conv2D(keras.layers.Conv2D):
 
     def convolution_op(self, inputs: Any, kernel: Any) -> Any:
         """The convolution, without bias and activation."""
+        margins = self.margins()
+        if margins is not None:
+            return _padded_convolution(inputs, kernel, self.strides, margins)
         is_product = (
             (*self.kernel_size, *self.strides) == (1, 1, 1, 1)
             and self.groups == 1
@@ -27,6 +61,17 @@ class Conv2D(keras.layers.Conv2D):
         if not (is_product and has_own_gradients() and has_only_cpus()):
             return super().convolution_op(inputs, kernel)
         return _pointwise(inputs, kernel)
+
+
+def _padded_convolution(
+    inputs: Any, kernel: Any, strides: tuple[int, int], margins: list[list[int]]
+) -> Any:
+    if keras.backend.backend() != "tensorflow":  # XLA makes one operation of both.
+        return ops.conv(ops.pad(inputs, margins), kernel, strides, "valid")
+    import tensorflow as tf
+
+    inputs = tf.convert_to_tensor(inputs)
+    return tf.nn.conv2d(inputs, tf.cast(kernel, inputs.dtype), strides, margins)
 
 
 def _pointwise(inputs: Any, kernel: Any) -> Any:
@@ -50,8 +95,8 @@ def _pointwise(inputs: Any, kernel: Any) -> Any:
 
 
 @keras.saving.register_keras_serializable("keras_effnetv2")
-class DepthwiseConv(keras.layers.DepthwiseConv2D):
-    """`keras.layers.DepthwiseConv2D`, channels-last: same arguments and results.
+class DepthwiseConv(_Padded, keras.layers.DepthwiseConv2D):
+    """`keras.layers.DepthwiseConv2D`, channels-last, also with symmetric padding.
 
     TensorFlow has no fast kernel for the gradient of its input in bfloat16 with strides
     on a CPU: 20 to 50 times as slow as in float32, so that the two such layers of B0
@@ -68,18 +113,27 @@ class DepthwiseConv(keras.layers.DepthwiseConv2D):
             and has_own_gradients()
             and has_only_cpus()
         )
-        if not is_slow or self.use_bias:
+        margins = self.margins()
+        if not is_slow and margins is None:
             return super().call(inputs)
         kernel = ops.cast(self.kernel, self.compute_dtype)
-        outputs = self._convolve(inputs, kernel)
+        if is_slow:
+            outputs = self._convolve(inputs, kernel)
+        else:
+            outputs = _padded_depthwise(inputs, kernel, self.strides, margins)
+        if self.use_bias:
+            outputs += ops.cast(self.bias, outputs.dtype)
         return outputs if self.activation is None else self.activation(outputs)
 
     def _convolve(self, inputs: Any, kernel: Any) -> Any:
         import tensorflow as tf
 
+        margins = self.margins()
+        padding = self.padding.upper() if margins is None else margins
         options = {
             "strides": (1, *self.strides, 1),
-            "padding": self.padding.upper(),
+            "padding": self.padding.upper() if margins is None else "EXPLICIT",
+            "explicit_paddings": sum(margins or [], []),
         }
 
         @tf.custom_gradient
@@ -96,6 +150,19 @@ class DepthwiseConv(keras.layers.DepthwiseConv2D):
                 )
                 return tf.cast(dx, x.dtype), dkernel
 
-            return tf.nn.depthwise_conv2d(x, kernel, **options), gradients
+            strides = options["strides"]
+            return tf.nn.depthwise_conv2d(x, kernel, strides, padding), gradients
 
         return run(inputs, kernel)
+
+
+def _padded_depthwise(
+    inputs: Any, kernel: Any, strides: tuple[int, int], margins: list[list[int]] | None
+) -> Any:
+    # OpenVINO does not read a depthwise convolution that pads by margins of its own.
+    if not has_own_gradients():
+        padded = ops.pad(inputs, margins)
+        return ops.depthwise_conv(padded, kernel, strides, "valid")
+    import tensorflow as tf  # Whose padding takes longer than the convolution.
+
+    return tf.nn.depthwise_conv2d(inputs, kernel, (1, *strides, 1), margins)

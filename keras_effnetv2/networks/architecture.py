@@ -196,7 +196,6 @@ class Block:
         index: number of the block over all rows, from 0.
         position: number of the block in its row, from 0.
         drop_path_rate: probability that the block's branch is dropped for an example.
-        has_expansion: whether a convolution expands the input.
         attention: what `se_ratio` is of, one of `ATTENTIONS`.
     """
 
@@ -212,8 +211,13 @@ class Block:
     filters: int
     se_ratio: float
     drop_path_rate: float
-    has_expansion: bool
+    always_expand: bool
     attention: str
+
+    @property
+    def has_expansion(self) -> bool:
+        """Whether a convolution expands the input."""
+        return self.expand_ratio > 1 or self.always_expand
 
 
 def layout(variant: Variant) -> tuple[Block, ...]:
@@ -240,7 +244,7 @@ def layout(variant: Variant) -> tuple[Block, ...]:
                     filters=filters,
                     se_ratio=spec.se_ratio,
                     drop_path_rate=variant.drop_path_rate * len(blocks) / sum(repeats),
-                    has_expansion=spec.expand_ratio > 1 or spec.always_expand,
+                    always_expand=spec.always_expand,
                     attention=variant.attention,
                 )
             )
@@ -252,24 +256,28 @@ def kernel_shapes(block: Block) -> dict[str, tuple[int, int, int, int]]:
     """Shapes of a block's kernels by the names of their layers, in order.
 
     `(side, side, inputs, outputs)`, of `"dwconv2"` `(side, side, channels, 1)`. The one
-    spatial kernel is `spatial_layer(block)`'s.
+    spatial kernel is `spatial_layer(block)`'s; those with a `/` have biases.
     """
     inputs, side = block.input_filters, block.kernel_size
     hidden = int(inputs * block.expand_ratio)
     squeezed = max(1, int(inputs * block.se_ratio))
+    gates = "gc" if block.attention == "global_context" else "se"
     shapes = {
         "expand_conv": (1, 1, inputs, hidden),
         "dwconv2": (1, 1, hidden, 1),
-        "se/reduce": (1, 1, hidden, squeezed),
-        "se/expand": (1, 1, squeezed, hidden),
+        "gc/attend": (1, 1, hidden, 1),
+        f"{gates}/reduce": (1, 1, hidden, squeezed),
+        f"{gates}/expand": (1, 1, squeezed, hidden),
         "project_conv": (1, 1, hidden, block.filters),
     }
     if not block.has_expansion:
         del shapes["expand_conv"]
     if block.operator != MBCONV:
         del shapes["dwconv2"]
+    if gates == "se" or not block.se_ratio:
+        del shapes["gc/attend"]
     if not block.se_ratio:
-        del shapes["se/reduce"], shapes["se/expand"]
+        del shapes[f"{gates}/reduce"], shapes[f"{gates}/expand"]
     spatial = spatial_layer(block)
     return shapes | {spatial: (side, side, *shapes[spatial][2:])}
 

@@ -32,6 +32,8 @@ class BlockOptions(NamedTuple):
     bn_epsilon: float
     bn_synchronized: bool | int
     remat: bool
+    padding: str
+    attention: str
 
 
 def build(
@@ -146,7 +148,7 @@ def _conv_bn_activation(
         filters,
         kernel_size,
         strides,
-        padding="same",
+        padding=options.padding,
         use_bias=False,
         data_format="channels_last",
         kernel_initializer=CONV_INITIALIZER,
@@ -170,6 +172,7 @@ def _block(block: Block, options: BlockOptions) -> keras.layers.Layer:
         expand_ratio=block.expand_ratio,
         se_ratio=block.se_ratio,
         drop_path_rate=block.drop_path_rate,
+        always_expand=block.always_expand,
         name=block.name,
         **options._asdict(),
     )

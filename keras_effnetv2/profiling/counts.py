@@ -7,22 +7,24 @@ from keras_effnetv2.networks.architecture import Block, kernel_shapes, spatial_l
 
 
 class LayerCount(NamedTuple):
-    """A convolution and its batch norm, or a `pooled` layer: on 1x1, with a bias."""
+    """A convolution with its bias or the norm after it; if `pooled`, on 1x1."""
 
     kernel: int  # Number of its weights.
     filters: int
     strides: int = 1
     pooled: bool = False
+    vectors: int = 4  # A bias has 1, a batch norm 4.
+    fixed_vectors: int = 2  # Of those: a batch norm's moving statistics.
 
     @property
     def num_params(self) -> int:
-        """Kernel and bias, or kernel and batch norm's four vectors."""
-        return self.kernel + self.filters * (1 if self.pooled else 4)
+        """Of kernel and vectors."""
+        return self.kernel + self.filters * self.vectors
 
     @property
     def num_trainable_params(self) -> int:
         """All but batch norm's two moving statistics."""
-        return self.num_params - (0 if self.pooled else 2 * self.filters)
+        return self.num_params - self.filters * self.fixed_vectors
 
 
 def stem_layers(filters: int) -> list[LayerCount]:
@@ -32,7 +34,7 @@ def stem_layers(filters: int) -> list[LayerCount]:
 
 def top_layers(input_filters: int, filters: int, classes: int) -> list[LayerCount]:
     """The last convolution, and the classifier on its pooled map."""
-    dense = LayerCount(filters * classes, classes, pooled=True)
+    dense = _biased(filters * classes, classes)
     return [_conv(1, input_filters, filters), dense]
 
 
@@ -40,14 +42,27 @@ def block_layers(block: Block) -> list[LayerCount]:
     """Of one block, in order."""
     spatial = spatial_layer(block)
     return [
-        LayerCount(
+        _gate(name, shape)
+        if "/" in name
+        else LayerCount(
             math.prod(shape),
             filters=shape[2] if name == "dwconv2" else shape[3],
             strides=block.strides if name == spatial else 1,
-            pooled=name.startswith("se/"),
         )
         for name, shape in kernel_shapes(block).items()
     ]
+
+
+def _gate(name: str, shape: tuple[int, ...]) -> LayerCount:
+    """Of squeeze-excite or global context, whose squeezed layer has a norm too."""
+    vectors = 3 if name == "gc/reduce" else 1
+    return _biased(math.prod(shape), shape[3], name != "gc/attend", vectors)
+
+
+def _biased(
+    kernel: int, filters: int, pooled: bool = True, vectors: int = 1
+) -> LayerCount:
+    return LayerCount(kernel, filters, 1, pooled, vectors, fixed_vectors=0)
 
 
 def _conv(kernel_size: int, inputs: int, filters: int, strides: int = 1) -> LayerCount:

@@ -50,32 +50,43 @@ _SQUEEZE_EXCITE = (
     ("se/reduce", "se_1_conv", "se/conv2d",   "_se/_se_reduce", "se.conv_reduce"),
     ("se/expand", "se_2_conv", "se/conv2d_1", "_se/_se_expand", "se.conv_expand"),
 )
+# Only timm has it.
+_GLOBAL_CONTEXT = tuple(
+    tuple(timm if column == TIMM else ours for column in _COLUMNS)
+    for ours, timm in (
+        ("gc/attend", "se.conv_attn"),
+        ("gc/reduce", "se.mlp_scale.fc1"),
+        ("gc/norm",   "se.mlp_scale.norm"),
+        ("gc/expand", "se.mlp_scale.fc2"),
+    )
+)
+_GATES = _SQUEEZE_EXCITE + _GLOBAL_CONTEXT
 _BN = "tpu_batch_normalization"
 _EXPANDED_MBCONV = (
     ("expand_conv",  "sortcut_conv", "conv2d",           "_expand_conv",    "conv_pw"),
     ("expand_bn",    "sortcut_bn",   _BN,                "_norm0",          "bn1"),
     ("dwconv2",      "MB_dw_",       "depthwise_conv2d", "_depthwise_conv", "conv_dw"),
     ("bn",           "MB_dw_bn",     f"{_BN}_1",         "_norm1",          "bn2"),
-    *_SQUEEZE_EXCITE,
+    *_GATES,
     ("project_conv", "MB_pw_conv",   "conv2d_1",         "_project_conv",   "conv_pwl"),
     ("project_bn",   "MB_pw_bn",     f"{_BN}_2",         "_norm2",          "bn3"),
 )
 _PLAIN_MBCONV = (
     ("dwconv2",      "MB_dw_",       "depthwise_conv2d", "_depthwise_conv", "conv_dw"),
     ("bn",           "MB_dw_bn",     _BN,                "_norm1",          "bn1"),
-    *_SQUEEZE_EXCITE,
+    *_GATES,
     ("project_conv", "MB_pw_conv",   "conv2d",           "_project_conv",   "conv_pw"),
     ("project_bn",   "MB_pw_bn",     f"{_BN}_1",         "_norm2",          "bn2"),
 )
 _EXPANDED_FUSED_MBCONV = (
     ("expand_conv",  "sortcut_conv", "conv2d",           "_expand_conv",    "conv_exp"),
     ("expand_bn",    "sortcut_bn",   _BN,                "_norm0",          "bn1"),
-    *_SQUEEZE_EXCITE,
+    *_GATES,
     ("project_conv", "MB_pw_conv",   "conv2d_1",         "_project_conv",   "conv_pwl"),
     ("project_bn",   "MB_pw_bn",     f"{_BN}_1",         "_norm1",          "bn2"),
 )
 _PLAIN_FUSED_MBCONV = (
-    *_SQUEEZE_EXCITE,
+    *_GATES,
     ("project_conv", "fu_conv",      "conv2d",           "_project_conv",   "conv"),
     ("project_bn",   "fu_bn",        _BN,                "_norm1",          "bn1"),
 )
@@ -95,6 +106,7 @@ _CLASSES = {
     "conv": "conv2d",
     "depthwise": "depthwise_conv2d",
     "bn": "batch_normalization",
+    "ln": "layer_normalization",
     "dense": "dense",
 }
 _TIMM_VARIABLES = {
@@ -118,7 +130,7 @@ class _Layer:
     """A layer with weights: shape of its kernel (channels of a batch norm), names."""
 
     name: str
-    kind: str  # "conv", "depthwise", "bn" or "dense"
+    kind: str  # "conv", "depthwise", "bn", "ln" or "dense"
     shape: tuple[int, ...]
     has_bias: bool
     aliases: dict[str, str]
@@ -128,6 +140,8 @@ class _Layer:
         if self.kind == "bn":
             names = ("gamma", "beta", "moving_mean", "moving_variance")
             return dict.fromkeys(names, self.shape)
+        if self.kind == "ln":
+            return dict.fromkeys(("gamma", "beta"), self.shape)
         if self.has_bias:
             return {"kernel": self.shape, "bias": self.shape[-1:]}
         return {"kernel": self.shape}
@@ -179,7 +193,7 @@ def file_axes(variant: Variant, naming: str) -> dict[str, tuple[int, ...]]:
     return {
         f"{layer.name}/kernel": _PYTORCH_AXES[layer.kind]
         for layer in _layers(variant, 1, 1)
-        if layer.kind != "bn"
+        if layer.kind in _PYTORCH_AXES
     }
 
 
@@ -263,7 +277,8 @@ def _block_layers(block: Block) -> Iterator[_Layer]:
         }
         kind = "depthwise" if name == "dwconv2" else "conv"
         kind = "bn" if name.endswith("bn") else kind
-        has_bias = name.startswith("se/")
+        kind = "ln" if name == "gc/norm" else kind
+        has_bias = "/" in name
         yield _Layer(f"{letters}/{name}", kind, shapes[name], has_bias, aliases)
 
 
@@ -273,4 +288,6 @@ def _block_shapes(block: Block) -> dict[str, tuple[int, ...]]:
     for conv, norm in _NORMS.items():
         if conv in shapes:
             shapes[norm] = shapes[conv][2:3] if conv == "dwconv2" else shapes[conv][3:]
+    if "gc/reduce" in shapes:
+        shapes["gc/norm"] = shapes["gc/reduce"][3:]
     return shapes
