@@ -135,6 +135,8 @@ _IMAGENET21K_SIZE = 224
 _RECORDS = {
     "legacy": ("torch", "bicubic", "center", "imagenet", "softmax"),
     "lite": ("lite", "bicubic", "center", "imagenet", "softmax"),
+    "noisy-student": ("torch", "bicubic", "center", "imagenet", "softmax"),
+    "advprop": ("tf", "bicubic", "center", "imagenet", "softmax"),
     "imagenet": ("centered", "bilinear", "center_below_320", "imagenet", "softmax"),
     "imagenet21k": (
         "centered",
@@ -146,8 +148,39 @@ _RECORDS = {
     "imagenet21k-ft1k": ("tf", "bilinear", "squash", "imagenet", "softmax"),
 }
 
+_DATASETS = (
+    *("imagenet", "imagenet21k", "imagenet21k-ft1k"),
+    *("noisy-student", "advprop"),
+)
+
 # Names of variants -> the record of their weights on ImageNet, if not "imagenet".
-_FAMILIES = ((r"-b\d$", "legacy"), (r"-lite\d$", "lite"))
+_FAMILIES = (
+    (r"-(b\d|l2)$", "legacy"),
+    (r"-lite\d$", "lite"),
+)
+
+# Variants that others trained -> (normalisation, interpolation, share of the short side
+# that the central crop keeps). timm 1.0.31, `efficientnet.py`; torchvision 0.29.1,
+# `efficientnet.py`, where B1 has two sets of weights: the second.
+# fmt: off
+_OTHERS = {
+    "efficientnetv2-rw-t":          ("torch", "bicubic",  1.0),
+    "efficientnetv2-rw-s":          ("torch", "bicubic",  1.0),
+    "efficientnetv2-rw-m":          ("torch", "bicubic",  1.0),
+    "gc-efficientnetv2-rw-t":       ("torch", "bicubic",  1.0),
+    "efficientnetv2-s-torchvision": ("torch", "bilinear", 1.0),
+    "efficientnetv2-m-torchvision": ("torch", "bilinear", 1.0),
+    "efficientnetv2-l-torchvision": ("tf",    "bicubic",  1.0),
+    "efficientnet-b0-torchvision":  ("torch", "bicubic",  224 / 256),
+    "efficientnet-b1-torchvision":  ("torch", "bilinear", 240 / 255),
+    "efficientnet-b2-torchvision":  ("torch", "bicubic",  1.0),
+    "efficientnet-b3-torchvision":  ("torch", "bicubic",  300 / 320),
+    "efficientnet-b4-torchvision":  ("torch", "bicubic",  380 / 384),
+    "efficientnet-b5-torchvision":  ("torch", "bicubic",  1.0),
+    "efficientnet-b6-torchvision":  ("torch", "bicubic",  1.0),
+    "efficientnet-b7-torchvision":  ("torch", "bicubic",  1.0),
+}
+# fmt: on
 
 
 def record(variant_name: str, dataset: str, eval_size: int) -> Preprocessing:
@@ -155,16 +188,20 @@ def record(variant_name: str, dataset: str, eval_size: int) -> Preprocessing:
 
     Args:
         variant_name: e.g. `"efficientnetv2-b0"`.
-        dataset: `"imagenet"`, `"imagenet21k"` or `"imagenet21k-ft1k"`.
+        dataset: `"imagenet"`, `"imagenet21k"`, `"imagenet21k-ft1k"`, and of V1
+            `"noisy-student"` or `"advprop"`.
         eval_size: the variant's evaluation side, pixels.
 
     Raises:
         ValueError: unknown dataset.
     """
-    if dataset not in ("imagenet", "imagenet21k", "imagenet21k-ft1k"):
-        raise InputError(
-            "dataset must be 'imagenet', 'imagenet21k' or 'imagenet21k-ft1k'. "
-            f"Received: {dataset!r}."
+    if dataset not in _DATASETS:
+        raise InputError(f"dataset must be one of {_DATASETS}. Received: {dataset!r}.")
+    if dataset == "imagenet" and variant_name in _OTHERS:
+        normalization, interpolation, share = _OTHERS[variant_name]
+        mean, std = NORMALIZATIONS[normalization]
+        return Preprocessing(
+            mean, std, interpolation, "center", eval_size, "imagenet", crop_share=share
         )
     families = (row for pattern, row in _FAMILIES if re.search(pattern, variant_name))
     row = next(families, dataset) if dataset == "imagenet" else dataset

@@ -8,14 +8,16 @@ from keras_effnetv2.tables import align
 
 _HEADER = (
     "variant", "train", "eval", "params (M)", "trainable", "paper", "code",
-    "FLOPs (B)", "paper", "code",
+    "FLOPs (B)", "paper", "code", "top-1",
 )  # fmt: skip
 _NOTES = """
 train, eval: image side, pixels. FLOPs: multiply-adds of convolutions and dense layer,
 one image at the evaluation size. All with a classifier of 1,000 classes.
 paper: arXiv 2104.00298v3, Tables 7 and 11 (V2; FLOPs of S, M and L are those of an
 earlier architecture); arXiv 1905.11946, Table 2 (V1). code: README of google/automl,
-efficientnetv2."""
+efficientnetv2; of tensorflow/tpu (Lite); results of timm (rw, B8, L2); torchvision.
+top-1: of the released weights on ImageNet-1k, percent, as published; V1's as timm
+measured them."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +35,8 @@ def run(args: argparse.Namespace) -> int:
 def _row(name: str) -> tuple[str, ...]:
     variant = variants.get_variant(name)
     counted = profiling.profile(variant, measure=False)
-    sources = profiling.PUBLISHED[name]
+    published = profiling.PUBLISHED[name]
+    sources = published.paper, published.code
     return (
         name,
         str(variant.train_size),
@@ -43,4 +46,5 @@ def _row(name: str) -> tuple[str, ...]:
         *(f"{size.params:g}" if size else "-" for size in sources),
         f"{counted.multiply_adds / 1e9:.2f}",
         *(f"{size.flops:g}" if size else "-" for size in sources),
+        f"{published.top1:g}",
     )

@@ -1,9 +1,10 @@
-"""Every network as a table of rows: EfficientNetV2 B0-B3, S, M, L, XL, V1, Lite.
+"""Every network as a table of rows: EfficientNetV2, V1, Lite, timm's, torchvision's.
 
 Reference: Tan and Le 2021, https://arxiv.org/abs/2104.00298, Table 4 (S), and the
 released code for M, L, XL and B0-B3; Tan and Le 2019,
 https://arxiv.org/abs/1905.11946, Table 1 (V1); the released code of Lite
-(tensorflow/tpu, models/official/efficientnet/lite): V1 without squeeze-excite.
+(tensorflow/tpu, models/official/efficientnet/lite): V1 without squeeze-excite; timm
+1.0.31, `efficientnet.py`; torchvision 0.29.1, `efficientnet.py`.
 """
 
 import dataclasses
@@ -27,20 +28,29 @@ def _v1(
     width: float,
     depth: float,
     dropout_rate: float,
-    blocks: tuple[BlockSpec, ...] | None = None,
     **fields: Any,
 ) -> Variant:
-    return Variant(
-        name,
-        blocks or _V1,
-        stem_filters=32,
-        train_size=size,
-        eval_size=size,
-        dropout_rate=dropout_rate,
-        width_coefficient=width,
-        depth_coefficient=depth,
-        min_filter_share=0.9,
-        **fields,
+    defaults = {
+        "blocks": _V1,
+        "stem_filters": 32,
+        "train_size": size,
+        "eval_size": size,
+        "dropout_rate": dropout_rate,
+        "width_coefficient": width,
+        "depth_coefficient": depth,
+        "min_filter_share": 0.9,
+    }
+    return Variant(name, **defaults | fields)
+
+
+def _torchvision(base: Variant, train_size: int, eval_size: int, bn_epsilon: float):
+    return dataclasses.replace(
+        base,
+        name=f"{base.name}-torchvision",
+        train_size=train_size,
+        eval_size=eval_size,
+        padding="symmetric",
+        bn_epsilon=bn_epsilon,
     )
 
 
@@ -100,6 +110,21 @@ _V1 = (
 )
 _LITE = tuple(dataclasses.replace(spec, se_ratio=0.0) for spec in _V1)
 _LITE_FIELDS = {"blocks": _LITE, "fixed_ends": True, "activation": "relu6"}
+# timm's: S before the authors' code was out; M is that, 1.2 times as wide and 1.2 to
+# 1.6 times as deep.
+_V2_RW_S = (
+    BlockSpec(FUSED_MBCONV, 3, 1, 1,  24,  2, always_expand=True),
+    *_V2_S[1:5],
+    BlockSpec(MBCONV,       3, 2, 6, 272, 15, 0.25),
+)
+_V2_RW_M = (
+    BlockSpec(FUSED_MBCONV, 3, 1, 1,  32,  3, always_expand=True),
+    BlockSpec(FUSED_MBCONV, 3, 2, 4,  56,  5),
+    BlockSpec(FUSED_MBCONV, 3, 2, 4,  80,  5),
+    BlockSpec(MBCONV,       3, 2, 4, 152,  8, 0.25),
+    BlockSpec(MBCONV,       3, 1, 6, 192, 15, 0.25),
+    BlockSpec(MBCONV,       3, 2, 6, 328, 24, 0.25),
+)
 #                                            stem  train  eval  dropout  width  depth
 _V2_VARIANTS = (
     Variant("efficientnetv2-b0", _V2_BASE,    32,   192,   224,  0.2,     1.0,   1.0),
@@ -121,6 +146,9 @@ _V1_VARIANTS = (
     _v1("efficientnet-b5", 456, 1.6,   2.2,   0.4),
     _v1("efficientnet-b6", 528, 1.8,   2.6,   0.5),
     _v1("efficientnet-b7", 600, 2.0,   3.1,   0.5),
+    # Xie et al. 2020, https://arxiv.org/abs/1911.09665, and 1911.04252.
+    _v1("efficientnet-b8", 672, 2.2,   3.6,   0.5),
+    _v1("efficientnet-l2", 800, 4.3,   5.3,   0.5, train_size=475),
 )
 _LITE_VARIANTS = (
     _v1("efficientnet-lite0", 224, 1.0, 1.0,  0.2, **_LITE_FIELDS),
@@ -129,15 +157,50 @@ _LITE_VARIANTS = (
     _v1("efficientnet-lite3", 280, 1.2, 1.4,  0.3, **_LITE_FIELDS),
     _v1("efficientnet-lite4", 300, 1.4, 1.8,  0.3, **_LITE_FIELDS),
 )
+_TIMM_FIELDS = {"padding": "symmetric", "bn_epsilon": 1e-5}
+_NARROW = {"width_coefficient": 0.8, "depth_coefficient": 0.9, "min_filter_share": 0.9}
+_TINY = {**_TIMM_FIELDS, **_NARROW}
+#                                               stem  train  eval  dropout
+_TIMM_VARIANTS = (
+    Variant("efficientnetv2-rw-t",    _V2_S,    24,   224,   288,  0.2, **_TINY),
+    Variant("efficientnetv2-rw-s",    _V2_RW_S, 24,   288,   384,  0.2,
+            top_filters=1792, **_TIMM_FIELDS),
+    Variant("efficientnetv2-rw-m",    _V2_RW_M, 32,   320,   416,  0.3,
+            top_filters=2152, **_TIMM_FIELDS),
+    Variant("gc-efficientnetv2-rw-t", _V2_S,    24,   224,   288,  0.2,
+            attention="global_context", **_TINY),
+)
+_S, _M, _L = _V2_VARIANTS[4:7]
+#                                  train  eval  epsilon
+_TORCHVISION_VARIANTS = (
+    _torchvision(_S,               300,   384,  1e-3),
+    _torchvision(_M,               384,   480,  1e-3),
+    _torchvision(_L,               384,   480,  1e-3),
+    _torchvision(_V1_VARIANTS[0],  224,   224,  1e-5),
+    _torchvision(_V1_VARIANTS[1],  208,   240,  1e-5),
+    _torchvision(_V1_VARIANTS[2],  256,   288,  1e-5),
+    _torchvision(_V1_VARIANTS[3],  288,   300,  1e-5),
+    _torchvision(_V1_VARIANTS[4],  320,   380,  1e-5),
+    _torchvision(_V1_VARIANTS[5],  456,   456,  1e-3),
+    _torchvision(_V1_VARIANTS[6],  528,   528,  1e-3),
+    _torchvision(_V1_VARIANTS[7],  600,   600,  1e-3),
+)
 # fmt: on
 
 VARIANTS = {
-    variant.name: variant for variant in (*_V2_VARIANTS, *_V1_VARIANTS, *_LITE_VARIANTS)
+    variant.name: variant
+    for variant in (
+        *_V2_VARIANTS,
+        *_V1_VARIANTS,
+        *_LITE_VARIANTS,
+        *_TIMM_VARIANTS,
+        *_TORCHVISION_VARIANTS,
+    )
 }
 
 
 def list_variants() -> list[str]:
-    """Names that `create_model` takes: the V2 family, V1, then Lite."""
+    """Names that `create_model` takes: V2, V1, Lite, timm's, torchvision's."""
     return list(VARIANTS)
 
 

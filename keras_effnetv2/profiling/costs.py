@@ -185,8 +185,9 @@ def _describe(block: Block) -> str:
     """E.g. `MBConv4, k3x3, SE0.25`."""
     name = "MBConv" if block.operator == MBCONV else "Fused-MBConv"
     kernel = f"k{block.kernel_size}x{block.kernel_size}"
-    squeeze_excite = f", SE{block.se_ratio:g}" if block.se_ratio else ""
-    return f"{name}{block.expand_ratio:g}, {kernel}{squeeze_excite}"
+    gates = "GC" if block.attention == "global_context" else "SE"
+    gates = f", {gates}{block.se_ratio:g}" if block.se_ratio else ""
+    return f"{name}{block.expand_ratio:g}, {kernel}{gates}"
 
 
 def _count(
@@ -199,7 +200,7 @@ def _count(
     """The row of `layers`, whose input map has `size`."""
     height, width = size
     multiply_adds = 0
-    for layer in layers:  # With SAME padding.
+    for layer in layers:  # With padding of either kind.
         height, width = (-(-side // layer.strides) for side in (height, width))
         multiply_adds += layer.kernel * (1 if layer.pooled else height * width)
     return StageProfile(

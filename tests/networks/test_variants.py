@@ -34,14 +34,27 @@ ROWS = {
     "efficientnet-b5": "m3x24 m5x40/2 m5x64/2 m7x128/2 m7x176 m9x304/2 m3x512",
     "efficientnet-b6": "m3x32 m6x40/2 m6x72/2 m8x144/2 m8x200 m11x344/2 m3x576",
     "efficientnet-b7": "m4x32 m7x48/2 m7x80/2 m10x160/2 m10x224 m13x384/2 m4x640",
+    "efficientnet-b8": "m4x32 m8x56/2 m8x88/2 m11x176/2 m11x248 m15x424/2 m4x704",
+    "efficientnet-l2": "m6x72 m11x104/2 m11x176/2 m16x344/2 m16x480 m22x824/2 m6x1376",
     # tensorflow/tpu, models/official/efficientnet/lite: ends are not repeated more.
     "efficientnet-lite0": "m1x16 m2x24/2 m2x40/2 m3x80/2 m3x112 m4x192/2 m1x320",
     "efficientnet-lite1": "m1x16 m3x24/2 m3x40/2 m4x80/2 m4x112 m5x192/2 m1x320",
     "efficientnet-lite2": "m1x16 m3x24/2 m3x48/2 m4x88/2 m4x120 m5x208/2 m1x352",
     "efficientnet-lite3": "m1x24 m3x32/2 m3x48/2 m5x96/2 m5x136 m6x232/2 m1x384",
     "efficientnet-lite4": "m1x24 m4x32/2 m4x56/2 m6x112/2 m6x160 m8x272/2 m1x448",
+    # timm 1.0.31, `_gen_efficientnetv2_s`.
+    "efficientnetv2-rw-t": "f2x24 f4x40/2 f4x48/2 m6x104/2 m9x128 m14x208/2",
+    "efficientnetv2-rw-s": "f2x24 f4x48/2 f4x64/2 m6x128/2 m9x160 m15x272/2",
+    "efficientnetv2-rw-m": "f3x32 f5x56/2 f5x80/2 m8x152/2 m15x192 m24x328/2",
+    "gc-efficientnetv2-rw-t": "f2x24 f4x40/2 f4x48/2 m6x104/2 m9x128 m14x208/2",
 }
-V2 = [name for name in ROWS if name.startswith("efficientnetv2")]
+OFFICIAL = [name for name in ROWS if name.startswith("efficientnetv2")][:8]
+# Those that torchvision has its own weights of: the same rows.
+TORCHVISION = [
+    *(f"efficientnetv2-{size}" for size in "sml"),
+    *(f"efficientnet-b{number}" for number in range(8)),
+]
+ROWS |= {f"{name}-torchvision": ROWS[name] for name in TORCHVISION}
 
 
 def rows(variant):
@@ -68,7 +81,7 @@ def tiny(**changes):
     return dataclasses.replace(variant, **changes)
 
 
-def test_every_variant_is_listed_v2_first():
+def test_every_variant_is_listed_the_authors_first():
     assert variants.list_variants() == list(ROWS)
 
 
@@ -88,7 +101,7 @@ def test_blocks_follow_each_other(name):
         assert after.strides == 1 or after.position == 0
 
 
-@pytest.mark.parametrize("name", V2)
+@pytest.mark.parametrize("name", OFFICIAL)
 def test_v2_has_squeeze_excite_in_mbconv_only(name):
     for spec in variants.get_variant(name).blocks:
         assert spec.se_ratio == (0.25 if spec.operator == MBCONV else 0)
@@ -123,7 +136,7 @@ def test_b3_drops_its_last_block_with_0_19():
 
 
 def test_dropout_rate_belongs_to_the_variant():
-    rates = {name: variants.get_variant(name).dropout_rate for name in V2}
+    rates = {name: variants.get_variant(name).dropout_rate for name in OFFICIAL}
     assert rates == {  # google/automl, effnetv2_configs.
         "efficientnetv2-b0": 0.2,
         "efficientnetv2-b1": 0.2,
@@ -142,7 +155,7 @@ def test_sizes_are_those_of_the_released_code():
             variants.get_variant(name).train_size,
             variants.get_variant(name).eval_size,
         )
-        for name in V2
+        for name in OFFICIAL
     }
     assert sizes == {
         "efficientnetv2-b0": (192, 224),
@@ -203,6 +216,19 @@ def test_lite_is_v1_without_squeeze_excite_on_relu6():
         v1 = variants.get_variant(f"efficientnet-b{number}").blocks
         plain = tuple(dataclasses.replace(spec, se_ratio=0) for spec in v1)
         assert variant.blocks == plain
+
+
+@pytest.mark.parametrize("name", TORCHVISION)
+def test_torchvision_pads_the_same_rows_symmetrically(name):
+    official = variants.get_variant(name)
+    theirs = variants.get_variant(f"{name}-torchvision")
+    assert theirs.padding == "symmetric"
+    # Its B0 to B4 have PyTorch's default.
+    by_timm = name in [f"efficientnet-b{number}" for number in range(5)]
+    assert theirs.bn_epsilon == (1e-5 if by_timm else 1e-3)
+    assert layout(theirs) == layout(official)
+    assert theirs.scaled_top_filters == official.scaled_top_filters
+    assert theirs.dropout_rate == official.dropout_rate
 
 
 def test_repeats_are_rounded_up():
