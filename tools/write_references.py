@@ -91,9 +91,7 @@ def spread(network: torch.nn.Module, images: torch.Tensor) -> None:
 
 def without_drops(network: torch.nn.Module) -> torch.nn.Module:
     for module in network.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = 0.0
-        elif type(module).__name__ == "StochasticDepth":
+        if type(module).__name__ in ("Dropout", "StochasticDepth"):
             module.p = 0.0
     return network
 
