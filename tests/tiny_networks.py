@@ -23,6 +23,19 @@ TINY = {
 # The smallest with every kind of block and of connection between blocks.
 NANO_FILE = pathlib.Path(__file__).with_name("nano.json")
 NANO = get_variant(NANO_FILE)
+# With all that networks of PyTorch have of their own.
+PADDED = dataclasses.replace(
+    NANO,
+    name="padded",
+    blocks=(
+        dataclasses.replace(NANO.blocks[0], always_expand=True),
+        *NANO.blocks[1:],
+    ),
+    activation="relu6",
+    padding="symmetric",
+    attention="global_context",
+    bn_epsilon=1e-5,
+)
 # Of an experiment that trains it.
 NANO_SETTINGS = (
     f"model.variant={NANO_FILE}",

@@ -10,8 +10,9 @@ from keras_effnetv2.errors import InputError
 from keras_effnetv2.layers.gradients import has_only_cpus
 
 _FUSED_DTYPES = ("float32", "float16", "bfloat16")
-# cuDNN refuses smaller values.
+# cuDNN refuses smaller values. PyTorch's 1e-5 is taken for it, as TensorFlow does.
 _FUSED_MIN_EPSILON = 1.001e-5
+_PYTORCH_EPSILON = 1e-5
 # Of a CPU's kernel in bfloat16: AVX-512's width.
 _CHANNELS_AT_ONCE = 16
 
@@ -93,7 +94,7 @@ class BatchNorm(keras.layers.BatchNormalization):
             and self.axis in (-1, 3)
             and self.center
             and self.scale
-            and self.epsilon >= _FUSED_MIN_EPSILON
+            and self.epsilon >= _PYTORCH_EPSILON
             and self.variable_dtype == "float32"
             and keras.backend.standardize_dtype(inputs.dtype) in _FUSED_DTYPES
         )
@@ -109,7 +110,7 @@ class BatchNorm(keras.layers.BatchNormalization):
             offset=ops.convert_to_tensor(self.beta),
             mean=empty if training else ops.convert_to_tensor(self.moving_mean),
             variance=empty if training else ops.convert_to_tensor(self.moving_variance),
-            epsilon=self.epsilon,
+            epsilon=max(self.epsilon, 0.0 if has_only_cpus() else _FUSED_MIN_EPSILON),
             is_training=training,
         )
         if training:

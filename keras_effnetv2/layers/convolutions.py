@@ -17,6 +17,9 @@ class _Padded(keras.layers.Layer):
     output is as large.
     """
 
+    kernel_size: tuple[int, ...]
+    strides: tuple[int, ...]
+
     def __init__(self, *args: Any, padding: str = "valid", **kwargs: Any) -> None:
         is_symmetric = padding == "symmetric"
         super().__init__(*args, padding="same" if is_symmetric else padding, **kwargs)

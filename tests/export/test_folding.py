@@ -12,7 +12,7 @@ from keras_effnetv2.export.checks.roundtrip import keras_outputs
 from keras_effnetv2.export.classifier import Classifier
 from keras_effnetv2.export.folding import in_float32
 from keras_effnetv2.networks.architecture import FUSED_MBCONV, MBCONV, BlockSpec
-from tests.tiny_networks import NANO, require_quantization, spread_weights
+from tests.tiny_networks import NANO, PADDED, require_quantization, spread_weights
 
 
 def batch_norms(model):
@@ -27,6 +27,7 @@ def difference(model, other, images):
 
 V1 = dataclasses.replace(
     NANO,
+    name="V1",
     blocks=(
         BlockSpec(MBCONV, 3, 1, 1, 8, 1, 0.25),
         BlockSpec(MBCONV, 5, 2, 6, 16, 2, 0.25),
@@ -35,7 +36,7 @@ V1 = dataclasses.replace(
 )
 
 
-@pytest.mark.parametrize("variant", [NANO, V1], ids=["V2", "V1"])
+@pytest.mark.parametrize("variant", [NANO, V1, PADDED], ids=lambda x: x.name)
 def test_outputs_stay(variant, images):
     model = create_model(variant, classes=7, classifier_activation=None)
     spread_weights(model, images)

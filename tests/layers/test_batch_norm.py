@@ -100,6 +100,15 @@ def test_one_replica_trains_with_the_fused_kernel(synchronized):
     assert "FusedBatchNormV3" in kinds
 
 
+@pytest.mark.parametrize("training", [False, True])
+def test_the_kernel_takes_pytorchs_epsilon_as_it_is(training):
+    stock = keras.layers.BatchNormalization(epsilon=1e-5)
+    ours = BatchNorm(epsilon=1e-5)
+    x = 1e-3 * images()  # Of a variance that is less than the epsilon.
+    assert_close(ours(x, training=training), stock(x, training=training), 1e-5)
+    assert ours._has_fused_kernel(images())
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

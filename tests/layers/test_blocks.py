@@ -8,6 +8,7 @@ import tensorflow as tf
 from keras_effnetv2.layers import (
     BatchNorm,
     FusedMBConv,
+    GlobalContext,
     MBConv,
     SqueezeExcite,
     StochasticDepth,
@@ -134,6 +135,8 @@ def test_float_images_stay_in_the_policy_precision():
         ({"filters": 8, "se_ratio": 2}, "se_ratio must be"),
         ({"filters": 8, "drop_path_rate": 1.0}, "rate must be"),
         ({"filters": 8, "activation": "nonsense"}, "nonsense"),
+        ({"filters": 8, "padding": "valid"}, "padding must be one of"),
+        ({"filters": 8, "attention": "se"}, "attention must be one of"),
     ],
 )
 @pytest.mark.parametrize("block", BLOCKS)
@@ -142,9 +145,28 @@ def test_bad_arguments_are_named(block, arguments, message):
         block(**arguments)
 
 
-def test_squeeze_excite_needs_filters():
+@pytest.mark.parametrize("layer", [SqueezeExcite, GlobalContext])
+def test_gates_need_filters(layer):
     with pytest.raises(ValueError, match="filters must be at least 1"):
-        SqueezeExcite(0)
+        layer(0)
+
+
+def test_global_context_weighs_pixels_before_it_squeezes():
+    layer = GlobalContext(3, activation="relu")
+    x = images().astype("float64")
+    layer(images())
+    weights = [np.asarray(weight, "float64") for weight in layer.weights]
+    attend, _, reduce, bias, expand, other = (
+        weights[i].reshape(weights[i].shape[-2:] if weights[i].ndim == 4 else -1)
+        for i in (0, 1, 2, 3, 6, 7)
+    )
+    shares = np.exp(x @ attend)
+    shares /= shares.sum((1, 2), keepdims=True)
+    squeezed = (x * shares).sum((1, 2), keepdims=True) @ reduce + bias
+    squeezed -= squeezed.mean(-1, keepdims=True)
+    squeezed /= np.sqrt((squeezed**2).mean(-1, keepdims=True) + 1e-6)
+    gates = np.maximum(squeezed, 0) @ expand + other
+    np.testing.assert_allclose(layer(images()), x / (1 + np.exp(-gates)), atol=1e-5)
 
 
 def test_stochastic_depth_drops_whole_examples_at_its_rate():

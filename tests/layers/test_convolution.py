@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_effnetv2.layers.convolutions import Conv2D
+from keras_effnetv2.layers.convolutions import Conv2D, DepthwiseConv
 from keras_effnetv2.layers.gradients import stock_gradients
 
 SHAPE = (2, 5, 7, 8)
@@ -120,3 +120,39 @@ def test_config_is_that_of_keras():
     assert ours.get_config() == {**theirs.get_config(), "name": ours.name}
     copy = keras.layers.deserialize(keras.layers.serialize(ours))
     assert type(copy) is Conv2D
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize("shape", [(2, 8, 12, 8), (2, 7, 9, 8), (2, 8, 9, 8)])
+@pytest.mark.parametrize("kernel_size", [3, 5])
+@pytest.mark.parametrize("strides", [1, 2])
+@pytest.mark.parametrize("kind", [Conv2D, DepthwiseConv])
+def test_symmetric_padding_is_half_a_kernel_on_every_side(
+    kind, strides, kernel_size, shape, dtype
+):
+    keras.utils.set_random_seed(0)
+    options = {"kernel_size": kernel_size, "strides": strides}
+    options |= {"filters": 6} if kind is Conv2D else {}
+    layer = kind(padding="symmetric", dtype=dtype, bias_initializer="ones", **options)
+    x = tf.random.stateless_normal(shape, (0, 0))
+    stock = {Conv2D: keras.layers.Conv2D, DepthwiseConv: keras.layers.DepthwiseConv2D}
+    theirs = stock[kind](bias_initializer="ones", **options)
+    margin = [kernel_size // 2] * 2
+    padded = tf.pad(x, [[0, 0], margin, margin, [0, 0]])
+    layer(x), theirs(padded)
+    layer.set_weights(theirs.get_weights())
+    found, wanted = layer(x), theirs(padded)
+    assert found.shape == layer.compute_output_shape(shape) == wanted.shape
+    assert_close([found], [wanted], 1e-5 if dtype == "float32" else 0.02)
+
+
+def test_symmetric_padding_needs_a_middle():
+    with pytest.raises(ValueError, match=r"odd sides. Received: kernel_size=\(4, 4\)"):
+        Conv2D(6, 4, padding="symmetric")
+
+
+def test_symmetric_padding_is_in_the_config():
+    layer = DepthwiseConv(3, 2, padding="symmetric")
+    copy = keras.layers.deserialize(keras.layers.serialize(layer))
+    assert copy.get_config()["padding"] == "symmetric"
+    assert copy.margins() == [[0, 0], [1, 1], [1, 1], [0, 0]]

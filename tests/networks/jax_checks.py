@@ -6,7 +6,6 @@ import keras
 import numpy as np
 
 import keras_effnetv2
-from tests.tiny_networks import NANO
 
 folder = sys.argv[1]
 images = np.load(f"{folder}/images.npy")
@@ -21,7 +20,7 @@ def same_logits():
 def trained(**options):
     keras.utils.set_random_seed(0)
     model = keras_effnetv2.create_model(
-        NANO, classes=2, dropout_rate=0, drop_path_rate=0, **options
+        f"{folder}/variant.json", classes=2, dropout_rate=0, drop_path_rate=0, **options
     )
     before = model.get_weights()
     model.compile("sgd", "sparse_categorical_crossentropy")

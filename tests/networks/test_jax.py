@@ -7,15 +7,21 @@ import sys
 import numpy as np
 import pytest
 
-from keras_effnetv2 import create_model
+from keras_effnetv2 import create_model, write_variant
 from tests.conftest import ROOT
 from tests.networks.test_models import pixels
-from tests.tiny_networks import NANO, spread_weights
+from tests.tiny_networks import NANO, PADDED, spread_weights
 
 
-def test_jax_gives_the_logits_of_tensorflow_and_trains(tmp_path):
+@pytest.mark.parametrize(
+    "variant",
+    [NANO, pytest.param(PADDED, marks=pytest.mark.slow)],
+    ids=lambda x: x.name,
+)
+def test_jax_gives_the_logits_of_tensorflow_and_trains(variant, tmp_path):
     pytest.importorskip("jax", reason="needs jax")
-    model = create_model(NANO, classes=10, classifier_activation=None)
+    write_variant(variant, tmp_path / "variant.json")
+    model = create_model(variant, classes=10, classifier_activation=None)
     images = pixels(64, 48, batch=4)
     spread_weights(model, images)
     logits = model.predict(images, verbose=0)

@@ -6,7 +6,7 @@ import pytest
 
 from keras_effnetv2 import create_model
 from tests.networks.test_models import SMALL, pixels
-from tests.tiny_networks import spread_weights
+from tests.tiny_networks import PADDED, spread_weights
 
 OPTIONS = {
     "no top": {"include_top": False},
@@ -22,9 +22,12 @@ OPTIONS = {
 }
 
 
-@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
-def test_options_are_kept(options, tmp_path):
-    model = create_model(SMALL, **{"classes": 4, **options})
+CASES = [(SMALL, options) for options in OPTIONS.values()] + [(PADDED, {})]
+
+
+@pytest.mark.parametrize(("variant", "options"), CASES, ids=[*OPTIONS, "PyTorch's"])
+def test_options_are_kept(variant, options, tmp_path):
+    model = create_model(variant, **{"classes": 4, **options})
     images = pixels(channels=model.input.shape[-1])
     spread_weights(model, images)
     model.save(tmp_path / "m.keras")
@@ -34,8 +37,8 @@ def test_options_are_kept(options, tmp_path):
     copies = [
         clone,
         keras.models.load_model(tmp_path / "m.keras"),
-        create_model(SMALL, weights=tmp_path / "m.keras", **options),
-        create_model(SMALL, weights=tmp_path / "m.weights.h5", **options),
+        create_model(variant, weights=tmp_path / "m.keras", **options),
+        create_model(variant, weights=tmp_path / "m.weights.h5", **options),
     ]
     expected = np.asarray(model(images))
     assert np.ptp(expected) > 0.01

@@ -60,10 +60,17 @@ def keras_3(path: pathlib.Path, file: Any, datasets: Iterable[str]) -> dict[str,
         parts = [
             _layer_name(path, file, place) for place in places if place[-1] != "layers"
         ]
-        variables = _VARIABLES.get(len(file["/".join((*groups, last))]), ())
+        variables = _variables(file["/".join((*groups, last))])
         numbers = {str(i): variable for i, variable in enumerate(variables)}
         named[dataset] = "/".join((*parts, numbers.get(number, number)))
     return named
+
+
+def _variables(group: Any) -> tuple[str, ...]:
+    first = group.get("0")
+    if len(group) == 2 and getattr(first, "ndim", None) == 1:  # No kernel is a vector.
+        return ("gamma", "beta")
+    return _VARIABLES.get(len(group), ())
 
 
 def _layer_name(path: pathlib.Path, file: Any, place: list[str]) -> str:
