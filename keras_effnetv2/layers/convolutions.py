@@ -17,8 +17,8 @@ class _Padded(keras.layers.Layer):
     output is as large.
     """
 
-    kernel_size: tuple[int, ...]
-    strides: tuple[int, ...]
+    kernel_size: tuple[int, int]
+    strides: tuple[int, int]
 
     def __init__(self, *args: Any, padding: str = "valid", **kwargs: Any) -> None:
         is_symmetric = padding == "symmetric"

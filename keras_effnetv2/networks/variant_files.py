@@ -161,9 +161,14 @@ def to_json(variant: Variant) -> str:
 
 def to_values(variant: Variant) -> dict[str, Any]:
     """All of `variant`, as JSON has it, for `from_values`."""
+    return {"format": _FORMAT, **to_fields(variant)}
+
+
+def to_fields(variant: Variant) -> dict[str, Any]:
+    """The same without the file's format, to compare with what was once written."""
     values = _without_defaults(variant, _LATER_OF_VARIANT)
     blocks = [_without_defaults(spec, _LATER_OF_BLOCK) for spec in variant.blocks]
-    return {"format": _FORMAT, **values, "blocks": blocks}
+    return {**values, "blocks": blocks}
 
 
 def _without_defaults(

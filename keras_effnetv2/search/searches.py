@@ -11,7 +11,7 @@ import optuna
 
 from keras_effnetv2.backends import require_backend
 from keras_effnetv2.networks.architecture import Variant
-from keras_effnetv2.networks.variant_files import write_variant
+from keras_effnetv2.networks.variant_files import to_fields, write_variant
 from keras_effnetv2.search.named_searches import SearchExperiment
 from keras_effnetv2.search.objective import SearchObjective
 from keras_effnetv2.search.results.figures import draw_figures
@@ -71,7 +71,7 @@ def open_search(
         create_sampler(sampler, seed),
         pruner,
         name,
-        backbone=dataclasses.asdict(search.space.backbone),
+        backbone=to_fields(search.space.backbone),
     )
 
 

@@ -19,7 +19,7 @@ import keras
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.files import locked, replace_file
 from keras_effnetv2.networks.architecture import Variant
-from keras_effnetv2.networks.variant_files import from_json, to_json
+from keras_effnetv2.networks.variant_files import from_json, to_fields, to_json
 from keras_effnetv2.search.costs.block_shapes import block_shapes
 from keras_effnetv2.search.costs.workload import Workload, device_name
 
@@ -158,7 +158,7 @@ def _key(backbone: Variant, workload: Workload) -> dict[str, Any]:
         "device": device_name(),
         "tensorflow": tf.__version__,
         "keras": keras.__version__,
-        "backbone": dataclasses.asdict(dataclasses.replace(backbone, name="backbone")),
+        "backbone": to_fields(dataclasses.replace(backbone, name="backbone")),
         **dataclasses.asdict(workload),
     }
     return json.loads(json.dumps(key))
