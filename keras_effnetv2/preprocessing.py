@@ -20,6 +20,8 @@ import numpy as np
 from keras_effnetv2.errors import InputError
 
 CROPS = ("center", "center_below_320", "squash")
+# With a `crop_pct`, as timm crops.
+PCT_CROPS = ("center", "squash", "border")
 INTERPOLATIONS = ("bilinear", "bicubic")
 ACTIVATIONS = ("softmax", "sigmoid")
 NUM_LABELS = {"imagenet": 1000, "imagenet21k": 21843}
@@ -36,14 +38,19 @@ class Preprocessing:
         std: divides after that.
         interpolation: of the resize before evaluation, `"bilinear"` or `"bicubic"`.
         crop: evaluation crop. `"center"`: the central size / (size + 32) of the short
-            side, or `crop_share`; `"center_below_320"`: that below 320 pixels, from
-            there on as `"squash"`: the whole image resized to a square.
+            side; `"center_below_320"`: that below 320 pixels, from there on as
+            `"squash"`: the whole image resized to a square. With `crop_pct`, of an
+            image resized so that the short side (`"center"`), both sides (`"squash"`)
+            or the long side (`"border"`) is size / crop_pct, the central square, with
+            the mean around it where the image is smaller.
         image_size: evaluation side, pixels.
         labels: class list of the classifier: `"imagenet"` (1,000 classes),
             `"imagenet21k"` (21,843), a name for each class, or None.
         activation: what makes probabilities of logits, `"softmax"` or `"sigmoid"`.
-        crop_share: of the short side, that a `"center"` crop keeps; None for the
-            official size / (size + 32).
+        crop_pct: share in (0, 1] of the resized image's side that the crop keeps, and
+            then pixels are resized as Pillow does: smoothed before shrinking, and
+            rounded. So timm, torchvision and the Hub's configurations have it. None:
+            as the released code of Google.
     """
 
     mean: tuple[float, ...]
@@ -53,14 +60,14 @@ class Preprocessing:
     image_size: int
     labels: str | tuple[str, ...] | None = None
     activation: str = "softmax"
-    crop_share: float | None = None
+    crop_pct: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "mean", tuple(float(x) for x in self.mean))
         object.__setattr__(self, "std", tuple(float(x) for x in self.std))
         choices = {
             "interpolation": INTERPOLATIONS,
-            "crop": CROPS,
+            "crop": CROPS if self.crop_pct is None else PCT_CROPS,
             "activation": ACTIVATIONS,
         }
         if self.labels is None or isinstance(self.labels, str):
@@ -82,12 +89,9 @@ class Preprocessing:
             raise InputError(
                 f"image_size must be at least 1. Received: {self.image_size!r}."
             )
-        if self.crop_share is not None and not (
-            self.crop == "center" and 0 < self.crop_share <= 1
-        ):
+        if self.crop_pct is not None and not 0 < self.crop_pct <= 1:
             raise InputError(
-                "crop_share must be None, or in (0, 1] with crop='center'. Received: "
-                f"{self.crop_share!r} with crop={self.crop!r}."
+                f"crop_pct must be in (0, 1] or None. Received: {self.crop_pct!r}."
             )
 
     @property
@@ -159,8 +163,7 @@ _FAMILIES = (
     (r"-lite\d$", "lite"),
 )
 
-# Variants that others trained -> (normalisation, interpolation, share of the short side
-# that the central crop keeps). timm 1.0.31, `efficientnet.py`; torchvision 0.29.1,
+# Variants that others trained -> (normalisation, interpolation, crop_pct). timm 1.0.31, `efficientnet.py`; torchvision 0.29.1,
 # `efficientnet.py`, where B1 has two sets of weights: the second.
 # fmt: off
 _OTHERS = {
@@ -201,7 +204,7 @@ def record(variant_name: str, dataset: str, eval_size: int) -> Preprocessing:
         normalization, interpolation, share = _OTHERS[variant_name]
         mean, std = NORMALIZATIONS[normalization]
         return Preprocessing(
-            mean, std, interpolation, "center", eval_size, "imagenet", crop_share=share
+            mean, std, interpolation, "center", eval_size, "imagenet", crop_pct=share
         )
     families = (row for pattern, row in _FAMILIES if re.search(pattern, variant_name))
     row = next(families, dataset) if dataset == "imagenet" else dataset

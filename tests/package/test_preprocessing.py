@@ -116,8 +116,8 @@ def test_unknown_modes_are_refused(arguments, message):
     [
         ("interpolation", "nearest"),
         ("crop", "random"),
-        ("crop_share", 0),
-        ("crop_share", 1.1),
+        ("crop_pct", 0),
+        ("crop_pct", 1.1),
         ("labels", "imagenet-22k"),
         ("activation", "relu"),
         ("std", (0.0,)),
@@ -135,7 +135,5 @@ def test_records_are_checked(field, value):
     }
     with pytest.raises(ValueError, match=field):
         Preprocessing(**{**good, field: value})
-    with pytest.raises(ValueError, match="crop_share .* crop='squash'"):
-        Preprocessing(**{**good, "crop": "squash", "crop_share": 0.9})
     with pytest.raises(ValueError, match="dataset must be"):
         record("efficientnetv2-s", "imagenet22k", 32)

@@ -4,6 +4,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from keras_effnetv2.data.decoding import pillow_style
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.preprocessing import Preprocessing
 
@@ -16,13 +17,15 @@ _CROP_LIMIT = 320
 def evaluation_image(image: Any, preprocessing: Preprocessing) -> tf.Tensor:
     """Crops and resizes one image for evaluation, in TensorFlow ops.
 
-    The numbers are those of the official code, whose bicubic resize is TensorFlow 1's:
-    it samples at pixel corners and may leave 0..255 near edges. Nothing is clipped,
-    rounded, smoothed before shrinking, or normalised: normalisation is the model's.
+    Without a `crop_pct` the numbers are those of Google's code, whose bicubic resize is
+    TensorFlow 1's: it samples at pixel corners and may leave 0..255 near edges. Nothing
+    is clipped, rounded, smoothed before shrinking, or normalised: normalisation is the
+    model's. With one they are timm's and torchvision's: whole numbers 0..255.
 
     Args:
         image: uint8 or float `(height, width, channels)`, pixels 0..255.
-        preprocessing: `image_size`, `crop`, `crop_share` and `interpolation` are used.
+        preprocessing: `image_size`, `crop`, `crop_pct` and `interpolation` are used,
+            and `mean` for what a crop has around the image.
 
     Returns:
         float32 `(image_size, image_size, channels)`, pixels 0..255.
@@ -36,26 +39,24 @@ def evaluation_image(image: Any, preprocessing: Preprocessing) -> tf.Tensor:
             "evaluation_image takes one image, (height, width, channels). "
             f"Received: shape {image.shape}."
         )
+    if preprocessing.crop_pct is not None:
+        return pillow_style.evaluation_image(image, preprocessing)
     size = preprocessing.image_size
     if preprocessing.crop == "center":
-        share = preprocessing.crop_share or _official_share(size)
-        image = _center_crop(image, share, round_offset_up=True)
+        image = _center_crop(image, size, round_offset_up=True)
     elif preprocessing.crop == "center_below_320" and size < _CROP_LIMIT:
-        image = _center_crop(image, _official_share(size), round_offset_up=False)
+        image = _center_crop(image, size, round_offset_up=False)
     if preprocessing.interpolation == "bilinear":
         return tf.image.resize(image, (size, size))
     resized = tf.raw_ops.ResizeBicubic(images=image[None], size=(size, size))
     return tf.ensure_shape(resized[0], (size, size, image.shape[2]))
 
 
-def _official_share(size: int) -> float:
-    return size / (size + _CROP_MARGIN)
-
-
-def _center_crop(image: tf.Tensor, share: float, round_offset_up: bool) -> tf.Tensor:
+def _center_crop(image: tf.Tensor, size: int, round_offset_up: bool) -> tf.Tensor:
     """The central square; the two official crops differ in odd margins' half pixel."""
     sides = tf.shape(image)[:2]
-    crop = tf.cast(share * tf.cast(tf.reduce_min(sides), tf.float32), tf.int32)
+    ratio = size / (size + _CROP_MARGIN)
+    crop = tf.cast(ratio * tf.cast(tf.reduce_min(sides), tf.float32), tf.int32)
     crop = tf.maximum(crop, 1)
     y, x = tf.unstack((sides - crop + int(round_offset_up)) // 2)
     return image[y : y + crop, x : x + crop]

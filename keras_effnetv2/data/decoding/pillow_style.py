@@ -1,0 +1,66 @@
+"""The evaluation crops of timm and torchvision, whose pixels are Pillow's.
+
+Sources of the facts: timm 1.0.31, `data/transforms_factory.py` and `transforms.py`;
+torchvision 0.29, `Resize` and `CenterCrop`; Pillow 13.
+"""
+
+import math
+
+import tensorflow as tf
+
+from keras_effnetv2.preprocessing import Preprocessing
+
+
+def evaluation_image(image: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
+    """Resizes and crops one image as a record with a `crop_pct` says.
+
+    Args:
+        image: uint8 or float `(height, width, channels)`, pixels 0..255.
+        preprocessing: with a `crop_pct`.
+
+    Returns:
+        float32 `(image_size, image_size, channels)`, whole numbers 0..255.
+    """
+    size, channels = preprocessing.image_size, image.shape[2]
+    # With a share, a record always has it here.
+    scaled = math.floor(size / (preprocessing.crop_pct or 1.0))
+    sides = _scaled_sides(tf.shape(image)[:2], scaled, preprocessing.crop)
+    image = _resize(image, sides, preprocessing.interpolation)
+    image = _pad(image, tf.maximum(size - sides, 0), preprocessing.mean)
+    # Halves of odd margins as Python rounds: to the even number.
+    margins = tf.cast(tf.maximum(sides - size, 0), tf.float32)
+    y, x = tf.unstack(tf.cast(tf.round(margins / 2.0), tf.int32))
+    return tf.ensure_shape(image[y : y + size, x : x + size], (size, size, channels))
+
+
+def _scaled_sides(sides: tf.Tensor, scaled: int, crop: str) -> tf.Tensor:
+    """Height and width of the resized image, int32 `(2,)`."""
+    if crop == "squash":
+        return tf.constant([scaled, scaled])
+    if crop == "center":
+        # The long side is cut to a whole number, as torchvision does.
+        return tf.maximum(scaled * sides // tf.reduce_min(sides), scaled)
+    ratio = tf.cast(tf.reduce_max(sides), tf.float64) / scaled
+    scaled_sides = tf.round(tf.cast(sides, tf.float64) / ratio)
+    return tf.maximum(tf.cast(scaled_sides, tf.int32), 1)
+
+
+def _resize(image: tf.Tensor, sides: tf.Tensor, interpolation: str) -> tf.Tensor:
+    """As Pillow: first the width, then the height, with levels after each.
+
+    From Pillow 13 on it sometimes begins with the height, which changes levels by two
+    at most.
+    """
+    height, width = tf.unstack(sides)
+    for size in ((tf.shape(image)[0], width), (height, width)):
+        image = tf.image.resize(image, size, interpolation, antialias=True)
+        image = tf.clip_by_value(tf.floor(image + 0.5), 0.0, 255.0)
+    return image
+
+
+def _pad(image: tf.Tensor, lacking: tf.Tensor, mean: tuple[float, ...]) -> tf.Tensor:
+    """The image with what it lacks in height and width around it, of the mean."""
+    fill = tf.round(tf.constant(mean, tf.float32))
+    before = lacking // 2
+    rows, columns = tf.unstack(tf.stack([before, lacking - before], axis=1))
+    return tf.pad(image - fill, tf.stack([rows, columns, [0, 0]])) + fill
