@@ -18,8 +18,9 @@ from keras_effnetv2.layers.activations import Activation
 from keras_effnetv2.networks.architecture import Variant
 from keras_effnetv2.networks.assembly import BlockOptions, build
 from keras_effnetv2.networks.functional import EfficientNet, named_variables
-from keras_effnetv2.networks.variants import get_variant
+from keras_effnetv2.networks.variants import VARIANTS, get_variant
 from keras_effnetv2.preprocessing import Preprocessing
+from keras_effnetv2.weights.hub import addresses
 
 _DEFAULT_CLASSES = 1000
 # What names of dtypes begin with, after the "u" of unsigned ones.
@@ -56,10 +57,12 @@ def create_model(
 
     Args:
         variant: a name of `list_variants()`, a `Variant` of your own, or the path of a
-            `.json` file of one.
+            `.json` file of one; or, with its weights, a repository of the Hugging Face
+            Hub, `"hf://USER/REPO[@REVISION]"`, or a folder of its files.
         include_top: end in pooling, dropout and classifier.
         weights: None (random), `"imagenet"`, `"imagenet21k"`, `"imagenet21k-ft1k"`, a
-            local file or folder in any known format, or an https URL.
+            local file or folder in any known format, an https URL, or a repository of
+            the Hub in timm's layout, by its address or its folder.
         input_tensor: symbolic tensor to build on, instead of a new input.
         input_shape: `(height, width, channels)`; None for any size and 3 channels.
         pooling: without top: None for the last feature map, `"avg"` or `"max"`.
@@ -88,10 +91,13 @@ def create_model(
     Raises:
         ValueError: an argument out of range, unknown weights, or weights that do not
             fit the network exactly.
+        ConnectionError: weights that could not be fetched.
+        ImportError: the Hub's library is not installed.
     """
-    variant = _with_rates(get_variant(variant), dropout_rate, drop_path_rate)
     _check(pooling, classes)
     images = _images(input_tensor, input_shape)
+    network, found = _network(variant, weights)
+    variant = _with_rates(network, dropout_rate, drop_path_rate)
     build_model = functools.partial(
         build,
         variant,
@@ -111,14 +117,14 @@ def create_model(
             variant.attention,
         ),
     )
-    if weights is None:
+    if found is None:
         record = _untrained_record(variant, images.shape[-1], preprocessing)
         classes = classes or record.num_labels or _DEFAULT_CLASSES
         return build_model(record, classes=classes)
     from keras_effnetv2.weights.pretrained import open_pretrained  # Slow to import.
 
     with open_pretrained(
-        weights, variant, include_top, classes, preprocessing
+        found, variant, include_top, classes, preprocessing
     ) as pretrained:
         record = pretrained.preprocessing
         if record is not preprocessing:  # Found out, not the user's own.
@@ -126,6 +132,23 @@ def create_model(
         model = build_model(record, classes=pretrained.classes)
         pretrained.assign(named_variables(model), adapt_stem=not include_preprocessing)
     return model
+
+
+def _network(variant: str | os.PathLike | Variant, weights: Any) -> tuple[Variant, Any]:
+    """The network, and the weights for it: both of a repository that it names."""
+    if not isinstance(variant, str | os.PathLike) or variant in VARIANTS:
+        return get_variant(variant), weights
+    if not addresses.is_repository(variant):
+        return get_variant(variant), weights
+    if weights is not None:
+        raise InputError(
+            f"{os.fspath(variant)} has weights of its own. Received: "
+            f"weights={os.fspath(weights)!r} too. Leave them out, or name the variant."
+        )
+    from keras_effnetv2.weights.hub.repositories import Repository  # Slow to import.
+
+    repository = Repository(variant)
+    return repository.config.variant, repository
 
 
 def _with_rates(

@@ -93,6 +93,17 @@ def mirror_server(mirrored_releases, monkeypatch, tmp_path):
 
 
 @pytest.fixture
+def hub(monkeypatch, tmp_path):
+    """An empty Hugging Face Hub of this machine, with an empty cache of it."""
+    from tests import hub_server
+
+    pytest.importorskip("huggingface_hub")
+    with hub_server.running() as hub:
+        hub_server.use(hub, tmp_path / "hub_cache", monkeypatch)
+        yield hub
+
+
+@pytest.fixture
 def engines_here():
     """Engines of exports run in this process."""
     from tests import engines

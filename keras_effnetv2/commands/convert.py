@@ -24,8 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Where from, where to, and of which network."""
     parser.add_argument(
         "source",
-        help="file or folder of weights, https URL, imagenet, imagenet21k or "
-        "imagenet21k-ft1k",
+        help="file or folder of weights, https URL, hf://USER/REPO, imagenet, "
+        "imagenet21k or imagenet21k-ft1k",
     )
     parser.add_argument(
         "destination", help="new file, NAME.weights.h5 or, with the network, NAME.keras"

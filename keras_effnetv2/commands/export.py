@@ -20,6 +20,7 @@ from keras_effnetv2.errors import InputError
 from keras_effnetv2.export.publishing import check_target
 from keras_effnetv2.networks.transfer import name_classes
 from keras_effnetv2.networks.variants import get_variant
+from keras_effnetv2.weights.hub import addresses
 
 # Format -> what it is for; a module of `commands.exports` each.
 FORMATS = {
@@ -56,7 +57,7 @@ def _add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights",
         help="imagenet, imagenet21k, imagenet21k-ft1k, none (random), a file or folder "
-        "of weights, or an https URL",
+        "of weights, an https URL, or hf://USER/REPO, which needs no --variant",
     )
     parser.add_argument("--model", metavar="FILE", help="instead: a .keras file")
     parser.add_argument(
@@ -120,9 +121,12 @@ def open_model(args: argparse.Namespace) -> tuple[Any, dict[str, str]]:
         model = load_model(None, args.model, None)
         model.compile(loss=_saved_loss(args.model))
         return model, {"model": args.model}
-    if args.variant is None or args.weights is None:
+    if args.weights is None or (
+        args.variant is None and not addresses.is_repository(args.weights)
+    ):
         raise InputError("--variant and --weights go together, as in --weights none.")
     source = {"variant": args.variant, "weights": args.weights}
+    source = {key: value for key, value in source.items() if value is not None}
     if args.weights == "none":
         from keras_effnetv2.models import create_model
 

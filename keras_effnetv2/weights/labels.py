@@ -40,6 +40,18 @@ def class_names(labels: str) -> tuple[tuple[str, str], ...]:
     return tuple((wordnet_id, name) for wordnet_id, name in rows)
 
 
+def wordnet_ids(labels: str) -> tuple[str, ...]:
+    """The WordNet id of every class.
+
+    Args:
+        labels: as `class_names` takes them.
+
+    Raises:
+        ValueError: another list.
+    """
+    return tuple(wordnet_id for wordnet_id, _ in class_names(labels))
+
+
 def decode_predictions(scores: Any, top: int = 5) -> list[list[tuple[str, str, float]]]:
     """The best classes of every image, as keras.applications returns them.
 

@@ -11,15 +11,33 @@ from typing import Any
 import numpy as np
 
 from keras_effnetv2 import preprocessing as records
-from keras_effnetv2.errors import InputError
+from keras_effnetv2.errors import DownloadError, InputError, UserError
 from keras_effnetv2.networks.architecture import Variant
 from keras_effnetv2.preprocessing import Preprocessing
-from keras_effnetv2.weights import alternatives, loading, releases
+from keras_effnetv2.weights import alternatives, loading, matching, releases
 from keras_effnetv2.weights.downloads import download
+from keras_effnetv2.weights.hub import addresses, architectures
+from keras_effnetv2.weights.hub.configs import HubConfig
+from keras_effnetv2.weights.hub.repositories import Repository, is_available
 
 _EPSILON = 1e-7  # Keras's.
 
 _LOG = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Located:
+    """Weights on this machine.
+
+    Attributes:
+        path: of the file or folder.
+        dataset: whose they are, if known.
+        config: what their repository says of them, if they are of one.
+    """
+
+    path: pathlib.Path
+    dataset: str | None = None
+    config: HubConfig | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +68,7 @@ class Pretrained:
 
 @contextlib.contextmanager
 def open_pretrained(
-    weights: str | os.PathLike,
+    weights: str | os.PathLike | Repository,
     variant: Variant,
     include_top: bool,
     classes: int | None,
@@ -59,7 +77,8 @@ def open_pretrained(
     """Finds, downloads if need be, and opens `weights`.
 
     Args:
-        weights: a dataset of `releases.DATASETS`, a file or folder, or an https URL.
+        weights: a dataset of `releases.DATASETS`, a file or folder, an https URL, or a
+            repository of the Hub, by its address, its folder or open.
         variant: the network they are for.
         include_top: whether the classifier is wanted.
         classes: width of the classifier wanted; None for that of the weights.
@@ -68,8 +87,10 @@ def open_pretrained(
     Raises:
         ValueError: no such weights, or not of this network.
     """
-    path, dataset = _locate(weights, variant, include_top, classes)
+    found = _locate(weights, variant, include_top, classes)
+    path = found.path
     with loading.open_weights(path, variant) as source:
+        _check_config(found.config, source)
         around = ", ".join(source.around)
         if include_top and classes is None and source.num_classes is None:
             head = f" of {variant.name}, but a model around it ({around})"
@@ -87,7 +108,7 @@ def open_pretrained(
         if isinstance(preprocessing, Preprocessing):
             record = preprocessing
         else:
-            record = _record(preprocessing, dataset, source, variant)
+            record = _record(preprocessing, found, source, variant)
             record = record.unlabelled() if fresh or not include_top else record
         if fresh:
             _LOG.warning(
@@ -100,38 +121,94 @@ def open_pretrained(
 
 
 def _locate(
-    weights: str | os.PathLike, variant: Variant, include_top: bool, classes: int | None
-) -> tuple[pathlib.Path, str | None]:
-    """Where the weights lie on this machine, and whose dataset they are if known."""
+    weights: str | os.PathLike | Repository,
+    variant: Variant,
+    include_top: bool,
+    classes: int | None,
+) -> _Located:
+    if isinstance(weights, Repository):
+        return _Located(weights.weights(), config=weights.config)
     name = os.fspath(weights)
     if name in releases.DATASETS:
         release = releases.find(variant.name, name, include_top)
         if classes not in (None, release.num_classes):
             release = releases.find(variant.name, name, include_top=False)
-        path = download.fetch(release.url, release.md5, release.file_name)
-        return path, name
+        return _Located(_fetch(release), name)
+    if addresses.is_repository(name):
+        repository = Repository(name)
+        _check_variant(repository, variant)
+        return _Located(repository.weights(), config=repository.config)
     if "://" in name:
         known = alternatives.from_url(name)
         if known:
             path = download.fetch(known.url, known.md5, known.file_name)
-            return path, known.dataset
-        return download.fetch(name), releases.dataset_of(name.rpartition("/")[2])
+            return _Located(path, known.dataset)
+        dataset = releases.dataset_of(name.rpartition("/")[2])
+        return _Located(download.fetch(name), dataset)
     path = pathlib.Path(name).expanduser()
     if not path.exists() and not path.with_name(path.name + ".index").exists():
         raise InputError(
             f"Unknown weights {name!r}. Expected None, one of {releases.DATASETS}, an "
-            "https URL, or a file or folder that exists."
+            "https URL, hf://USER/REPO, or a file or folder that exists."
         )
-    return path, releases.dataset_of(path.name)
+    return _Located(path, releases.dataset_of(path.name))
+
+
+def _fetch(release: releases.Release) -> pathlib.Path:
+    """The file of a release, or timm's conversion of it where it is out of reach."""
+    try:
+        return download.fetch(release.url, release.md5, release.file_name)
+    except DownloadError as error:
+        name = architectures.converted_repository(release.variant, release.dataset)
+        # A mirror is there to be the only place.
+        if name is None or not is_available() or download.MIRROR_VARIABLE in os.environ:
+            raise
+        address = f"{addresses.PREFIX}{name}"
+        reason = str(error).partition(". ")[0]
+        _LOG.warning("%s. Taking the same weights from %s.", reason, address)
+        try:
+            return Repository(address).weights()
+        except UserError as other:
+            raise DownloadError(f"{error} {other}") from error
+
+
+def _check_variant(repository: Repository, variant: Variant) -> None:
+    """Refuses weights of a network that another variant describes."""
+    config = repository.config
+    if not architectures.is_same_network(config.variant, variant):
+        raise InputError(
+            f"{repository.name} is of timm's {config.architecture!r}, here "
+            f"{config.variant.name!r}. Received: {variant.name!r}. Pass that variant, "
+            "or the address in its place."
+        )
+
+
+def _check_config(config: HubConfig | None, source: Any) -> None:
+    """Refuses weights of which their repository says what they are not."""
+    if config is None:
+        return
+    said = {"classes": config.num_classes, "channels": config.channels}
+    held = {
+        "classes": source.num_classes or 0,
+        "channels": source.shapes[matching.STEM][2],
+    }
+    for what, number in said.items():
+        if number != held[what]:
+            raise InputError(
+                f"{source.path} is for {held[what]} {what}, its config.json says "
+                f"{number}. One of the two is of another network."
+            )
 
 
 def _record(
-    given: str | None, guessed: str | None, source: Any, variant: Variant
+    given: str | None, found: _Located, source: Any, variant: Variant
 ) -> Preprocessing:
     """That of the dataset given, the file's own, the guess, or by number of classes."""
+    if given is None and found.config:
+        return found.config.preprocessing
     if given is None and source.preprocessing:
         return Preprocessing(**source.preprocessing)
-    dataset = given or guessed
+    dataset = given or found.dataset
     if dataset is None:
         by_classes = {number: name for name, number in records.NUM_LABELS.items()}
         dataset = by_classes.get(source.num_classes, "imagenet")

@@ -15,12 +15,13 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--variant",
         help="a name that the command list prints, or a variant file; may be left out "
-        "for a .keras file",
+        "for a .keras file and for hf://",
     )
     parser.add_argument(
         "--weights",
         help="imagenet, imagenet21k, imagenet21k-ft1k, a file or folder of weights, "
-        "a .keras file, or an https URL (default: imagenet)",
+        "a .keras file, an https URL, or hf://USER/REPO on the Hugging Face Hub "
+        "(default: imagenet)",
     )
     parser.add_argument(
         "--workdir",

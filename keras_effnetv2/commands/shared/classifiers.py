@@ -18,6 +18,7 @@ from keras_effnetv2.models import create_model
 from keras_effnetv2.preprocessing import NUM_LABELS, Preprocessing, preprocess_input
 from keras_effnetv2.training.runs.workdir import CHECKPOINTS
 from keras_effnetv2.weights import labels
+from keras_effnetv2.weights.hub import addresses
 
 
 def load_model(
@@ -29,8 +30,8 @@ def load_model(
     """The classifier that the flags name.
 
     Raises:
-        ValueError: no variant, and weights that are no `.keras` file; or these beside a
-            work folder.
+        ValueError: no variant, and weights that do not say it; or these beside a work
+            folder.
     """
     if workdir is not None:
         if variant is not None or weights is not None:
@@ -44,9 +45,11 @@ def load_model(
         return create_model(variant, weights=weights)
     if pathlib.Path(weights).suffix == ".keras":
         return _read_model(weights)
+    if addresses.is_repository(weights):
+        return create_model(weights)
     raise InputError(
-        f"--variant is needed with weights {weights!r}: only a .keras file says which "
-        "network it holds."
+        f"--variant is needed with weights {weights!r}: only a .keras file and a "
+        "repository of the Hub (hf://USER/REPO) say which network they hold."
     )
 
 

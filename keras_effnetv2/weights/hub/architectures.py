@@ -1,0 +1,72 @@
+"""timm's names of networks, ours, and where timm keeps converted releases.
+
+Source of the facts: timm 1.0.31, `models/efficientnet.py`.
+"""
+
+import dataclasses
+
+from keras_effnetv2.networks.architecture import Variant, apply_coefficients
+from keras_effnetv2.networks.variants import VARIANTS
+
+# timm's architecture -> our variant.
+ARCHITECTURES = {
+    **{
+        f"tf_efficientnetv2_{size}": f"efficientnetv2-{size}"
+        for size in ("b0", "b1", "b2", "b3", "s", "m", "l", "xl")
+    },
+    **{f"tf_efficientnet_b{i}": f"efficientnet-b{i}" for i in range(8)},
+}
+
+# Family, dataset -> tag of the same weights in timm's names, and sizes that have it.
+_CONVERTED = {
+    ("efficientnetv2", "imagenet"): ("in1k", "b0 b1 b2 b3 s m l"),
+    ("efficientnetv2", "imagenet21k"): ("in21k", "b3 s m l xl"),
+    ("efficientnetv2", "imagenet21k-ft1k"): ("in21k_ft_in1k", "b3 s m l xl"),
+    # keras.applications has the weights of AutoAugment.
+    ("efficientnet", "imagenet"): ("aa_in1k", "b0 b1 b2 b3 b4 b5 b6 b7"),
+}
+
+
+def variant_of(architecture: str) -> Variant | None:
+    """Our network of timm's name, None if there is none."""
+    return VARIANTS.get(ARCHITECTURES.get(architecture, ""))
+
+
+def architecture_of(variant: Variant) -> str | None:
+    """What timm calls the network, None if it has none such."""
+    for architecture in ARCHITECTURES:
+        theirs = variant_of(architecture)
+        if theirs and is_same_network(theirs, variant):
+            return architecture
+    return None
+
+
+def converted_repository(variant_name: str, dataset: str) -> str | None:
+    """Where timm keeps a release's weights, such as `timm/tf_efficientnetv2_s.in1k`.
+
+    None if it does not.
+    """
+    family, _, size = variant_name.rpartition("-")
+    tag, sizes = _CONVERTED.get((family, dataset), ("", ""))
+    if size not in sizes.split():
+        return None
+    names = {ours: theirs for theirs, ours in ARCHITECTURES.items()}
+    return f"timm/{names[variant_name]}.{tag}"
+
+
+def is_same_network(one: Variant, other: Variant) -> bool:
+    """Whether two variants have the same layers, whatever their names and rates."""
+    return _layers(one) == _layers(other)
+
+
+def _layers(variant: Variant) -> Variant:
+    return dataclasses.replace(
+        apply_coefficients(variant),
+        name="",
+        train_size=1,
+        eval_size=1,
+        dropout_rate=0.0,
+        drop_path_rate=0.0,
+        filter_divisor=1,
+        min_filter_share=0.0,
+    )
