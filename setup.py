@@ -33,6 +33,9 @@ EXPORT = [
     "openvino>=2024.4,<2027",
 ]
 
+# What reads and writes repositories of the Hugging Face Hub.
+HUB = ["huggingface_hub>=1.20,<3"]  # Before, broken downloads are not taken up.
+
 # What searches architectures: it trains, too.
 SEARCH = [*TRAIN, "optuna>=4.3,<6", "scipy>=1.11.4,<2"]
 
@@ -63,11 +66,13 @@ setuptools.setup(
         "train": TRAIN,
         "export": EXPORT,
         "search": SEARCH,
+        "hub": HUB,
         "demo": [*TRAIN, *EXPORT],
         "test": [
             *TRAIN,
             *EXPORT,
             *SEARCH,
+            *HUB,
             "scikit-image>=0.22,<1",  # Its photographs.
             "jax[cpu]>=0.4.30,<0.12",
             "pytest>=8,<10",
