@@ -20,10 +20,18 @@ class Claims:
     md5: str | None
 
 
-def read_claims(headers: email.message.Message) -> Claims:
-    """The claims in the headers of an answer, in whichever form servers send them."""
+def read_claims(headers: email.message.Message, start: int = 0) -> Claims:
+    """The claims in the headers of an answer, in whichever form servers send them.
+
+    Args:
+        headers: of the answer.
+        start: of the file, that the answer has not.
+    """
     length = headers.get("Content-Length") or ""
-    return Claims(int(length) if length.isdecimal() else None, _claimed_md5(headers))
+    size = start + int(length) if length.isdecimal() else None
+    if start:  # That hash is of what an answer holds.
+        del headers["Content-MD5"]
+    return Claims(size, _claimed_md5(headers))
 
 
 def _claimed_md5(headers: email.message.Message) -> str | None:

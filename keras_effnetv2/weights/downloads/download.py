@@ -1,5 +1,7 @@
 """Downloads of weights into Keras' cache: verified, once, never half there.
 
+A download that was interrupted goes on where it stopped, if the server lets it.
+
 A file whose publisher names no hash is checked against what the server says of it, and
 its own hash is kept beside it, in `NAME.origin.json`; from then on that is what it must
 have.
@@ -22,6 +24,7 @@ from typing import Any
 from keras_effnetv2.errors import DownloadError, FileError, InputError
 from keras_effnetv2.files import locked, replace_file, replacing
 from keras_effnetv2.weights.downloads import https
+from keras_effnetv2.weights.downloads.parts import Part
 
 _LOG = logging.getLogger(__name__)
 
@@ -162,16 +165,29 @@ def _download(source: str, target: pathlib.Path, md5: str | None) -> None:
         expected = f"the MD5 {md5}" if md5 else "the size and hash it should have"
         _LOG.warning("%s has not %s: downloading it again.", target, expected)
     try:
-        with replacing(target, is_locked=True) as part:
-            received = https.get(source, part, target.name)
-            if md5 is not None and received.md5 != md5:
-                raise InputError(f"its MD5 is {received.md5}, expected {md5}")
+        with replacing(target, is_locked=True) as temporary:
+            part = Part(target, source)
+            received = _receive(source, part, target.name, md5)
+            os.replace(part.path, temporary)
+            part.discard()
             if md5 is None:
                 _remember(target, source, received.size, received.sha256)
     except https.TransferError as error:
         raise DownloadError(_explain(source, error)) from error
     except InputError as error:
         raise InputError(_explain(source, error)) from error
+
+
+def _receive(source: str, part: Part, name: str, md5: str | None) -> https.Received:
+    """Gets a file whole, by what an earlier download has left of it."""
+    was_begun = part.size > 0
+    received = https.get(source, part, name)
+    if md5 in (None, received.md5):
+        return received
+    part.discard()
+    if was_begun:  # What was left may be what a disk had kept when the power went.
+        return _receive(source, part, name, md5)
+    raise InputError(f"its MD5 is {received.md5}, expected {md5}")
 
 
 def _explain(source: str, error: Exception) -> str:

@@ -1,4 +1,7 @@
-"""One file over HTTP: https only, tried again, refused when cut or not weights."""
+"""One file over HTTP: https only, tried again, refused when cut or not weights.
+
+An attempt goes on where the one before it stopped, if the server can do that.
+"""
 
 import contextlib
 import dataclasses
@@ -13,12 +16,13 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 
 from keras_effnetv2 import version
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.progress import Progress
 from keras_effnetv2.weights.downloads.claims import Claims, read_claims
+from keras_effnetv2.weights.downloads.parts import Part
 
 _LOG = logging.getLogger(__name__)
 
@@ -32,8 +36,9 @@ MAX_BYTES = 1 << 34
 # What pages, error documents and Git LFS pointers start with, and no weights file does.
 _TEXT_STARTS = (b"<!doctype", b"<html", b"<?xml", b"version https://git-lfs")
 
-# Answers that may be different a moment later.
-_TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
+# Answers that may be different a moment later. 416: there is no such rest of the file.
+_PARTIAL, _NO_REST = 206, 416
+_TRANSIENT_STATUS = frozenset({408, _NO_REST, 425, 429, 500, 502, 503, 504})
 
 _NETWORK_ERRORS = (
     urllib.error.URLError,
@@ -97,60 +102,120 @@ def claims(url: str) -> Claims:
         return read_claims(response.headers)
 
 
-def get(url: str, path: pathlib.Path, name: str) -> Received:
-    """Writes what `url` serves to `path`, with a progress line about `name`.
+def get(url: str, part: Part, name: str) -> Received:
+    """Writes what `url` serves to `part`, with a progress line about `name`.
+
+    When it fails, what came of the file stays there if a later call can go on with it.
 
     Raises:
         TransferError: the server cannot be reached, refuses, stops early, or sends
             another file than it says.
         ValueError: it serves a page of text, or redirects to what is not https.
     """
-    for attempt in range(1, NUM_ATTEMPTS):
+    try:
+        return _get_patiently(url, part, name)
+    except BaseException:
+        part.settle()
+        raise
+
+
+def _get_patiently(url: str, part: Part, name: str) -> Received:
+    attempt = 1
+    while True:
+        before = part.size
         try:
-            return _get_once(url, path, name)
+            return _get_once(url, part, name)
         except TransferError as error:
-            if not error.transient:
+            # A connection that often breaks gets there, as long as it brings something.
+            attempt = 1 if part.size - before >= CHUNK_BYTES else attempt
+            if not error.transient or attempt >= NUM_ATTEMPTS:
                 raise
             wait = BACKOFF_SECONDS * 2 ** (attempt - 1)
             _LOG.warning("%s: %s; again in %g s.", url, error, wait)
+        attempt += 1
         time.sleep(wait)
-    return _get_once(url, path, name)
 
 
-def _get_once(url: str, path: pathlib.Path, name: str) -> Received:
-    md5 = hashlib.md5(usedforsecurity=False)
-    sha256 = hashlib.sha256()
-    size = 0
-    with _network_errors(), _open(url) as response, path.open("wb") as file:
-        claimed = read_claims(response.headers)
+def _get_once(url: str, part: Part, name: str) -> Received:
+    hashes = _Hashes()
+    with _network_errors(), _open_rest(url, part) as response:
+        chunk = response.read(CHUNK_BYTES)
+        if response.status != _PARTIAL:
+            _check_not_text(chunk, response.headers.get_content_type())
+        start = _begin(part, response)
+        claimed = read_claims(response.headers, start)
         progress = Progress(name, claimed.size, form=_megabytes)
-        while chunk := response.read(CHUNK_BYTES):
-            if size == 0:
-                _check_not_text(chunk, response.headers.get_content_type())
-            file.write(chunk)
-            md5.update(chunk)
-            sha256.update(chunk)
-            size += len(chunk)
-            if size > MAX_BYTES:
-                raise TransferError(f"more than {MAX_BYTES:,} bytes came", False)
-            progress.advance(len(chunk))
-    received = Received(size, md5.hexdigest(), sha256.hexdigest())
-    _check_claims(received, claimed)
+        if start:
+            hashes.read(part.path)
+            progress.advance(start)
+        with part.path.open("ab") as file:
+            while chunk:
+                file.write(chunk)
+                hashes.update(chunk)
+                if hashes.size > MAX_BYTES:
+                    part.discard()
+                    raise TransferError(f"more than {MAX_BYTES:,} bytes came", False)
+                progress.advance(len(chunk))
+                chunk = response.read(CHUNK_BYTES)
+    received = hashes.received()
+    _check_claims(received, claimed, part)
     progress.finish()
     return received
+
+
+def _open_rest(url: str, part: Part) -> http.client.HTTPResponse:
+    try:
+        return _open(url, headers=part.headers())
+    except urllib.error.HTTPError as error:
+        if error.code == _NO_REST:
+            part.discard()
+        raise
+
+
+def _begin(part: Part, response: http.client.HTTPResponse) -> int:
+    try:
+        return part.begin(response.status, response.headers)
+    except ValueError as error:
+        raise TransferError(f"something else came where {error}", True) from error
+
+
+class _Hashes:
+    """Those of a file, by and by."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._md5 = hashlib.md5(usedforsecurity=False)
+        self._sha256 = hashlib.sha256()
+
+    def update(self, chunk: bytes) -> None:
+        self.size += len(chunk)
+        self._md5.update(chunk)
+        self._sha256.update(chunk)
+
+    def read(self, path: pathlib.Path) -> None:
+        with path.open("rb") as file:
+            while chunk := file.read(CHUNK_BYTES):
+                self.update(chunk)
+
+    def received(self) -> Received:
+        return Received(self.size, self._md5.hexdigest(), self._sha256.hexdigest())
 
 
 def _megabytes(num_bytes: int) -> str:
     return f"{num_bytes / 1e6:,.1f} MB"
 
 
-def _check_claims(received: Received, claimed: Claims) -> None:
+def _check_claims(received: Received, claimed: Claims, part: Part) -> None:
+    """Refuses what is not what the server says; what is only cut short may go on."""
     if received.size == 0 or claimed.size not in (None, received.size):
+        if received.size > (claimed.size or 0):
+            part.discard()
         raise TransferError(
             f"{received.size} bytes arrived, expected {claimed.size or 'some'}",
             transient=True,
         )
     if claimed.md5 not in (None, received.md5):
+        part.discard()
         raise TransferError(
             f"a file of the MD5 {received.md5} arrived, and the server says that it "
             f"has {claimed.md5}",
@@ -179,20 +244,26 @@ def _network_errors() -> Iterator[None]:
         ) from error
 
 
-def _open(url: str, method: str = "GET") -> http.client.HTTPResponse:
+def _open(
+    url: str, method: str = "GET", headers: Mapping[str, str] | None = None
+) -> http.client.HTTPResponse:
     parts = urllib.parse.urlsplit(url)
     http_hosts = {parts.hostname} if parts.scheme == "http" else set()
 
     class SafeRedirects(urllib.request.HTTPRedirectHandler):
         def redirect_request(self, req, fp, code, msg, headers, newurl):
-            check_url(newurl, http_hosts)
+            try:
+                check_url(newurl, http_hosts)
+            except InputError:
+                fp.close()
+                raise
             return super().redirect_request(req, fp, code, msg, headers, newurl)
 
     opener = urllib.request.build_opener(SafeRedirects)
     agent = f"keras_effnetv2/{version.__version__}"
     quoted = urllib.parse.quote(url, safe=string.punctuation)
     request = urllib.request.Request(
-        quoted, headers={"User-Agent": agent}, method=method
+        quoted, headers={"User-Agent": agent, **(headers or {})}, method=method
     )
     return opener.open(request, timeout=TIMEOUT_SECONDS)
 

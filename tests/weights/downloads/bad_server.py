@@ -9,6 +9,8 @@ import time
 
 CONTENT = b"\x89HDF\r\n\x1a\n" + bytes(range(256)) * 4000
 MD5 = hashlib.md5(CONTENT).hexdigest()
+OTHER_CONTENT = CONTENT[:-1] + b"?"
+STOP = 300_000  # Bytes after which servers of parts stop.
 OTHER_MD5 = hashlib.md5(b"other").hexdigest()
 
 
@@ -81,6 +83,58 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(CONTENT[:1000])
 
+    def serve_resumable(self, stop=STOP):
+        """Sends parts, of which each stops early."""
+        content = OTHER_CONTENT if self.server.is_changed else CONTENT
+        version = f'"{self.server.is_changed}"'
+        asked = self.headers.get("Range")
+        self.server.ranges.append(asked)
+        start = 0
+        if asked and self.headers.get("If-Range") == version:
+            start = int(asked.removeprefix("bytes=").removesuffix("-"))
+        self.send_part(content, start, stop, version)
+
+    def send_part(self, content, start, stop, version='"v"'):
+        self.send_response(206 if start else 200)
+        last = len(content) - 1
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{last}/{last + 1}")
+        self.send_header("Accept-Ranges", "bytes")
+        self.send_header("ETag", version)
+        self.send_header("Content-Length", str(last + 1 - start))
+        self.end_headers()
+        self.wfile.write(content[start : start + stop])
+
+    def serve_endless(self):
+        """Stops without an end, until it is released."""
+        self.serve_resumable(
+            stop=len(CONTENT) if self.server.released.is_set() else STOP
+        )
+        self.wfile.flush()
+        self.server.released.wait(20)
+
+    def serve_rest(self, send_rest):
+        """Stops at first; what asks for the rest gets something else."""
+        asked = self.headers.get("Range")
+        self.server.ranges.append(asked)
+        if asked:
+            send_rest()
+        else:
+            is_first = len(self.server.ranges) == 1
+            self.send_part(CONTENT, 0, STOP if is_first else len(CONTENT))
+
+    def serve_elsewhere(self):
+        self.serve_rest(lambda: self.send_part(CONTENT, STOP + 7, len(CONTENT)))
+
+    def serve_unasked(self):
+        self.serve_rest(lambda: self.send_part(CONTENT + b"!", STOP, len(CONTENT)))
+
+    def serve_no_rest(self):
+        self.serve_rest(lambda: self.send_error(416))
+
+    def serve_portal(self):
+        self.serve_rest(self.serve_html)
+
     def serve_stalled(self):
         self.send_response(200)
         self.send_header("Content-Length", str(len(CONTENT)))
@@ -142,11 +196,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @contextlib.contextmanager
 def running():
-    """A server with `paths` and `heads`, the requests it got, in order."""
+    """A server with `paths`, `heads` and `ranges`, of the requests, in order."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     server.paths = []
     server.heads = []
+    server.ranges = []
+    server.is_changed = False
     server.released = threading.Event()
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()

@@ -1,0 +1,105 @@
+"""The beginning of a file that a download has left, and what lets another go on.
+
+Only servers that name the version of a file and send parts of it can be asked for the
+rest; of others nothing is kept.
+
+Source: RFC 9110, sections 13.1.5 (If-Range) and 14 (range requests).
+"""
+
+import json
+import pathlib
+import re
+from typing import Any
+
+from keras_effnetv2.files import replace_file
+
+
+class Part:
+    """Where a file arrives before it is whole, for one process at a time.
+
+    Args:
+        target: path that the whole file is to have.
+        url: that it comes from; what is left of another is not used.
+
+    Attributes:
+        path: of the part.
+    """
+
+    def __init__(self, target: pathlib.Path, url: str) -> None:
+        self.path = target.with_name(f".{target.name}.unfinished.part")
+        self._note = target.with_name(f".{target.name}.unfinished.json")
+        self._url = url
+
+    @property
+    def size(self) -> int:
+        """Bytes that are there and can be kept."""
+        return self.path.stat().st_size if self._read_note() else 0
+
+    def headers(self) -> dict[str, str]:
+        """What asks for the rest, if the file is still that one; {} asks for all."""
+        if not (size := self.size):
+            return {}
+        return {"Range": f"bytes={size}-", "If-Range": self._read_note()["version"]}
+
+    def begin(self, status: int, headers: Any) -> int:
+        """Prepares for what an answer holds.
+
+        Args:
+            status: 206 for the rest, another for all.
+            headers: of the answer.
+
+        Returns:
+            How many bytes of the part stay before it.
+
+        Raises:
+            ValueError: it is the rest of something else; nothing is kept.
+        """
+        if status == 206:
+            place = re.fullmatch(
+                r"bytes (\d+)-\d+/(\d+)", headers.get("Content-Range", "")
+            )
+            size, whole = self.size, self._read_note().get("size")
+            is_rest = place is not None and 0 < size == int(place[1])
+            if is_rest and whole in (None, int(place[2])):
+                return size
+            self.discard()
+            raise ValueError(f"the rest of a file was asked for, from byte {size:,}")
+        self.discard()
+        version = _version(headers)
+        if version and headers.get("Accept-Ranges") == "bytes":
+            length = headers.get("Content-Length") or ""
+            note = {
+                "url": self._url,
+                "version": version,
+                "size": int(length) if length.isdecimal() else None,
+            }
+            replace_file(self._note, json.dumps(note).encode())
+        return 0
+
+    def settle(self) -> None:
+        """Removes what no later download could use."""
+        if not self.size:
+            self.discard()
+
+    def discard(self) -> None:
+        """Removes all there is."""
+        self.path.unlink(missing_ok=True)
+        self._note.unlink(missing_ok=True)
+
+    def _read_note(self) -> dict[str, Any]:
+        """What is known of the part; empty if it cannot be used."""
+        try:
+            note = json.loads(self._note.read_bytes())
+            is_ours = note["url"] == self._url and isinstance(note["version"], str)
+            is_ours = is_ours and isinstance(note["size"], int | None)
+        except (OSError, ValueError, LookupError, TypeError):
+            return {}
+        return note if is_ours and self.path.is_file() else {}
+
+
+def _version(headers: Any) -> str | None:
+    """What names the bytes of a file exactly, for If-Range."""
+    tag = headers.get("ETag", "")
+    if re.fullmatch(r'"[\x21\x23-\x7e]+"', tag):  # No weak one.
+        return tag
+    return None if tag else headers.get("Last-Modified")
