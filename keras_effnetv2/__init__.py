@@ -31,6 +31,7 @@ _MODULES = {
     "layers": "layers",
     "optimizers": "optimizers",
     "profiling": "profiling",
+    "push_to_hub": "export.hf_hub.pushing",
     "search": "search",
     "training": "training",
 }
@@ -59,6 +60,7 @@ __all__ = [
     "list_variants",
     "name_classes",
     "preprocess_input",
+    "push_to_hub",
     "write_variant",
 ]
 

@@ -1,4 +1,4 @@
-"""The way out: SavedModel, TF Hub, TF Serving, LiteRT and ONNX.
+"""The way out: SavedModel, TF Hub, TF Serving, LiteRT, ONNX, Hugging Face Hub.
 
 from keras_effnetv2 import export
 export.saved_model(model, "saved_models/flowers")
@@ -11,6 +11,7 @@ _MODULES = {
     "HubLayer": "tf_hub.layer",
     "fold_batch_norm": "folding",
     "hub": "tf_hub.modules",
+    "hugging_face": "hf_hub.repository_files",
     "litert": "lite.lite_models",
     "onnx": "onnx_models",
     "saved_model": "saved_models",

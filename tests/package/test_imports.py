@@ -32,8 +32,8 @@ ALLOWED = {
     "profiling": "models networks tables",
     "data": "lazy preprocessing progress",
     "export": (
-        "backends data files layers lazy networks preprocessing private_apis version "
-        "weights"
+        "backends data files layers lazy models networks preprocessing private_apis "
+        "version weights"
     ),
     "training": (
         "backends data files layers lazy models networks optimizers preprocessing "

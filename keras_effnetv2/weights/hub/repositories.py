@@ -146,6 +146,11 @@ def explained(error: Exception, name: str) -> Exception:
         return InputError(f"{name}: there is no such revision. Check it on its page.")
     if isinstance(error, errors.HFValidationError):
         return InputError(f"{name} is no name of a repository: {reason(error)}.")
+    if getattr(getattr(error, "response", None), "status_code", 0) in (401, 403):
+        return InputError(
+            f"The Hugging Face Hub does not allow that on {name}: set HF_TOKEN to a "
+            f"token that may, or run `hf auth login` ({reason(error)})."
+        )
     return DownloadError(f"The Hugging Face Hub failed on {name}: {reason(error)}.")
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import pathlib
 
 import numpy as np
 import pytest
@@ -60,6 +61,18 @@ def test_timms_own_configuration(tmp_path):
     )
     assert (found.image_size, found.labels) == (384, "imagenet")
     assert found.activation == "softmax"
+
+
+def test_what_timm_wrote_of_a_fine_tuned_network():
+    path = pathlib.Path(__file__).with_name("timm_config.json")  # timm 1.0.31.
+    config = read_config(path, "hf://user/repo")
+    assert config.variant is get_variant("efficientnetv2-b0")
+    assert config.num_classes == 4
+    legacy = record("efficientnetv2-b0", "imagenet", 224)
+    expected = dataclasses.replace(
+        legacy, labels=("tulip", "n2", "n3", "n4"), crop_pct=0.875
+    )
+    assert config.preprocessing == expected
 
 
 def test_what_it_does_not_say_is_what_timm_takes(tmp_path):
