@@ -121,12 +121,11 @@ def open_model(args: argparse.Namespace) -> tuple[Any, dict[str, str]]:
         model = load_model(None, args.model, None)
         model.compile(loss=_saved_loss(args.model))
         return model, {"model": args.model}
-    if args.weights is None or (
-        args.variant is None and not addresses.is_repository(args.weights)
-    ):
+    if args.variant is None and args.weights and addresses.is_repository(args.weights):
+        return load_model(None, args.weights, None), {"weights": args.weights}
+    if args.variant is None or args.weights is None:
         raise InputError("--variant and --weights go together, as in --weights none.")
     source = {"variant": args.variant, "weights": args.weights}
-    source = {key: value for key, value in source.items() if value is not None}
     if args.weights == "none":
         from keras_effnetv2.models import create_model
 

@@ -11,6 +11,7 @@ from keras_effnetv2 import create_model, export, feature_pyramid
 from keras_effnetv2.commands.shared.classifiers import read_examples
 from keras_effnetv2.export.checks import roundtrip
 from keras_effnetv2.export.folding import in_float32
+from keras_effnetv2.preprocessing import Preprocessing
 from tests import image_files
 from tests.export import micro
 from tests.export.conftest import LABELS
@@ -212,3 +213,19 @@ def test_other_backends_are_refused(classifier, tmp_path, monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     with pytest.raises(ValueError, match="KERAS_BACKEND=tensorflow"):
         export.saved_model(classifier, tmp_path / "export")
+
+
+@pytest.mark.parametrize("crop", ["center", "squash", "border"])
+def test_image_files_are_cropped_as_timm_does(crop, tmp_path, engines_here):
+    record = Preprocessing(
+        (128,), (128,), "bicubic", crop, 32, tuple("abcdefg"), crop_pct=0.9
+    )
+    model = micro.classifier_of(record, 7)
+    folder = tmp_path / "small"
+    manifest = export.saved_model(model, folder, fold=False)
+    assert manifest.contents["preprocessing"]["crop_pct"] == 0.9
+    (tmp_path / "odd.jpg").write_bytes(FILES["odd.jpg"])
+    ((_, pixels),) = read_examples([tmp_path / "odd.jpg"], record, [])
+    served = tf.saved_model.load(folder, tags=["serve"]).signatures["serving_bytes"]
+    found = numbers(served(image_bytes=tf.constant([FILES["odd.jpg"]])))
+    assert_close(found["probabilities"], np.asarray(model(pixels[None])))

@@ -23,6 +23,7 @@ from keras_effnetv2.weights.hub import timm_preprocessing
 from keras_effnetv2.weights.hub.addresses import CONFIG
 from keras_effnetv2.weights.hub.architectures import ARCHITECTURES, variant_of
 from keras_effnetv2.weights.hub.configs import OWN_KEY
+from keras_effnetv2.weights.matching import num_classes_of
 
 WEIGHTS, CARD = "model.safetensors", "README.md"
 
@@ -93,8 +94,8 @@ def _networks(model: keras.Model) -> list[_Network]:
     normalization = find_normalization(model)
     variables = named_variables(model)
     shapes = {name: tuple(x.shape) for name, x in variables.items()}
-    kernel = shapes.get(f"{_CLASSIFIER}/kernel")
-    classes, channels = kernel and kernel[-1], normalization.output.shape[-1]
+    classes = num_classes_of(shapes)
+    channels = normalization.output.shape[-1]
     found = []
     for architecture in ARCHITECTURES:
         variant = variant_of(architecture)
@@ -132,11 +133,13 @@ def _write_first_equal(
     model: keras.Model, networks: list[_Network], folder: pathlib.Path
 ) -> _Network:
     """Writes the first network that, read back, gives the model's features."""
+    difference = np.inf
     for network in networks:
         _write_weights(network, folder / WEIGHTS)
         text = json.dumps(_config(network), indent=2, ensure_ascii=False)
         (folder / CONFIG).write_text(f"{text}\n", encoding="utf-8")
-        if (difference := _difference(model, network, folder)) <= _MAX_DIFFERENCE:
+        difference = _difference(model, network, folder)
+        if difference <= _MAX_DIFFERENCE:
             return network
     raise InputError(
         f"{model.name!r} has the arrays of timm's {networks[0].architecture}, but its "

@@ -59,8 +59,8 @@ class Part:
                 r"bytes (\d+)-\d+/(\d+)", headers.get("Content-Range", "")
             )
             size, whole = self.size, self._read_note().get("size")
-            is_rest = place is not None and 0 < size == int(place[1])
-            if is_rest and whole in (None, int(place[2])):
+            start, end = map(int, place.groups()) if place else (0, 0)
+            if 0 < size == start and whole in (None, end):
                 return size
             self.discard()
             raise ValueError(f"the rest of a file was asked for, from byte {size:,}")

@@ -90,8 +90,9 @@ def _config(found: Any) -> HubConfig:
     if not isinstance(fields, dict):
         raise _bad("pretrained_cfg", fields, "an object")
     architecture = found.get("architecture")
-    variant = variant_of(architecture) if isinstance(architecture, str) else None
-    if variant is None:
+    is_text = isinstance(architecture, str)
+    variant = variant_of(architecture) if is_text else None
+    if not is_text or variant is None:
         raise _bad("architecture", architecture, f"one of {', '.join(ARCHITECTURES)}")
     _check_arguments(found.get("model_args") or {})
     num_classes = found.get("num_classes", fields.get("num_classes", 1000))

@@ -35,11 +35,9 @@ class Repository:
 
     def __init__(self, name: str | os.PathLike) -> None:
         self.name = os.fspath(name)
-        self._address = self._folder = None
+        self._address = None
         if addresses.is_address(name):
             self._address = addresses.parse(self.name)
-        else:
-            self._folder = pathlib.Path(name).expanduser()
         path = self._find(addresses.CONFIG)
         if path is None:
             raise InputError(
@@ -70,9 +68,9 @@ class Repository:
 
     def _find(self, file_name: str) -> pathlib.Path | None:
         """The local copy of a file, None if the repository has no such file."""
-        if self._folder is None:
+        if self._address is not None:
             return fetch(self._address, file_name, self.name)
-        path = self._folder / file_name
+        path = pathlib.Path(self.name).expanduser() / file_name
         return path if path.is_file() else None
 
 

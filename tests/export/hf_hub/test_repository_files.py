@@ -121,7 +121,6 @@ def test_what_timm_does_not_have_is_refused_before_anything_is_written(tmp_path)
     own = create_model(VARIANT, include_top=False, pooling="avg")
     with_layers = keras.Sequential([own, keras.layers.Dense(2)])
     relu = create_model(VARIANT, classes=2, activation="relu")
-    other = create_model("efficientnetv2-b1", include_top=False)
     folded = export.fold_batch_norm(create_model(VARIANT, classes=2))
     for model in (with_layers, folded):
         with pytest.raises(ValueError, match="timm has no network with the layers"):
@@ -133,7 +132,7 @@ def test_what_timm_does_not_have_is_refused_before_anything_is_written(tmp_path)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").touch()
     with pytest.raises(ValueError, match="is there already"):
-        export.hugging_face(other, tmp_path / "full")
+        export.hugging_face(relu, tmp_path / "full")
 
 
 def test_a_model_is_pushed_and_read_again(hub, model, monkeypatch):

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
+from keras_effnetv2 import __main__ as command_line
 from keras_effnetv2 import create_model
+from keras_effnetv2.commands import export
 from keras_effnetv2.networks.functional import named_variables
-from tests import forked, hub_server, mirror
+from tests import forked, hub_server, image_files, mirror
 from tests.networks.test_models import pixels
 from tests.weights.weight_files import random_arrays, timm_arrays
 
@@ -205,6 +207,19 @@ def test_another_variant_or_other_weights_beside_are_refused(hub, arrays):
         create_model("efficientnetv2-s", weights=ADDRESS)
     with pytest.raises(ValueError, match="weights of its own.*'imagenet'"):
         create_model(ADDRESS, weights="imagenet")
+
+
+def test_commands_need_no_variant(hub, arrays, tmp_path, capsys):
+    hub.commit(NAME, files_of(arrays))
+    (tmp_path / "a.jpg").write_bytes(image_files.JPEG)
+    words = ["", "predict", str(tmp_path / "a.jpg"), "--weights", ADDRESS]
+    assert command_line.main(command_line.parse(words)) == 0
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in LABELS)
+    words = ["", "export", "saved_model", "--weights", ADDRESS, "--output", "x"]
+    model, source = export.open_model(command_line.parse(words))
+    assert_loaded(model, arrays)
+    assert source == {"weights": ADDRESS}
 
 
 def test_a_folder_is_as_the_repository(arrays, tmp_path):
