@@ -110,6 +110,12 @@ def fetch(address: addresses.Address, file_name: str, name: str) -> pathlib.Path
             )
         )
     except errors.LocalEntryNotFoundError as error:
+        remembered = huggingface_hub.try_to_load_from_cache(
+            address.repository, file_name, revision=address.revision
+        )
+        # Not None, and no path: the cache knows that there is no such file.
+        if remembered is not None and not isinstance(remembered, str):
+            return None
         raise DownloadError(
             f"{file_name} of {name} is not in the Hub's cache and cannot be fetched: "
             f"{reason(error.__cause__ or error)}. Check the connection, HF_HUB_OFFLINE "

@@ -125,6 +125,21 @@ def test_all_files_are_of_one_commit(hub, arrays, monkeypatch):
     assert repository.weights().stat().st_size > 1000
 
 
+def test_a_pickle_is_taken_where_there_is_nothing_better_offline_too(
+    hub, arrays, monkeypatch
+):
+    from huggingface_hub import constants
+
+    from keras_effnetv2.weights.hub.repositories import Repository
+
+    files = {"config.json": files_of(arrays)["config.json"], "pytorch_model.bin": b"x"}
+    hub.commit(NAME, files)
+    path = Repository(ADDRESS).weights()
+    assert path.name == "pytorch_model.bin"
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert Repository(ADDRESS).weights() == path
+
+
 def test_a_private_repository_needs_a_token_which_no_other_host_gets(
     hub, arrays, monkeypatch
 ):
