@@ -14,17 +14,22 @@ ARCHITECTURES = {
         f"tf_efficientnetv2_{size}": f"efficientnetv2-{size}"
         for size in ("b0", "b1", "b2", "b3", "s", "m", "l", "xl")
     },
-    **{f"tf_efficientnet_b{i}": f"efficientnet-b{i}" for i in range(8)},
+    **{f"tf_efficientnet_b{i}": f"efficientnet-b{i}" for i in range(9)},
+    "tf_efficientnet_l2": "efficientnet-l2",
+    **{f"tf_efficientnet_lite{i}": f"efficientnet-lite{i}" for i in range(5)},
+    **{f"efficientnetv2_rw_{size}": f"efficientnetv2-rw-{size}" for size in "tsm"},
+    "gc_efficientnetv2_rw_t": "gc-efficientnetv2-rw-t",
 }
 
-# Family, dataset -> tag of the same weights in timm's names, and sizes that have it.
-_CONVERTED = {
-    ("efficientnetv2", "imagenet"): ("in1k", "b0 b1 b2 b3 s m l"),
-    ("efficientnetv2", "imagenet21k"): ("in21k", "b3 s m l xl"),
-    ("efficientnetv2", "imagenet21k-ft1k"): ("in21k_ft_in1k", "b3 s m l xl"),
+# Family, dataset, tag of the same weights in timm's names, and sizes that have it.
+_CONVERTED = (
+    ("efficientnetv2", "imagenet", "in1k", "b0 b1 b2 b3 s m l"),
+    ("efficientnetv2", "imagenet21k", "in21k", "b3 s m l xl"),
+    ("efficientnetv2", "imagenet21k-ft1k", "in21k_ft_in1k", "b3 s m l xl"),
     # keras.applications has the weights of AutoAugment.
-    ("efficientnet", "imagenet"): ("aa_in1k", "b0 b1 b2 b3 b4 b5 b6 b7"),
-}
+    ("efficientnet", "imagenet", "aa_in1k", "b0 b1 b2 b3 b4 b5 b6 b7"),
+    ("efficientnet", "imagenet", "in1k", "lite0 lite1 lite2 lite3 lite4"),
+)
 
 
 def variant_of(architecture: str) -> Variant | None:
@@ -46,12 +51,12 @@ def converted_repository(variant_name: str, dataset: str) -> str | None:
 
     None if it does not.
     """
-    family, _, size = variant_name.rpartition("-")
-    tag, sizes = _CONVERTED.get((family, dataset), ("", ""))
-    if size not in sizes.split():
-        return None
     names = {ours: theirs for theirs, ours in ARCHITECTURES.items()}
-    return f"timm/{names[variant_name]}.{tag}"
+    for family, of_dataset, tag, sizes in _CONVERTED:
+        variants = [f"{family}-{size}" for size in sizes.split()]
+        if dataset == of_dataset and variant_name in variants:
+            return f"timm/{names[variant_name]}.{tag}"
+    return None
 
 
 def is_same_network(one: Variant, other: Variant) -> bool:
