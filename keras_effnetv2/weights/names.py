@@ -1,11 +1,10 @@
 """Every array of a network: its shape, its name here and its names elsewhere.
 
-Pure Python. One table says how the layers of a block are called by each publisher of
-EfficientNet weights; everything else follows from `architecture.layout`.
+Pure Python. The tables of `layer_names` say how each publisher of EfficientNet weights
+calls the layers of a block; everything else follows from `architecture.layout`.
 
-Sources of the facts: keras.applications `efficientnet_v2` and `efficientnet` (Keras
-3.15.1), google/automl `efficientnetv2`, timm `_efficientnet_blocks.py`,
-leondgarse/keras_efficientnet_v2, sebastian-sz/efficientnet-v2-keras.
+Sources of the facts: those of the tables; keras.applications `efficientnet_v2` and
+`efficientnet` (Keras 3.15.1), sebastian-sz/efficientnet-v2-keras.
 """
 
 import collections
@@ -20,17 +19,23 @@ from keras_effnetv2.networks.architecture import (
     kernel_shapes,
     layout,
 )
+from keras_effnetv2.weights import layer_names
+from keras_effnetv2.weights.layer_names import (
+    CHECKPOINT,
+    EFFICIENTNET_PYTORCH,
+    LEONDGARSE,
+    OBJECT_CHECKPOINT,
+    TIMM,
+    TORCHVISION,
+)
 
 APPLICATIONS = "keras.applications"
 APPLICATIONS_V1 = "keras.applications V1"
 SEBASTIAN_SZ = "sebastian-sz"
-LEONDGARSE = "leondgarse"
-CHECKPOINT = "google/automl"
-OBJECT_CHECKPOINT = "google/automl objects"
-TIMM = "timm"
 OWN = "keras_effnetv2"
 APPLICATIONS_UNNAMED = "keras.applications without names"
 
+PYTORCH = (TIMM, EFFICIENTNET_PYTORCH, TORCHVISION)
 NAMINGS = (
     APPLICATIONS,
     APPLICATIONS_V1,
@@ -38,68 +43,10 @@ NAMINGS = (
     LEONDGARSE,
     CHECKPOINT,
     OBJECT_CHECKPOINT,
-    TIMM,
+    *PYTORCH,
     OWN,
     APPLICATIONS_UNNAMED,
 )
-
-# Layers of a block. The keras.applications family has our names with "_" for "/".
-# fmt: off
-_COLUMNS = ("ours", LEONDGARSE, CHECKPOINT, OBJECT_CHECKPOINT, TIMM)
-_SQUEEZE_EXCITE = (
-    ("se/reduce", "se_1_conv", "se/conv2d",   "_se/_se_reduce", "se.conv_reduce"),
-    ("se/expand", "se_2_conv", "se/conv2d_1", "_se/_se_expand", "se.conv_expand"),
-)
-# Only timm has it.
-_GLOBAL_CONTEXT = tuple(
-    tuple(timm if column == TIMM else ours for column in _COLUMNS)
-    for ours, timm in (
-        ("gc/attend", "se.conv_attn"),
-        ("gc/reduce", "se.mlp_scale.fc1"),
-        ("gc/norm",   "se.mlp_scale.norm"),
-        ("gc/expand", "se.mlp_scale.fc2"),
-    )
-)
-_GATES = _SQUEEZE_EXCITE + _GLOBAL_CONTEXT
-_BN = "tpu_batch_normalization"
-_EXPANDED_MBCONV = (
-    ("expand_conv",  "sortcut_conv", "conv2d",           "_expand_conv",    "conv_pw"),
-    ("expand_bn",    "sortcut_bn",   _BN,                "_norm0",          "bn1"),
-    ("dwconv2",      "MB_dw_",       "depthwise_conv2d", "_depthwise_conv", "conv_dw"),
-    ("bn",           "MB_dw_bn",     f"{_BN}_1",         "_norm1",          "bn2"),
-    *_GATES,
-    ("project_conv", "MB_pw_conv",   "conv2d_1",         "_project_conv",   "conv_pwl"),
-    ("project_bn",   "MB_pw_bn",     f"{_BN}_2",         "_norm2",          "bn3"),
-)
-_PLAIN_MBCONV = (
-    ("dwconv2",      "MB_dw_",       "depthwise_conv2d", "_depthwise_conv", "conv_dw"),
-    ("bn",           "MB_dw_bn",     _BN,                "_norm1",          "bn1"),
-    *_GATES,
-    ("project_conv", "MB_pw_conv",   "conv2d",           "_project_conv",   "conv_pw"),
-    ("project_bn",   "MB_pw_bn",     f"{_BN}_1",         "_norm2",          "bn2"),
-)
-_EXPANDED_FUSED_MBCONV = (
-    ("expand_conv",  "sortcut_conv", "conv2d",           "_expand_conv",    "conv_exp"),
-    ("expand_bn",    "sortcut_bn",   _BN,                "_norm0",          "bn1"),
-    *_GATES,
-    ("project_conv", "MB_pw_conv",   "conv2d_1",         "_project_conv",   "conv_pwl"),
-    ("project_bn",   "MB_pw_bn",     f"{_BN}_1",         "_norm1",          "bn2"),
-)
-_PLAIN_FUSED_MBCONV = (
-    *_GATES,
-    ("project_conv", "fu_conv",      "conv2d",           "_project_conv",   "conv"),
-    ("project_bn",   "fu_bn",        _BN,                "_norm1",          "bn1"),
-)
-_STEM = (
-    ("stem_conv",   "stem_conv",   "stem/conv2d", "_stem/_conv_stem", "conv_stem"),
-    ("stem_bn",     "stem_bn",     f"stem/{_BN}", "_stem/_norm",      "bn1"),
-)
-_TOP = (
-    ("top_conv",    "post_conv",   "head/conv2d", "_head/_conv_head", "conv_head"),
-    ("top_bn",      "post_bn",     f"head/{_BN}", "_head/_norm",      "bn2"),
-    ("predictions", "predictions", "head/dense",  "_fc",              "classifier"),
-)
-# fmt: on
 
 # What early versions of Keras 3 call layers in files: by their class, numbered.
 _CLASSES = {
@@ -109,7 +56,7 @@ _CLASSES = {
     "ln": "layer_normalization",
     "dense": "dense",
 }
-_TIMM_VARIABLES = {
+_PYTORCH_VARIABLES = {
     "kernel": "weight",
     "bias": "bias",
     "gamma": "weight",
@@ -188,7 +135,7 @@ def file_names(variant: Variant, naming: str) -> dict[str, str]:
 @functools.lru_cache(maxsize=64)
 def file_axes(variant: Variant, naming: str) -> dict[str, tuple[int, ...]]:
     """Names of the arrays whose axes must be permuted, to the permutation."""
-    if naming != TIMM:
+    if naming not in PYTORCH:
         return {}
     return {
         f"{layer.name}/kernel": _PYTORCH_AXES[layer.kind]
@@ -199,8 +146,8 @@ def file_axes(variant: Variant, naming: str) -> dict[str, tuple[int, ...]]:
 
 def _file_name(layer: _Layer, variable: str, naming: str) -> str:
     name = layer.aliases[naming]
-    if naming == TIMM:
-        return f"{name}.{_TIMM_VARIABLES[variable]}"
+    if naming in PYTORCH:
+        return f"{name}.{_PYTORCH_VARIABLES[variable]}"
     if layer.kind == "depthwise" and naming in (CHECKPOINT, OBJECT_CHECKPOINT):
         variable = f"depthwise_{variable}"
     return f"{name}/{variable}"
@@ -232,17 +179,20 @@ def _layers(
         "top_bn": (top,),
         "predictions": (top, num_classes),
     }
-    yield from (_end_layer(row, shapes[row[0]]) for row in _STEM)
+    stages = len(variant.blocks)
+    for row in layer_names.STEM:
+        yield _end_layer(row, shapes[row["ours"]], stages)
     for block in blocks:
         yield from _block_layers(block)
-    rows = _TOP if num_classes is not None else _TOP[:-1]
-    yield from (_end_layer(row, shapes[row[0]]) for row in rows)
+    rows = layer_names.TOP if num_classes is not None else layer_names.TOP[:-1]
+    for row in rows:
+        yield _end_layer(row, shapes[row["ours"]], stages)
 
 
-def _end_layer(row: tuple[str, ...], shape: tuple[int, ...]) -> _Layer:
+def _end_layer(row: dict[str, str], shape: tuple[int, ...], stages: int) -> _Layer:
     """A layer of the stem or the top."""
-    name = row[0]
-    aliases: dict[str, str] = dict(zip(_COLUMNS, row, strict=True))
+    name = row["ours"]
+    aliases = {key: alias.format(top=stages + 1) for key, alias in row.items()}
     same = (APPLICATIONS, APPLICATIONS_V1, SEBASTIAN_SZ, OWN)
     aliases |= dict.fromkeys(same, name)
     kind = {1: "bn", 2: "dense", 4: "conv"}[len(shape)]
@@ -250,26 +200,28 @@ def _end_layer(row: tuple[str, ...], shape: tuple[int, ...]) -> _Layer:
 
 
 def _block_layers(block: Block) -> Iterator[_Layer]:
-    is_mbconv = block.operator == MBCONV
     if block.has_expansion:
-        rows = _EXPANDED_MBCONV if is_mbconv else _EXPANDED_FUSED_MBCONV
+        mbconv, fused = layer_names.EXPANDED_MBCONV, layer_names.EXPANDED_FUSED_MBCONV
     else:
-        rows = _PLAIN_MBCONV if is_mbconv else _PLAIN_FUSED_MBCONV
+        mbconv, fused = layer_names.PLAIN_MBCONV, layer_names.PLAIN_FUSED_MBCONV
     shapes = _block_shapes(block)
     letters, number = block.name, f"block{block.stage}-{block.position + 1:02d}"
-    for row in rows:
-        name = row[0]
-        if name not in shapes:  # Squeeze and excitation, where there is none.
+    for row in mbconv if block.operator == MBCONV else fused:
+        name = row["ours"]
+        if name not in shapes:  # Of an attention that it has not.
             continue
         joined = name.replace("/", "_")
-        aliases = dict(zip(_COLUMNS, row, strict=True))
         aliases = {
             LEONDGARSE: (
-                f"stack_{block.stage - 1}_block{block.position}_{aliases[LEONDGARSE]}"
+                f"stack_{block.stage - 1}_block{block.position}_{row[LEONDGARSE]}"
             ),
-            CHECKPOINT: f"blocks_{block.index}/{aliases[CHECKPOINT]}",
-            OBJECT_CHECKPOINT: f"_blocks/{block.index}/{aliases[OBJECT_CHECKPOINT]}",
-            TIMM: f"blocks.{block.stage - 1}.{block.position}.{aliases[TIMM]}",
+            CHECKPOINT: f"blocks_{block.index}/{row[CHECKPOINT]}",
+            OBJECT_CHECKPOINT: f"_blocks/{block.index}/{row[OBJECT_CHECKPOINT]}",
+            TIMM: f"blocks.{block.stage - 1}.{block.position}.{row[TIMM]}",
+            EFFICIENTNET_PYTORCH: f"_blocks.{block.index}.{row[EFFICIENTNET_PYTORCH]}",
+            TORCHVISION: (
+                f"features.{block.stage}.{block.position}.block.{row[TORCHVISION]}"
+            ),
             APPLICATIONS: f"{letters}_{joined}",
             APPLICATIONS_V1: f"{letters}_{joined.replace('dwconv2', 'dwconv')}",
             SEBASTIAN_SZ: f"{number}_{joined}",

@@ -55,10 +55,10 @@ def write_keras_2(path, arrays, naming, variant=TINY, whole_model=False, extra=(
     return path
 
 
-def timm_arrays(arrays, variant=TINY):
+def timm_arrays(arrays, variant=TINY, naming=names.TIMM):
     """As PyTorch has them: by timm's names, kernels with their axes its way."""
     found = {}
-    for name, file_name in names.file_names(variant, names.TIMM).items():
+    for name, file_name in names.file_names(variant, naming).items():
         if name not in arrays:
             continue
         array = arrays[name]

@@ -64,3 +64,8 @@ def insert(
     if name in arrays:
         raise InputError(f"{path} holds more than one array {name!r}.")
     arrays[name] = array
+
+
+def is_counter(name: str) -> bool:
+    """Whether PyTorch counts something under that name, which nothing here uses."""
+    return name.rpartition(".")[2] in ("num_batches_tracked", "n_averaged")

@@ -24,12 +24,6 @@ from keras_effnetv2.weights import names
 from keras_effnetv2.weights.files import hdf5_names
 from keras_effnetv2.weights.files.arrays import Arrays, damaged, insert, max_unpacked
 
-PICKLE_ADVICE = (
-    "Reading it could run any program, so it is not read: take the .safetensors file "
-    "of the same weights, or make one with "
-    "safetensors.torch.save_file(torch.load(FILE, weights_only=True), NEW_FILE)."
-)
-
 _CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
 
 _NAMINGS = (
@@ -60,17 +54,17 @@ def open_hdf5(path: pathlib.Path) -> Iterator[Arrays]:
 
 
 @contextlib.contextmanager
-def open_keras(path: pathlib.Path) -> Iterator[Arrays]:
+def open_keras(path: pathlib.Path, archive: zipfile.ZipFile) -> Iterator[Arrays]:
     """Opens a `.keras` archive.
+
+    Args:
+        path: of the file.
+        archive: of the file, open.
 
     Raises:
         ValueError: damaged, or another kind of archive.
     """
-    try:
-        archive = zipfile.ZipFile(path)
-    except zipfile.BadZipFile as error:
-        raise damaged(path, "zip", error) from None
-    with archive, tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder:
         _check_members(path, archive)
         try:
             config = _unpack(path, archive, _CONFIG, folder)
@@ -98,15 +92,11 @@ def _open(path: pathlib.Path, unpacked: pathlib.Path | None = None) -> Any:
 
 def _check_members(path: pathlib.Path, archive: zipfile.ZipFile) -> None:
     members = archive.namelist()
-    if any(name.endswith("data.pkl") for name in members):
-        raise InputError(
-            f"{path} is a PyTorch file of pickled objects. {PICKLE_ADVICE}"
-        )
     missing = [name for name in (_CONFIG, _WEIGHTS) if name not in members]
     if missing:
         raise InputError(
-            f"{path} is a zip archive, but not a .keras file: it has no "
-            f"{', '.join(missing)}."
+            f"{path} is a zip archive, but neither of PyTorch nor a .keras file: it "
+            f"has no {', '.join(missing)}."
         )
 
 

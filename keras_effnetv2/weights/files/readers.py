@@ -9,8 +9,8 @@ import numpy as np
 
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.weights import names
-from keras_effnetv2.weights.files import hdf5, tf_checkpoints
-from keras_effnetv2.weights.files.arrays import Arrays, damaged
+from keras_effnetv2.weights.files import archives, hdf5, tf_checkpoints, torch_files
+from keras_effnetv2.weights.files.arrays import Arrays, damaged, is_counter
 
 _HEAD_BYTES = 512
 
@@ -19,7 +19,7 @@ _INDEX_MAGIC = bytes.fromhex("57fb808b247547db")
 
 _KNOWN = (
     "a .weights.h5 or .keras file of this package, a Keras .h5 file, an official "
-    "checkpoint (.tgz, folder or prefix), or timm's .safetensors"
+    "checkpoint (.tgz, folder or prefix), or a PyTorch state dict (.pth, .safetensors)"
 )
 
 
@@ -44,7 +44,9 @@ def open_arrays(path: pathlib.Path) -> AbstractContextManager[Arrays]:
     if head.startswith(b"\x89HDF\r\n\x1a\n"):
         return hdf5.open_hdf5(path)
     if head.startswith(b"PK\x03\x04"):
-        return hdf5.open_keras(path)
+        return _open_zip(path)
+    if torch_files.LEGACY_MAGIC in head[:32]:
+        return torch_files.open_legacy(path)
     if head.startswith(b"\x1f\x8b"):
         return tf_checkpoints.open_tar(path)
     if head[257:262] == b"ustar":
@@ -72,13 +74,26 @@ def _refuse(path: pathlib.Path, head: bytes) -> None:
         raise InputError(
             f"{path} is a pointer of Git LFS, not the weights. Run git lfs pull."
         )
-    if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
-        raise InputError(f"{path} is a Python pickle. {hdf5.PICKLE_ADVICE}")
+    is_pickle = head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05"
+    if is_pickle and torch_files.LEGACY_MAGIC not in head[:32]:
+        raise InputError(
+            f"{path} is a Python pickle, but not one of PyTorch. Reading it could run "
+            f"any program, so it is not read. Expected {_KNOWN}."
+        )
+
+
+@contextlib.contextmanager
+def _open_zip(path: pathlib.Path) -> Iterator[Arrays]:
+    with archives.open_archive(path) as archive:
+        is_torch = any(name.endswith("/data.pkl") for name in archive.namelist())
+        opener = torch_files.open_zip if is_torch else hdf5.open_keras
+        with opener(path, archive) as arrays:
+            yield arrays
 
 
 @contextlib.contextmanager
 def open_safetensors(path: pathlib.Path) -> Iterator[Arrays]:
-    """Opens timm's arrays.
+    """Opens the arrays of a PyTorch network.
 
     Raises:
         ValueError: damaged.
@@ -102,10 +117,9 @@ def open_safetensors(path: pathlib.Path) -> Iterator[Arrays]:
         return file.get_tensor(name)
 
     with file:
-        # PyTorch's batch norms count batches; nothing uses the numbers.
         shapes = {
             name: tuple(file.get_slice(name).get_shape())
             for name in file.keys()  # noqa: SIM118
-            if not name.endswith(".num_batches_tracked")
+            if not is_counter(name)
         }
-        yield Arrays("safetensors", (names.TIMM,), shapes, read)
+        yield Arrays("safetensors", names.PYTORCH, shapes, read)

@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import pathlib
 import pickle
 import struct
@@ -33,7 +32,10 @@ from tests.weights.weight_files import (
         (b"\n<!DOCTYPE html><html>Sign in</html>", "is a web page"),
         (b"\xef\xbb\xbf<?xml version='1.0'?><Error>NoSuchKey</Error>", "XML message"),
         (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS.*git lfs pull"),
-        (pickle.dumps({"conv_stem.weight": [1.0]}), "Python pickle.*safetensors"),
+        (
+            pickle.dumps({"conv_stem.weight": [1.0]}),
+            "Python pickle, but not one of",
+        ),
         (b"weights, honestly", "no known format: it begins with b'weights"),
         (struct.pack("<Q", 10**12) + b'{"a":', "header claims 1,000,000,000,000 bytes"),
         (struct.pack("<Q", 4) + b"{,,}", "damaged safetensors file"),
@@ -56,24 +58,6 @@ def test_absent_file(tmp_path):
 def test_folder_without_checkpoint(tmp_path):
     (tmp_path / "notes.txt").write_text("nothing here")
     refused(tmp_path, r"holds no TensorFlow checkpoint: no file NAME\.index")
-
-
-class Harmful:
-    def __reduce__(self):
-        return os.mkdir, ("unpickled",)
-
-
-@pytest.mark.parametrize("packed", [False, True])
-def test_pytorch_files_are_not_unpickled(packed, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    path = tmp_path / "model.pth"
-    if packed:
-        with zipfile.ZipFile(path, "w") as archive:
-            archive.writestr("archive/data.pkl", pickle.dumps(Harmful()))
-    else:
-        path.write_bytes(pickle.dumps(Harmful(), protocol=2))
-    refused(path, r"could run any program.*safetensors\.torch\.save_file")
-    assert not (tmp_path / "unpickled").exists()
 
 
 @pytest.fixture(scope="module")
@@ -203,7 +187,7 @@ def test_keras_archive_with_bad_config(config, match, files, tmp_path):
 def test_other_archive(tmp_path):
     with zipfile.ZipFile(tmp_path / "a", "w") as archive:
         archive.writestr("photograph.jpg", b"")
-    refused(tmp_path / "a", r"not a \.keras file: it has no config\.json, model\.wei")
+    refused(tmp_path / "a", r"nor a \.keras file: it has no config\.json, model\.wei")
 
 
 def test_safetensors_with_giant_shape(files, tmp_path):
