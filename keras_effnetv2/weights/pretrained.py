@@ -14,7 +14,13 @@ from keras_effnetv2 import preprocessing as records
 from keras_effnetv2.errors import DownloadError, InputError, UserError
 from keras_effnetv2.networks.architecture import Variant
 from keras_effnetv2.preprocessing import Preprocessing
-from keras_effnetv2.weights import alternatives, loading, matching, releases
+from keras_effnetv2.weights import (
+    alternatives,
+    loading,
+    matching,
+    packages,
+    releases,
+)
 from keras_effnetv2.weights.downloads import download
 from keras_effnetv2.weights.hub import addresses, architectures
 from keras_effnetv2.weights.hub.configs import HubConfig
@@ -130,6 +136,8 @@ def _locate(
         return _Located(weights.weights(), config=weights.config)
     name = os.fspath(weights)
     if name in releases.DATASETS:
+        if installed := packages.find_installed(variant.name, name):
+            return _Located(installed, name)
         release = releases.find(variant.name, name, include_top)
         if classes not in (None, release.num_classes):
             release = releases.find(variant.name, name, include_top=False)

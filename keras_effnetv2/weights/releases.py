@@ -4,11 +4,12 @@ Sources of the facts, none of which is copied code:
 
 - keras.applications `efficientnet_v2` and `efficientnet` (Keras 3.15.1): files and MD5.
   Its V1 files are conversions of tensorflow/tpu's AutoAugment checkpoints ("ckptsaug").
-- google/automl, `efficientnetv2/effnetv2_model.py` and `README.md`: checkpoints, for
-  which no hashes were published.
+- google/automl, `efficientnetv2/effnetv2_model.py` and `README.md`; tensorflow/tpu,
+  `models/official/efficientnet/lite`: checkpoints, for which no hashes were published.
 
-`RELEASES` is what `weights="imagenet"` and its like choose from; `alternatives.py`
-has the other public files of the same networks.
+`RELEASES` is what `weights="imagenet"` and its like choose from, unless a package of
+`packages.py` is installed; `alternatives.py` has the other public files of the same
+networks.
 """
 
 import dataclasses
@@ -21,7 +22,7 @@ from keras_effnetv2.networks import variants
 
 DATASETS = ("imagenet", "imagenet21k", "imagenet21k-ft1k")
 # Family and size of a variant, as file names have them.
-_NAME = re.compile(r"^efficientnet(v[12])?-?(b\d|s|m|xl|l)")
+_NAME = re.compile(r"^efficientnet(v[12])?-?(b\d|lite\d|s|m|xl|l)")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -194,5 +195,10 @@ RELEASES = (
             for size in V2_SIZES
             for dataset in ("21k", "21k-ft1k")
         ],
+    ),
+    *rows(
+        "google",
+        CHECKPOINTS_URL + "lite/",
+        [(f"efficientnet-lite{i}.tar.gz", None) for i in range(5)],
     ),
 )
