@@ -76,6 +76,9 @@ def _place(arrays: Arrays, variant: Variant) -> tuple[str, str]:
     """Whose names the file has, and what is before them: those of which it has most."""
     counts = collections.Counter()
     for naming in arrays.namings:
+        # Its networks differ from others of the same arrays in nothing that files have.
+        if naming == names.TORCHVISION and variant.padding != "symmetric":
+            continue
         wanted = set(names.file_names(variant, naming).values())
         counts[naming, ""] = len(arrays.shapes.keys() & wanted)
         if not arrays.has_models:

@@ -122,7 +122,7 @@ def file_names(variant: Variant, naming: str) -> dict[str, str]:
         variant: rows and coefficients.
         naming: one of `NAMINGS`.
     """
-    layers = list(_layers(variant, 1, 1))
+    layers = _all_layers(variant)
     if naming == APPLICATIONS_UNNAMED:
         return _numbered_names(layers)
     return {
@@ -139,7 +139,7 @@ def file_axes(variant: Variant, naming: str) -> dict[str, tuple[int, ...]]:
         return {}
     return {
         f"{layer.name}/kernel": _PYTORCH_AXES[layer.kind]
-        for layer in _layers(variant, 1, 1)
+        for layer in _all_layers(variant)
         if layer.kind in _PYTORCH_AXES
     }
 
@@ -153,7 +153,7 @@ def _file_name(layer: _Layer, variable: str, naming: str) -> str:
     return f"{name}/{variable}"
 
 
-def _numbered_names(layers: list[_Layer]) -> dict[str, str]:
+def _numbered_names(layers: tuple[_Layer, ...]) -> dict[str, str]:
     """The layers of a class are numbered in the order of the network."""
     names, counts = {}, collections.Counter()
     for layer in layers:
@@ -163,6 +163,12 @@ def _numbered_names(layers: list[_Layer]) -> dict[str, str]:
         for variable in layer.variables():
             names[f"{layer.name}/{variable}"] = f"{name}/{variable}"
     return names
+
+
+@functools.lru_cache(maxsize=8)  # Of a variant all namings are asked for in turn.
+def _all_layers(variant: Variant) -> tuple[_Layer, ...]:
+    """The layers whose names count, and not their shapes."""
+    return tuple(_layers(variant, 1, 1))
 
 
 def _layers(

@@ -1,10 +1,13 @@
 """State dicts of PyTorch, in both layouts, from any of three packages."""
 
+import dataclasses
+
 import ml_dtypes
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from keras_effnetv2.networks.variants import get_variant
 from keras_effnetv2.weights import names
 from keras_effnetv2.weights.files import readers
 from tests.tiny_networks import tiny
@@ -31,6 +34,12 @@ def write(path, layout, arrays, value=None):
     return path
 
 
+def of(naming, variant):
+    """The variant as those who name arrays so have it."""
+    padding = "symmetric" if naming == names.TORCHVISION else "same"
+    return dataclasses.replace(variant, padding=padding)
+
+
 LAYOUTS = pytest.mark.parametrize("layout", ["legacy", "zip"])
 
 
@@ -38,6 +47,7 @@ LAYOUTS = pytest.mark.parametrize("layout", ["legacy", "zip"])
 @pytest.mark.parametrize("naming", names.PYTORCH)
 @pytest.mark.parametrize("variant", [TINY, V1], ids=["V2", "V1"])
 def test_every_naming_in_every_layout(layout, naming, variant, tmp_path):
+    variant = of(naming, variant)
     arrays = random_arrays(variant)
     path = write(tmp_path / "a.bin", layout, timm_arrays(arrays, variant, naming))
     found, source = read_all(path, variant)
@@ -50,7 +60,18 @@ def test_every_naming_in_every_layout(layout, naming, variant, tmp_path):
 def test_every_naming_in_safetensors(naming, tmp_path):
     arrays = random_arrays()
     save_file(timm_arrays(arrays, naming=naming), tmp_path / "a")
-    assert_equal(read_all(tmp_path / "a")[0], arrays)
+    assert_equal(read_all(tmp_path / "a", of(naming, TINY))[0], arrays)
+
+
+def test_torchvision_pads_otherwise_and_the_error_says_so(tmp_path):
+    """Else its arrays would fit, and give other numbers."""
+    variant = get_variant("efficientnet-b0-torchvision")
+    shapes = names.canonical_shapes(variant, CLASSES)
+    arrays = {name: np.zeros(shape, np.float16) for name, shape in shapes.items()}
+    raw = timm_arrays(arrays, variant, names.TORCHVISION)
+    path = write(tmp_path / "a", "zip", raw)
+    with pytest.raises(ValueError, match="It fits 'efficientnet-b0-torchvision'"):
+        read_all(path, get_variant("efficientnet-b0"))
 
 
 @LAYOUTS

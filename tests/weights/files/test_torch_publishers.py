@@ -96,8 +96,10 @@ def test_networks_give_what_the_publishers_give(file):
 
 def variant_name(network):
     """Ours of a network of theirs that has the same arrays."""
-    name = network.partition(" ")[2].removeprefix("tf_").replace("_", "-")
-    return name.replace("efficientnet-v2", "efficientnetv2")
+    package, _, name = network.partition(" ")
+    name = name.removeprefix("tf_").replace("_", "-")
+    name = name.replace("efficientnet-v2", "efficientnetv2")
+    return f"{name}-torchvision" if package == names.TORCHVISION else name
 
 
 @pytest.mark.parametrize("network", NETWORKS)
