@@ -34,7 +34,21 @@ def open_archive(path: pathlib.Path) -> Iterator[zipfile.ZipFile]:
         ) as error:
             raise damaged(path, "zip", error) from None
         with archive:
+            _check_members(path, archive)
             yield archive
+
+
+def _check_members(path: pathlib.Path, archive: zipfile.ZipFile) -> None:
+    for member in archive.infolist():
+        # Before the file, where the list of members is shorter than it claims.
+        if member.header_offset < 0:
+            raise damaged(path, "zip", "its list of members breaks off")
+        # Other methods report damage in ways of their own.
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise InputError(
+                f"{path}: {member.filename[:100]!r} is compressed by method "
+                f"{member.compress_type}. Expected none, or deflation."
+            )
 
 
 class _File(io.FileIO):

@@ -10,6 +10,7 @@ import json
 import pathlib
 import re
 import shutil
+import struct
 import tempfile
 import zipfile
 import zlib
@@ -18,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_effnetv2.errors import InputError
+from keras_effnetv2.errors import InputError, UserError
 from keras_effnetv2.preprocessing import HDF5_ATTRIBUTE, Preprocessing
 from keras_effnetv2.weights import names
 from keras_effnetv2.weights.files import hdf5_names
@@ -69,7 +70,14 @@ def open_keras(path: pathlib.Path, archive: zipfile.ZipFile) -> Iterator[Arrays]
         try:
             config = _unpack(path, archive, _CONFIG, folder)
             weights = _unpack(path, archive, _WEIGHTS, folder)
-        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+        except (
+            zipfile.BadZipFile,
+            zlib.error,
+            struct.error,
+            EOFError,
+            RuntimeError,  # Also that something is not implemented.
+            UnicodeDecodeError,
+        ) as error:
             raise damaged(path, ".keras", error) from None
         with _open(path, weights) as file:
             yield dataclasses.replace(
@@ -116,7 +124,31 @@ def _unpack(
     return unpacked
 
 
+@contextlib.contextmanager
+def _understood(path: pathlib.Path) -> Iterator[None]:
+    """Turns what h5py raises inside a damaged file into an error that says so."""
+    try:
+        yield
+    except UserError:
+        raise
+    except (
+        OSError,
+        RuntimeError,
+        LookupError,
+        ValueError,
+        TypeError,
+        OverflowError,
+        MemoryError,
+    ) as error:
+        raise damaged(path, "HDF5", str(error)[:200]) from None
+
+
 def _arrays(path: pathlib.Path, file: Any) -> Arrays:
+    with _understood(path):
+        return _understood_arrays(path, file)
+
+
+def _understood_arrays(path: pathlib.Path, file: Any) -> Arrays:
     root, record = file, _record_of_attribute(path, file)
     if is_keras_3 := "layers" in file or "vars" in file:
         format = "HDF5 (Keras 3)"
@@ -219,10 +251,8 @@ def _read(path: pathlib.Path, dataset: Any) -> np.ndarray:
             f"{path}: {dataset.name} should hold floating-point numbers. "
             f"Received: {dataset.dtype}."
         )
-    try:
+    with _understood(path):
         array = dataset[()]
-    except OSError as error:
-        raise damaged(path, "HDF5", error) from None
     if is_bfloat16:
         import ml_dtypes
 

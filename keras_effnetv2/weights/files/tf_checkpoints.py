@@ -116,21 +116,16 @@ def open_prefix(
     import tensorflow as tf
 
     path = source or prefix
-    try:
+    with _understood(path):
         reader = tf.train.load_checkpoint(os.fspath(prefix))
-    except (tf.errors.OpError, RuntimeError, ValueError) as error:
-        raise damaged(path, "checkpoint", error) from None
-    shapes = {
-        name: tuple(shape) for name, shape in reader.get_variable_to_shape_map().items()
-    }
-    dtypes = reader.get_variable_to_dtype_map()
+        found = reader.get_variable_to_shape_map()
+        dtypes = reader.get_variable_to_dtype_map()
+    shapes = {name: tuple(shape) for name, shape in found.items()}
     _check_stored(path, prefix, shapes, dtypes)
 
     def read(name: str) -> np.ndarray:
-        try:
+        with _understood(path):
             return reader.get_tensor(variables[name])
-        except (tf.errors.OpError, RuntimeError) as error:
-            raise damaged(path, "checkpoint", error) from None
 
     is_object_based = _OBJECT_GRAPH in shapes
     named = _object_variables if is_object_based else _named_variables
@@ -141,6 +136,17 @@ def open_prefix(
         {name: shapes[variable] for name, variable in variables.items()},
         read,
     )
+
+
+@contextlib.contextmanager
+def _understood(path: pathlib.Path) -> Iterator[None]:
+    """Turns what TensorFlow raises inside damaged files into an error that says so."""
+    import tensorflow as tf
+
+    try:
+        yield
+    except (tf.errors.OpError, RuntimeError, ValueError, LookupError) as error:
+        raise damaged(path, "checkpoint", str(error)[:200]) from None
 
 
 def _indices(folder: pathlib.Path, place: str) -> list[pathlib.Path]:

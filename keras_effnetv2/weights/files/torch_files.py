@@ -159,7 +159,7 @@ def _place_of_member(
             f"{path}: {member.filename[:100]!r} is compressed or encrypted, which "
             "torch.save never does. Refused: unpack it and save it anew."
         )
-    file.seek(max(0, member.header_offset))
+    file.seek(member.header_offset)
     header = file.read(_MEMBER_HEADER.size)
     size = file.seek(0, os.SEEK_END)
     if len(header) == _MEMBER_HEADER.size:
