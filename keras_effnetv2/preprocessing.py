@@ -163,7 +163,8 @@ _FAMILIES = (
     (r"-lite\d$", "lite"),
 )
 
-# Variants that others trained -> (normalisation, interpolation, crop_pct). timm 1.0.31, `efficientnet.py`; torchvision 0.29.1,
+# Variants that others trained -> (normalisation, interpolation, crop_pct). timm
+# 1.0.31, `efficientnet.py`; torchvision 0.29.1,
 # `efficientnet.py`, where B1 has two sets of weights: the second.
 # fmt: off
 _OTHERS = {

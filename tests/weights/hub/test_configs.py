@@ -231,4 +231,4 @@ def test_conversions_are_of_releases():
     assert found["efficientnetv2-s", "imagenet"] == "timm/tf_efficientnetv2_s.in1k"
     assert found["efficientnet-b7", "imagenet"] == "timm/tf_efficientnet_b7.aa_in1k"
     assert found["efficientnetv2-b0", "imagenet21k"] is None
-    assert np.count_nonzero(list(found.values())) == 25
+    assert np.count_nonzero(list(found.values())) == 30
