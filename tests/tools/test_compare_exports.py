@@ -44,9 +44,10 @@ def test_a_format_that_is_not_there_is_left_out(tool, monkeypatch):
 
 
 def test_the_table_is_markdown(tool):
-    row = tool.Row("B0", "ONNX in ONNX Runtime", 28.41, 3.14e-6, 0.96875, 0.512)
+    correct = tool._correct(np.eye(3), np.array([0, 1, 1]))
+    row = tool.Row("B0", "ONNX in OpenVINO", 28.41, 3.14e-6, 0.96875, 0.512, correct)
     assert tool.table([row]).splitlines()[2] == (
-        "| B0 | ONNX in ONNX Runtime | 28.4 | 3.1e-06 | 97% | 0.51 |"
+        "| B0 | ONNX in OpenVINO | 28.4 | 3.1e-06 | 97% | 2 of 3 | 0.51 |"
     )
 
 

