@@ -12,7 +12,8 @@ expansion and number of layers. The paper does not state:
   quarter more than the backbone's, and one more at least;
 - squeeze-excite, which is not among the choices it lists. Here: as its Table 4 and the
   released code have it, a quarter of the input channels in MBConv, none in
-  Fused-MBConv (its Figure 2 draws one in both).
+  Fused-MBConv (its Figure 2 draws one in both); none where the backbone's MBConv has
+  none.
 """
 
 import dataclasses
@@ -134,12 +135,19 @@ class Space:
             ValueError: a decision is missing or unknown, or has no such choice.
         """
         point = self._checked(point)
-        blocks = []
+        blocks, ratios = [], self._se_ratios()
         for stage, spec in enumerate(self.backbone.blocks, start=1):
             chosen = {field: point[f"stage{stage}/{field}"] for field in _FIELDS}
-            se_ratio = SE_RATIOS[str(chosen["operator"])]
+            se_ratio = ratios[str(chosen["operator"])]
             blocks.append(dataclasses.replace(spec, **chosen, se_ratio=se_ratio))
         return dataclasses.replace(self.backbone, name=name, blocks=tuple(blocks))
+
+    def _se_ratios(self) -> Mapping[str, float]:
+        """Of each operator; none where the backbone's MBConv, as Lite's, has none."""
+        rows = [spec for spec in self.backbone.blocks if spec.operator == MBCONV]
+        if any(not spec.se_ratio for spec in rows):
+            return dict.fromkeys(SE_RATIOS, 0.0)
+        return SE_RATIOS
 
     def _checked(self, point: Mapping[str, Any]) -> dict[str, str | int]:
         """`point` in order, with choices of the types that the space has."""
