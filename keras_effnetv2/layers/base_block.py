@@ -160,7 +160,7 @@ class BaseBlock(keras.layers.Layer):
         layer.build((None, None, None, filters))
         return layer
 
-    def _gates(self, input_filters: int, filters: int) -> SqueezeExcite | GlobalContext:
+    def _gates(self, input_filters: int, filters: int) -> SqueezeExcite:
         kind, name = _ATTENTIONS[self.attention]
         layer = kind(
             max(1, int(input_filters * self.se_ratio)),
