@@ -48,7 +48,7 @@ ARMS = {
     "adaptive": "progressive size, adaptive regularization",
     "constant": "progressive size, constant regularization",
 }
-_COLORS = {"fixed": "#444444", "adaptive": "#1f5fa8", "constant": "#e08e2b"}
+_COLORS = ("#444444", "#1f5fa8", "#e08e2b")
 _REGULARIZERS = (
     "randaugment_magnitude", "mixup_alpha", "cutmix_alpha", "dropout_rate",
     "drop_path_rate",
@@ -193,24 +193,25 @@ def _course(records: _Records) -> list[tuple[float, float]]:
     ]
 
 
-def draw(results: _Results, path: pathlib.Path) -> None:
+def draw(results: _Results, labels: Mapping[str, str], path: pathlib.Path) -> None:
     """A PNG: accuracy against seconds of training, a line an arm."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 5.5), dpi=110, layout="constrained")
     axes = figure.subplots()
-    for arm, runs in results.items():
+    for (arm, runs), color in zip(results.items(), _COLORS, strict=False):
         for run in runs:
-            axes.plot(*zip(*_course(run), strict=True), color=_COLORS[arm], alpha=0.2)
+            axes.plot(*zip(*_course(run), strict=True), color=color, alpha=0.2)
         elapsed, accuracies = mean_course(runs)
-        label = f"{ARMS[arm]}: {accuracies[-1]:.1f} % in {elapsed[-1]:.0f} s"
-        axes.plot(elapsed, accuracies, "o-", color=_COLORS[arm], label=label)
+        label = f"{labels[arm]}: {accuracies[-1]:.1f} % in {elapsed[-1]:.0f} s"
+        axes.plot(elapsed, accuracies, "o-", color=color, label=label)
     axes.set_xlabel("seconds of training")
     axes.set_ylabel("accuracy on the test images (%)")
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
     num_seeds = len(next(iter(results.values())))
-    axes.set_title(f"Fashion-MNIST, mean of {num_seeds} seeds; faint: each seed")
+    if num_seeds > 1:
+        axes.set_title(f"Fashion-MNIST, mean of {num_seeds} seeds; faint: each seed")
     figure.savefig(path)
 
 
@@ -232,7 +233,7 @@ def main() -> None:
     settings = [subset, "data.num_train_images=none", *SETTINGS, *args.set]
     results = run_all(settings, args.seeds, args.workdir)
     picture = args.workdir / "comparison.png"
-    draw(results, picture)
+    draw(results, ARMS, picture)
     print(f"\n{format_results(results)}\n\nPicture: {picture}")
 
 

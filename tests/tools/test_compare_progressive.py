@@ -109,7 +109,9 @@ def test_the_course_is_the_mean_of_seconds_and_accuracies(tool, finished):
 
 def test_it_draws(tool, finished):
     pytest.importorskip("matplotlib")
-    tool.draw(tool.run_all([], NUM_SEEDS, finished), finished / "comparison.png")
+    tool.draw(
+        tool.run_all([], NUM_SEEDS, finished), tool.ARMS, finished / "comparison.png"
+    )
     assert (finished / "comparison.png").read_bytes().startswith(b"\x89PNG")
 
 
