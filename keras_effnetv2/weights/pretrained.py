@@ -141,7 +141,9 @@ def _locate(
         release = releases.find(variant.name, name, include_top)
         if classes not in (None, release.num_classes):
             release = releases.find(variant.name, name, include_top=False)
-        return _Located(_fetch(release), name)
+        if not addresses.is_repository(release.url):
+            return _Located(_fetch(release), name)
+        name = release.url
     if addresses.is_repository(name):
         repository = Repository(name)
         _check_variant(repository, variant)
@@ -149,7 +151,7 @@ def _locate(
     if "://" in name:
         known = alternatives.from_url(name)
         if known:
-            path = download.fetch(known.url, known.md5, known.file_name)
+            path = download.fetch(known.url, known.digest, known.file_name)
             return _Located(path, known.dataset)
         dataset = releases.dataset_of(name.rpartition("/")[2])
         return _Located(download.fetch(name), dataset)
@@ -165,7 +167,7 @@ def _locate(
 def _fetch(release: releases.Release) -> pathlib.Path:
     """The file of a release, or timm's conversion of it where it is out of reach."""
     try:
-        return download.fetch(release.url, release.md5, release.file_name)
+        return download.fetch(release.url, release.digest, release.file_name)
     except DownloadError as error:
         name = architectures.converted_repository(release.variant, release.dataset)
         # A mirror is there to be the only place.

@@ -6,6 +6,9 @@ Sources of the facts, none of which is copied code:
   Its V1 files are conversions of tensorflow/tpu's AutoAugment checkpoints ("ckptsaug").
 - google/automl, `efficientnetv2/effnetv2_model.py` and `README.md`; tensorflow/tpu,
   `models/official/efficientnet/lite`: checkpoints, for which no hashes were published.
+- torchvision 0.29.1, `efficientnet.py`: files, whose names end with their SHA-256's
+  first digits.
+- timm 1.0.31, `efficientnet.py`: repositories of the Hugging Face Hub.
 
 `RELEASES` is what `weights="imagenet"` and its like choose from, unless a package of
 `packages.py` is installed; `alternatives.py` has the other public files of the same
@@ -20,7 +23,10 @@ from keras_effnetv2 import preprocessing
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.networks import variants
 
-DATASETS = ("imagenet", "imagenet21k", "imagenet21k-ft1k")
+DATASETS = (
+    *("imagenet", "imagenet21k", "imagenet21k-ft1k"),
+    *("noisy-student", "advprop"),  # ImageNet, of V1.
+)
 # Family and size of a variant, as file names have them.
 _NAME = re.compile(r"^efficientnet(v[12])?-?(b\d|lite\d|s|m|xl|l)")
 
@@ -33,8 +39,9 @@ class Release:
         variant: name of the network.
         dataset: one of `DATASETS`.
         publisher: whose layout the file has.
-        url: where it is.
-        md5: as published, or None.
+        url: where it is; `hf://` for a repository of the Hub.
+        digest: as published, `"md5:HEX"` or `"sha256:HEX"`, of which the first digits
+            do; or None.
         include_top: whether the file holds the classifier.
     """
 
@@ -42,7 +49,7 @@ class Release:
     dataset: str
     publisher: str
     url: str
-    md5: str | None = None
+    digest: str | None = None
     include_top: bool = True
 
     @property
@@ -130,7 +137,7 @@ def rows(
                 dataset=dataset_of(name) or "imagenet",
                 publisher=publisher,
                 url=base_url + name,
-                md5=md5,
+                digest=md5 and f"md5:{md5}",
                 include_top="_notop" not in name,
             )
         )
@@ -173,6 +180,38 @@ _KERAS_V1 = (
     ("efficientnetb7_notop.h5", "cbcfe4450ddf6f3ad90b1b398090fe4a"),
 )
 
+# torchvision's default weights. The older ones of B1 are no row.
+_TORCHVISION = (
+    ("efficientnet-b0", "efficientnet_b0_rwightman-7f5810bc.pth"),
+    ("efficientnet-b1", "efficientnet_b1-c27df63c.pth"),
+    ("efficientnet-b2", "efficientnet_b2_rwightman-c35c1473.pth"),
+    ("efficientnet-b3", "efficientnet_b3_rwightman-b3899882.pth"),
+    ("efficientnet-b4", "efficientnet_b4_rwightman-23ab8bcd.pth"),
+    ("efficientnet-b5", "efficientnet_b5_lukemelas-1a07897c.pth"),
+    ("efficientnet-b6", "efficientnet_b6_lukemelas-24a108a5.pth"),
+    ("efficientnet-b7", "efficientnet_b7_lukemelas-c5b4e57e.pth"),
+    ("efficientnetv2-s", "efficientnet_v2_s-dd5fe13b.pth"),
+    ("efficientnetv2-m", "efficientnet_v2_m-dc08266a.pth"),
+    ("efficientnetv2-l", "efficientnet_v2_l-59c71312.pth"),
+)
+# What the Hub alone has. Of L2 the weights for 800 pixels.
+_TIMM = (
+    ("efficientnetv2-rw-t", "imagenet", "efficientnetv2_rw_t.ra2_in1k"),
+    ("efficientnetv2-rw-s", "imagenet", "efficientnetv2_rw_s.ra2_in1k"),
+    ("efficientnetv2-rw-m", "imagenet", "efficientnetv2_rw_m.agc_in1k"),
+    ("gc-efficientnetv2-rw-t", "imagenet", "gc_efficientnetv2_rw_t.agc_in1k"),
+    ("efficientnet-b8", "imagenet", "tf_efficientnet_b8.ra_in1k"),
+    ("efficientnet-l2", "noisy-student", "tf_efficientnet_l2.ns_jft_in1k"),
+    *(
+        (f"efficientnet-b{i}", "noisy-student", f"tf_efficientnet_b{i}.ns_jft_in1k")
+        for i in range(8)
+    ),
+    *(
+        (f"efficientnet-b{i}", "advprop", f"tf_efficientnet_b{i}.ap_in1k")
+        for i in range(9)
+    ),
+)
+
 V2_SIZES = ("b0", "b1", "b2", "b3", "s", "m", "l", "xl")
 CHECKPOINTS_URL = "https://storage.googleapis.com/cloud-tpu-checkpoints/efficientnet/"
 
@@ -200,5 +239,19 @@ RELEASES = (
         "google",
         CHECKPOINTS_URL + "lite/",
         [(f"efficientnet-lite{i}.tar.gz", None) for i in range(5)],
+    ),
+    *(
+        Release(
+            f"{name}-torchvision",
+            "imagenet",
+            "torchvision",
+            f"https://download.pytorch.org/models/{file}",
+            f"sha256:{file[-12:-4]}",
+        )
+        for name, file in _TORCHVISION
+    ),
+    *(
+        Release(name, dataset, "timm", f"hf://timm/{repository}")
+        for name, dataset, repository in _TIMM
     ),
 )

@@ -14,12 +14,16 @@ V1 = [f"efficientnet-b{number}" for number in range(8)]
 
 def test_every_variant_has_the_weights_that_were_released():
     for name in V2:
-        expected = set(releases.DATASETS)
+        expected = {"imagenet", "imagenet21k", "imagenet21k-ft1k"}
         if name == "efficientnetv2-xl":
             expected.remove("imagenet")
         assert set(releases.datasets(name)) == expected
     for name in V1:
-        assert releases.datasets(name) == ("imagenet",)
+        assert releases.datasets(name) == ("imagenet", "noisy-student", "advprop")
+    # Of every other network, too.
+    others = variants.VARIANTS.keys() - {*V2, *V1}
+    assert len(others) == 22
+    assert all(releases.datasets(name) for name in others)
 
 
 @pytest.mark.parametrize("module", ["efficientnet_v2", "efficientnet"])
@@ -33,7 +37,7 @@ def test_keras_applications_files_have_its_published_md5(module, include_top):
         stem = f"{family}{'-' if module == 'efficientnet_v2' else ''}{size}"
         assert release.file_name == f"{stem}{'' if include_top else '_notop'}.h5"
         assert release.url == keras_module.BASE_WEIGHTS_PATH + release.file_name
-        assert release.md5 == hashes[0 if include_top else 1]
+        assert release.digest == f"md5:{hashes[0 if include_top else 1]}"
         assert release.num_classes == (1000 if include_top else None)
 
 
@@ -68,20 +72,21 @@ def test_preprocessing_belongs_to_variant_and_dataset():
 def test_unreleased_combination_is_refused_with_what_there_is():
     with pytest.raises(ValueError, match="'imagenet21k', 'imagenet21k-ft1k'.*FILE"):
         releases.find("efficientnetv2-xl", "imagenet")
-    with pytest.raises(ValueError, match=r"one of \('imagenet',\)"):
+    with pytest.raises(ValueError, match=r"one of \('imagenet', 'noisy-st"):
         releases.find("efficientnet-b0", "imagenet21k")
     with pytest.raises(ValueError, match="custom variant.*weights=FILE"):
         releases.find("my-network", "imagenet")
 
 
 def test_files_have_own_names_in_the_cache_and_plausible_hashes():
-    assert len({row.file_name for row in EVERYTHING}) == len(EVERYTHING) == 143
+    assert len({row.file_name for row in EVERYTHING}) == len(EVERYTHING) == 177
     assert len({row.url for row in EVERYTHING}) == len(EVERYTHING)
-    hashes = [row.md5 for row in EVERYTHING if row.md5]
+    hashes = [row.digest for row in EVERYTHING if row.digest]
     assert len(set(hashes)) == len(hashes)
-    assert all(len(md5) == 32 and int(md5, 16) for md5 in hashes)
+    for kind, _, digits in (digest.partition(":") for digest in hashes):
+        assert len(digits) == {"md5": 32, "sha256": 8}[kind] and int(digits, 16)
     for row in EVERYTHING:
-        assert row.url.startswith("https://")
+        assert row.url.startswith("https://" if row.publisher != "timm" else "hf://")
         assert row.variant in variants.VARIANTS
         assert row.preprocessing.image_size > 0
 
@@ -97,7 +102,7 @@ def test_alternatives_say_what_they_are():
         "imagenet21k-ft1k",
     )
     assert release.file_name == "sebastian-sz-efficientnetv2-b0-21k-ft1k_notop.h5"
-    assert release.md5 == "9963bc6b7aa74eac7036ab414dff9733"
+    assert release.digest == "md5:9963bc6b7aa74eac7036ab414dff9733"
     assert not release.include_top
     assert alternatives.from_url("https://example.com/efficientnetv2-b0.h5") is None
     v1 = [row for row in EVERYTHING if "efficientnetv1-b7" in row.url]

@@ -32,7 +32,7 @@ MIRROR_VARIABLE = "KERAS_EFFNETV2_MIRROR"
 
 
 def fetch(
-    url: str, md5: str | None = None, file_name: str | None = None
+    url: str, digest: str | None = None, file_name: str | None = None
 ) -> pathlib.Path:
     """The local copy of a file, downloaded unless the cache has it.
 
@@ -41,7 +41,8 @@ def fetch(
 
     Args:
         url: https; http only for this machine.
-        md5: of the file as published; None if it is not.
+        digest: of the file as published, `"KIND:HEX"` of which the first digits do;
+            None if there is none.
         file_name: name of a released file, in the cache and on a mirror. None for
             other URLs: never mirrored, and named after a hash of the URL, so that
             equal names from different places do not meet.
@@ -62,12 +63,12 @@ def fetch(
     except InputError as error:
         raise InputError(_explain(source, error)) from None
     target = _cache_folder() / (file_name or _name_of(url))
-    if _is_valid(target, md5):
+    if _is_valid(target, digest):
         return target
     with _locked(target):
         # Another process may have just fetched it.
-        if not (_is_valid(target, md5) or _is_adopted(source, target, md5)):
-            _download(source, target, md5)
+        if not (_is_valid(target, digest) or _is_adopted(source, target, digest)):
+            _download(source, target, digest)
     return target
 
 
@@ -84,12 +85,13 @@ def _name_of(url: str) -> str:
     return f"{hashlib.sha256(url.encode()).hexdigest()[:8]}-{harmless}"
 
 
-def _is_valid(path: pathlib.Path, md5: str | None) -> bool:
+def _is_valid(path: pathlib.Path, digest: str | None) -> bool:
     """Whether a cached file is the one published, or else the one that once came."""
     if not path.is_file():
         return False
-    if md5 is not None:
-        return _hash(path, "md5") == md5
+    if digest is not None:
+        kind, _, start = digest.partition(":")
+        return _hash(path, kind).startswith(start)
     origin = _read_origin(path)
     return (
         origin.get("size") == path.stat().st_size
@@ -97,13 +99,13 @@ def _is_valid(path: pathlib.Path, md5: str | None) -> bool:
     )  # fmt: skip
 
 
-def _is_adopted(source: str, path: pathlib.Path, md5: str | None) -> bool:
+def _is_adopted(source: str, path: pathlib.Path, digest: str | None) -> bool:
     """Whether a cached file of which nothing is remembered may stay.
 
     It may if it is what the server says that it has, and also if nobody can be asked:
     machines without a network get their files by hand.
     """
-    if md5 is not None or not path.is_file() or _read_origin(path):
+    if digest is not None or not path.is_file() or _read_origin(path):
         return False
     try:
         claimed = https.claims(source)
@@ -159,18 +161,18 @@ def _locked(target: pathlib.Path) -> Iterator[None]:
         yield
 
 
-def _download(source: str, target: pathlib.Path, md5: str | None) -> None:
+def _download(source: str, target: pathlib.Path, digest: str | None) -> None:
     """Gets `source` under a temporary name, verifies it, then gives it its name."""
     if target.exists():
-        expected = f"the MD5 {md5}" if md5 else "the size and hash it should have"
+        expected = digest or "the size and hash it should have"
         _LOG.warning("%s has not %s: downloading it again.", target, expected)
     try:
         with replacing(target, is_locked=True) as temporary:
             part = Part(target, source)
-            received = _receive(source, part, target.name, md5)
+            received = _receive(source, part, target.name, digest)
             os.replace(part.path, temporary)
             part.discard()
-            if md5 is None:
+            if digest is None:
                 _remember(target, source, received.size, received.sha256)
     except https.TransferError as error:
         raise DownloadError(_explain(source, error)) from error
@@ -178,16 +180,20 @@ def _download(source: str, target: pathlib.Path, md5: str | None) -> None:
         raise InputError(_explain(source, error)) from error
 
 
-def _receive(source: str, part: Part, name: str, md5: str | None) -> https.Received:
+def _receive(source: str, part: Part, name: str, digest: str | None) -> https.Received:
     """Gets a file whole, by what an earlier download has left of it."""
     was_begun = part.size > 0
     received = https.get(source, part, name)
-    if md5 in (None, received.md5):
+    if digest is None:
+        return received
+    kind, _, start = digest.partition(":")
+    found = {"md5": received.md5, "sha256": received.sha256}[kind]
+    if found.startswith(start):
         return received
     part.discard()
     if was_begun:  # What was left may be what a disk had kept when the power went.
-        return _receive(source, part, name, md5)
-    raise InputError(f"its MD5 is {received.md5}, expected {md5}")
+        return _receive(source, part, name, digest)
+    raise InputError(f"its {kind.upper()} is {found}, expected {start}")
 
 
 def _explain(source: str, error: Exception) -> str:

@@ -9,6 +9,7 @@ import time
 
 CONTENT = b"\x89HDF\r\n\x1a\n" + bytes(range(256)) * 4000
 MD5 = hashlib.md5(CONTENT).hexdigest()
+DIGEST = f"md5:{MD5}"
 OTHER_CONTENT = CONTENT[:-1] + b"?"
 STOP = 300_000  # Bytes after which servers of parts stop.
 OTHER_MD5 = hashlib.md5(b"other").hexdigest()

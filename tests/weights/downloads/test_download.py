@@ -1,5 +1,6 @@
 """Downloads, from a real server on this machine that misbehaves on request."""
 
+import hashlib
 import multiprocessing
 import os
 import socket
@@ -9,7 +10,7 @@ import pytest
 
 from keras_effnetv2 import progress
 from keras_effnetv2.weights.downloads import download, https
-from tests.weights.downloads.bad_server import CONTENT, MD5
+from tests.weights.downloads.bad_server import CONTENT, DIGEST, MD5
 
 pytestmark = pytest.mark.usefixtures("quick_and_alone")
 
@@ -26,19 +27,28 @@ def cached(tmp_path):
 def test_file_arrives_once_in_keras_own_place(server, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(progress, "_QUICK", 0.0)
     url = url_of(server, "good")
-    path = download.fetch(url, MD5, "efficientnetv2-b0.h5")
+    path = download.fetch(url, DIGEST, "efficientnetv2-b0.h5")
     assert path == tmp_path / "models" / "efficientnetv2-b0.h5"
     assert path.read_bytes() == CONTENT
     assert cached(tmp_path) == ["efficientnetv2-b0.h5"]
     assert "efficientnetv2-b0.h5: 1.0 MB in " in capsys.readouterr().err
-    assert download.fetch(url, MD5, "efficientnetv2-b0.h5") == path
+    assert download.fetch(url, DIGEST, "efficientnetv2-b0.h5") == path
     assert len(server.paths) == 1
+
+
+def test_the_first_digits_of_a_hash_do(server):
+    sha256 = hashlib.sha256(CONTENT).hexdigest()
+    path = download.fetch(url_of(server, "good"), f"sha256:{sha256[:8]}", "a.pth")
+    assert path.read_bytes() == CONTENT
+    message = "its SHA256 is .*, expected 00000000"
+    with pytest.raises(ValueError, match=message):
+        download.fetch(url_of(server, "good"), "sha256:00000000", "a.pth")
 
 
 def test_keras_get_file_finds_it_in_the_same_place(server, tmp_path, monkeypatch):
     import keras
 
-    path = download.fetch(url_of(server, "good"), MD5, "efficientnetv2-b0.h5")
+    path = download.fetch(url_of(server, "good"), DIGEST, "efficientnetv2-b0.h5")
     monkeypatch.setattr(keras.src.backend.config, "_KERAS_DIR", str(tmp_path))
     theirs = keras.utils.get_file(
         "efficientnetv2-b0.h5",
@@ -73,7 +83,7 @@ def test_no_url_leaves_the_cache_folder(server, tmp_path, name):
 def test_cached_file_with_another_hash_is_downloaded_again(server, tmp_path, caplog):
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "a.h5").write_bytes(b"other")
-    path = download.fetch(url_of(server, "good"), MD5, "a.h5")
+    path = download.fetch(url_of(server, "good"), DIGEST, "a.h5")
     assert path.read_bytes() == CONTENT
     assert "downloading it again" in caplog.text
 
@@ -81,7 +91,7 @@ def test_cached_file_with_another_hash_is_downloaded_again(server, tmp_path, cap
 def test_cached_file_needs_no_network(tmp_path):
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "a.h5").write_bytes(CONTENT)
-    assert download.fetch("https://unreachable.invalid/a.h5", MD5, "a.h5").is_file()
+    assert download.fetch("https://unreachable.invalid/a.h5", DIGEST, "a.h5").is_file()
 
 
 @pytest.mark.parametrize("behaviour", ["good", "unsized"])
@@ -89,18 +99,18 @@ def test_answer_without_end_is_cut(server, tmp_path, monkeypatch, behaviour):
     monkeypatch.setattr(https, "MAX_BYTES", 1000)
     monkeypatch.setattr(https, "CHUNK_BYTES", 100)
     with pytest.raises(OSError, match="more than 1,000 bytes came"):
-        download.fetch(url_of(server, behaviour), MD5, "a.h5")
+        download.fetch(url_of(server, behaviour), DIGEST, "a.h5")
     assert len(server.paths) == 1 and cached(tmp_path) == []
 
 
 def test_answer_without_length_is_taken(server):
-    path = download.fetch(url_of(server, "unsized"), MD5, "a.h5")
+    path = download.fetch(url_of(server, "unsized"), DIGEST, "a.h5")
     assert path.read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("behaviour", ["busy", "flaky"])
 def test_passing_failures_are_tried_again(server, caplog, behaviour):
-    path = download.fetch(url_of(server, behaviour), MD5, "a.h5")
+    path = download.fetch(url_of(server, behaviour), DIGEST, "a.h5")
     assert path.read_bytes() == CONTENT
     assert len(server.paths) == 3
     assert "again in" in caplog.text
@@ -126,7 +136,7 @@ def test_bad_answer_is_explained_and_leaves_nothing(
 ):
     url = url_of(server, behaviour)
     with pytest.raises(error, match=f"(?s){message}.*weights=FILE") as raised:
-        download.fetch(url, MD5, "a.h5")
+        download.fetch(url, DIGEST, "a.h5")
     assert url in str(raised.value)
     assert download.MIRROR_VARIABLE in str(raised.value)
     assert cached(tmp_path) == []
@@ -137,12 +147,12 @@ def test_bad_answer_leaves_the_cached_file_alone(server, tmp_path):
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "a.h5").write_bytes(b"other")
     with pytest.raises(ConnectionError, match="404"):
-        download.fetch(url_of(server, "missing"), MD5, "a.h5")
+        download.fetch(url_of(server, "missing"), DIGEST, "a.h5")
     assert (tmp_path / "models" / "a.h5").read_bytes() == b"other"
 
 
 def test_redirect_is_followed(server):
-    assert download.fetch(url_of(server, "moved"), MD5, "a.h5").is_file()
+    assert download.fetch(url_of(server, "moved"), DIGEST, "a.h5").is_file()
     assert server.paths == ["/moved/weights.h5", "/good/there.h5"]
 
 
@@ -150,7 +160,7 @@ def test_silent_server_times_out(server, tmp_path, monkeypatch):
     monkeypatch.setattr(https, "TIMEOUT_SECONDS", 0.1)
     monkeypatch.setattr(https, "NUM_ATTEMPTS", 2)
     with pytest.raises(ConnectionError, match="timed out"):
-        download.fetch(url_of(server, "stalled"), MD5, "a.h5")
+        download.fetch(url_of(server, "stalled"), DIGEST, "a.h5")
     assert cached(tmp_path) == []
 
 
@@ -159,7 +169,7 @@ def test_refused_connection_is_explained(tmp_path):
         unused.bind(("127.0.0.1", 0))  # Reserved, and nobody listens.
         url = f"http://127.0.0.1:{unused.getsockname()[1]}/a.h5"
         with pytest.raises(ConnectionError, match="ConnectionRefusedError"):
-            download.fetch(url, MD5, "a.h5")
+            download.fetch(url, DIGEST, "a.h5")
     assert cached(tmp_path) == []
 
 
@@ -170,7 +180,7 @@ def test_interrupted_download_leaves_nothing(server, tmp_path, monkeypatch):
 
     monkeypatch.setattr(https.Progress, "advance", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        download.fetch(url_of(server, "good"), MD5, "a.h5")
+        download.fetch(url_of(server, "good"), DIGEST, "a.h5")
     assert cached(tmp_path) == []
 
 
@@ -180,7 +190,7 @@ def test_disk_failure_is_not_taken_for_the_network(server, tmp_path, monkeypatch
 
     monkeypatch.setattr(https.Progress, "advance", full)
     with pytest.raises(OSError, match="No space left") as raised:
-        download.fetch(url_of(server, "good"), MD5, "a.h5")
+        download.fetch(url_of(server, "good"), DIGEST, "a.h5")
     assert not isinstance(raised.value, ConnectionError)
     assert len(server.paths) == 1
     assert cached(tmp_path) == []
@@ -212,7 +222,7 @@ def test_only_https_is_allowed(url, tmp_path):
 
 def test_mirror_serves_released_files_only(server, monkeypatch):
     monkeypatch.setenv(download.MIRROR_VARIABLE, url_of(server, "good", "copies/"))
-    download.fetch("https://unreachable.invalid/b0.h5", MD5, "b0.h5")
+    download.fetch("https://unreachable.invalid/b0.h5", DIGEST, "b0.h5")
     assert server.paths == ["/good/copies/b0.h5"]
     download.fetch(url_of(server, "good", "mine.h5"))
     assert server.paths[1:] == ["/good/mine.h5"]
@@ -221,13 +231,13 @@ def test_mirror_serves_released_files_only(server, monkeypatch):
 def test_mirror_is_verified(server, monkeypatch, tmp_path):
     monkeypatch.setenv(download.MIRROR_VARIABLE, url_of(server, "tampered", ""))
     with pytest.raises(ValueError, match="its MD5 is .*, expected"):
-        download.fetch("https://unreachable.invalid/b0.h5", MD5, "b0.h5")
+        download.fetch("https://unreachable.invalid/b0.h5", DIGEST, "b0.h5")
     assert cached(tmp_path) == []
 
 
 def fetch_in_process(url, barrier):
     barrier.wait()
-    download.fetch(url, MD5, "a.h5")
+    download.fetch(url, DIGEST, "a.h5")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -247,7 +257,8 @@ def test_two_processes_download_once(server):
 def test_two_threads_download_once(server):
     url = url_of(server, "slow")
     threads = [
-        threading.Thread(target=download.fetch, args=(url, MD5, "a.h5")) for _ in "ab"
+        threading.Thread(target=download.fetch, args=(url, DIGEST, "a.h5"))
+        for _ in "ab"
     ]
     for thread in threads:
         thread.start()
@@ -259,6 +270,6 @@ def test_two_threads_download_once(server):
 def test_what_a_killed_process_left_is_replaced(server, tmp_path):
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / ".a.h5.part").write_bytes(os.urandom(5000))
-    path = download.fetch(url_of(server, "good"), MD5, "a.h5")
+    path = download.fetch(url_of(server, "good"), DIGEST, "a.h5")
     assert path.read_bytes() == CONTENT
     assert cached(tmp_path) == ["a.h5"]

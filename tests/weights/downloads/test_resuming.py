@@ -8,7 +8,7 @@ import time
 import pytest
 
 from keras_effnetv2.weights.downloads import download, https
-from tests.weights.downloads.bad_server import CONTENT, MD5, OTHER_CONTENT, STOP
+from tests.weights.downloads.bad_server import CONTENT, DIGEST, OTHER_CONTENT, STOP
 
 pytestmark = pytest.mark.usefixtures("quick_and_alone")
 
@@ -34,12 +34,12 @@ def stop_once(server, monkeypatch, behaviour="resumable"):
         patch.setattr(https, "NUM_ATTEMPTS", 0)
         patch.setattr(https, "CHUNK_BYTES", STOP + 1)  # No progress.
         with pytest.raises(ConnectionError, match=f"{STOP} bytes arrived"):
-            download.fetch(url_of(server, behaviour), MD5, NAME)
+            download.fetch(url_of(server, behaviour), DIGEST, NAME)
 
 
 def test_attempts_go_on_as_long_as_they_bring_something(server, tmp_path, monkeypatch):
     monkeypatch.setattr(https, "NUM_ATTEMPTS", 2)
-    path = download.fetch(url_of(server, "resumable"), MD5, NAME)
+    path = download.fetch(url_of(server, "resumable"), DIGEST, NAME)
     assert path.read_bytes() == CONTENT
     starts = range(STOP, len(CONTENT), STOP)
     assert server.ranges == [None, *(f"bytes={start}-" for start in starts)]
@@ -50,7 +50,7 @@ def test_a_later_download_takes_up_what_is_left(server, tmp_path, monkeypatch):
     stop_once(server, monkeypatch)
     assert files(tmp_path) == [f".{NAME}.unfinished.json", f".{NAME}.unfinished.part"]
     server.ranges.clear()
-    path = download.fetch(url_of(server, "resumable"), MD5, NAME)
+    path = download.fetch(url_of(server, "resumable"), DIGEST, NAME)
     assert path.read_bytes() == CONTENT
     assert server.ranges[0] == f"bytes={STOP}-"
     assert files(tmp_path) == [NAME]
@@ -66,7 +66,7 @@ def test_a_file_without_published_hash_is_taken_up_too(server, tmp_path, monkeyp
 
 def fetch_slowly(url):
     https.CHUNK_BYTES = 10_000
-    download.fetch(url, MD5, NAME)
+    download.fetch(url, DIGEST, NAME)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -84,7 +84,7 @@ def test_what_a_killed_process_left_is_taken_up(server, tmp_path):
     left = part.stat().st_size
     server.ranges.clear()
     server.released.set()
-    path = download.fetch(url_of(server, "endless"), MD5, NAME)
+    path = download.fetch(url_of(server, "endless"), DIGEST, NAME)
     assert path.read_bytes() == CONTENT
     assert server.ranges[0] == f"bytes={left}-"
 
@@ -96,9 +96,9 @@ def test_ctrl_c_keeps_what_came(server, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(https.Progress, "advance", interrupt)
         with pytest.raises(KeyboardInterrupt):
-            download.fetch(url_of(server, "resumable"), MD5, NAME)
+            download.fetch(url_of(server, "resumable"), DIGEST, NAME)
     assert len(files(tmp_path)) == 2
-    download.fetch(url_of(server, "resumable"), MD5, NAME)
+    download.fetch(url_of(server, "resumable"), DIGEST, NAME)
     assert server.ranges[1] == "bytes=50000-"
 
 
@@ -114,7 +114,7 @@ def test_another_rest_than_was_asked_for_is_not_taken(
     server, tmp_path, monkeypatch, behaviour
 ):
     stop_once(server, monkeypatch, behaviour)
-    path = download.fetch(url_of(server, behaviour), MD5, NAME)
+    path = download.fetch(url_of(server, behaviour), DIGEST, NAME)
     assert path.read_bytes() == CONTENT
     assert None in server.ranges[1:]  # All was asked for.
     assert files(tmp_path) == [NAME]
@@ -125,7 +125,7 @@ def test_a_damaged_part_is_found_by_the_hash(server, tmp_path, monkeypatch):
     part = tmp_path / "models" / f".{NAME}.unfinished.part"
     part.write_bytes(bytes(part.stat().st_size))
     server.ranges.clear()
-    path = download.fetch(url_of(server, "resumable"), MD5, NAME)
+    path = download.fetch(url_of(server, "resumable"), DIGEST, NAME)
     assert path.read_bytes() == CONTENT
     assert server.ranges.count(None) == 1
 
@@ -137,14 +137,14 @@ def test_a_part_of_which_nothing_is_known_is_not_taken_up(
     stop_once(server, monkeypatch)
     (tmp_path / "models" / f".{NAME}.unfinished.json").write_bytes(note)
     server.ranges.clear()
-    download.fetch(url_of(server, "resumable"), MD5, NAME)
+    download.fetch(url_of(server, "resumable"), DIGEST, NAME)
     assert server.ranges[0] is None
 
 
 def test_a_part_from_elsewhere_is_not_taken_up(server, monkeypatch):
     stop_once(server, monkeypatch)
     server.ranges.clear()
-    download.fetch(url_of(server, "good"), MD5, NAME)
+    download.fetch(url_of(server, "good"), DIGEST, NAME)
     assert server.paths[-1] == f"/good/{NAME}"
     assert server.ranges == []
 
@@ -152,14 +152,14 @@ def test_a_part_from_elsewhere_is_not_taken_up(server, monkeypatch):
 def test_a_server_without_parts_leaves_none(server, tmp_path, monkeypatch):
     monkeypatch.setattr(https, "NUM_ATTEMPTS", 1)
     with pytest.raises(ConnectionError):
-        download.fetch(url_of(server, "truncated"), MD5, NAME)
+        download.fetch(url_of(server, "truncated"), DIGEST, NAME)
     assert files(tmp_path) == []
 
 
 def test_a_page_in_place_of_the_rest_leaves_the_part(server, tmp_path, monkeypatch):
     stop_once(server, monkeypatch, "portal")
     with pytest.raises(ValueError, match="a page of text"):
-        download.fetch(url_of(server, "portal"), MD5, NAME)
+        download.fetch(url_of(server, "portal"), DIGEST, NAME)
     assert (tmp_path / "models" / f".{NAME}.unfinished.part").read_bytes() == CONTENT[
         :STOP
     ]

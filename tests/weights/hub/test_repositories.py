@@ -270,6 +270,17 @@ def test_timms_conversion_is_taken_where_a_release_is_out_of_reach(
     assert model.preprocessing.crop_pct is None
 
 
+def test_what_the_hub_alone_has_is_taken_from_there(hub, arrays, monkeypatch):
+    from keras_effnetv2.weights import releases
+
+    release = releases.Release("efficientnetv2-b0", "advprop", "timm", ADDRESS)
+    monkeypatch.setattr(releases, "RELEASES", (release,))
+    hub.commit(NAME, files_of(arrays))
+    model = create_model("efficientnetv2-b0", weights="advprop")
+    assert_loaded(model, arrays)
+    assert model.preprocessing.labels == tuple(LABELS)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_process_takes_the_hub_of_its_environment(hub, arrays, tmp_path):
