@@ -60,9 +60,10 @@ def create_model(
             `.json` file of one; or, with its weights, a repository of the Hugging Face
             Hub, `"hf://USER/REPO[@REVISION]"`, or a folder of its files.
         include_top: end in pooling, dropout and classifier.
-        weights: None (random), `"imagenet"`, `"imagenet21k"`, `"imagenet21k-ft1k"`, a
-            local file or folder in any known format, an https URL, or a repository of
-            the Hub in timm's layout, by its address or its folder.
+        weights: None (random), `"imagenet"`, `"imagenet21k"`, `"imagenet21k-ft1k"`, for
+            V1 `"noisy-student"` or `"advprop"`, a local file or folder in any known
+            format, an https URL, or a repository of the Hub in timm's layout, by its
+            address or its folder.
         input_tensor: symbolic tensor to build on, instead of a new input.
         input_shape: `(height, width, channels)`; None for any size and 3 channels.
         pooling: without top: None for the last feature map, `"avg"` or `"max"`.
