@@ -25,6 +25,7 @@ from keras_effnetv2.weights.hub import addresses
 # Format -> what it is for; a module of `commands.exports` each.
 FORMATS = {
     "hub": "TensorFlow Hub modules to fine-tune: classification and feature vector",
+    "hugging_face": "the files of a Hugging Face Hub repository, which timm loads too",
     "litert": "LiteRT (TFLite) models in float and int8, with a report",
     "onnx": "ONNX graph of pixels, for ONNX Runtime, OpenVINO and other engines",
     "saved_model": "TensorFlow SavedModel with signatures for pixels and image files",

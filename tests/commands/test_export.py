@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 
 from keras_effnetv2 import __main__ as command_line
+from keras_effnetv2 import create_model
 from keras_effnetv2.commands import export
 from keras_effnetv2.export.checks.roundtrip import run_engine
+from keras_effnetv2.networks import variants
 from keras_effnetv2.training import evaluate_run, load_run
 from keras_effnetv2.training.learner.network import build_network
 from keras_effnetv2.training.runs.workdir import Workdir, read_experiment
+from tests import mirror
 from tests.commands import finished_run
 
 
@@ -39,6 +42,16 @@ def test_a_finished_run(workdir, tmp_path, capsys):
     found = run_engine("onnx", folder / "model.onnx", inputs)["batch"]["probabilities"]
     wanted = load_run(workdir)(images)  # Averaged weights.
     np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
+def test_a_repository_of_the_hub(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(variants.VARIANTS, mirror.VARIANT.name, mirror.VARIANT)
+    folder = tmp_path / "small"
+    flags = ("--variant", mirror.VARIANT.name, "--weights", "none", "--output", folder)
+    assert run("hugging_face", *flags, "--repository", "me/small") == 0
+    assert capsys.readouterr().out == f"Hugging Face: {folder}\n"
+    assert "me/small" in (folder / "README.md").read_text()
+    assert create_model(folder).output_shape == (None, 1000)
 
 
 def write_best(workdir):

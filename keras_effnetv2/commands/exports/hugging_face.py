@@ -1,0 +1,22 @@
+"""`export hugging_face`."""
+
+import argparse
+from collections.abc import Mapping
+from typing import Any
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the model card calls the repository."""
+    parser.add_argument(
+        "--repository",
+        metavar="USER/REPO",
+        help="where it will be, for the model card (default: the folder's name)",
+    )
+
+
+def write(model: Any, args: argparse.Namespace, source: Mapping[str, str]) -> None:
+    """Writes the folder of the repository."""
+    from keras_effnetv2 import export
+
+    folder = export.hugging_face(model, args.output, args.repository)
+    print(f"Hugging Face: {folder}")
