@@ -9,6 +9,7 @@ Source of the facts: Python's `pickletools`; PyTorch 2.14, `torch/_utils.py` and
 """
 
 import dataclasses
+import math
 import pathlib
 import pickletools
 from collections.abc import Callable
@@ -19,11 +20,11 @@ from keras_effnetv2.weights.files.arrays import damaged
 
 FORMAT = "PyTorch"
 
-# The largest network here has 0.08 million in its state dict and 0.5 million with
-# moving averages and an optimizer's slots.
+# L2 has 0.08 million, and 0.5 million with moving averages and an optimizer's slots.
 _MAX_OPCODES = 1 << 20
 _MAX_INTEGER = 1 << 63
 _MAX_DIMENSIONS = 8
+_MAX_ELEMENTS = 1 << 36  # L2 has 2 ** 29.
 
 _STORAGES = {
     "torch.FloatStorage": "float32",
@@ -241,9 +242,10 @@ def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> Ten
         raise TypeError("a tensor has no storage")
     (offset,) = _integers((offset,))
     tensor = Tensor(storage, offset, _integers(shape), _integers(strides))
-    elements = 1
-    for size in tensor.shape:
-        elements *= size
+    elements = math.prod(tensor.shape)
+    # Of an empty array every side but one could be of any size.
+    if math.prod(max(size, 1) for size in tensor.shape) > _MAX_ELEMENTS:
+        raise ValueError(f"a tensor is of shape {tensor.shape}")
     # Of an expanded array every element but the first would be claimed for nothing.
     if offset + max(tensor.extent, elements) > storage.count:
         raise ValueError(

@@ -80,6 +80,12 @@ def test_arrays_beyond_their_storage(layout, tmp_path):
     refused(path, r"shape \(2, 2\) reaches beyond the 4 elements")
 
 
+def test_empty_arrays_larger_than_any(tmp_path):
+    empty = tensor(hostile_pickles.GOOD, 0, (0, 1 << 62), (1, 1))
+    path = write(tmp_path / "a", "legacy", mapping({"a": empty}))
+    refused(path, "a tensor is of shape")
+
+
 @LAYOUTS
 def test_storages_of_other_sizes_than_claimed(layout, tmp_path):
     value = mapping({"a": tensor(storage("0", "FloatStorage", 5), 0, (5,), (1,))})
