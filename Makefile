@@ -54,7 +54,9 @@ test-newest:
 
 # Which lines of the package the fast tests run, as a table and in htmlcov/.
 coverage: .venv/installed
-	$(BIN)/python -m coverage run -m pytest -m "not slow and not online"
+	$(BIN)/python -m coverage erase
+	-$(BIN)/python -m coverage run $(PYTEST) -m "not slow and not online"
+	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report --skip-covered --sort cover
 	$(BIN)/python -m coverage html --quiet
 

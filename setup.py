@@ -91,7 +91,7 @@ setuptools.setup(
             "pytest-xdist>=3.6.1,<4",
             "pyyaml>=6.0.1,<7",
             "codespell>=2.3,<3",
-            "coverage>=7.6,<8",
+            "coverage>=7.10,<8",
             "ruff>=0.6,<1",
             "basedpyright>=1.40.2,<1.41",  # Others find other errors.
         ],
