@@ -173,9 +173,9 @@ def _download(source: str, target: pathlib.Path, md5: str | None) -> None:
             if md5 is None:
                 _remember(target, source, received.size, received.sha256)
     except https.TransferError as error:
-        raise DownloadError(_explain(source, error)) from error
+        raise DownloadError(_explain(source, error)) from None
     except InputError as error:
-        raise InputError(_explain(source, error)) from error
+        raise InputError(_explain(source, error)) from None
 
 
 def _receive(source: str, part: Part, name: str, md5: str | None) -> https.Received:
