@@ -8,7 +8,7 @@ import os
 import platform
 import sys
 
-from absl import app, logging
+from absl import app, flags, logging
 from absl.flags import argparse_flags
 
 from keras_effnetv2 import lazy
@@ -122,7 +122,8 @@ def _versions() -> str:
 
 def _run(args: argparse.Namespace) -> int:
     """`main` as a program of its own, whose standard error is its own too."""
-    verbosity = logging.get_verbosity()
+    # Absl's own default is 0, information; ours is of what others say warnings.
+    verbosity = logging.get_verbosity() if flags.FLAGS["verbosity"].present else -1
     # TensorFlow counts the other way: 0 is everything, 1 is from warnings on.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", str(min(3, max(0, -verbosity))))
     if verbosity < logging.INFO:

@@ -31,6 +31,12 @@ _KNOWN = re.compile(
     rb"|Could not find cuda drivers"
     rb"|Cannot dlopen some GPU libraries"
     rb"|TF-TRT Warning"
+    # Of 8 bits on older processors: slower, and as right.
+    rb"|oneDNN supports DT_U?INT8 only on platforms"
+    # The converter of TensorFlow Lite, of what TensorFlow itself sets.
+    rb"|Ignored (output_format|drop_control_dependency)\."
+    rb"|Skipping runtime version metadata"
+    rb"|^fully_quantize: \d, inference_type: "
     # The second line of the list of what the processor has.
     rb"|^To enable the following instructions:"
 )
