@@ -130,7 +130,10 @@ def write(
 ) -> None:
     """Writes a table of the counts, then every screen."""
     lines = ["# Screens of every command", "", "Written by `tools/screens.py`.", ""]
-    lines += ["| Command | seconds | foreign lines | before |", "| --- | --- | --- | --- |"]
+    lines += [
+        "| Command | seconds | foreign lines | before |",
+        "| --- | --- | --- | --- |",
+    ]
     for number, screen in enumerate(screens):
         old = "-" if before is None else _count(before[number])
         name = " ".join(screen.words[: 2 if screen.words[0] == "export" else 1])
