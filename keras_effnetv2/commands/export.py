@@ -61,8 +61,8 @@ def _check_output(args: argparse.Namespace) -> None:
 def _add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--variant",
-        help="a name that the command list prints, or a variant file; may be left out "
-        "for a .keras file and for hf://",
+        help="a name that the command list prints, or a variant file (default: the one "
+        "that the weights say, or that alone has such weights)",
     )
     parser.add_argument(
         "--weights",
@@ -146,17 +146,22 @@ def open_model(args: argparse.Namespace) -> tuple[Any, dict[str, str]]:
         return model, {"model": args.weights}
     if args.variant is None and addresses.is_repository(args.weights):
         return load_model(None, args.weights, None), {"weights": args.weights}
-    if args.variant is None:
-        raise InputError(
-            f"--variant is needed with weights {args.weights!r}: only a .keras file "
-            "and a repository of the Hub (hf://USER/REPO) say which network they hold."
-        )
-    source = {"variant": args.variant, "weights": args.weights}
+    variant = args.variant or _recognize(args.weights)
+    source = {"variant": variant, "weights": args.weights}
     if args.weights == "none":
         from keras_effnetv2.models import create_model
 
-        return create_model(args.variant, weights=None), source
-    return load_model(args.variant, args.weights, None), source
+        return create_model(variant, weights=None), source
+    return load_model(variant, args.weights, None), source
+
+
+def _recognize(weights: str) -> str:
+    """Name of the variant that weights are of."""
+    from keras_effnetv2.weights.recognition import recognize
+
+    if weights == "none":
+        raise InputError("Random weights need a network: --variant.")
+    return recognize(weights).name
 
 
 def _saved_loss(path: str) -> Any:

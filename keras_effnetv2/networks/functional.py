@@ -139,16 +139,22 @@ def _describe(model: keras.Model, normalization: PixelNormalization) -> str:
     """What a network takes and gives, and how its images are made, in a line."""
     record = normalization.preprocessing
     size = "x".join(str(x or record.image_size) for x in normalization.input.shape[1:3])
-    mean, std = (", ".join(f"{x:g}" for x in v) for v in (record.mean, record.std))
+    mean, std = (_vector(values) for values in (record.mean, record.std))
     where = "inside" if normalization.enabled else "by preprocess_input"
     labels = f"{record.num_labels or 'no'} labels"
     if isinstance(record.labels, str):
         labels = record.labels
     return (
-        f"images {size} of pixels 0..255, (x - ({mean})) / ({std}) {where}, "
+        f"images {size} of pixels 0..255, (x - {mean}) / {std} {where}, "
         f"{record.interpolation}, crop {record.crop}, {labels}, "
         f"outputs {model.output_shape}"
     )
+
+
+def _vector(values: tuple[float, ...]) -> str:
+    """A value, or one a channel in brackets."""
+    text = ", ".join(f"{value:g}" for value in values)
+    return text if len(values) == 1 else f"({text})"
 
 
 def named_variables(model: keras.Model) -> dict[str, Any]:

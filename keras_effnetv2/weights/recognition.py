@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import zipfile
 
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.networks.architecture import Variant
@@ -48,6 +49,8 @@ def _fitting(path: pathlib.Path) -> Variant:
     """The only network whose arrays a file has; or that of the repository it is in."""
     with readers.open_arrays(path) as arrays:
         found = [x for x in VARIANTS.values() if _fits(arrays, x)]
+    if len(found) > 1 and path.suffix == ".keras":
+        found = [x for x in found if x.padding == _padding(path)]
     if len(found) == 1:
         return found[0]
     if not found:
@@ -62,6 +65,13 @@ def _fitting(path: pathlib.Path) -> Variant:
         f"{path} fits {fitting}, which differ in nothing that it holds. Name one: "
         "--variant."
     )
+
+
+def _padding(path: pathlib.Path) -> str:
+    """How the network in a `.keras` file pads, which no array tells."""
+    with zipfile.ZipFile(path) as archive:
+        config = archive.read("config.json")
+    return "symmetric" if b'"padding": "symmetric"' in config else "same"
 
 
 def _fits(arrays: Arrays, variant: Variant) -> bool:

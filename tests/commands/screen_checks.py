@@ -2,8 +2,8 @@
 
     python -m tests.commands.screen_checks MODEL.keras PICTURE [FOLDER]
 
-With a folder, an export to it is one of them. After them come a warning of TensorFlow's that matters, one of ours, and the last words
-of a program that is aborted.
+With a folder, an export to it is one of them. After them come a warning of TensorFlow's
+that matters, one of ours, and the last words of a program that is aborted.
 """
 
 import os

@@ -26,7 +26,7 @@ W0000 00:00:1795985589.797017   22981 tf_tfl_flatbuffer_helpers.cc:364] Ignored 
 fully_quantize: 0, inference_type: 6, input_inference_type: FLOAT32
 """.strip().splitlines()  # noqa: E501
 USED = """
-W0000 00:00:1795985589.797017   22981 cpu_allocator_impl.cc:82] Allocation of 9 exceeds 10%
+W0000 00:00:1795985589.797017   22981 cpu_allocator_impl.cc:82] Allocation of 9 exceeds
 2025-09-17 14:44:05.176998: E tensorflow/core/framework/op_kernel.cc] RESOURCE_EXHAUSTED
 F0000 00:00:1795985589.797017   22981 tensor.cc:845] Check failed: 1 == 2
 W1129 20:45:19.508068 139 pretrained.py:120] The classifier of 2 classes starts fresh
