@@ -32,7 +32,7 @@ F0000 00:00:1795985589.797017   22981 tensor.cc:845] Check failed: 1 == 2
 W1129 20:45:19.508068 139 pretrained.py:120] The classifier of 2 classes starts fresh
 epoch 1/3  stage 1/3  16 px  loss 3.063  accuracy  12.5%
 Traceback (most recent call last):
-Information is no noise: I think so
+I1129 20:45:19.508068 139 workers.py:120] A worker of ours informs
 """.strip().splitlines()
 
 

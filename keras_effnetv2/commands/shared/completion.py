@@ -30,6 +30,6 @@ def code(shell: str) -> str:
         ImportError: argcomplete is not installed.
     """
     require_modules("Completion needs", "completion", "argcomplete")
-    import argcomplete
+    from argcomplete.shell_integration import shellcode
 
-    return argcomplete.shellcode([_PROGRAM], shell=shell)
+    return shellcode([_PROGRAM], shell=shell)

@@ -15,10 +15,11 @@ import re
 import subprocess
 import sys
 
-# A line of a log begins with its date and level: TSL's, then absl's.
-_LEVEL = re.compile(
-    rb"(?:\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: ([IWEF]) "
-    rb"|([IWEF])\d{4} \d\d:\d\d:\d+\.\d+ +\d+ )"
+# Of what only informs: a line begins with date and level, as TSL or absl writes them,
+# and the file in C++. That of Python's absl looks alike.
+_INFORMATION = re.compile(
+    rb"(?:\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: I "
+    rb"|I\d{4} \d\d:\d\d:\d+\.\d+ +\d+ )\S+\.(?:cc|cpp|cu|h):\d+\] "
 )
 # Warnings and errors that tell of no fault and leave nothing to do.
 _KNOWN = re.compile(
@@ -45,10 +46,7 @@ _SECONDS_TO_END = 1.0
 
 def is_noise(line: bytes) -> bool:
     """Whether a line of standard error is for nobody."""
-    level = _LEVEL.match(line)
-    if level is not None and b"I" in level.groups():
-        return True
-    return _KNOWN.search(line) is not None
+    return bool(_INFORMATION.match(line) or _KNOWN.search(line))
 
 
 def drop_noise() -> None:
@@ -58,14 +56,15 @@ def drop_noise() -> None:
     """
     sys.stderr.flush()
     kept = os.dup(2)
+    reader, writer = os.pipe()
     command = [sys.executable, "-I", "-S", __file__]
     # Out of the terminal's reach: after a Ctrl-C there may be more to hand on.
     filter_process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=kept, start_new_session=True
+        command, stdin=reader, stdout=kept, start_new_session=True
     )
-    pipe = filter_process.stdin
-    os.dup2(pipe.fileno(), 2)
-    pipe.close()
+    os.close(reader)
+    os.dup2(writer, 2)
+    os.close(writer)
     # Open until the process is over, as Python's own.
     sys.stderr = open(  # noqa: SIM115
         kept, "w", 1, sys.stderr.encoding, "backslashreplace", closefd=False
