@@ -34,7 +34,7 @@ _SILENCERS = ("TF_CPP_MIN_LOG_LEVEL", "TF_ENABLE_ONEDNN_OPTS", "PYTHONWARNINGS")
 
 _SMALL = ["--set", "epochs=1", "--set", "progressive.num_stages=1"]
 _RUN = ["--workdir", "run"]
-# In their order: `train` makes what others take. One that prints much is cut.
+# In their order: `train` makes what others take.
 COMMANDS = (
     ["--version"],
     ["--help"],
@@ -49,7 +49,8 @@ COMMANDS = (
     ["export", "hub", *_RUN, "--output", "hub"],
     ["export", "litert", *_RUN, "--output", "litert"],
     ["export", "onnx", *_RUN, "--output", "onnx"],
-    ["convert", "b0.h5", "b0.weights.h5", "--variant", "efficientnetv2-b0"],
+    ["convert", "b0.h5", "b0.weights.h5", "--variant", "efficientnetv2-b0",
+     "--no-include_top"],
     ["search", "--experiment", "digits-search", "--study", "s.journal", "--trials", "1",
      "--set", "epochs=1"],
 )  # fmt: skip
@@ -97,7 +98,8 @@ def run(words: list[str], folder: pathlib.Path, tree: pathlib.Path = ROOT) -> Sc
         errors="replace",
     )
     seconds = time.monotonic() - start
-    return Screen(words, result.stdout, result.returncode, seconds)
+    text = result.stdout.replace(str(folder), ".")
+    return Screen(words, text, result.returncode, seconds)
 
 
 def prepare(folder: pathlib.Path) -> None:
@@ -129,7 +131,8 @@ def write(
     path: pathlib.Path, screens: list[Screen], before: list[Screen] | None
 ) -> None:
     """Writes a table of the counts, then every screen."""
-    lines = ["# Screens of every command", "", "Written by `tools/screens.py`.", ""]
+    by = "Written by `tools/screens.py`; seconds with whatever else the machine did."
+    lines = ["# Screens of every command", "", by, ""]
     lines += [
         "| Command | seconds | foreign lines | before |",
         "| --- | --- | --- | --- |",
@@ -138,6 +141,9 @@ def write(
         old = "-" if before is None else _count(before[number])
         name = " ".join(screen.words[: 2 if screen.words[0] == "export" else 1])
         lines.append(f"| `{name}` | {screen.seconds:.1f} | {_count(screen)} | {old} |")
+    total = sum(screen.num_foreign for screen in screens)
+    old = sum(screen.num_foreign for screen in before) if before else "-"
+    lines.append(f"| all | | {total} | {old} |")
     for screen in screens:
         command = " ".join(["python -m keras_effnetv2", *screen.words])
         lines += ["", "```console", f"$ {command}", screen.text.rstrip(), "```"]

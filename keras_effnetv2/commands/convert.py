@@ -67,7 +67,10 @@ def run(args: argparse.Namespace) -> int:
     ) as pretrained:
         format, record = pretrained.source.format, pretrained.preprocessing
         model = create_model(
-            variant, args.include_top, classes=pretrained.classes, preprocessing=record
+            variant,
+            args.include_top,
+            classes=pretrained.classes or None,
+            preprocessing=record,
         )
         pretrained.assign(named_variables(model), adapt_stem=False)
     difference = write(model, variant, destination)
