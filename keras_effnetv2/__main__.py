@@ -1,12 +1,14 @@
 """The command line: `python -m keras_effnetv2 COMMAND`, a module of `commands` each."""
 
 import argparse
+import contextlib
 import importlib
 import importlib.metadata
 import io
 import os
 import platform
 import sys
+from typing import Any
 
 from absl import app, flags, logging
 from absl.flags import argparse_flags
@@ -86,7 +88,9 @@ def _parser(commands: list[str]) -> argparse.ArgumentParser:
         description="EfficientNetV2 for Keras 3.",
         epilog=f"example: {_EXAMPLE}",
     )
-    parser.add_argument("--version", action="version", version=_versions())
+    parser.add_argument(
+        "--version", action=_Version, nargs=0, help="show versions and exit"
+    )
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     for name, summary in COMMANDS.items():
         command = subparsers.add_parser(
@@ -112,12 +116,17 @@ def _with_underscores(word: str) -> str:
     return f"--{no}{flag.removeprefix(no).replace('-', '_')}{equals}{value}"
 
 
-def _versions() -> str:
-    """Of the package and of what it runs on, without importing that."""
-    packages = ("keras", "tensorflow")
-    found = [f"{name} {importlib.metadata.version(name)}" for name in packages]
-    python = f"Python {platform.python_version()}"
-    return f"keras_effnetv2 {__version__} ({', '.join([*found, python])})"
+class _Version(argparse.Action):
+    """Prints versions of the package and of what it runs on, without importing that."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *args: Any) -> None:
+        found = [f"Python {platform.python_version()}"]
+        for name in ("keras", "tensorflow"):
+            # TensorFlow has other names too: tensorflow-cpu, tf-nightly.
+            with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+                found.append(f"{name} {importlib.metadata.version(name)}")
+        print(f"keras_effnetv2 {__version__} ({', '.join(found)})")
+        parser.exit()
 
 
 def _run(args: argparse.Namespace) -> int:

@@ -133,11 +133,15 @@ def test_plans_need_no_keras(name):
 def test_importing_the_package_is_light_and_gives_all_its_packages():
     code = (
         "import sys, keras_effnetv2 as k; print(*sys.modules);"
+        "import keras; new = keras.saving.get_custom_objects();"
+        "print('keras_effnetv2>MBConv' in new, k.__name__ + '.layers' in sys.modules);"
         "k.export.saved_model; k.training.train; k.absent"
     )
     command = [sys.executable, "-c", code]
     result = subprocess.run(command, capture_output=True, text=True)
-    names = set(result.stdout.split())
+    first, registered = result.stdout.splitlines()
+    names = set(first.split())
+    assert registered == "True False"
     assert "keras_effnetv2.version" in names
     assert not names & {"keras", "numpy", "tensorflow", "keras_effnetv2.models"}
     last = result.stderr.strip().splitlines()[-1]
