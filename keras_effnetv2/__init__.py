@@ -1,40 +1,68 @@
 """EfficientNetV2 for Keras 3: networks, weights, training, search, exports."""
 
-from keras_effnetv2 import lazy
-from keras_effnetv2.layers.nesting import inner_layers
-from keras_effnetv2.models import (
-    EfficientNetV2B0,
-    EfficientNetV2B1,
-    EfficientNetV2B2,
-    EfficientNetV2B3,
-    EfficientNetV2L,
-    EfficientNetV2M,
-    EfficientNetV2S,
-    EfficientNetV2XL,
-    create_model,
-)
-from keras_effnetv2.networks.architecture import BlockSpec, Variant
-from keras_effnetv2.networks.transfer import feature_pyramid, freeze, name_classes
-from keras_effnetv2.networks.variant_files import write_variant
-from keras_effnetv2.networks.variants import fuse_stages, get_variant, list_variants
-from keras_effnetv2.preprocessing import Preprocessing, preprocess_input
-from keras_effnetv2.registration import register_all
-from keras_effnetv2.version import __version__
-from keras_effnetv2.weights.labels import decode_predictions
+from typing import TYPE_CHECKING
 
-# Imported when they are asked for: they need much that networks do not.
+from keras_effnetv2 import lazy, registration
+from keras_effnetv2.version import __version__
+
+if TYPE_CHECKING:  # What editors and type checkers see of the names below.
+    from keras_effnetv2.explanation.activation_maps import class_activation_maps
+    from keras_effnetv2.export.hf_hub.pushing import push_to_hub
+    from keras_effnetv2.layers.nesting import inner_layers
+    from keras_effnetv2.models import (
+        EfficientNetV2B0,
+        EfficientNetV2B1,
+        EfficientNetV2B2,
+        EfficientNetV2B3,
+        EfficientNetV2L,
+        EfficientNetV2M,
+        EfficientNetV2S,
+        EfficientNetV2XL,
+        create_model,
+    )
+    from keras_effnetv2.networks.architecture import BlockSpec, Variant
+    from keras_effnetv2.networks.transfer import feature_pyramid, freeze, name_classes
+    from keras_effnetv2.networks.variant_files import write_variant
+    from keras_effnetv2.networks.variants import fuse_stages, get_variant
+    from keras_effnetv2.preprocessing import Preprocessing, preprocess_input
+    from keras_effnetv2.weights.labels import decode_predictions
+    from keras_effnetv2.weights.releases import list_variants
+
+# Imported when they are asked for: Keras and TensorFlow take seconds, and the command
+# line answers much without them.
 _MODULES = {
+    "BlockSpec": "networks.architecture",
+    "EfficientNetV2B0": "models",
+    "EfficientNetV2B1": "models",
+    "EfficientNetV2B2": "models",
+    "EfficientNetV2B3": "models",
+    "EfficientNetV2L": "models",
+    "EfficientNetV2M": "models",
+    "EfficientNetV2S": "models",
+    "EfficientNetV2XL": "models",
+    "Preprocessing": "preprocessing",
+    "Variant": "networks.architecture",
     "class_activation_maps": "explanation.activation_maps",
-    "data": "data",
-    "explanation": "explanation",
-    "export": "export",
-    "layers": "layers",
-    "optimizers": "optimizers",
-    "profiling": "profiling",
+    "create_model": "models",
+    "decode_predictions": "weights.labels",
+    "feature_pyramid": "networks.transfer",
+    "freeze": "networks.transfer",
+    "fuse_stages": "networks.variants",
+    "get_variant": "networks.variants",
+    "inner_layers": "layers.nesting",
+    "list_variants": "weights.releases",
+    "name_classes": "networks.transfer",
+    "preprocess_input": "preprocessing",
     "push_to_hub": "export.hf_hub.pushing",
-    "search": "search",
-    "training": "training",
+    "write_variant": "networks.variant_files",
 }
+_PACKAGES = {
+    name: name
+    for name in (
+        "data", "explanation", "export", "layers", "models", "optimizers",
+        "preprocessing", "profiling", "search", "training",
+    )
+}  # fmt: skip
 
 __all__ = [
     "BlockSpec",
@@ -64,6 +92,10 @@ __all__ = [
     "write_variant",
 ]
 
-register_all()
+lazy.call_after_import("keras", registration.register_all)
 lazy.find_moved_modules()
-__getattr__ = lazy.attributes(__name__, _MODULES)
+__getattr__ = lazy.attributes(__name__, _MODULES | _PACKAGES)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_PACKAGES})

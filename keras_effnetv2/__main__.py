@@ -1,13 +1,20 @@
 """The command line: `python -m keras_effnetv2 COMMAND`, a module of `commands` each."""
 
 import argparse
+import contextlib
 import importlib
+import importlib.metadata
 import io
+import os
+import platform
 import sys
+from typing import Any
 
-from absl import app, logging
+from absl import app, flags, logging
 from absl.flags import argparse_flags
 
+from keras_effnetv2 import lazy
+from keras_effnetv2.commands.shared import completion, noise
 from keras_effnetv2.errors import UserError
 from keras_effnetv2.version import __version__
 
@@ -21,20 +28,30 @@ COMMANDS = {
     "export": "write a model in the form it is deployed in",
     "search": "search for a network, or go on with a search",
     "convert": "write weights of any known format as a .weights.h5 file",
+    "completion": "print what makes a shell complete commands and flags",
 }
 
+_EXAMPLE = "python -m keras_effnetv2 predict photographs --variant efficientnetv2-s"
 _REPORT = (
     f"This is a bug in keras_effnetv2 {__version__}, not in what you asked for. Please "
     "report it, with your command and all that is printed below."
 )
+# What a shell reports of a program ended by a signal: SIGINT and SIGPIPE.
+_EXIT_INTERRUPTED, _EXIT_CLOSED_PIPE = 130, 141
 
 
 def main(args: argparse.Namespace) -> int:
     """Runs the chosen command; returns the exit code."""
     try:
-        return args.run(args)
+        code = args.run(args)
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
-        return 130  # What a shell reports of a program ended by SIGINT.
+        return _EXIT_INTERRUPTED
+    except BrokenPipeError:  # As of `list | head -1`: who read has seen enough.
+        # Else Python says so itself, when it flushes at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _EXIT_CLOSED_PIPE
     except Exception as error:
         if not _is_meant_for_users(error):
             print(_REPORT, file=sys.stderr)
@@ -57,18 +74,75 @@ def _is_meant_for_users(error: Exception) -> bool:
 
 def parse(argv: list[str]) -> argparse.Namespace:
     """Flags of the command in `argv`, and its function as `run`."""
+    words = [_with_underscores(word) for word in argv[1:]]
+    # Only the named command is imported; to complete, all are.
+    parser = _parser([x for x in COMMANDS if x in words or completion.is_asked()])
+    completion.answer(parser)
+    return parser.parse_args(words)
+
+
+def _parser(commands: list[str]) -> argparse.ArgumentParser:
+    """The parser, with the flags of some of the commands."""
     parser = argparse_flags.ArgumentParser(
-        prog="keras_effnetv2", description="EfficientNetV2 for Keras 3."
+        prog="keras_effnetv2",
+        description="EfficientNetV2 for Keras 3.",
+        epilog=f"example: {_EXAMPLE}",
+    )
+    parser.add_argument(
+        "--version", action=_Version, nargs=0, help="show versions and exit"
     )
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     for name, summary in COMMANDS.items():
-        command = subparsers.add_parser(name, help=summary, description=summary)
-        # Only the named command is imported: the others may need TensorFlow.
-        if name in argv[1:]:
+        command = subparsers.add_parser(
+            name,
+            help=summary,
+            description=summary,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        if name in commands:
             module = importlib.import_module(f"keras_effnetv2.commands.{name}")
+            command.epilog = f"example:\n  {module.EXAMPLE}"
             module.add_arguments(command)
             command.set_defaults(run=module.run)
-    return parser.parse_args(argv[1:])
+    return parser
+
+
+def _with_underscores(word: str) -> str:
+    """A flag as it is defined, for one with dashes: `--image-size`, `--no-fold=x`."""
+    if not word.startswith("--"):
+        return word
+    flag, equals, value = word[2:].partition("=")
+    no = "no-" if flag.startswith("no-") else ""
+    return f"--{no}{flag.removeprefix(no).replace('-', '_')}{equals}{value}"
+
+
+class _Version(argparse.Action):
+    """Prints versions of the package and of what it runs on, without importing that."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *args: Any) -> None:
+        found = [f"Python {platform.python_version()}"]
+        for name in ("keras", "tensorflow"):
+            # TensorFlow has other names too: tensorflow-cpu, tf-nightly.
+            with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+                found.append(f"{name} {importlib.metadata.version(name)}")
+        print(f"keras_effnetv2 {__version__} ({', '.join(found)})")
+        parser.exit()
+
+
+def _run(args: argparse.Namespace) -> int:
+    """`main` as a program of its own, whose standard error is its own too."""
+    # Absl's own default is 0, information; ours is of what others say warnings.
+    verbosity = logging.get_verbosity() if flags.FLAGS["verbosity"].present else -1
+    # TensorFlow counts the other way: 0 is everything, 1 is from warnings on.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", str(min(3, max(0, -verbosity))))
+    if verbosity < logging.INFO:
+        lazy.call_before_import("tensorflow", _drop_noise)
+    return main(args)
+
+
+def _drop_noise() -> None:
+    noise.drop_noise()
+    logging.get_absl_handler().python_handler.setStream(sys.stderr)
 
 
 def run() -> None:
@@ -76,7 +150,7 @@ def run() -> None:
     # Names that the output's encoding lacks are escaped, as on standard error.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    app.run(main, flags_parser=parse)
+    app.run(_run, flags_parser=parse)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import importlib
 import importlib.abc
 import importlib.machinery
+import importlib.util
 import sys
 import types
 import warnings
@@ -89,6 +90,48 @@ class _MovedModules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def exec_module(self, module: types.ModuleType) -> None:
         """Leaves it what it is: `import` has given it the spec of the old name."""
         module.__spec__ = self._spec
+
+
+class _Awaited(importlib.abc.MetaPathFinder):
+    """Calls a function when a module is imported: before, or as soon as it has been."""
+
+    def __init__(self, name: str, function: Callable[[], None], before: bool) -> None:
+        self._name, self._function, self._before = name, function, before
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: Any = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        """Where others find the module, if its loader has to call the function."""
+        if fullname != self._name or self not in sys.meta_path:
+            return None
+        sys.meta_path.remove(self)
+        if self._before:
+            self._function()
+            return None
+        spec = importlib.util.find_spec(fullname)
+        if spec is not None and spec.loader is not None:
+            execute = spec.loader.exec_module
+
+            def exec_module(module: types.ModuleType) -> None:
+                execute(module)
+                self._function()
+
+            spec.loader.exec_module = exec_module
+        return spec
+
+
+def call_after_import(name: str, function: Callable[[], None]) -> None:
+    """Calls `function` when the module `name` is there: now, or once it is imported."""
+    if name in sys.modules:
+        function()
+    else:
+        sys.meta_path.insert(0, _Awaited(name, function, before=False))
+
+
+def call_before_import(name: str, function: Callable[[], None]) -> None:
+    """Calls `function` when `name` is about to be imported; never if it is there."""
+    if name not in sys.modules:
+        sys.meta_path.insert(0, _Awaited(name, function, before=True))
 
 
 def find_moved_modules() -> None:

@@ -5,10 +5,12 @@ The arguments are those of `keras.applications`, in its order, and a few more.
 
 import dataclasses
 import functools
+import inspect
 import numbers
 import os
+import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Concatenate, ParamSpec
 
 import keras
 
@@ -18,6 +20,7 @@ from keras_effnetv2.layers.activations import Activation
 from keras_effnetv2.networks.architecture import Variant
 from keras_effnetv2.networks.assembly import BlockOptions, build
 from keras_effnetv2.networks.functional import EfficientNet, named_variables
+from keras_effnetv2.networks.published import PUBLISHED
 from keras_effnetv2.networks.variants import VARIANTS, get_variant
 from keras_effnetv2.preprocessing import Preprocessing
 from keras_effnetv2.weights.hub import addresses
@@ -25,6 +28,7 @@ from keras_effnetv2.weights.hub import addresses
 _DEFAULT_CLASSES = 1000
 # What names of dtypes begin with, after the "u" of unsigned ones.
 _PIXEL_TYPES = ("float", "bfloat", "int", "bool")
+_Arguments = ParamSpec("_Arguments")
 # Of images, where the first side of a shape could be their channels.
 _MOST_CHANNELS = 4
 
@@ -49,6 +53,7 @@ def create_model(
     bn_synchronized: bool | int = False,
     remat: bool = False,
     preprocessing: str | Preprocessing | None = None,
+    dtype: Any = None,
 ) -> EfficientNet:
     """Builds a network, and loads weights into it.
 
@@ -88,6 +93,9 @@ def create_model(
         preprocessing: the record that the model is to carry, or the name of the dataset
             whose released weights it is like. None: that of the weights, found from
             what their file says, or else its name or its number of classes.
+        dtype: of the layers, as Keras's have it: a dtype such as `"bfloat16"`, or a
+            policy such as `"mixed_bfloat16"`, with which pixels are normalised and
+            classes scored in float32. None: `keras.config.dtype_policy()`.
 
     Raises:
         ValueError: an argument out of range, unknown weights, or weights that do not
@@ -100,7 +108,8 @@ def create_model(
     network, found = _network(variant, weights)
     variant = _with_rates(network, dropout_rate, drop_path_rate)
     build_model = functools.partial(
-        build,
+        _build_with_policy,
+        dtype,
         variant,
         images,
         include_top=include_top,
@@ -133,6 +142,16 @@ def create_model(
         model = build_model(record, classes=pretrained.classes)
         pretrained.assign(named_variables(model), adapt_stem=not include_preprocessing)
     return model
+
+
+def _build_with_policy(dtype: Any, *args: Any, **kwargs: Any) -> EfficientNet:
+    """The network, whose layers have Keras's policy of `dtype`."""
+    before = keras.config.dtype_policy()
+    try:
+        keras.config.set_dtype_policy(before if dtype is None else dtype)
+        return build(*args, **kwargs)
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def _network(variant: str | os.PathLike | Variant, weights: Any) -> tuple[Variant, Any]:
@@ -236,51 +255,57 @@ def _untrained_record(
 
 
 def _constructor(
-    variant_name: str, default_weights: str = "imagenet"
-) -> Callable[..., EfficientNet]:
-    """The function that `keras.applications` has, or would have, for a variant."""
+    build_model: Callable[Concatenate[Any, _Arguments], EfficientNet],
+    variant_name: str,
+    default_weights: str = "imagenet",
+) -> Callable[_Arguments, EfficientNet]:
+    """The function that `keras.applications` has, or would have, for a variant.
 
-    def construct(
-        include_top: bool = True,
-        weights: str | os.PathLike | None = default_weights,
-        input_tensor: Any = None,
-        input_shape: tuple[int | None, int | None, int] | None = None,
-        pooling: str | None = None,
-        classes: int | None = None,
-        classifier_activation: Activation = "auto",
-        include_preprocessing: bool = True,
-        name: str | None = None,
-        **options: Any,
-    ) -> EfficientNet:
-        return create_model(
-            variant_name,
-            include_top,
-            weights,
-            input_tensor,
-            input_shape,
-            pooling,
-            classes,
-            classifier_activation,
-            include_preprocessing,
-            name,
-            **options,
-        )
+    Its arguments are those of `create_model` without the variant, for people, editors
+    and type checkers; only the weights are others by default.
+    """
+    _, *parameters = inspect.signature(build_model).parameters.values()
+    defaults = {"weights": default_weights}
+    signature = inspect.Signature(
+        [x.replace(default=defaults.get(x.name, x.default)) for x in parameters],
+        return_annotation=EfficientNet,
+    )
+
+    def construct(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> EfficientNet:
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        return build_model(variant_name, *bound.args, **bound.kwargs)
 
     suffix = variant_name.removeprefix("efficientnetv2-").upper()
     construct.__name__ = construct.__qualname__ = f"EfficientNetV2{suffix}"
-    construct.__doc__ = (
-        f"{construct.__name__}. Arguments are those of `create_model`, in the order of "
-        "`keras.applications`."
-    )
+    construct.__signature__ = signature  # pyright: ignore[reportFunctionMemberAccess]
+    construct.__doc__ = _describe(get_variant(variant_name), build_model.__doc__ or "")
     return construct
 
 
-EfficientNetV2B0 = _constructor("efficientnetv2-b0")
-EfficientNetV2B1 = _constructor("efficientnetv2-b1")
-EfficientNetV2B2 = _constructor("efficientnetv2-b2")
-EfficientNetV2B3 = _constructor("efficientnetv2-b3")
-EfficientNetV2S = _constructor("efficientnetv2-s")
-EfficientNetV2M = _constructor("efficientnetv2-m")
-EfficientNetV2L = _constructor("efficientnetv2-l")
+def _describe(variant: Variant, documentation: str) -> str:
+    """The documentation of `create_model`, for one variant, with its figures."""
+    published = PUBLISHED[variant.name]
+    size = published.code or published.paper
+    figures = f"{size.params:g}M parameters, {size.flops:g}B FLOPs, " if size else ""
+    summary = (
+        f"{variant.name}: {figures}{published.top1:g}% on ImageNet-1k.\n\n    Trained "
+        f"at {variant.train_size} pixels, evaluated at {variant.eval_size}."
+    )
+    text = documentation.replace(
+        "Builds a network, and loads weights into it.", summary
+    )
+    return re.sub(
+        r"\n        variant: .*?(?=\n        include_top: )", "", text, flags=re.S
+    )
+
+
+EfficientNetV2B0 = _constructor(create_model, "efficientnetv2-b0")
+EfficientNetV2B1 = _constructor(create_model, "efficientnetv2-b1")
+EfficientNetV2B2 = _constructor(create_model, "efficientnetv2-b2")
+EfficientNetV2B3 = _constructor(create_model, "efficientnetv2-b3")
+EfficientNetV2S = _constructor(create_model, "efficientnetv2-s")
+EfficientNetV2M = _constructor(create_model, "efficientnetv2-m")
+EfficientNetV2L = _constructor(create_model, "efficientnetv2-l")
 # XL was never trained on ImageNet-1k alone.
-EfficientNetV2XL = _constructor("efficientnetv2-xl", "imagenet21k-ft1k")
+EfficientNetV2XL = _constructor(create_model, "efficientnetv2-xl", "imagenet21k-ft1k")

@@ -110,6 +110,16 @@ def in_safe_mode() -> bool:
     return bool(serialization_lib.in_safe_mode())
 
 
+def is_deterministic() -> bool:
+    """Whether `tf.config.experimental.enable_op_determinism` was called.
+
+    Without it, deterministic trainings log an error of TensorFlow's own an epoch.
+    """
+    from tensorflow.python.framework import config
+
+    return bool(config.is_op_determinism_enabled())
+
+
 def with_integer_ends(contents: bytes, input_type: Any, output_type: Any) -> bytes:
     """A LiteRT model in int8 whose input and output are no longer in float.
 

@@ -1,6 +1,7 @@
 """What takes long says what it does, how far it is, and how long it will take yet.
 
-On a terminal that is one line, drawn over; in a file or a pipe, lines now and then.
+On a terminal that is a bar of tqdm's with the same words after it, drawn over; in a
+file or a pipe, lines now and then.
 """
 
 import shutil
@@ -8,16 +9,16 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import TextIO
+from typing import Any, TextIO
 
-_REDRAW = 0.2  # Seconds between two states of the line on a terminal,
+_REDRAW = 0.2  # Seconds between two states of the bar on a terminal,
 _REPRINT = 30.0  # and between two lines elsewhere.
 _QUICK = 2.0  # Seconds: what takes less needs no line.
-_CLEAR = "\r\x1b[K"  # Go to the start of the line and erase it.
+_FORMAT = "{bar:20} {desc}"  # tqdm's own words count all steps as equally long.
 
 
 class Line:
-    """A line that follows some work, and lines that stay.
+    """A line or a bar that follows some work, and lines that stay.
 
     Args:
         stream: where to write; None: `sys.stderr`.
@@ -37,36 +38,62 @@ class Line:
         self._on_terminal = self._stream.isatty()
         self._interval = _REDRAW if self._on_terminal else _REPRINT
         self._due = clock() + (first if self._on_terminal else max(first, _REPRINT))
-        self._is_open = False
+        self._bar: Any = None
 
-    def update(self, describe: Callable[[], str]) -> None:
-        """Shows the state that `describe` gives, if it is time to."""
+    def update(self, describe: Callable[[], str], share: float = 0.0) -> None:
+        """Shows the state that `describe` gives, if it is time to.
+
+        Args:
+            describe: the work, and how far it is.
+            share: of the work that is done, 0 to 1; 0 where nobody knows.
+        """
         now = self._clock()
         if now < self._due:
             return
         self._due = now + self._interval
-        if self._on_terminal:
-            width = shutil.get_terminal_size().columns - 1
-            self._write(_CLEAR + describe()[:width])
-        else:
-            self._write(describe() + "\n")
-        self._is_open = self._on_terminal
+        if not self._on_terminal:
+            self._write(describe())
+            return
+        if self._bar is None:
+            self._bar = _open_bar(self._stream)
+        self._bar.ncols = shutil.get_terminal_size().columns - 1
+        self._bar.n = min(1.0, share)
+        self._bar.set_description_str(describe())
 
     def keep(self, text: str) -> None:
         """Writes a line that stays."""
         self._due = self._clock() + self._interval
-        self._write((_CLEAR if self._is_open else "") + text + "\n")
-        self._is_open = False
+        self.close()
+        self._write(text)
 
     def close(self) -> None:
-        """Ends a line that is still open, so that what follows starts a new one."""
-        if self._is_open:
-            self._write("\n")
-        self._is_open = False
+        """Removes what is drawn over, so that what follows has a line of its own."""
+        if self._bar is not None:
+            self._bar.close()
+        self._bar = None
 
     def _write(self, text: str) -> None:
-        self._stream.write(text)
+        self._stream.write(f"{text}\n")
         self._stream.flush()
+
+
+def _open_bar(stream: TextIO) -> Any:
+    """A bar that is drawn when it is told to, and by no thread."""
+    import tqdm
+
+    class Bar(tqdm.tqdm):
+        monitor_interval = 0
+
+    # Else it makes a lock between processes, of which nobody else draws here.
+    Bar.set_lock(threading.RLock())
+    return Bar(
+        total=1.0,
+        file=stream,
+        leave=False,
+        bar_format=_FORMAT,
+        nrows=2,  # Some terminals say that they have none.
+        delay=1e-9,  # Nothing is drawn yet.
+    )
 
 
 class Progress:
@@ -101,7 +128,8 @@ class Progress:
         """So much more is done."""
         with self._lock:
             self._done += num
-            self._line.update(self._describe)
+            share = self._done / self._total if self._total else 0.0
+            self._line.update(self._describe, share)
 
     def finish(self) -> None:
         """Leaves a line with the time that all took, if that was not short."""
@@ -109,6 +137,7 @@ class Progress:
         if seconds >= _QUICK:
             count = self._form(self._done)
             self._line.keep(f"{self._what}: {count} in {format_duration(seconds)}")
+        self._line.close()
 
     def _describe(self) -> str:
         seconds = self._clock() - self._start

@@ -8,8 +8,6 @@ so that a process which has only imported the package can load every file.
 import importlib
 from typing import Any
 
-import keras
-
 _OPTIMIZERS = (
     "Adam",
     "AdamW",
@@ -21,6 +19,15 @@ _OPTIMIZERS = (
 )
 # Module -> names that it registers.
 _CLASSES = {
+    "layers.activations": ("FastActivation",),
+    "layers.batch_norm": ("BatchNorm",),
+    "layers.blocks": ("FusedMBConv", "MBConv"),
+    "layers.convolutions": ("Conv2D", "DepthwiseConv"),
+    "layers.global_context": ("GlobalContext",),
+    "layers.pixels": ("PixelNormalization",),
+    "layers.squeeze_excite": ("SqueezeExcite",),
+    "layers.stochastic_depth": ("StochasticDepth",),
+    "networks.functional": ("EfficientNet",),
     "optimizers": _OPTIMIZERS,
     "training.learner.schedules": ("WarmUp", "PerStage"),
     "export.folding": ("FoldedBatchNorm",),
@@ -30,7 +37,13 @@ _CLASSES = {
 
 def register_all() -> None:
     """Lets Keras find every class of the package by the name that files have for it."""
+    import keras
+
     registry = keras.saving.get_custom_objects()
+    # What .h5 files of whole models call it: Keras leaves the package out there.
+    registry.setdefault(
+        "EfficientNet", _Unimported("networks.functional", "EfficientNet")
+    )
     for module, names in {
         **_CLASSES,
         "training.devices.replicas": _aggregating(),
@@ -42,6 +55,8 @@ def register_all() -> None:
 
 def _aggregating() -> list[str]:
     """Names of the classes of `training.aggregate_first`, two an optimizer."""
+    import keras
+
     base = keras.optimizers.Optimizer
     found = {x for x in vars(keras.optimizers).values() if isinstance(x, type)}
     kinds = [kind.__name__ for kind in found if issubclass(kind, base)]
@@ -59,5 +74,7 @@ class _Unimported:
 
     def from_config(self, config: dict[str, Any]) -> Any:
         """An instance of the class, which is imported and takes this one's place."""
+        import keras
+
         importlib.import_module(f"keras_effnetv2.{self.module}")
         return keras.saving.get_custom_objects()[self.key].from_config(config)

@@ -2,17 +2,16 @@
 
 import argparse
 import pathlib
+from typing import Any
 
-import keras
 import numpy as np
 
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.files import replacing
-from keras_effnetv2.models import create_model
 from keras_effnetv2.networks.architecture import Variant
-from keras_effnetv2.networks.functional import EfficientNet, named_variables
 from keras_effnetv2.networks.variants import get_variant
-from keras_effnetv2.weights.pretrained import open_pretrained
+
+EXAMPLE = "python -m keras_effnetv2 convert efficientnetv2-s.pth s.weights.h5"
 
 _ENDINGS = (".weights.h5", ".keras")
 
@@ -32,8 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--variant",
-        required=True,
-        help="a name that the command list prints, or a variant file",
+        help="a name that the command list prints, or a variant file (default: the one "
+        "that the source says, or that alone has such weights)",
     )
     parser.add_argument(
         "--include_top",
@@ -58,17 +57,25 @@ def run(args: argparse.Namespace) -> int:
         )
     if not destination.parent.is_dir():
         raise InputError(f"There is no folder {destination.parent}. Make it first.")
-    variant = get_variant(args.variant)
+    from keras_effnetv2.models import create_model
+    from keras_effnetv2.networks.functional import named_variables
+    from keras_effnetv2.weights.pretrained import open_pretrained
+
+    variant = _variant(args)
     with open_pretrained(
         args.source, variant, args.include_top, None, args.preprocessing
     ) as pretrained:
         format, record = pretrained.source.format, pretrained.preprocessing
         model = create_model(
-            variant, args.include_top, classes=pretrained.classes, preprocessing=record
+            variant,
+            args.include_top,
+            classes=pretrained.classes or None,
+            preprocessing=record,
         )
         pretrained.assign(named_variables(model), adapt_stem=False)
     difference = write(model, variant, destination)
     print(f"source         {args.source}: {format}")
+    print(f"network        {variant.name}")
     print(f"arrays         {len(named_variables(model))}")
     print(f"parameters     {model.count_params():,}")
     print(f"preprocessing  {record}")
@@ -77,7 +84,16 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def write(model: EfficientNet, variant: Variant, destination: pathlib.Path) -> float:
+def _variant(args: argparse.Namespace) -> Variant:
+    """The network that the flag names, or that the source is of."""
+    if args.variant is not None:
+        return get_variant(args.variant)
+    from keras_effnetv2.weights.recognition import recognize
+
+    return recognize(args.source)
+
+
+def write(model: Any, variant: Variant, destination: pathlib.Path) -> float:
     """Saves `model` all at once, after reading the file back.
 
     Args:
@@ -91,6 +107,10 @@ def write(model: EfficientNet, variant: Variant, destination: pathlib.Path) -> f
     Raises:
         ValueError: the file does not give the model's outputs; it is not kept.
     """
+    import keras
+
+    from keras_effnetv2.models import create_model
+
     with replacing(destination) as temporary:
         if destination.suffix == ".keras":
             model.save(temporary)
@@ -108,7 +128,9 @@ def write(model: EfficientNet, variant: Variant, destination: pathlib.Path) -> f
     return difference
 
 
-def _difference(model: keras.Model, copy: keras.Model) -> float:
+def _difference(model: Any, copy: Any) -> float:
+    import keras
+
     images = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3))
     outputs = [
         keras.ops.convert_to_numpy(x(images.astype("float32"), training=False))

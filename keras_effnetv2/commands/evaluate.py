@@ -9,6 +9,8 @@ from keras_effnetv2.commands.shared.arguments import (
 )
 from keras_effnetv2.errors import InputError
 
+EXAMPLE = "python -m keras_effnetv2 evaluate --workdir runs/smoke"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which weights, and which images."""

@@ -4,14 +4,16 @@ import argparse
 import pathlib
 from collections.abc import Mapping, Sequence
 
-from keras_effnetv2.commands.shared import arguments, classifiers
-from keras_effnetv2.data import folders
-from keras_effnetv2.data.decoding import cropping, images
+from keras_effnetv2.commands.shared import arguments
 from keras_effnetv2.data.printable import printable
 from keras_effnetv2.errors import InputError
-from keras_effnetv2.explanation import activation_maps, heat_maps
+from keras_effnetv2.explanation.methods import METHODS
 from keras_effnetv2.export.publishing import check_writable
-from keras_effnetv2.networks.functional import find_normalization
+
+EXAMPLE = (
+    "python -m keras_effnetv2 explain cat.jpg --variant efficientnetv2-s "
+    "--output why.png"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--method",
-        choices=activation_maps.METHODS,
+        choices=METHODS,
         default="hirescam",
         help="they are the same where a network pools by averages, as all released "
         "ones do (default: hirescam)",
@@ -37,6 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Writes a picture of every image, and prints where."""
+    from keras_effnetv2.commands.shared import classifiers
+    from keras_effnetv2.data.decoding import cropping, images
+    from keras_effnetv2.explanation import activation_maps, heat_maps
+    from keras_effnetv2.networks.functional import find_normalization
+
     arguments.check_counts(args, "image_size", "top")
     arguments.check_checkpoint(args)
     heat_maps.check_modules()
@@ -74,6 +81,9 @@ def find_pictures(
         ValueError: a file that is no image, two images for one picture, a picture that
             would replace an image, or an output that cannot be written.
     """
+    from keras_effnetv2.data import folders
+    from keras_effnetv2.data.decoding import images
+
     paths = list(dict.fromkeys(path for name in names for path in folders.find(name)))
     target = pathlib.Path(output).expanduser()
     is_picture = target.suffix.lower() == ".png" and not target.is_dir()

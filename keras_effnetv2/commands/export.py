@@ -9,18 +9,21 @@ from typing import Any
 
 from absl import logging
 
-from keras_effnetv2.backends import require_backend
 from keras_effnetv2.commands.shared.arguments import (
     add_checkpoint_argument,
     check_checkpoint,
     check_counts,
 )
-from keras_effnetv2.commands.shared.classifiers import load_model
+from keras_effnetv2.commands.shared.renaming import add_old_name
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.export.publishing import check_target
-from keras_effnetv2.networks.transfer import name_classes
 from keras_effnetv2.networks.variants import get_variant
 from keras_effnetv2.weights.hub import addresses
+
+EXAMPLE = (
+    "python -m keras_effnetv2 export onnx --weights flowers.keras "
+    "--output exports/flowers"
+)
 
 # Format -> what it is for; a module of `commands.exports` each.
 FORMATS = {
@@ -37,9 +40,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The format, and its own flags beside those that all have."""
     formats = parser.add_subparsers(metavar="FORMAT", required=True)
     for name, summary in FORMATS.items():
-        format_parser = formats.add_parser(name, help=summary, description=summary)
-        _add_common_arguments(format_parser)
         module = importlib.import_module(f"keras_effnetv2.commands.exports.{name}")
+        format_parser = formats.add_parser(
+            name,
+            help=summary,
+            description=summary,
+            epilog=f"example:\n  {module.EXAMPLE}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        _add_common_arguments(format_parser)
         module.add_arguments(format_parser)
         check = getattr(module, "check", _check_output)
         format_parser.set_defaults(check=check, write=module.write)
@@ -53,16 +62,20 @@ def _check_output(args: argparse.Namespace) -> None:
 def _add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--variant",
-        help="a name that the command list prints, or a variant file, with --weights",
+        help="a name that the command list prints, or a variant file (default: the one "
+        "that the weights say, or that alone has such weights)",
     )
     parser.add_argument(
         "--weights",
         help="imagenet, imagenet21k, imagenet21k-ft1k, none (random), a file or folder "
-        "of weights, an https URL, or hf://USER/REPO, which needs no --variant",
+        "of weights, a .keras file, an https URL, or hf://USER/REPO on the Hugging "
+        "Face Hub",
     )
-    parser.add_argument("--model", metavar="FILE", help="instead: a .keras file")
+    add_old_name(parser, "--model", "--weights")
     parser.add_argument(
-        "--workdir", metavar="DIR", help="instead: work folder of a finished training"
+        "--workdir",
+        metavar="DIR",
+        help="instead of --variant and --weights: work folder of a finished training",
     )
     add_checkpoint_argument(parser)
     parser.add_argument(
@@ -84,6 +97,8 @@ def _add_common_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Writes the export, and prints what was found when it was loaded back."""
+    from keras_effnetv2.backends import require_backend
+
     logging.set_verbosity(logging.WARNING)  # Of every function that TensorFlow saves.
     # Before a model is downloaded, or built for half a minute.
     require_backend("Exports need", "tensorflow")
@@ -93,6 +108,8 @@ def run(args: argparse.Namespace) -> int:
     names = None if args.labels is None else _read_names(args.labels)
     model, source = open_model(args)
     if names is not None:
+        from keras_effnetv2.networks.transfer import name_classes
+
         name_classes(model, names)
     args.write(model, args, source)
     return 0
@@ -102,12 +119,16 @@ def open_model(args: argparse.Namespace) -> tuple[Any, dict[str, str]]:
     """The model that the flags name, and where it is from, for the manifest.
 
     Raises:
-        ValueError: not exactly one of the three is named, or it cannot be opened.
+        ValueError: none is named, or two that contradict each other, or it cannot be
+            opened.
     """
-    from_variant = args.variant is not None or args.weights is not None
-    if from_variant + (args.model is not None) + (args.workdir is not None) != 1:
+    from keras_effnetv2.commands.shared.classifiers import load_model
+
+    from_weights = args.variant is not None or args.weights is not None
+    if from_weights == (args.workdir is not None):
         raise InputError(
-            "Say what to export by one of: --variant and --weights, --model, --workdir."
+            "Say what to export by one of: --weights, with --variant where they do not "
+            "say it, or --workdir."
         )
     if args.workdir is not None:
         from keras_effnetv2.training.runs.workdir import read_experiment
@@ -116,22 +137,32 @@ def open_model(args: argparse.Namespace) -> tuple[Any, dict[str, str]]:
         variant = get_variant(experiment.model.variant).name  # Not the file's.
         source = {"variant": variant, "experiment": experiment.name}
         return load_model(None, None, args.workdir, args.checkpoint), source
-    if args.model is not None:
-        if pathlib.Path(args.model).suffix != ".keras":
-            raise InputError(f"--model takes a .keras file. Received: {args.model}.")
-        model = load_model(None, args.model, None)
-        model.compile(loss=_saved_loss(args.model))
-        return model, {"model": args.model}
-    if args.variant is None and args.weights and addresses.is_repository(args.weights):
+    if args.weights is None:
+        raise InputError(
+            "--variant needs --weights, as in --weights imagenet or --weights none."
+        )
+    if args.variant is None and pathlib.Path(args.weights).suffix == ".keras":
+        model = load_model(None, args.weights, None)
+        model.compile(loss=_saved_loss(args.weights))
+        return model, {"model": args.weights}
+    if args.variant is None and addresses.is_repository(args.weights):
         return load_model(None, args.weights, None), {"weights": args.weights}
-    if args.variant is None or args.weights is None:
-        raise InputError("--variant and --weights go together, as in --weights none.")
-    source = {"variant": args.variant, "weights": args.weights}
+    variant = args.variant or _recognize(args.weights)
+    source = {"variant": variant, "weights": args.weights}
     if args.weights == "none":
         from keras_effnetv2.models import create_model
 
-        return create_model(args.variant, weights=None), source
-    return load_model(args.variant, args.weights, None), source
+        return create_model(variant, weights=None), source
+    return load_model(variant, args.weights, None), source
+
+
+def _recognize(weights: str) -> str:
+    """Name of the variant that weights are of."""
+    from keras_effnetv2.weights.recognition import recognize
+
+    if weights == "none":
+        raise InputError("Random weights need a network: --variant.")
+    return recognize(weights).name
 
 
 def _saved_loss(path: str) -> Any:

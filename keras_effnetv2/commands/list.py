@@ -3,8 +3,12 @@
 import argparse
 
 from keras_effnetv2 import profiling
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.networks import variants
 from keras_effnetv2.tables import align
+from keras_effnetv2.weights import releases
+
+EXAMPLE = "python -m keras_effnetv2 list '*v2-b*' --weights imagenet21k"
 
 _HEADER = (
     "variant", "train", "eval", "params (M)", "trainable", "paper", "code",
@@ -21,12 +25,30 @@ measured them."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """No flags of its own."""
+    """Which variants."""
+    parser.add_argument(
+        "pattern",
+        nargs="?",
+        default="*",
+        metavar="PATTERN",
+        help="of names, such as '*v2-b*' (default: all)",
+    )
+    parser.add_argument(
+        "--weights",
+        choices=releases.DATASETS,
+        help="only those that have such weights, released for all to load",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Prints the table."""
-    rows = [_HEADER, *(_row(name) for name in variants.list_variants())]
+    names = releases.list_variants(args.pattern, args.weights)
+    if not names:
+        raise InputError(
+            f"No variant has a name like {args.pattern!r}"
+            + (f" and weights {args.weights!r}." if args.weights else ".")
+        )
+    rows = [_HEADER, *(_row(name) for name in names)]
     print("\n".join(align(rows, num_left=1)))
     print(_NOTES)
     return 0

@@ -10,16 +10,11 @@ from keras_effnetv2.commands.shared.arguments import (
     check_checkpoint,
     check_counts,
 )
-from keras_effnetv2.commands.shared.classifiers import (
-    best_columns,
-    class_names,
-    evaluation_record,
-    load_model,
-    network_inputs,
-    read_examples,
-)
 from keras_effnetv2.data.printable import printable
-from keras_effnetv2.networks.functional import find_normalization
+
+EXAMPLE = (
+    "python -m keras_effnetv2 predict photographs --variant efficientnetv2-s --top 3"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,6 +30,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints the best classes of every image; 1 if one could not be read."""
+    from keras_effnetv2.commands.shared.classifiers import (
+        evaluation_record,
+        load_model,
+        network_inputs,
+        read_examples,
+    )
+    from keras_effnetv2.networks.functional import find_normalization
+
     check_counts(args, "image_size", "top", "batch_size")
     check_checkpoint(args)
     model = load_model(args.variant, args.weights, args.workdir, args.checkpoint)
@@ -64,6 +67,8 @@ def best_classes(
             their numbers.
         top: how many lines; fewer if there are fewer classes.
     """
+    from keras_effnetv2.commands.shared.classifiers import best_columns, class_names
+
     names = class_names(class_labels, scores.shape[1])
     return [
         ["  ".join(filter(None, (f"{row[i]:10.4f}", *names[i]))) for i in best]

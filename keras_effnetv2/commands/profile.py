@@ -3,13 +3,18 @@
 import argparse
 
 from keras_effnetv2 import profiling
+from keras_effnetv2.commands.shared.renaming import add_old_position
+from keras_effnetv2.errors import InputError
+
+EXAMPLE = "python -m keras_effnetv2 profile --variant efficientnetv2-s"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The variant, the sizes, whether to measure, and whether a series is made."""
     parser.add_argument(
-        "variant", help="a name that the command list prints, or a variant file"
+        "--variant", help="a name that the command list prints, or a variant file"
     )
+    add_old_position(parser, "--variant")
     parser.add_argument(
         "--image_size",
         type=int,
@@ -45,6 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints the table."""
+    if args.variant is None:
+        raise InputError("Say what to profile, such as --variant efficientnetv2-s.")
     if args.series:
         return _compare_series(args)
     result = profiling.profile(

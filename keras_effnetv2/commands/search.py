@@ -8,9 +8,15 @@ import statistics
 import sys
 
 from keras_effnetv2 import search as searching
+from keras_effnetv2.commands.shared.renaming import add_old_name
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.files import check_name
 from keras_effnetv2.search.named_searches import SEARCHES, SearchExperiment, get_search
+
+EXAMPLE = (
+    "python -m keras_effnetv2 search --experiment digits-search "
+    "--study runs/digits.journal --trials 20"
+)
 
 # Trials of a process: TensorFlow keeps about 0.1 GB of each.
 _SHARE = 25
@@ -33,10 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "goes on. Results, figures and the winner are written beside a file",
     )
     parser.add_argument(
-        "--name",
+        "--study_name",
         default=_NAME,
+        metavar="NAME",
         help="of the study, where FILE holds several (default: search)",
     )
+    add_old_name(parser, "--name", "--study_name")
     parser.add_argument(
         "--output",
         metavar="DIR",
@@ -152,16 +160,18 @@ def _output(args: argparse.Namespace) -> pathlib.Path:
             f"--output is needed with a database. Received: --study {args.study}."
         )
     beside = pathlib.Path(args.study).with_suffix("")
-    if args.name != _NAME:
-        check_name(args.name)
-        beside /= args.name
+    if args.study_name != _NAME:
+        check_name(args.study_name)
+        beside /= args.study_name
     output = pathlib.Path(args.output or beside)
     output.mkdir(parents=True, exist_ok=True)
     return output
 
 
 def _open(args: argparse.Namespace, search: SearchExperiment):
-    return searching.open_search(search, args.study, args.sampler, args.seed, args.name)
+    return searching.open_search(
+        search, args.study, args.sampler, args.seed, args.study_name
+    )
 
 
 def _worker_command() -> list[str]:

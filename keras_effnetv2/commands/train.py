@@ -16,6 +16,10 @@ from keras_effnetv2.training.experiments.settings import (
     to_text,
 )
 
+EXAMPLE = (
+    "python -m keras_effnetv2 train --experiment digits-smoke --workdir runs/smoke"
+)
+
 # Of a process that lost another worker, and begins anew with it: how often so far.
 _RESTARTS = "KERAS_EFFNETV2_RESTARTS"
 _MAX_RESTARTS = 20

@@ -204,7 +204,7 @@ def _preparation(source: Source, augmenter: Augmenter) -> Callable[..., tf.Tenso
 
 
 def _in_parallel(steps: tf.data.Dataset, batch: Any) -> tf.data.Dataset:
-    batches = steps.map(batch, num_parallel_calls=_NUM_PARALLEL, deterministic=True)
+    batches = rows.map_in_order(steps, batch, _NUM_PARALLEL)
     return batches.prefetch(_NUM_AHEAD)
 
 

@@ -8,6 +8,7 @@ import functools
 import os
 import re
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -16,6 +17,7 @@ from keras_effnetv2.data.decoding import images
 from keras_effnetv2.data.decoding.retrying import OF_DATA, retried
 from keras_effnetv2.data.sources.source import Source
 from keras_effnetv2.errors import FileError, InputError
+from keras_effnetv2.private_apis import is_deterministic
 
 # From an index, its image and the arguments of the batch to a tensor of static shape.
 _Prepare = Callable[..., tf.Tensor]
@@ -52,8 +54,9 @@ def make_rows(
         image, label = source.example(indices[place])
         return place, prepare(indices[place], image, *arguments), label
 
-    rows = tf.data.Dataset.range(num).map(
-        row, num_parallel_calls=os.cpu_count(), deterministic=True
+    # The check that a label is a class has a state; without it this can be parallel.
+    rows = map_in_order(
+        tf.data.Dataset.range(num), row, has_state=not source.multi_label
     )
     spec = rows.element_spec
     places, *columns = _gathered(rows.ignore_errors(), spec, num)
@@ -69,6 +72,23 @@ def make_rows(
     is_complete = tf.size(places, tf.int64) == num + 1
     places, *columns = tf.cond(is_complete, lambda: (places, *columns), with_failed)
     return places[:-1], columns
+
+
+def map_in_order(
+    dataset: tf.data.Dataset,
+    function: Callable[..., Any],
+    num_parallel: int | None = os.cpu_count(),
+    has_state: bool = True,
+) -> tf.data.Dataset:
+    """`dataset.map` in parallel, if it may be.
+
+    Calls of Python, assertions and datasets within datasets have a state to TensorFlow.
+    Where determinism is asked for, it makes them one after the other, and logs an error
+    for each iterator that would have had them in parallel.
+    """
+    if has_state and is_deterministic():
+        return dataset.map(function)
+    return dataset.map(function, num_parallel_calls=num_parallel, deterministic=True)
 
 
 def fill_with_previous(
@@ -136,9 +156,8 @@ def _made_again(
         columns = map(tf.ensure_shape, (pixels, label, reason), shaped)
         return place, *columns
 
-    rows = tf.data.Dataset.from_tensor_slices(places).map(
-        row, num_parallel_calls=os.cpu_count(), deterministic=True
-    )
+    rows = tf.data.Dataset.from_tensor_slices(places)
+    rows = map_in_order(rows, row)
     return _gathered(rows, rows.element_spec, tf.size(places, tf.int64))
 
 

@@ -16,11 +16,10 @@ from keras import ops
 
 from keras_effnetv2.backends import require_backend
 from keras_effnetv2.errors import InputError
+from keras_effnetv2.explanation.methods import METHODS
 from keras_effnetv2.networks import heads
 from keras_effnetv2.networks.functional import EfficientNet
 from keras_effnetv2.private_apis import producer
-
-METHODS = ("hirescam", "gradcam")
 
 _POOLINGS = (keras.layers.GlobalAveragePooling2D, keras.layers.GlobalMaxPooling2D)
 

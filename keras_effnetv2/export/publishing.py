@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 
 from keras_effnetv2 import files
-from keras_effnetv2.errors import InputError
+from keras_effnetv2.errors import FileError, InputError
 
 # Of Linux: renameat2(2), whose flag 2 exchanges two names in one step.
 _AT_FDCWD = -100
@@ -93,6 +93,9 @@ def scratch_folder(parent: pathlib.Path) -> Iterator[pathlib.Path]:
     """A hidden folder on the file system of `parent`, removed at the end.
 
     So are those of exports that were killed days ago.
+
+    Raises:
+        OSError: by what fills it, where the disk is full.
     """
     for left in parent.glob(f"{_PREFIX}*"):
         with contextlib.suppress(FileNotFoundError):  # Another export's, just done.
@@ -101,6 +104,14 @@ def scratch_folder(parent: pathlib.Path) -> Iterator[pathlib.Path]:
     scratch = pathlib.Path(tempfile.mkdtemp(dir=parent, prefix=_PREFIX))
     try:
         yield scratch
+    except Exception as error:
+        # In whoever's words: TensorFlow's errors are no OSError.
+        if os.strerror(errno.ENOSPC) not in str(error):
+            raise
+        raise FileError(
+            f"No space is left on the disk of {parent}. Free some, or choose another "
+            "--output."
+        ) from None
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 

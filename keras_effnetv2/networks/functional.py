@@ -28,6 +28,13 @@ class EfficientNet(keras.Model):
     compiles, on several devices, or in a `tf.function` of your own.
     """
 
+    def __repr__(self) -> str:
+        try:
+            record = find_normalization(self)
+        except ValueError:
+            return super().__repr__()
+        return f"<EfficientNet {self.name}: {_describe(self, record)}>"
+
     @property
     def preprocessing(self) -> Preprocessing:
         """How pixels become inputs and outputs become labels."""
@@ -101,7 +108,7 @@ class EfficientNet(keras.Model):
 
 
 # What .h5 files of whole models call it: Keras leaves the package out there.
-keras.saving.get_custom_objects().setdefault("EfficientNet", EfficientNet)
+keras.saving.get_custom_objects()["EfficientNet"] = EfficientNet
 
 
 def walk_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
@@ -126,6 +133,28 @@ def find_normalization(model: keras.Model) -> PixelNormalization:
         f"The model {model.name!r} does not say how its images are made. "
         "Expected a model of keras_effnetv2, or one built on it."
     )
+
+
+def _describe(model: keras.Model, normalization: PixelNormalization) -> str:
+    """What a network takes and gives, and how its images are made, in a line."""
+    record = normalization.preprocessing
+    size = "x".join(str(x or record.image_size) for x in normalization.input.shape[1:3])
+    mean, std = (_vector(values) for values in (record.mean, record.std))
+    where = "inside" if normalization.enabled else "by preprocess_input"
+    labels = f"{record.num_labels or 'no'} labels"
+    if isinstance(record.labels, str):
+        labels = record.labels
+    return (
+        f"images {size} of pixels 0..255, (x - {mean}) / {std} {where}, "
+        f"{record.interpolation}, crop {record.crop}, {labels}, "
+        f"outputs {model.output_shape}"
+    )
+
+
+def _vector(values: tuple[float, ...]) -> str:
+    """A value, or one a channel in brackets."""
+    text = ", ".join(f"{value:g}" for value in values)
+    return text if len(values) == 1 else f"({text})"
 
 
 def named_variables(model: keras.Model) -> dict[str, Any]:

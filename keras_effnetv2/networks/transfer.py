@@ -3,6 +3,7 @@
 import dataclasses
 import re
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import keras
 
@@ -10,10 +11,13 @@ from keras_effnetv2.errors import InputError
 from keras_effnetv2.layers import BatchNorm, FusedMBConv, MBConv
 from keras_effnetv2.layers.nesting import inner_layers
 from keras_effnetv2.networks.functional import EfficientNet, find_normalization
+from keras_effnetv2.networks.heads import find_head
 
 
 def feature_pyramid(
-    model: keras.Model, levels: Sequence[int] = (1, 2, 3, 4, 5)
+    model: keras.Model,
+    levels: Sequence[int] = (1, 2, 3, 4, 5),
+    include_top: bool = False,
 ) -> EfficientNet:
     """A model with the features of `model` at several resolutions.
 
@@ -23,13 +27,17 @@ def feature_pyramid(
     Args:
         model: from `create_model`, with or without top.
         levels: which levels, in the order wanted.
+        include_top: give the classifier's scores `(batch, classes)` too: `logits` and
+            `probabilities` of a model of logits (`classifier_activation=None`),
+            `probabilities` of one that has an activation.
 
     Returns:
-        A model of the same images whose outputs are a dict: `reduction_{level}` to
-        features `(batch, height / 2 ** level, width / 2 ** level, channels)`.
+        A model of the same images and weights whose outputs are a dict:
+        `reduction_{level}` to features `(batch, height / 2 ** level, width / 2 **
+        level, channels)`, and scores by their names.
 
     Raises:
-        ValueError: `model` is not one of ours, or has no such level.
+        ValueError: `model` is not one of ours, or has no such level or no classifier.
     """
     ends = {}
     level = 1  # The stem has strides 2.
@@ -43,7 +51,23 @@ def feature_pyramid(
             f"Received: levels={tuple(levels)}."
         )
     outputs = {f"reduction_{level}": ends[level] for level in levels}
+    if include_top:
+        outputs |= _scores(model)
     return EfficientNet(model.input, outputs, name=f"{model.name}_pyramid")
+
+
+def _scores(model: keras.Model) -> dict[str, Any]:
+    """The outputs of a classifier, by what they are."""
+    if len(model.outputs) != 1 or len(model.output_shape) != 2:
+        raise InputError(
+            f"include_top=True needs a classifier. Received: {model.name}, which gives "
+            f"{model.output_shape}. Build it with include_top=True."
+        )
+    if find_head(model).activations:
+        return {"probabilities": model.output}
+    activation = find_normalization(model).preprocessing.activation
+    softmax = keras.layers.Activation(activation, dtype="float32", name="probabilities")
+    return {"logits": model.output, "probabilities": softmax(model.output)}
 
 
 def freeze(

@@ -8,6 +8,7 @@ https://arxiv.org/abs/1905.11946, Table 1 (V1); the released code of Lite
 """
 
 import dataclasses
+import fnmatch
 import os
 from collections.abc import Iterable
 from typing import Any
@@ -172,7 +173,7 @@ _TIMM_VARIANTS = (
 )
 _S, _M, _L = _V2_VARIANTS[4:7]
 #                                  train  eval  epsilon
-_TORCHVISION_VARIANTS = (
+TORCHVISION_VARIANTS = (
     _torchvision(_S,               300,   384,  1e-3),
     _torchvision(_M,               384,   480,  1e-3),
     _torchvision(_L,               384,   480,  1e-3),
@@ -194,14 +195,18 @@ VARIANTS = {
         *_V1_VARIANTS,
         *_LITE_VARIANTS,
         *_TIMM_VARIANTS,
-        *_TORCHVISION_VARIANTS,
+        *TORCHVISION_VARIANTS,
     )
 }
 
 
-def list_variants() -> list[str]:
-    """Names that `create_model` takes: V2, V1, Lite, timm's, torchvision's."""
-    return list(VARIANTS)
+def list_variants(pattern: str = "*") -> list[str]:
+    """Names that `create_model` takes: V2, V1, Lite, timm's, torchvision's.
+
+    Args:
+        pattern: of the names wanted, as a shell has them: `"*v2-b*"`.
+    """
+    return fnmatch.filter(VARIANTS, pattern)
 
 
 def get_variant(name_or_variant: str | os.PathLike | Variant) -> Variant:

@@ -1,7 +1,7 @@
 """What networks cost: counted from their rows, measured, and as published."""
 
+from keras_effnetv2.networks.published import PUBLISHED
 from keras_effnetv2.profiling.costs import Profile, StageProfile, profile
-from keras_effnetv2.profiling.published import PUBLISHED
 from keras_effnetv2.profiling.report import format_table
 from keras_effnetv2.tables import align
 

@@ -155,13 +155,28 @@ def _locate(
             return _Located(path, known.dataset)
         dataset = releases.dataset_of(name.rpartition("/")[2])
         return _Located(download.fetch(name), dataset)
+    check_exists(name)
     path = pathlib.Path(name).expanduser()
-    if not path.exists() and not path.with_name(path.name + ".index").exists():
-        raise InputError(
-            f"Unknown weights {name!r}. Expected None, one of {releases.DATASETS}, an "
-            "https URL, hf://USER/REPO, or a file or folder that exists."
-        )
     return _Located(path, releases.dataset_of(path.name))
+
+
+def check_exists(name: str) -> None:
+    """Refuses what is neither a file or folder nor the prefix of a checkpoint.
+
+    Raises:
+        ValueError: there is none.
+    """
+    path = pathlib.Path(name).expanduser()
+    if path.exists() or path.with_name(f"{path.name}.index").exists():
+        return
+    if path.suffix or path.name != name:
+        raise InputError(
+            f"There is no file or folder {name}. Expected weights in any known format."
+        )
+    raise InputError(
+        f"Unknown weights {name!r}. Expected None, one of {releases.DATASETS}, an "
+        "https URL, hf://USER/REPO, or a file or folder that exists."
+    )
 
 
 def _fetch(release: releases.Release) -> pathlib.Path:
@@ -179,7 +194,7 @@ def _fetch(release: releases.Release) -> pathlib.Path:
         try:
             return Repository(address).weights()
         except UserError as other:
-            raise DownloadError(f"{error} {other}") from error
+            raise DownloadError(f"{error} {other}") from None
 
 
 def _check_variant(repository: Repository, variant: Variant) -> None:

@@ -95,6 +95,25 @@ def datasets(variant_name: str) -> tuple[str, ...]:
     return tuple(dataset for dataset in DATASETS if dataset in found)
 
 
+def list_variants(pattern: str = "*", weights: str | None = None) -> list[str]:
+    """Names that `create_model` takes: V2, V1, Lite, timm's, torchvision's.
+
+    Args:
+        pattern: of the names wanted, as a shell has them: `"*v2-b*"`.
+        weights: `"imagenet"`, `"imagenet21k"` or `"imagenet21k-ft1k"`: only those with
+            such weights.
+
+    Raises:
+        ValueError: other weights.
+    """
+    names = variants.list_variants(pattern)
+    if weights is None:
+        return names
+    if weights not in DATASETS:
+        raise InputError(f"weights must be one of {DATASETS}. Received: {weights!r}.")
+    return [name for name in names if weights in datasets(name)]
+
+
 def find(variant_name: str, dataset: str, include_top: bool = True) -> Release:
     """The file that `weights=dataset` means for a variant.
 

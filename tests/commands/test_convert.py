@@ -66,6 +66,19 @@ def test_without_classifier(reference, tmp_path, capsys):
     assert "has no classifier" in capsys.readouterr().err
 
 
+def test_the_network_may_be_left_to_the_weights(tmp_path, capsys):
+    source = tmp_path / "a.weights.h5"
+    create_model("tiny-b0", include_top=False).save_weights(source)
+    assert run(source, tmp_path / "b.weights.h5", "--no-include-top") == 0
+    printed = capsys.readouterr().out
+    assert "network        tiny-b0\n" in printed and "difference     0," in printed
+
+
+def test_a_source_that_is_not_there_is_named(tmp_path, capsys):
+    assert run("absent.h5", tmp_path / "b.weights.h5") == 2
+    assert "There is no file or folder absent.h5" in capsys.readouterr().err
+
+
 def test_wrong_variant_writes_nothing(reference, tmp_path, capsys):
     source = reference / "checkpoints/tiny-s.tgz"
     assert run(source, tmp_path / "a.keras", "--variant", "tiny-b0") == 2

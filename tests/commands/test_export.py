@@ -104,7 +104,12 @@ def test_a_keras_file(workdir, tmp_path):
     folder = tmp_path / "export"
     flags = ("--image_size", 32, "--input_dtype", "uint8", "--no-fold")
     assert not run(
-        "saved_model", "--model", tmp_path / "digits.keras", "--output", folder, *flags
+        "saved_model",
+        "--weights",
+        tmp_path / "digits.keras",
+        "--output",
+        folder,
+        *flags,
     )
     assert manifest(folder)["model"].endswith("digits.keras")
     assert manifest(folder)["options"] == {"batch_norm_folded": False}
@@ -116,11 +121,13 @@ def test_a_keras_file(workdir, tmp_path):
     "flags, message",
     [
         ([], "Say what to export by one of"),
-        (["--variant", "efficientnetv2-b0"], "--variant and --weights go together"),
+        (["--variant", "efficientnetv2-b0"], "--variant needs --weights"),
         (["--variant", "x", "--weights", "none"], "Unknown variant"),
-        (["--model", "network.h5"], "--model takes a .keras file"),
-        (["--model", "a.keras", "--workdir", "b"], "Say what to export by one of"),
-        (["--model", "absent.keras"], "absent.keras"),
+        (["--weights", "network.h5"], "There is no file or folder network.h5"),
+        (["--weights", "imagenet"], "weights 'imagenet' of several variants"),
+        (["--weights", "none"], "Random weights need a network"),
+        (["--weights", "a.keras", "--workdir", "b"], "Say what to export by one of"),
+        (["--weights", "absent.keras"], "absent.keras"),
         (["--workdir", "absent"], "is not the work folder of a run"),
     ],
 )
@@ -175,7 +182,7 @@ def test_a_bad_output_is_refused_before_the_model_is_opened(
     monkeypatch.setattr(export, "open_model", pytest.fail)
     (tmp_path / "file").touch()
     output = output if "://" in output else tmp_path / output
-    assert run(kind, "--model", "big.keras", "--output", output) == 2
+    assert run(kind, "--weights", "big.keras", "--output", output) == 2
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
 
@@ -192,7 +199,7 @@ def test_bad_numbers_are_refused_before_the_model_is_opened(
     kind, flag, message, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setattr(export, "open_model", pytest.fail)
-    flags = "--model", "big.keras", "--output", tmp_path / "export", flag, 0
+    flags = "--weights", "big.keras", "--output", tmp_path / "export", flag, 0
     assert run(kind, *flags) == 2
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
@@ -202,7 +209,7 @@ def test_int8_without_images_is_refused_before_the_model_is_opened(
     tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setattr(export, "open_model", pytest.fail)
-    flags = ("--model", "big.keras", "--output", tmp_path / "export")
+    flags = ("--weights", "big.keras", "--output", tmp_path / "export")
     assert run("litert", *flags) == 2
     assert "calibrated on real images" in capsys.readouterr().err
     assert run("litert", *flags, "--images", tmp_path / "absent") == 2
@@ -216,7 +223,7 @@ def test_int8_without_images_is_refused_before_the_model_is_opened(
     [
         (["--version", 1], "has a version 1 already"),
         (["--keep", 0], "keep must be at least 1"),
-        (["--name", "a/b"], "A served model's name"),
+        (["--model_name", "a/b"], "A served model's name"),
         (["--batch_sizes", 4, 2], "allowed_batch_sizes must be"),
     ],
 )
@@ -226,7 +233,7 @@ def test_bad_versions_are_refused_before_the_model_is_opened(
     pytest.importorskip("tensorflow_serving")
     monkeypatch.setattr(export, "open_model", pytest.fail)
     (tmp_path / "1").mkdir()
-    assert run("serving", "--model", "big.keras", "--output", tmp_path, *flags) == 2
+    assert run("serving", "--weights", "big.keras", "--output", tmp_path, *flags) == 2
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
 

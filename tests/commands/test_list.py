@@ -1,7 +1,6 @@
 """`list`: every variant, counted and published, without building a network."""
 
-import subprocess
-import sys
+import pytest
 
 import keras_effnetv2
 from keras_effnetv2 import __main__ as command_line
@@ -27,15 +26,30 @@ def test_counted_figures_stand_beside_the_published_ones(capsys):
     assert "-" in lines["efficientnetv2-xl"].split()
 
 
-def test_it_needs_neither_keras_nor_tensorflow():
-    # The package itself imports Keras, for its layers to be known to saved models.
-    code = f"""
-import sys, types
-package = types.ModuleType("keras_effnetv2")
-package.__path__ = {list(keras_effnetv2.__path__)!r}
-sys.modules["keras_effnetv2"] = package
-from keras_effnetv2 import __main__ as command_line
-command_line.main(command_line.parse(["", "list"]))
-sys.exit(bool({{"keras", "tensorflow"}} & set(sys.modules)))
-"""
-    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+def listed(capsys, *words):
+    assert command_line.main(command_line.parse(["", "list", *words])) == 0
+    lines = capsys.readouterr().out.splitlines()
+    return [line.split()[0] for line in lines[1 : lines.index("")]]
+
+
+def test_a_pattern_and_weights_choose(capsys):
+    assert listed(capsys, "*v2-b*", "--weights", "imagenet21k") == [
+        f"efficientnetv2-b{i}" for i in range(4)
+    ]
+    assert listed(capsys, "*-xl") == ["efficientnetv2-xl"]
+    assert listed(capsys, "*v2-?", "--weights", "imagenet") == [
+        *("efficientnetv2-s", "efficientnetv2-m", "efficientnetv2-l")
+    ]
+
+
+def test_what_fits_nothing_says_so(capsys):
+    assert command_line.main(command_line.parse(["", "list", "b9*"])) == 2
+    assert "No variant has a name like 'b9*'" in capsys.readouterr().err
+
+
+def test_python_lists_the_same():
+    found = keras_effnetv2.list_variants("*v2-b*", weights="imagenet21k")
+    assert found == [f"efficientnetv2-b{i}" for i in range(4)]
+    assert keras_effnetv2.list_variants() == variants.list_variants()
+    with pytest.raises(ValueError, match="weights must be one of"):
+        keras_effnetv2.list_variants(weights="imagenet22k")

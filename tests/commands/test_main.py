@@ -3,12 +3,14 @@
 import argparse
 import errno
 import importlib
+import importlib.metadata
 import io
 import pathlib
 import sys
 
 import pytest
 
+import keras_effnetv2
 from keras_effnetv2 import __main__ as command_line
 from keras_effnetv2 import commands, errors
 from tests import forked
@@ -44,6 +46,15 @@ def test_every_command_explains_itself(capsys, name):
     assert stop.value.code == 0
     assert command_line.COMMANDS[name] in " ".join(capsys.readouterr().out.split())
     assert importlib.import_module(f"keras_effnetv2.commands.{name}").run.__doc__
+
+
+def test_versions_are_those_that_run(capsys):
+    with pytest.raises(SystemExit) as stop:
+        command_line.parse(["", "--version"])
+    assert stop.value.code == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"keras_effnetv2 {keras_effnetv2.__version__} (Python 3.")
+    assert f"keras {importlib.metadata.version('keras')}" in printed
 
 
 def test_help_names_every_command(capsys):

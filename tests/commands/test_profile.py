@@ -13,7 +13,7 @@ def run(*flags):
 
 
 def test_it_prints_the_table(capsys):
-    assert run("efficientnetv2-s", "--no-measure") == 0
+    assert run("--variant", "efficientnetv2-s", "--no-measure") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "efficientnetv2-s, 384x384 pixels"
     assert "21,612,360" in "".join(lines)
@@ -22,14 +22,14 @@ def test_it_prints_the_table(capsys):
 def test_flags_reach_the_profile(capsys, monkeypatch):
     monkeypatch.setitem(variants.VARIANTS, "small", NANO)
     flags = ["--image_size", "48", "--batch_size", "2"]
-    assert run("small", *flags) == 0
+    assert run("--variant", "small", *flags) == 0
     output = capsys.readouterr().out
     assert "48x48 pixels" in output
     assert "Latency of a batch of 2" in output
 
 
 def test_a_series_is_compared(capsys, monkeypatch):
-    assert run("efficientnetv2-b0", "--series", "--no-measure") == 0
+    assert run("--variant", "efficientnetv2-b0", "--series", "--no-measure") == 0
     counted = capsys.readouterr().out
     assert [line.split()[0] for line in counted.splitlines()] == [
         "variant",
@@ -44,7 +44,7 @@ def test_a_series_is_compared(capsys, monkeypatch):
 
     monkeypatch.setattr(series, "measure_costs", measure_costs)
     flags = ("--batch_size", "4", "--image_size", "64", "--precision", "mixed_bfloat16")
-    assert run("efficientnetv2-b0", "--series", *flags) == 0
+    assert run("--variant", "efficientnetv2-b0", "--series", *flags) == 0
     assert capsys.readouterr().out == counted
 
 

@@ -132,12 +132,14 @@ def test_searches_by_name_share_a_file(
 ):
     flags = ("--experiment", small, "--study", tmp_path / study)
     assert run(*flags, "--trials", 1) == 0
-    assert run(*flags, "--trials", 2, "--name", "wide", "--sampler", "random") == 0
+    assert (
+        run(*flags, "--trials", 2, "--study_name", "wide", "--sampler", "random") == 0
+    )
     assert run(*flags, "--trials", 3) == 0
     assert len(read_rows(tmp_path / "a")) == 3
     assert len(read_rows(tmp_path / "a" / "wide")) == 2
     capsys.readouterr()
-    assert run(*flags, "--trials", 3, "--name", "wide", "--sampler", "tpe") == 2
+    assert run(*flags, "--trials", 3, "--study_name", "wide", "--sampler", "tpe") == 2
     error = capsys.readouterr().err
     assert "study 'wide' that is there has other settings: sampler is 'random'" in error
     assert error.count("\n") == 1
@@ -209,7 +211,7 @@ def test_missing_packages_are_named(monkeypatch):
             "screen must be above 0, in times of the backbone's step. Received: 0.0",
         ),
         (
-            ["--experiment", "small", "--study", "s.db", "--name", "../up"],
+            ["--experiment", "small", "--study", "s.db", "--study_name", "../up"],
             "name must be of letters",
         ),
         (

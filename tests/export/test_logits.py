@@ -227,7 +227,7 @@ def test_modules_to_fine_tune_need_no_probabilities(tmp_path, engines_here):
 
 
 def test_the_command_knows_the_loss_of_a_file(tmp_path, capsys, engines_here):
-    words = ["", "export", "saved_model", "--no-fold", "--top", "2", "--model"]
+    words = ["", "export", "saved_model", "--no-fold", "--top", "2", "--weights"]
     words += [str(tmp_path / "model.keras"), "--output", str(tmp_path / "out")]
     of_logits().save(tmp_path / "model.keras")
     assert command_line.main(command_line.parse(words)) != 0

@@ -138,7 +138,7 @@ def test_openvino_reads_the_graph_and_the_saved_model(
 
 def test_the_command_writes_the_oldest_operators(tmp_path, capsys):
     micro.classifier().save(tmp_path / "shop.keras")
-    words = ["", "export", "onnx", "--model", str(tmp_path / "shop.keras")]
+    words = ["", "export", "onnx", "--weights", str(tmp_path / "shop.keras")]
     words += ["--opset", "13", "--no-fold", "--output", str(tmp_path / "out")]
     assert command_line.main(command_line.parse(words)) == 0
     assert "3 of 32x32/logits" in capsys.readouterr().out

@@ -136,3 +136,24 @@ def test_where_nothing_can_be_written(tmp_path):
         publishing.check_target(tmp_path / "file" / "export")
     with pytest.raises(ValueError, match="folders of the file system"):
         publishing.check_target("gs://bucket/export")
+
+
+def of_python():
+    with open("/dev/full", "w") as file:
+        file.write("x")
+
+
+def of_tensorflow():
+    import tensorflow as tf
+
+    with tf.io.TFRecordWriter("/dev/full") as writer:
+        writer.write(b"x")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs Linux's full device")
+@pytest.mark.parametrize("write", [of_python, of_tensorflow])
+def test_a_full_disk_is_named_and_nothing_is_left(write, tmp_path):
+    full = pytest.raises(OSError, match=f"No space is left on the disk of {tmp_path}")
+    with full, publishing.replaced_folder(tmp_path / "export"):
+        write()
+    assert list(tmp_path.iterdir()) == []

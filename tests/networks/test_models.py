@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import pydoc
 import subprocess
 import sys
 
@@ -10,9 +11,10 @@ import numpy as np
 import pytest
 
 import keras_effnetv2
-from keras_effnetv2 import create_model, fuse_stages, get_variant
+from keras_effnetv2 import create_model, fuse_stages, get_variant, inner_layers
 from keras_effnetv2.layers import MBConv
 from keras_effnetv2.networks.architecture import BlockSpec, Variant, layout
+from keras_effnetv2.networks.functional import EfficientNet
 from keras_effnetv2.weights import releases
 from tests.tiny_networks import spread_weights, tiny
 
@@ -47,6 +49,27 @@ def test_arguments_come_in_the_order_of_keras_applications():
     expected = names(keras.applications.EfficientNetV2S)
     assert names(keras_effnetv2.EfficientNetV2S)[: len(expected)] == expected
     assert names(create_model)[1 : len(expected) + 1] == expected
+
+
+def test_constructors_show_the_arguments_of_create_model():
+    _, *wanted = inspect.signature(create_model).parameters.values()
+    for suffix, weights in {"S": "imagenet", "XL": "imagenet21k-ft1k"}.items():
+        constructor = getattr(keras_effnetv2, f"EfficientNetV2{suffix}")
+        found = inspect.signature(constructor).parameters
+        assert [x.replace(default=None) for x in found.values()] == [
+            x.replace(default=None) for x in wanted
+        ]
+        assert found["weights"].default == weights
+    text = pydoc.render_doc(keras_effnetv2.EfficientNetV2S, renderer=pydoc.plaintext)
+    assert text.splitlines()[2].startswith("EfficientNetV2S(include_top: bool = True")
+    assert "21.5M parameters, 8.4B FLOPs, 83.9% on ImageNet-1k" in text
+    assert "drop_path_rate: of stochastic depth" in text
+    assert "variant: a name of" not in text
+
+
+def test_constructors_refuse_arguments_that_are_not_there():
+    with pytest.raises(TypeError, match="dropout"):
+        keras_effnetv2.EfficientNetV2B0(dropout=0.5)
 
 
 @pytest.mark.parametrize(
@@ -211,6 +234,39 @@ def test_mixed_precision_gives_float32_scores(policy):
     assert features.output.dtype == policy.removeprefix("mixed_")
     block = mixed.get_layer("block3a")
     assert block.compute_dtype == policy.removeprefix("mixed_")
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "bfloat16", None])
+def test_a_dtype_is_that_of_all_layers(policy):
+    by_argument = create_model(SMALL, classes=5, dtype=policy)
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy or before)
+    try:
+        by_setting = create_model(SMALL, classes=5)
+    finally:
+        keras.config.set_dtype_policy(before)
+    policies = [
+        [layer.dtype_policy.name for layer in inner_layers(model) if layer.weights]
+        for model in (by_argument, by_setting)
+    ]
+    assert policies[0] == policies[1]
+    assert (policy or "float32") in policies[0]
+    assert keras.config.dtype_policy() == before
+    with pytest.raises(ValueError, match="float99"):
+        create_model(SMALL, dtype="float99")
+    assert keras.config.dtype_policy() == before
+
+
+def test_a_model_says_in_a_line_what_it_is():
+    model = create_model("efficientnetv2-b0", classes=7, preprocessing="imagenet21k")
+    assert repr(model) == (
+        "<EfficientNet efficientnetv2-b0: images 224x224 of pixels 0..255, "
+        "(x - 128) / 128 inside, bilinear, crop center_below_320, no labels, "
+        "outputs (None, 7)>"
+    )
+    assert "images 32x48" in repr(create_model(SMALL, input_shape=(32, 48, 3)))
+    inner = keras.Input((4,))
+    assert repr(EfficientNet(inner, keras.layers.Dense(2)(inner)))
 
 
 def test_grayscale_and_many_channels_build_untrained():

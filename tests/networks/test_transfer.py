@@ -33,7 +33,24 @@ def test_pyramid_levels_can_be_chosen():
     assert pyramid.preprocessing == model.preprocessing
 
 
+@pytest.mark.parametrize("activation", ["softmax", None])
+def test_a_pyramid_has_the_scores_where_asked(activation):
+    model = create_model(SMALL, classes=4, classifier_activation=activation)
+    pyramid = feature_pyramid(model, levels=(2,), include_top=True)
+    outputs = pyramid.predict(pixels(), verbose=0)
+    scores = model.predict(pixels(), verbose=0)
+    name = "logits" if activation is None else "probabilities"
+    assert list(outputs) == [
+        "reduction_2", *(["logits"] if activation is None else []), "probabilities"
+    ]  # fmt: skip
+    np.testing.assert_allclose(outputs[name], scores, rtol=1e-5)
+    np.testing.assert_allclose(outputs["probabilities"].sum(-1), 1, rtol=1e-5)
+    assert {id(x) for x in pyramid.weights} == {id(x) for x in model.weights}
+
+
 def test_pyramids_of_other_things_are_refused():
+    with pytest.raises(ValueError, match="include_top=True needs a classifier"):
+        feature_pyramid(create_model(SMALL, False), (1,), include_top=True)
     with pytest.raises(ValueError, match=r"levels \[1, 2, 3\]"):
         feature_pyramid(create_model(SMALL), levels=(4,))
     with pytest.raises(ValueError, match="from create_model"):

@@ -125,7 +125,7 @@ TRAINING = (
     f"train --experiment digits-smoke --workdir {FOLDER}/run",
     "evaluate --experiment digits-smoke --weights imagenet",
     f"search --experiment digits-search --study {FOLDER}/a.journal",
-    f"export saved_model --model {FOLDER}/model.keras --output {FOLDER}/export",
+    f"export saved_model --weights {FOLDER}/model.keras --output {FOLDER}/export",
 )
 EXPLAINING = f"explain --weights {FOLDER}/model.keras {FOLDER} --output {FOLDER}/a.png"
 

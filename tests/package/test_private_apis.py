@@ -2,6 +2,8 @@
 
 import ast
 import pathlib
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -132,6 +134,17 @@ def test_in_safe_mode():
     assert not private_apis.in_safe_mode()
     with keras.src.saving.serialization_lib.SafeModeScope(True):
         assert private_apis.in_safe_mode()
+
+
+def test_is_deterministic():
+    code = (
+        "import tensorflow as tf; from keras_effnetv2 import private_apis as apis\n"
+        "before = apis.is_deterministic()\n"
+        "tf.config.experimental.enable_op_determinism()\n"
+        "print(before, apis.is_deterministic())"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert found.stdout == "False True\n"
 
 
 def test_with_integer_ends():

@@ -7,8 +7,6 @@ import pytest
 from keras_effnetv2 import progress
 from keras_effnetv2.progress import Line, Progress, format_duration
 
-CONTROL = "\r\x1b[K"
-
 
 class Clock:
     now = 100.0
@@ -35,6 +33,12 @@ def clock():
     return Clock()
 
 
+def drawn(stream):
+    """States of a terminal's line, one after the other, without what erases them."""
+    states = stream.getvalue().replace("\n", "\r").split("\r")
+    return [state.strip(" \u2588#") for state in states if state.strip()]
+
+
 def follow(clock, line, num, seconds):
     for number in range(1, num + 1):
         clock.now += seconds
@@ -53,18 +57,27 @@ def test_a_terminal_has_one_line_drawn_five_times_a_second(clock):
     stream = Terminal()
     line = Line(stream, clock)
     follow(clock, line, 4, seconds=0.15)
-    states = stream.getvalue().split(CONTROL)[1:]
-    assert states == ["state 1", "state 3"]
+    assert drawn(stream) == ["state 1", "state 3"]
     line.keep("done")
-    assert stream.getvalue().endswith(f"{CONTROL}done\n")
+    assert stream.getvalue().endswith("\rdone\n")
     assert stream.getvalue().count("\n") == 1
 
 
+def test_a_bar_shows_the_share_that_is_done(clock):
+    stream = Terminal()
+    line = Line(stream, clock)
+    for share in (0.0, 0.5, 1.0):
+        clock.now += 1
+        line.update(lambda: "state", share)
+    bars = [state.count("#") for state in stream.getvalue().split("\r")[1:]]
+    assert bars == [0, 10, 20]
+
+
 def test_a_narrow_terminal_gets_a_cut_line(clock, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "20")
+    monkeypatch.setenv("COLUMNS", "40")
     stream = Terminal()
     Line(stream, clock).update(lambda: "x" * 100)
-    assert stream.getvalue() == CONTROL + "x" * 19
+    assert drawn(stream) == ["x" * 18]
 
 
 def test_a_file_has_a_line_every_thirty_seconds_and_no_control_characters(clock):
@@ -76,13 +89,16 @@ def test_a_file_has_a_line_every_thirty_seconds_and_no_control_characters(clock)
     assert stream.getvalue() == "state 2\nstate 4\ndone\n"
 
 
-def test_work_that_stops_ends_its_line_once(clock):
+def test_work_that_stops_leaves_a_clean_line(clock):
     stream = Terminal()
     line = Line(stream, clock)
     line.update(lambda: "state")
     line.close()
+    before = stream.getvalue()
     line.close()
-    assert stream.getvalue() == f"{CONTROL}state\n"
+    assert stream.getvalue() == before
+    *_, erased, rest = before.split("\r")
+    assert erased.isspace() and rest == ""
 
 
 @pytest.mark.parametrize("stream", [Terminal(), io.StringIO()])
@@ -90,9 +106,7 @@ def test_a_count_says_what_how_far_and_how_long(clock, stream):
     counted = Progress("steps", 4000, stream=stream, clock=clock)
     clock.now += 40
     counted.advance(1000)
-    assert stream.getvalue().strip(CONTROL + "\n") == (
-        "steps: 1,000 of 4,000, 2:00 left"
-    )
+    assert drawn(stream) == ["steps: 1,000 of 4,000, 2:00 left"]
     clock.now += 80
     counted.advance(3000)
     counted.finish()

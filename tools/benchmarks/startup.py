@@ -32,7 +32,7 @@ model.train_on_batch(images, np.zeros(len(images), "int32"))
 }
 # Ours and the peer's: the import, and the optimizer of the first training step.
 _SIDES = (
-    ("import keras_effnetv2 as models", "models.optimizers.Adam"),
+    ("import keras_effnetv2 as models; models.create_model", "models.optimizers.Adam"),
     ("import keras, keras.applications as models", "keras.optimizers.Adam"),
 )
 

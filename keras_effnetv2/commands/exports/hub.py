@@ -6,6 +6,10 @@ from typing import Any
 
 from keras_effnetv2.commands.exports import print_differences
 
+EXAMPLE = (
+    "python -m keras_effnetv2 export hub --workdir runs/smoke --output exports/modules"
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """None of its own: modules are there to be changed by who uses them."""

@@ -4,6 +4,11 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
+EXAMPLE = (
+    "python -m keras_effnetv2 export hugging_face --variant efficientnetv2-s "
+    "--weights imagenet --output s --repository me/s"
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the model card calls the repository."""

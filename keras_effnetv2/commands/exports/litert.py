@@ -5,8 +5,13 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from keras_effnetv2.commands.shared.renaming import add_old_name
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.export.publishing import check_target
+
+EXAMPLE = (
+    "python -m keras_effnetv2 export litert --workdir runs/smoke --output exports/lite"
+)
 
 # As in `keras_effnetv2.export.lite.conversion`, which takes TensorFlow to import.
 _FORMATS = ("float32", "float16", "dynamic", "int8")
@@ -61,7 +66,10 @@ def _add_image_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--source", metavar="KIND", help="instead: a dataset, as tfds, folder or digits"
     )
-    group.add_argument("--name", default="", help="of a dataset of KIND tfds")
+    group.add_argument(
+        "--dataset_name", default="", metavar="NAME", help="of a dataset of KIND tfds"
+    )
+    add_old_name(parser, "--name", "--dataset_name")
     group.add_argument("--directory", metavar="DIR", help="where the dataset is")
     group.add_argument(
         "--split", default="train", help="to calibrate on (default: train)"
@@ -126,7 +134,7 @@ def open_images(args: argparse.Namespace, num_classes: int) -> tuple[Any, Any]:
         settings = {
             "kind": args.source,
             "num_classes": num_classes,
-            "name": args.name,
+            "name": args.dataset_name,
             "directory": args.directory,
         }
     elif args.workdir is not None:

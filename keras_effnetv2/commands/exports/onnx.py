@@ -8,6 +8,10 @@ from keras_effnetv2.commands.exports import print_differences
 from keras_effnetv2.commands.shared.arguments import add_graph_arguments
 from keras_effnetv2.export.publishing import check_target
 
+EXAMPLE = (
+    "python -m keras_effnetv2 export onnx --workdir runs/smoke --output exports/onnx"
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the graph takes, and which operators it is of."""

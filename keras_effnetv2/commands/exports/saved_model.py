@@ -7,6 +7,11 @@ from typing import Any
 from keras_effnetv2.commands.exports import print_differences
 from keras_effnetv2.commands.shared.arguments import add_graph_arguments
 
+EXAMPLE = (
+    "python -m keras_effnetv2 export saved_model --variant efficientnetv2-s "
+    "--weights imagenet --output exports/s"
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the signatures take and give."""

@@ -9,7 +9,12 @@ from keras_effnetv2.commands.exports.saved_model import (
     add_signature_arguments,
     signature_options,
 )
+from keras_effnetv2.commands.shared.renaming import add_old_name
 from keras_effnetv2.export.publishing import check_base
+
+EXAMPLE = (
+    "python -m keras_effnetv2 export serving --workdir runs/smoke --output served/smoke"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="versions that stay, beside those that labels name (default: all)",
     )
-    parser.add_argument("--name", help="of the model (default: that of the folder)")
+    parser.add_argument(
+        "--model_name",
+        metavar="NAME",
+        help="by which it is served (default: that of the folder)",
+    )
+    add_old_name(parser, "--name", "--model_name")
     parser.add_argument(
         "--server_path",
         metavar="DIR",
@@ -49,7 +59,7 @@ def check(args: argparse.Namespace) -> None:
     from keras_effnetv2.export.tf_serving.versions import BATCH_SIZES, check_options
 
     sizes = args.batch_sizes or BATCH_SIZES
-    check_options(args.output, args.version, args.keep, args.name, sizes)
+    check_options(args.output, args.version, args.keep, args.model_name, sizes)
 
 
 def write(model: Any, args: argparse.Namespace, source: Mapping[str, str]) -> None:
@@ -59,8 +69,8 @@ def write(model: Any, args: argparse.Namespace, source: Mapping[str, str]) -> No
     options = signature_options(args)
     if args.batch_sizes:
         options["allowed_batch_sizes"] = args.batch_sizes
-    for name in ("keep", "name", "server_path"):
-        options[name] = getattr(args, name)
+    options |= {"keep": args.keep, "name": args.model_name}
+    options["server_path"] = args.server_path
     served = export.serving(model, args.output, args.version, **options, source=source)
     print_differences(served.manifest)
     print(f"version {served.version} of {served.name}: {served.path}")

@@ -3,8 +3,7 @@
 import argparse
 
 from keras_effnetv2.errors import InputError
-from keras_effnetv2.training.devices.strategies import STRATEGIES
-from keras_effnetv2.training.runs.workdir import CHECKPOINTS
+from keras_effnetv2.training.choices import CHECKPOINTS, STRATEGIES
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:

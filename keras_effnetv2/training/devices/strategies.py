@@ -21,9 +21,8 @@ import keras
 
 from keras_effnetv2.backends import require_backend
 from keras_effnetv2.errors import InputError
+from keras_effnetv2.training.choices import STRATEGIES
 from keras_effnetv2.training.devices.tf_config import find_worker
-
-STRATEGIES = ("auto", "cpu", "mirrored", "multiworker", "tpu")
 
 # Read by keras.distribution.initialize.
 _JAX_ADDRESSES = "KERAS_DISTRIBUTION_JOB_ADDRESSES"

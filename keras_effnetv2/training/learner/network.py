@@ -1,9 +1,7 @@
 """The network that an experiment trains."""
 
-import contextlib
 import dataclasses
 import fnmatch
-from collections.abc import Iterator
 
 import keras
 
@@ -49,20 +47,20 @@ def build_network(
         None if ramp is None else max(ramp.first, ramp.last)
         for ramp in (progressive.dropout_rate, progressive.drop_path_rate)
     )
-    with _precision(settings.precision):
-        network = create_model(
-            trained_variant(settings),
-            weights=weights,
-            classes=experiment.data.num_classes,
-            classifier_activation=None,
-            bn_momentum=settings.bn_momentum,
-            bn_synchronized={0: True, 1: False}.get(
-                settings.bn_group_size, settings.bn_group_size
-            ),
-            preprocessing=settings.preprocessing,
-            dropout_rate=dropout_rate,
-            drop_path_rate=drop_path_rate,
-        )
+    network = create_model(
+        trained_variant(settings),
+        weights=weights,
+        classes=experiment.data.num_classes,
+        classifier_activation=None,
+        bn_momentum=settings.bn_momentum,
+        bn_synchronized={0: True, 1: False}.get(
+            settings.bn_group_size, settings.bn_group_size
+        ),
+        preprocessing=settings.preprocessing,
+        dropout_rate=dropout_rate,
+        drop_path_rate=drop_path_rate,
+        dtype=settings.precision,
+    )
     normalization = find_normalization(network)
     normalization.preprocessing = dataclasses.replace(
         normalization.preprocessing,
@@ -139,13 +137,3 @@ def _labels(
         if is_it and experiment.data.num_classes == number:
             return name
     return class_names
-
-
-@contextlib.contextmanager
-def _precision(policy: str) -> Iterator[None]:
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(policy)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)

@@ -41,7 +41,11 @@ class TrainingProgress:
             logs: `loss` and `accuracy` of the epoch so far, where they are known.
         """
         images_per_second = self._pace.advance(self._clock(), step)
-        self._line.update(lambda: self._describe(step, logs, images_per_second))
+        _, epochs = self._pace.place(step)
+        self._line.update(
+            lambda: self._describe(step, logs, images_per_second),
+            share=epochs / self._stages[-1].end_epoch,
+        )
 
     def _describe(
         self, step: int, logs: dict[str, float], images_per_second: float | None

@@ -12,6 +12,7 @@ from keras_effnetv2.files import check_writable, remove_unfinished, replace_file
 from keras_effnetv2.models import create_model
 from keras_effnetv2.networks.variant_files import is_variant_file, write_variant
 from keras_effnetv2.networks.variants import get_variant
+from keras_effnetv2.training.choices import CHECKPOINTS
 from keras_effnetv2.training.experiments.configuration import Experiment
 from keras_effnetv2.training.experiments.settings import (
     from_json,
@@ -20,9 +21,6 @@ from keras_effnetv2.training.experiments.settings import (
 )
 from keras_effnetv2.training.learner.network import trained_variant
 from keras_effnetv2.training.runs.checkpoints import BEST
-
-# Of a run, which weights: of its end, or of its best evaluation. The first is usual.
-CHECKPOINTS = ("last", "best")
 
 
 @dataclasses.dataclass(frozen=True)

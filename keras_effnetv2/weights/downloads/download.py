@@ -175,9 +175,9 @@ def _download(source: str, target: pathlib.Path, digest: str | None) -> None:
             if digest is None:
                 _remember(target, source, received.size, received.sha256)
     except https.TransferError as error:
-        raise DownloadError(_explain(source, error)) from error
+        raise DownloadError(_explain(source, error)) from None
     except InputError as error:
-        raise InputError(_explain(source, error)) from error
+        raise InputError(_explain(source, error)) from None
 
 
 def _receive(source: str, part: Part, name: str, digest: str | None) -> https.Received:

@@ -120,11 +120,11 @@ def fetch(address: addresses.Address, file_name: str, name: str) -> pathlib.Path
             f"{file_name} of {name} is not in the Hub's cache and cannot be fetched: "
             f"{reason(error.__cause__ or error)}. Check the connection, HF_HUB_OFFLINE "
             "and HF_ENDPOINT."
-        ) from error
+        ) from None
     except errors.EntryNotFoundError:
         return None
     except Exception as error:  # Also of the HTTP library that it uses.
-        raise explained(error, name) from error
+        raise explained(error, name) from None
 
 
 def explained(error: Exception, name: str) -> Exception:

@@ -47,7 +47,7 @@ def test_images_from_elsewhere(tmp_path):
     (tmp_path / "photos").mkdir()
     pixels = np.random.default_rng(0).integers(0, 256, (40, 50, 3), "uint8")
     Image.fromarray(pixels).save(tmp_path / "photos" / "a.png")
-    flags = ("--model", tmp_path / "micro.keras", "--no-fold", "--formats", "float32")
+    flags = ("--weights", tmp_path / "micro.keras", "--no-fold", "--formats", "float32")
     folder = tmp_path / "export"
     assert not run(*flags, "--output", folder, "--images", tmp_path / "photos")
     assert manifest(folder)["compared_on"] == "1 representative images"

@@ -32,7 +32,7 @@ def folder(model, tmp_path_factory):
     folder = tmp_path_factory.mktemp("hub")
     model.save(folder / "mini.keras")
     target = folder / "exported"
-    command = ["", "export", "hub", "--model", f"{folder}/mini.keras"]
+    command = ["", "export", "hub", "--weights", f"{folder}/mini.keras"]
     args = command_line.parse([*command, "--output", str(target)])
     with engines.here():
         assert command_line.main(args) == 0

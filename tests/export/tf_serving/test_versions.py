@@ -200,7 +200,7 @@ def test_killed_at_any_step_the_folder_is_whole(tmp_path):
 
 def command(model, base):
     flags = ("--output", base, "--no-fold", "--batch_sizes", "1", "2")
-    words = ("-m", "keras_effnetv2", "export", "serving", "--model", model, *flags)
+    words = ("-m", "keras_effnetv2", "export", "serving", "--weights", model, *flags)
     return subprocess.Popen(
         [sys.executable, *map(str, words)], stdout=-1, stderr=-1, text=True
     )

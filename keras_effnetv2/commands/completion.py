@@ -1,0 +1,18 @@
+"""`completion`: what a shell runs to complete commands and flags."""
+
+import argparse
+
+from keras_effnetv2.commands.shared import completion
+
+EXAMPLE = 'eval "$(keras_effnetv2 completion bash)"'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """For which shell."""
+    parser.add_argument("shell", choices=completion.SHELLS)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints it."""
+    print(completion.code(args.shell))
+    return 0

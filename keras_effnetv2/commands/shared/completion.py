@@ -1,0 +1,35 @@
+"""Completion of commands and flags by shells, as argcomplete does it."""
+
+import argparse
+import os
+
+from keras_effnetv2.errors import require_modules
+
+SHELLS = ("bash", "zsh", "fish")
+# Of what shells complete: the console script.
+_PROGRAM = "keras_effnetv2"
+
+
+def is_asked() -> bool:
+    """Whether a shell has started this process to hear what could come next."""
+    return "_ARGCOMPLETE" in os.environ
+
+
+def answer(parser: argparse.ArgumentParser) -> None:
+    """Tells a shell that asks, and ends the process; does nothing otherwise."""
+    if is_asked():
+        import argcomplete
+
+        argcomplete.autocomplete(parser)
+
+
+def code(shell: str) -> str:
+    """What a shell must run to ask.
+
+    Raises:
+        ImportError: argcomplete is not installed.
+    """
+    require_modules("Completion needs", "completion", "argcomplete")
+    from argcomplete.shell_integration import shellcode
+
+    return shellcode([_PROGRAM], shell=shell)

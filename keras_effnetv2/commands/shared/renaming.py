@@ -1,0 +1,59 @@
+"""Flags by the names that they had, which work with a warning until 1.0."""
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+from absl import logging
+
+
+def add_old_name(parser: argparse.ArgumentParser, old: str, new: str) -> None:
+    """Lets a flag be called by its old name too, which no help shows.
+
+    Args:
+        parser: that has the flag by its new name.
+        old: name of a flag, such as `--name`.
+        new: name of a flag that takes a text.
+    """
+    parser.add_argument(old, dest=new.removeprefix("--"), new=new, **_HIDDEN)
+
+
+def add_old_position(parser: argparse.ArgumentParser, new: str) -> None:
+    """Lets what is a flag now be given without its name, as it once was.
+
+    Args:
+        parser: that has the flag.
+        new: name of a flag that takes a text.
+    """
+    parser.add_argument(new.removeprefix("--"), nargs="?", new=new, **_HIDDEN)
+
+
+class _Renamed(argparse.Action):
+    """Says the new name, and does what that does."""
+
+    def __init__(
+        self, option_strings: Sequence[str], dest: str, new: str, **options: Any
+    ) -> None:
+        self._new = new
+        super().__init__(option_strings, dest, **options)
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        given = f"{option_string} {values}" if option_string else values
+        logging.warning(
+            "%s is now %s %s; the old way goes with version 1.0.",
+            *(given, self._new, values),
+        )
+        setattr(namespace, self.dest, values)
+
+
+_HIDDEN: dict[str, Any] = {
+    "action": _Renamed,
+    "default": argparse.SUPPRESS,
+    "help": argparse.SUPPRESS,
+}

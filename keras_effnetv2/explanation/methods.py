@@ -1,0 +1,3 @@
+"""Ways to say where a class is seen, by name."""
+
+METHODS = ("hirescam", "gradcam")

@@ -1,0 +1,168 @@
+"""What every command puts on the screen, in a file, and how much of it is foreign.
+
+    python tools/screens.py examples/screens.md
+    python tools/screens.py examples/screens.md --before ../other/tree
+
+Each runs in a process of its own, whose environment says nothing to TensorFlow. Lines
+of TensorFlow's, XLA's, oneDNN's, CUDA's and absl's are counted, and those of Python's
+warnings about them; with `--before`, also in another tree of this project.
+"""
+
+import argparse
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+_FOREIGN = re.compile(
+    r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IWEF] "
+    r"|^[IWEF]\d{4} \d\d:\d\d:\d+\.\d+ +\d+ \S+\.cc:\d+\]"
+    r"|absl::InitializeLog|^To enable the following instructions|^fully_quantize: "
+    r"|^\S+\.py:\d+: \w*Warning: "
+)
+# Variables with which people quieten TensorFlow.
+_SILENCERS = ("TF_CPP_MIN_LOG_LEVEL", "TF_ENABLE_ONEDNN_OPTS", "PYTHONWARNINGS")
+
+_SMALL = ["--set", "epochs=1", "--set", "progressive.num_stages=1"]
+_RUN = ["--workdir", "run"]
+# In their order: `train` makes what others take.
+COMMANDS = (
+    ["--version"],
+    ["--help"],
+    ["list", "*v2-b*"],
+    ["profile", "--variant", "efficientnetv2-b0"],
+    ["train", "--experiment", "digits-smoke", *_RUN, *_SMALL],
+    ["evaluate", *_RUN],
+    ["predict", "picture.png", *_RUN],
+    ["explain", "picture.png", *_RUN, "--output", "why.png"],
+    ["export", "saved_model", *_RUN, "--output", "saved_model"],
+    ["export", "serving", *_RUN, "--output", "served"],
+    ["export", "hub", *_RUN, "--output", "hub"],
+    ["export", "litert", *_RUN, "--output", "litert"],
+    ["export", "onnx", *_RUN, "--output", "onnx"],
+    ["convert", "b0.h5", "b0.weights.h5", "--variant", "efficientnetv2-b0",
+     "--no-include_top"],
+    ["search", "--experiment", "digits-search", "--study", "s.journal", "--trials", "1",
+     "--set", "epochs=1"],
+)  # fmt: skip
+# As they were before `list` had a pattern and `profile` a flag.
+_EARLIER = {"list": ["list"], "profile": ["profile", "efficientnetv2-b0"]}
+
+
+class Screen(NamedTuple):
+    """What a command printed.
+
+    Attributes:
+        words: of the command.
+        text: of both streams, in order.
+        code: with which it ended.
+        seconds: that it took.
+    """
+
+    words: list[str]
+    text: str
+    code: int
+    seconds: float
+
+    @property
+    def num_foreign(self) -> int:
+        """Lines that are not of this project."""
+        return sum(is_foreign(line) for line in self.text.splitlines())
+
+
+def is_foreign(line: str) -> bool:
+    """Whether a line is of TensorFlow or its kin."""
+    return _FOREIGN.search(line) is not None
+
+
+def run(words: list[str], folder: pathlib.Path, tree: pathlib.Path = ROOT) -> Screen:
+    """Runs a command of the package in `tree`."""
+    environment = {x: y for x, y in os.environ.items() if x not in _SILENCERS}
+    start = time.monotonic()
+    result = subprocess.run(
+        [sys.executable, "-m", "keras_effnetv2", *words],
+        cwd=folder,
+        env=environment | {"PYTHONPATH": str(tree)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+    seconds = time.monotonic() - start
+    text = result.stdout.replace(str(folder), ".")
+    return Screen(words, text, result.returncode, seconds)
+
+
+def prepare(folder: pathlib.Path) -> None:
+    """Writes the files that commands need: a picture, and weights."""
+    import keras
+
+    pixels = np.random.default_rng(0).integers(0, 255, (64, 64, 3), "uint8")
+    Image.fromarray(pixels).save(folder / "picture.png")
+    model = keras.applications.EfficientNetV2B0(weights=None, include_top=False)
+    model.save_weights(folder / "b0.weights.h5")
+    (folder / "b0.weights.h5").rename(folder / "b0.h5")
+
+
+def run_all(tree: pathlib.Path, earlier: bool = False) -> list[Screen]:
+    """Runs every command in `tree`; prints how far it is."""
+    screens = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        prepare(folder)
+        for words in COMMANDS:
+            if earlier:
+                words = _EARLIER.get(words[0], words)
+            screens.append(run(words, folder, tree))
+            print(" ".join(words), screens[-1].num_foreign, file=sys.stderr)
+    return screens
+
+
+def write(
+    path: pathlib.Path, screens: list[Screen], before: list[Screen] | None
+) -> None:
+    """Writes a table of the counts, then every screen."""
+    by = "Written by `tools/screens.py`; seconds with whatever else the machine did."
+    lines = ["# Screens of every command", "", by, ""]
+    lines += [
+        "| Command | seconds | foreign lines | before |",
+        "| --- | --- | --- | --- |",
+    ]
+    for number, screen in enumerate(screens):
+        old = "-" if before is None else _count(before[number])
+        name = " ".join(screen.words[: 2 if screen.words[0] == "export" else 1])
+        lines.append(f"| `{name}` | {screen.seconds:.1f} | {_count(screen)} | {old} |")
+    total = sum(screen.num_foreign for screen in screens)
+    old = sum(screen.num_foreign for screen in before) if before else "-"
+    lines.append(f"| all | | {total} | {old} |")
+    for screen in screens:
+        command = " ".join(["python -m keras_effnetv2", *screen.words])
+        lines += ["", "```console", f"$ {command}", screen.text.rstrip(), "```"]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _count(screen: Screen) -> str:
+    failed = f" (exit {screen.code})" if screen.code else ""
+    return f"{screen.num_foreign}{failed}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("output", type=pathlib.Path)
+    parser.add_argument("--before", type=pathlib.Path, help="another tree")
+    args = parser.parse_args()
+    before = run_all(args.before.resolve(), earlier=True) if args.before else None
+    write(args.output, run_all(ROOT), before)
+
+
+if __name__ == "__main__":
+    main()
