@@ -24,7 +24,10 @@ from keras_effnetv2.weights.labels import decode_predictions
 
 # Imported when they are asked for: they need much that networks do not.
 _MODULES = {
+    "Classifier": "classification.classifying",
+    "Prediction": "classification.predictions",
     "class_activation_maps": "explanation.activation_maps",
+    "classification": "classification",
     "data": "data",
     "explanation": "explanation",
     "export": "export",
@@ -38,6 +41,7 @@ _MODULES = {
 
 __all__ = [
     "BlockSpec",
+    "Classifier",
     "EfficientNetV2B0",
     "EfficientNetV2B1",
     "EfficientNetV2B2",
@@ -46,6 +50,7 @@ __all__ = [
     "EfficientNetV2M",
     "EfficientNetV2S",
     "EfficientNetV2XL",
+    "Prediction",
     "Preprocessing",
     "Variant",
     "__version__",

@@ -10,14 +10,15 @@ from typing import Any
 from absl import logging
 
 from keras_effnetv2.backends import require_backend
+from keras_effnetv2.classification.opening import read_model
 from keras_effnetv2.commands.shared.arguments import (
     add_checkpoint_argument,
     check_checkpoint,
     check_counts,
 )
-from keras_effnetv2.commands.shared.classifiers import load_model
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.export.publishing import check_target
+from keras_effnetv2.models import create_model
 from keras_effnetv2.networks.transfer import name_classes
 from keras_effnetv2.networks.variants import get_variant
 from keras_effnetv2.weights.hub import addresses
@@ -109,28 +110,25 @@ def open_model(args: argparse.Namespace) -> tuple[Any, dict[str, str]]:
             "Say what to export by one of: --variant and --weights, --model, --workdir."
         )
     if args.workdir is not None:
-        from keras_effnetv2.training.runs.workdir import read_experiment
+        from keras_effnetv2.training.runs.workdir import load_run, read_experiment
 
         experiment = read_experiment(args.workdir)
         variant = get_variant(experiment.model.variant).name  # Not the file's.
         source = {"variant": variant, "experiment": experiment.name}
-        return load_model(None, None, args.workdir, args.checkpoint), source
+        return load_run(args.workdir, args.checkpoint), source
     if args.model is not None:
         if pathlib.Path(args.model).suffix != ".keras":
             raise InputError(f"--model takes a .keras file. Received: {args.model}.")
-        model = load_model(None, args.model, None)
+        model = read_model(args.model)
         model.compile(loss=_saved_loss(args.model))
         return model, {"model": args.model}
     if args.variant is None and args.weights and addresses.is_repository(args.weights):
-        return load_model(None, args.weights, None), {"weights": args.weights}
+        return create_model(args.weights), {"weights": args.weights}
     if args.variant is None or args.weights is None:
         raise InputError("--variant and --weights go together, as in --weights none.")
     source = {"variant": args.variant, "weights": args.weights}
-    if args.weights == "none":
-        from keras_effnetv2.models import create_model
-
-        return create_model(args.variant, weights=None), source
-    return load_model(args.variant, args.weights, None), source
+    weights = None if args.weights == "none" else args.weights
+    return create_model(args.variant, weights=weights), source
 
 
 def _saved_loss(path: str) -> Any:

@@ -1,71 +1,89 @@
 """`predict`: the best classes of image files."""
 
 import argparse
-import itertools
+import functools
+import pathlib
+from typing import Any
 
-import numpy as np
-
+from keras_effnetv2.classification.classifying import Classifier
+from keras_effnetv2.classification.classifying import Row as ImageRow
+from keras_effnetv2.classification.predictions import Prediction
+from keras_effnetv2.commands.shared import image_runs, result_files
 from keras_effnetv2.commands.shared.arguments import (
     add_model_arguments,
     check_checkpoint,
     check_counts,
 )
-from keras_effnetv2.commands.shared.classifiers import (
-    best_columns,
-    class_names,
-    evaluation_record,
-    load_model,
-    network_inputs,
-    read_examples,
-)
-from keras_effnetv2.data.printable import printable
-from keras_effnetv2.networks.functional import find_normalization
+from keras_effnetv2.commands.shared.classifiers import open_classifier
+from keras_effnetv2.commands.shared.result_files import Layout, Row
+
+FORMATS = ("table", "csv", "jsonl", "parquet")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The images, the network, and how many classes to print."""
+    """The images, the network, how many classes of each, and where to."""
     add_model_arguments(parser)
     parser.add_argument(
         "--top", type=int, default=5, help="classes an image (default: 5)"
     )
-    parser.add_argument(
-        "--batch_size", type=int, default=8, help="images at a time (default: 8)"
-    )
+    image_runs.add_output_arguments(parser, FORMATS)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints the best classes of every image; 1 if one could not be read."""
+    """Prints or writes the best classes of every image; 1 if one is unreadable."""
     check_counts(args, "image_size", "top", "batch_size")
     check_checkpoint(args)
-    model = load_model(args.variant, args.weights, args.workdir, args.checkpoint)
-    normalization = find_normalization(model)
-    preprocessing = evaluation_record(model, normalization, args.image_size)
-    failures: list[str] = []
-    examples = read_examples(args.images, preprocessing, failures)
-    while batch := list(itertools.islice(examples, args.batch_size)):
-        paths, pixels = zip(*batch, strict=True)
-        inputs = network_inputs(np.stack(pixels), normalization)
-        scores = model.predict(inputs, verbose=0)
-        for path, rows in zip(
-            paths, best_classes(scores, preprocessing.labels, args.top), strict=True
-        ):
-            print("\n".join([printable(path), *rows]), flush=True)
-    return 1 if failures else 0
+    kind = image_runs.chosen_format(args, FORMATS)
+    settings = image_runs.settings(args, top=args.top)
+    path = None if args.output is None else pathlib.Path(args.output).expanduser()
+    unfinished = path and result_files.UnfinishedRows(path, settings)
+    classifier = open_classifier(args)
+    layout = _layout(min(args.top, len(classifier.class_names)))
+    make_row = functools.partial(_classes, classifier, args.top)
+    if path is None or unfinished is None:
+        num_failed = image_runs.print_rows(
+            classifier, args.images, "scores", make_row, layout, kind
+        )
+        return image_runs.report_failures(num_failed)
+    image_runs.write_rows(classifier, args.images, "scores", make_row, unfinished)
+    write = functools.partial(result_files.write_file, layout, kind)
+    result_files.finish(unfinished, path, write)
+    return image_runs.report(path, unfinished)
 
 
-def best_classes(
-    scores: np.ndarray, class_labels: str | tuple[str, ...] | None, top: int
-) -> list[list[str]]:
-    """Lines to print for every image, best class first.
+def _classes(classifier: Classifier, top: int, row: ImageRow) -> Row:
+    names = classifier.class_names
+    best = Prediction(row.source, row.values, names, row.error).top(top)
+    return {
+        "classes": [
+            {
+                "index": x.index,
+                **({"wordnet_id": names[x.index].wordnet_id} if names[0][0] else {}),
+                "name": x.name,
+                "score": round(x.score, 6),
+            }
+            for x in best
+        ]
+    }
 
-    Args:
-        scores: `(batch, classes)`.
-        class_labels: the class list that names the columns, their names, or None for
-            their numbers.
-        top: how many lines; fewer if there are fewer classes.
-    """
-    names = class_names(class_labels, scores.shape[1])
-    return [
-        ["  ".join(filter(None, (f"{row[i]:10.4f}", *names[i]))) for i in best]
-        for best, row in zip(best_columns(scores, top), scores, strict=True)
+
+def _layout(top: int) -> Layout:
+    kinds = {"index": "whole", "name": "text", "score": "real"}
+    columns = {f"{x}_{i + 1}": kinds[x] for i in range(top) for x in kinds}
+
+    def flat(row: Row) -> list[Any]:
+        values = [found[x] for found in row["classes"] for x in kinds]
+        return [row["file"], row["error"], *(values or [None] * len(columns))]
+
+    return Layout({"file": "text", "error": "text", **columns}, flat, _lines)
+
+
+def _lines(row: Row) -> list[str]:
+    """The file and, below it, a line for each class, best first."""
+    if row["error"] is not None:
+        return [row["file"], f"     error  {row['error']}"]
+    lines = [
+        "  ".join(filter(None, (f"{x['score']:10.4f}", x.get("wordnet_id"), x["name"])))
+        for x in row["classes"]
     ]
+    return [row["file"], *lines]

@@ -10,12 +10,26 @@ from keras_effnetv2.training.runs.workdir import CHECKPOINTS
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """The images, and the network that they are for."""
     parser.add_argument(
-        "images", nargs="+", metavar="IMAGE", help="image file, or folder of them"
+        "images",
+        nargs="+",
+        metavar="IMAGE",
+        help="image file, or folder of them and of folders",
+    )
+    add_classifier_arguments(parser)
+
+
+def add_classifier_arguments(parser: argparse.ArgumentParser) -> None:
+    """The network, and the side of its images."""
+    parser.add_argument(
+        "--model",
+        metavar="MODEL",
+        help="any that classifies: a name that the command list prints, a .keras file, "
+        "a work folder, an export in any format, hf://USER/REPO",
     )
     parser.add_argument(
         "--variant",
-        help="a name that the command list prints, or a variant file; may be left out "
-        "for a .keras file and for hf://",
+        help="instead: a name that the command list prints, or a variant file, with "
+        "--weights",
     )
     parser.add_argument(
         "--weights",
@@ -26,7 +40,7 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workdir",
         metavar="DIR",
-        help="instead of --variant and --weights: work folder of a finished training",
+        help="instead: work folder of a finished training",
     )
     add_checkpoint_argument(parser)
     parser.add_argument(
