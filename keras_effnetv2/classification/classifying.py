@@ -92,29 +92,29 @@ class Classifier:
         for name, value in {"batch_size": batch_size, "image_size": image_size}.items():
             if value is not None and value < 1:
                 raise InputError(f"{name} must be at least 1. Received: {value}.")
-        self._engine = open_engine(model, weights, checkpoint, image_size)
+        self.engine = open_engine(model, weights, checkpoint, image_size)
         self.batch_size = batch_size
-        self._prepare = Preparation(self._engine.record)
+        self._prepare = Preparation(self.engine.record)
         self.class_names = class_names(
-            self._engine.record.labels, self._engine.num_classes
+            self.engine.record.labels, self.engine.num_classes
         )
 
     def __repr__(self) -> str:
         size = self.preprocessing.image_size
         return (
-            f"Classifier({self._engine.name!r}: {len(self.class_names):,} classes, "
+            f"Classifier({self.engine.name!r}: {len(self.class_names):,} classes, "
             f"{size}x{size} pixels)"
         )
 
     @property
     def preprocessing(self) -> Preprocessing:
         """How images become what the network takes."""
-        return self._engine.record
+        return self.engine.record
 
     @property
     def model(self) -> keras.Model | None:
         """The Keras model; None of an export."""
-        return self._engine.model if isinstance(self._engine, KerasEngine) else None
+        return self.engine.model if isinstance(self.engine, KerasEngine) else None
 
     @functools.cached_property
     def num_features(self) -> int:
@@ -125,7 +125,7 @@ class Classifier:
         """
         size = self.preprocessing.image_size
         black = np.zeros((1, size, size, 3), "float32")
-        return self._engine.features(black).shape[1]
+        return self.engine.features(black).shape[1]
 
     def __call__(self, inputs: Any) -> Prediction | list[Prediction]:
         """The prediction for one image, or a list of those for many, in order.
@@ -228,7 +228,7 @@ class Classifier:
             inputs: an image or many, also without end.
             output: `"scores"` or `"features"`.
         """
-        compute = getattr(self._engine, output)
+        compute = getattr(self.engine, output)
         images = prepared(given.items(inputs), self._prepare, 2 * self.batch_size)
         while batch := list(itertools.islice(images, self.batch_size)):
             readable = [pixels for _, pixels, _ in batch if pixels is not None]
@@ -274,9 +274,9 @@ class Classifier:
 
     @functools.cached_property
     def _explainer(self) -> Explainer:
-        if not isinstance(self._engine, KerasEngine):
+        if not isinstance(self.engine, KerasEngine):
             raise InputError(
-                f"{self._engine.name!r} is an export, which gives no gradients. For "
+                f"{self.engine.name!r} is an export, which gives no gradients. For "
                 "explanations, name the model that it was exported from."
             )
-        return Explainer(self._engine, self.class_names)
+        return Explainer(self.engine, self.class_names)

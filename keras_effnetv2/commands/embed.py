@@ -3,8 +3,10 @@
 import argparse
 import functools
 import pathlib
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from keras_effnetv2.classification.classifying import Classifier
 from keras_effnetv2.classification.classifying import Row as ImageRow
 from keras_effnetv2.commands.shared import feature_files, image_runs, result_files
 from keras_effnetv2.commands.shared.arguments import (
@@ -12,8 +14,8 @@ from keras_effnetv2.commands.shared.arguments import (
     check_checkpoint,
     check_counts,
 )
-from keras_effnetv2.commands.shared.classifiers import open_classifier
-from keras_effnetv2.commands.shared.result_files import Layout, Row, UnfinishedRows
+from keras_effnetv2.commands.shared.image_runs import Task
+from keras_effnetv2.commands.shared.result_files import Layout, Row
 
 FORMATS = ("npz", "csv", "parquet")
 
@@ -29,46 +31,45 @@ def run(args: argparse.Namespace) -> int:
     check_counts(args, "image_size", "batch_size")
     check_checkpoint(args)
     kind = image_runs.chosen_format(args, FORMATS)
-    settings = image_runs.settings(args)
-    if args.output is None:
-        classifier = open_classifier(args)
-        layout = _layout(classifier.num_features)
-        num_failed = image_runs.print_rows(
-            classifier, args.images, "features", _features, layout, kind
-        )
-        return image_runs.report_failures(num_failed)
-    path = pathlib.Path(args.output).expanduser()
-    unfinished = UnfinishedRows(path, settings)
-    classifier = open_classifier(args)
-    image_runs.write_rows(classifier, args.images, "features", _features, unfinished)
-    if kind == "npz":
-        write = functools.partial(feature_files.write_rows, settings)
-    else:
-        layout = _layout(None if kind == "parquet" else classifier.num_features)
-        write = functools.partial(result_files.write_file, layout, kind)
-    result_files.finish(unfinished, path, write)
-    return image_runs.report(path, unfinished)
+    kept = image_runs.settings(args)
+    return image_runs.run(args, kind, kept, functools.partial(_task_of, kept))
+
+
+def _task_of(kept: Mapping[str, Any], classifier: Classifier) -> Task:
+    layout = _in_columns(classifier.num_features)
+
+    def write(kind: str, rows: Iterator[Row], path: pathlib.Path) -> None:
+        if kind == "npz":
+            feature_files.write_rows(kept, rows, path)
+        else:
+            found = _IN_VECTORS if kind == "parquet" else layout
+            result_files.write_file(found, kind, rows, path)
+
+    return Task("features", _features, layout, write)
 
 
 def _features(row: ImageRow) -> Row:
-    return {
-        "features": None if row.values is None else result_files.encoded(row.values)
-    }
+    vector = row.values
+    return {"features": None if vector is None else result_files.encoded(vector)}
 
 
-def _layout(num_columns: int | None) -> Layout:
-    """A column for each feature, or one of vectors."""
-    columns = {"features": "vector"}
-    if num_columns is not None:
-        columns = {f"feature_{i}": "real" for i in range(num_columns)}
+def _in_columns(num: int) -> Layout:
+    """A column for each feature."""
 
     def flat(row: Row) -> list[Any]:
-        found = row["features"]
-        vector = None if found is None else result_files.decoded(found).tolist()
-        if num_columns is None:
-            return [row["file"], row["error"], vector]
-        return [row["file"], row["error"], *(vector or [None] * num_columns)]
+        file, error, vector = _with_vector(row)
+        return [file, error, *(vector or [None] * num)]
 
-    return Layout(
-        {"file": "text", "error": "text", **columns}, flat, lambda row: [row["file"]]
-    )
+    columns = {f"feature_{i}": "real" for i in range(num)}
+    return Layout({"file": "text", "error": "text", **columns}, flat)
+
+
+def _with_vector(row: Row) -> list[Any]:
+    found = row["features"]
+    vector = None if found is None else result_files.decoded(found).tolist()
+    return [row["file"], row["error"], vector]
+
+
+_IN_VECTORS = Layout(
+    {"file": "text", "error": "text", "features": "vector"}, _with_vector
+)

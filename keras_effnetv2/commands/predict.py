@@ -2,7 +2,6 @@
 
 import argparse
 import functools
-import pathlib
 from typing import Any
 
 from keras_effnetv2.classification.classifying import Classifier
@@ -14,10 +13,14 @@ from keras_effnetv2.commands.shared.arguments import (
     check_checkpoint,
     check_counts,
 )
-from keras_effnetv2.commands.shared.classifiers import open_classifier
+from keras_effnetv2.commands.shared.image_runs import Task
 from keras_effnetv2.commands.shared.result_files import Layout, Row
 
 FORMATS = ("table", "csv", "jsonl", "parquet")
+
+# Of a class in columns.
+_KINDS = {"index": "whole", "name": "text", "score": "real"}
+_DIGITS = 6  # Of a score after the point, in files.
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,48 +37,36 @@ def run(args: argparse.Namespace) -> int:
     check_counts(args, "image_size", "top", "batch_size")
     check_checkpoint(args)
     kind = image_runs.chosen_format(args, FORMATS)
-    settings = image_runs.settings(args, top=args.top)
-    path = None if args.output is None else pathlib.Path(args.output).expanduser()
-    unfinished = path and result_files.UnfinishedRows(path, settings)
-    classifier = open_classifier(args)
-    layout = _layout(min(args.top, len(classifier.class_names)))
-    make_row = functools.partial(_classes, classifier, args.top)
-    if path is None or unfinished is None:
-        num_failed = image_runs.print_rows(
-            classifier, args.images, "scores", make_row, layout, kind
-        )
-        return image_runs.report_failures(num_failed)
-    image_runs.write_rows(classifier, args.images, "scores", make_row, unfinished)
-    write = functools.partial(result_files.write_file, layout, kind)
-    result_files.finish(unfinished, path, write)
-    return image_runs.report(path, unfinished)
+    kept = image_runs.settings(args, top=args.top)
+    return image_runs.run(args, kind, kept, functools.partial(task_of, args.top))
+
+
+def task_of(top: int, classifier: Classifier) -> Task:
+    """What is asked of a classifier: the best classes of each image."""
+    top = min(top, len(classifier.class_names))
+    names = [f"{kind}_{place}" for place in range(1, top + 1) for kind in _KINDS]
+    columns = {name: _KINDS[name.partition("_")[0]] for name in names}
+
+    def flat(row: Row) -> list[Any]:
+        values = [found[kind] for found in row["classes"] for kind in _KINDS]
+        return [row["file"], row["error"], *(values or [None] * len(columns))]
+
+    layout = Layout({"file": "text", "error": "text", **columns}, flat, _lines)
+    make_row = functools.partial(_classes, classifier, top)
+    write = functools.partial(result_files.write_file, layout)
+    return Task("scores", make_row, layout, write)
 
 
 def _classes(classifier: Classifier, top: int, row: ImageRow) -> Row:
     names = classifier.class_names
     best = Prediction(row.source, row.values, names, row.error).top(top)
-    return {
-        "classes": [
-            {
-                "index": x.index,
-                **({"wordnet_id": names[x.index].wordnet_id} if names[0][0] else {}),
-                "name": x.name,
-                "score": round(x.score, 6),
-            }
-            for x in best
-        ]
-    }
-
-
-def _layout(top: int) -> Layout:
-    kinds = {"index": "whole", "name": "text", "score": "real"}
-    columns = {f"{x}_{i + 1}": kinds[x] for i in range(top) for x in kinds}
-
-    def flat(row: Row) -> list[Any]:
-        values = [found[x] for found in row["classes"] for x in kinds]
-        return [row["file"], row["error"], *(values or [None] * len(columns))]
-
-    return Layout({"file": "text", "error": "text", **columns}, flat, _lines)
+    classes = []
+    for x in best:
+        wordnet_id = names[x.index].wordnet_id
+        known = {"wordnet_id": wordnet_id} if wordnet_id else {}
+        score = round(x.score, _DIGITS)
+        classes.append({"index": x.index, **known, "name": x.name, "score": score})
+    return {"classes": classes}
 
 
 def _lines(row: Row) -> list[str]:

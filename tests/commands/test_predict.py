@@ -108,7 +108,7 @@ def test_unreadable_files_are_named_and_the_others_classified(
     for name in ("absent.bmp", "a.jpg", "b.png", str(empty)):
         assert sum(name in line for line in errors.splitlines()) == 1
     assert errors.count("error: ") == 4
-    assert errors.splitlines()[-1] == "4 images could not be read."
+    assert errors.splitlines()[-1] == "4 of 5 images could not be read."
 
 
 def test_images_of_any_name_are_classified_each_on_its_lines(capfd, network, tmp_path):
@@ -275,3 +275,23 @@ def test_a_damaged_model_file_is_named(capsys, tmp_path, contents):
     path.write_bytes(contents)
     assert run("photo.jpg", "--weights", path) == 2
     assert f"{path} cannot be read as a Keras model" in capsys.readouterr().err
+
+
+def test_folders_of_folders_are_looked_into(capsys, network, photos):
+    (photos / "more" / "cats").mkdir(parents=True)
+    (photos / "a.jpg").rename(photos / "more" / "cats" / "a.jpg")
+    assert run(photos, "--weights", network, "--top", 1) == 0
+    lines = capsys.readouterr().out.splitlines()
+    names = ("b.png", "c.gif", "more/cats/a.jpg")
+    assert lines[::2] == [str(photos / name) for name in names]
+
+
+def test_any_model_can_be_named_by_one_flag(capsys, network, photos):
+    for flag in ("--model", "--weights"):
+        assert run(photos, flag, network, "--top", 2) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:9] == lines[9:]
+    assert run(photos, "--model", network, "--weights", network) == 2
+    assert "says which network and which weights. Leave --weights" in (
+        capsys.readouterr().err
+    )

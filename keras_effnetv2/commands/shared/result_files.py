@@ -113,12 +113,12 @@ class Layout:
     Attributes:
         columns: name -> `"text"`, `"whole"`, `"real"` or `"vector"`.
         flat: the columns' values of a row, in their order.
-        lines: lines for people, of a row.
+        lines: lines for people, of a row, where there are any.
     """
 
     columns: Mapping[str, str]
     flat: Callable[[Row], list[Any]]
-    lines: Callable[[Row], list[str]]
+    lines: Callable[[Row], list[str]] = lambda row: [row["file"]]
 
 
 def write_text(layout: Layout, kind: str, rows: Iterable[Row], file: TextIO) -> None:
@@ -175,11 +175,12 @@ def check_format(kind: str, output: str | None) -> None:
 def finish(
     unfinished: UnfinishedRows,
     path: pathlib.Path,
-    write: Callable[[Iterator[Row], pathlib.Path], None],
+    kind: str,
+    write: Callable[[str, Iterator[Row], pathlib.Path], None],
 ) -> None:
     """Gives the file its contents at once, and removes what was unfinished."""
     with replacing(path) as temporary:
-        write(unfinished.rows(), temporary)
+        write(kind, unfinished.rows(), temporary)
     unfinished.path.unlink()
 
 
