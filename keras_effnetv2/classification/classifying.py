@@ -243,7 +243,8 @@ class Classifier:
         # Of each shape a graph is made, so there are few: powers of two, padded.
         size = min(self.batch_size, 2 ** math.ceil(math.log2(len(images))))
         missing = max(size - len(images), 0)
-        return compute(np.stack(images + [images[-1]] * missing))[: len(images)]
+        found = compute(np.stack(images + [images[-1]] * missing))[: len(images)]
+        return np.asarray(found, "float32")  # Features may be of half precision.
 
     def _array(self, inputs: Any, output: str) -> np.ndarray:
         found = []
