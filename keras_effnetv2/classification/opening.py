@@ -6,7 +6,6 @@ import os
 import pathlib
 import re
 from collections.abc import Callable
-from typing import Any
 
 import keras
 
@@ -49,31 +48,25 @@ def open_engine(
         ValueError: there is no such model, or it is no classifier of RGB images.
     """
     if not isinstance(model, str | os.PathLike):
-        _refuse(model.name, weights, checkpoint)
+        _refuse_checkpoint(model.name, checkpoint)
+        if weights is not None:
+            raise InputError(
+                f"The model {model.name!r} has its weights. Received: weights="
+                f"{weights!r} too. Leave them out."
+            )
         return KerasEngine(model, image_size)
     name = os.fspath(model)
-    if weights is not None:
-        _refuse(name, None, checkpoint)
-        return KerasEngine(create_model(name, weights=weights), image_size)
-    if name in VARIANTS:
-        _refuse(name, None, checkpoint)
-        return KerasEngine(_released(name), image_size)
-    if addresses.is_address(name):
-        _refuse(name, None, checkpoint)
-        return KerasEngine(create_model(name), image_size)
     path = pathlib.Path(name).expanduser()
-    if is_variant_file(name) and path.is_file():
-        raise InputError(
-            f"{name} holds a network without weights. Pass them too (weights=FILE, on "
-            "the command line --weights)."
-        )
-    if not path.exists():
-        raise _unknown(name)
-    if _is_workdir(path):
+    is_name = name in VARIANTS or addresses.is_address(name) or weights is not None
+    if not is_name and _is_workdir(path):
         options = {} if checkpoint is None else {"checkpoint": checkpoint}
         return KerasEngine(training.load_run(path, **options), image_size)
-    _refuse(name, None, checkpoint)
-    return _open_path(path, image_size)
+    _refuse_checkpoint(name, checkpoint)
+    if not is_name:
+        return _open_path(path, name, image_size)
+    if weights is None and name in VARIANTS:
+        weights = _usual_weights(name)
+    return KerasEngine(create_model(name, weights=weights), image_size)
 
 
 def read_model(path: str | os.PathLike) -> keras.Model:
@@ -90,12 +83,7 @@ def read_model(path: str | os.PathLike) -> keras.Model:
         raise InputError(f"{path} cannot be read as a Keras model: {error}") from error
 
 
-def _refuse(name: str, weights: Any, checkpoint: str | None) -> None:
-    if weights is not None:
-        raise InputError(
-            f"The model {name!r} has its weights. Received: weights={weights!r} too. "
-            "Leave them out."
-        )
+def _refuse_checkpoint(name: str, checkpoint: str | None) -> None:
     if checkpoint is not None:
         raise InputError(
             f"checkpoint={checkpoint!r} chooses among the weights of a work folder. "
@@ -103,10 +91,9 @@ def _refuse(name: str, weights: Any, checkpoint: str | None) -> None:
         )
 
 
-def _released(variant: str) -> keras.Model:
+def _usual_weights(variant: str) -> str:
     known = releases.datasets(variant)
-    usual = (x for x in _USUAL_WEIGHTS if x in known)
-    return create_model(variant, weights=next(usual, _USUAL_WEIGHTS[0]))
+    return next((x for x in _USUAL_WEIGHTS if x in known), _USUAL_WEIGHTS[0])
 
 
 def _unknown(name: str) -> InputError:
@@ -131,8 +118,15 @@ def _is_workdir(path: pathlib.Path) -> bool:
     return not (isinstance(values, dict) and "architecture" in values)
 
 
-def _open_path(path: pathlib.Path, image_size: int | None) -> Engine:
+def _open_path(path: pathlib.Path, name: str, image_size: int | None) -> Engine:
     """A file, or what a folder is recognised as by what is in it."""
+    if not path.exists():
+        raise _unknown(name)
+    if is_variant_file(name) and path.is_file():
+        raise InputError(
+            f"{name} holds a network without weights. Pass them too (weights=FILE, on "
+            "the command line --weights)."
+        )
     if path.is_dir():
         return _open_folder(path, image_size)
     if path.suffix == ".keras":

@@ -27,11 +27,9 @@ class Preparation:
     def __init__(self, record: Preprocessing) -> None:
         self._record = record
         # As one graph, Python's threads do not wait for each other between its ops.
-        self._traced = tf.function(
-            self._of_bytes,
-            input_signature=[tf.TensorSpec((), tf.string)],
-            autograph=False,
-        )
+        function = tf.function(self._of_bytes, autograph=False)
+        # Traced here: in its calls TensorFlow would warn of many classifiers.
+        self._traced = function.get_concrete_function(tf.TensorSpec((), tf.string))
 
     def __call__(self, item: Item) -> np.ndarray:
         """The image.

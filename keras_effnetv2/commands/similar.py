@@ -34,9 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_classifier_arguments(parser)
     parser.add_argument("--top", type=int, default=8, help="how many (default: 8)")
-    parser.add_argument(
-        "--batch_size", type=int, default=32, help="images at a time (default: 32)"
-    )
+    image_runs.add_batch_argument(parser)
     parser.add_argument(
         "--output", metavar="PICTURE.png", help="also draw them, beside the photograph"
     )

@@ -50,7 +50,16 @@ class Features:
             self.write(temporary)
 
     def similarities(self, vector: np.ndarray) -> np.ndarray:
-        """Cosine of the angle between each and a vector `(channels,)`."""
+        """Cosine of the angle between each and a vector `(channels,)`.
+
+        Raises:
+            ValueError: the vector is of another network.
+        """
+        if self.vectors.shape[1:] != vector.shape:
+            raise InputError(
+                f"The network gives {len(vector)} features, and those in the file are "
+                f"{self.vectors.shape[-1]}. Embed the images once more."
+            )
         lengths = np.linalg.norm(self.vectors, axis=1) * np.linalg.norm(vector)
         return self.vectors @ vector / np.maximum(lengths, np.finfo("float32").tiny)
 

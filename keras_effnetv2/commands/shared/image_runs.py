@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from keras_effnetv2.classification.classifying import Classifier
+from keras_effnetv2.classification.classifying import BATCH_SIZE, Classifier
 from keras_effnetv2.classification.classifying import Row as ImageRow
 from keras_effnetv2.classification.inputs import Item, items
 from keras_effnetv2.commands.shared import result_files
@@ -56,8 +56,16 @@ def add_output_arguments(
         help="write there instead of to the screen, unreadable images too with what is "
         "wrong; stopped, the same command goes on where it was",
     )
+    add_batch_argument(parser)
+
+
+def add_batch_argument(parser: argparse.ArgumentParser) -> None:
+    """How many images go through the network together."""
     parser.add_argument(
-        "--batch_size", type=int, default=32, help="images at a time (default: 32)"
+        "--batch_size",
+        type=int,
+        default=BATCH_SIZE,
+        help=f"images at a time (default: {BATCH_SIZE})",
     )
 
 
