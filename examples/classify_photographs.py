@@ -15,8 +15,6 @@ import sklearn.datasets
 from skimage import data
 
 import keras_effnetv2
-from keras_effnetv2.data import evaluation_image
-from keras_effnetv2.explanation import class_activation_maps, draw_heat_maps
 
 CAT = "cat (chelsea)"
 NUM_EXPLAINED = 3
@@ -41,33 +39,16 @@ def main() -> None:
     workdir = parser.parse_args().workdir
     workdir.mkdir(parents=True, exist_ok=True)
 
-    model = keras_effnetv2.create_model("efficientnet-lite0", weights="imagenet")
+    classify = keras_effnetv2.Classifier("efficientnet-lite0")
     images = photographs()
-    crops = {
-        name: evaluation_image(pixels, model.preprocessing).numpy()
-        for name, pixels in images.items()
-    }
-    scores = model.predict(np.stack([*crops.values()]), verbose=0)
     print("EfficientNet-Lite0 on ImageNet: the five best of 1,000 classes")
-    for name, best in zip(
-        crops, keras_effnetv2.decode_predictions(scores, top=5), strict=True
-    ):
-        classes = (f"{label.replace('_', ' ')} {score:.0%}" for _, label, score in best)
-        print(f"{name:15}  {', '.join(classes)}")
+    for name, prediction in zip(images, classify.stream(images.values()), strict=True):
+        best = (f"{x.name.replace('_', ' ')} {x.score:.0%}" for x in prediction.top(5))
+        print(f"{name:15}  {', '.join(best)}")
 
     picture = workdir / "cat.png"
-    explain(model, crops[CAT], picture)
+    classify.explain(images[CAT], top=NUM_EXPLAINED).save(picture)
     print(f"Where it sees the cat: {picture}\n", flush=True)
-
-
-def explain(model, image: np.ndarray, picture: pathlib.Path) -> None:
-    """Draws where in `image` the model sees its best classes."""
-    scores = model.predict(image[None], verbose=0)
-    best = scores[0].argsort()[::-1][:NUM_EXPLAINED]
-    maps = class_activation_maps(model, image[None], best)[0]
-    names = keras_effnetv2.decode_predictions(scores, top=NUM_EXPLAINED)[0]
-    titles = [f"{name.replace('_', ' ')}\n{score:.0%}" for _, name, score in names]
-    draw_heat_maps(image, maps, ["photograph\n224 px", *titles], picture)
 
 
 if __name__ == "__main__":

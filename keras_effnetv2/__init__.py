@@ -6,6 +6,8 @@ from keras_effnetv2 import lazy, registration
 from keras_effnetv2.version import __version__
 
 if TYPE_CHECKING:  # What editors and type checkers see of the names below.
+    from keras_effnetv2.classification.classifying import Classifier
+    from keras_effnetv2.classification.predictions import Prediction
     from keras_effnetv2.explanation.activation_maps import class_activation_maps
     from keras_effnetv2.export.hf_hub.pushing import push_to_hub
     from keras_effnetv2.layers.nesting import inner_layers
@@ -32,6 +34,7 @@ if TYPE_CHECKING:  # What editors and type checkers see of the names below.
 # line answers much without them.
 _MODULES = {
     "BlockSpec": "networks.architecture",
+    "Classifier": "classification.classifying",
     "EfficientNetV2B0": "models",
     "EfficientNetV2B1": "models",
     "EfficientNetV2B2": "models",
@@ -40,6 +43,7 @@ _MODULES = {
     "EfficientNetV2M": "models",
     "EfficientNetV2S": "models",
     "EfficientNetV2XL": "models",
+    "Prediction": "classification.predictions",
     "Preprocessing": "preprocessing",
     "Variant": "networks.architecture",
     "class_activation_maps": "explanation.activation_maps",
@@ -59,13 +63,14 @@ _MODULES = {
 _PACKAGES = {
     name: name
     for name in (
-        "data", "explanation", "export", "layers", "models", "optimizers",
-        "preprocessing", "profiling", "search", "training",
+        "classification", "data", "explanation", "export", "layers", "models",
+        "optimizers", "preprocessing", "profiling", "search", "training",
     )
 }  # fmt: skip
 
 __all__ = [
     "BlockSpec",
+    "Classifier",
     "EfficientNetV2B0",
     "EfficientNetV2B1",
     "EfficientNetV2B2",
@@ -74,6 +79,7 @@ __all__ = [
     "EfficientNetV2M",
     "EfficientNetV2S",
     "EfficientNetV2XL",
+    "Prediction",
     "Preprocessing",
     "Variant",
     "__version__",

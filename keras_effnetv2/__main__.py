@@ -22,6 +22,8 @@ COMMANDS = {
     "list": "print every variant with its size beside the published figures",
     "profile": "count and measure what a variant costs, stage by stage",
     "predict": "classify image files",
+    "embed": "write the features of image files, as a network sees them",
+    "similar": "find the images that are most like one",
     "explain": "draw where in image files a network sees their classes",
     "train": "train an experiment, or go on with it",
     "evaluate": "measure the accuracy of a trained run or of weights",

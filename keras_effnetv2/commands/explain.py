@@ -1,18 +1,23 @@
 """`explain`: pictures of where in images a network sees their classes."""
 
 import argparse
+import os
 import pathlib
+import sys
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from keras_effnetv2.commands.shared import arguments
 from keras_effnetv2.data.printable import printable
-from keras_effnetv2.errors import InputError
+from keras_effnetv2.errors import FileError, InputError
 from keras_effnetv2.explanation.methods import METHODS
 from keras_effnetv2.export.publishing import check_writable
 
+if TYPE_CHECKING:
+    from keras_effnetv2.classification.inputs import Item
+
 EXAMPLE = (
-    "python -m keras_effnetv2 explain cat.jpg --variant efficientnetv2-s "
-    "--output why.png"
+    "python -m keras_effnetv2 explain cat.jpg --model efficientnetv2-s --output why.png"
 )
 
 
@@ -33,75 +38,76 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output",
         required=True,
         metavar="FILE.png|FOLDER",
-        help="the picture of one image, or a folder with NAME.png for each image",
+        help="the picture of one image, or a folder with NAME.png for each image, in "
+        "folders as the images are",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Writes a picture of every image, and prints where."""
-    from keras_effnetv2.commands.shared import classifiers
-    from keras_effnetv2.data.decoding import cropping, images
+    """Writes a picture of every image and prints where; 1 if one is unreadable."""
+    from keras_effnetv2.commands.shared import image_runs
+    from keras_effnetv2.commands.shared.classifiers import open_classifier
     from keras_effnetv2.explanation import activation_maps, heat_maps
-    from keras_effnetv2.networks.functional import find_normalization
 
     arguments.check_counts(args, "image_size", "top")
     arguments.check_checkpoint(args)
     heat_maps.check_modules()
     activation_maps.check_backend()
     pictures = find_pictures(args.images, args.output)
-    model = classifiers.load_model(
-        args.variant, args.weights, args.workdir, args.checkpoint
-    )
-    normalization = find_normalization(model)
-    preprocessing = classifiers.evaluation_record(model, normalization, args.image_size)
-    classifier = activation_maps.split_classifier(model)
-    names = classifiers.class_names(preprocessing.labels, classifier.dense.units)
-    for path, picture in pictures.items():
-        pixels = cropping.evaluation_image(images.read(path), preprocessing).numpy()
-        inputs = classifiers.network_inputs(pixels[None], normalization)
-        features = classifier.features(inputs)
-        (scores,) = classifier.scores(features)
-        best = classifiers.best_columns(scores[None], args.top)
-        (maps,) = classifier.maps(features, best, args.method)
-        titles = [f"{printable(path.name)}\n{preprocessing.image_size} px"]
-        for column in best[0]:
-            name = names[column][1].replace("_", " ")
-            titles.append(f"{name}\n{scores[column]:.4f}")
-        heat_maps.draw_heat_maps(pixels, maps, titles, picture)
+    classifier = open_classifier(args)
+    classifier.check_explainable()
+    num_failed = 0
+    for item, picture in pictures:
+        try:
+            explanation = classifier.explain(item, top=args.top, method=args.method)
+        except (InputError, FileError) as error:
+            num_failed += 1
+            print("error:", error, file=sys.stderr, flush=True)
+            continue
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        explanation.save(picture)
         print(printable(picture), flush=True)
-    return 0
+    return image_runs.report_failures(num_failed, len(pictures))
 
 
 def find_pictures(
     names: Sequence[str], output: str
-) -> dict[pathlib.Path, pathlib.Path]:
-    """Image files, found and read, and the picture that each is to get.
+) -> list[tuple["Item", pathlib.Path]]:
+    """Images, which may be damaged, and the picture that each is to get.
 
     Raises:
-        ValueError: a file that is no image, two images for one picture, a picture that
-            would replace an image, or an output that cannot be written.
+        ValueError: two images for one picture, a picture that would replace an image,
+            or an output that cannot be written.
     """
-    from keras_effnetv2.data import folders
+    from keras_effnetv2.classification.inputs import items
     from keras_effnetv2.data.decoding import images
 
-    paths = list(dict.fromkeys(path for name in names for path in folders.find(name)))
+    found = {
+        item.name: (item, _place(item, name)) for name in names for item in items(name)
+    }
     target = pathlib.Path(output).expanduser()
     is_picture = target.suffix.lower() == ".png" and not target.is_dir()
-    if is_picture and len(paths) > 1:
+    if is_picture and len(found) > 1:
         raise InputError(
-            f"--output {output} is the picture of one image. Received: {len(paths)} "
+            f"--output {output} is the picture of one image. Received: {len(found)} "
             "images. Name a folder."
         )
     if not is_picture and target.suffix.lower() in images.SUFFIXES:
         raise InputError(f"--output is a .png file or a folder. Received: {output}.")
-    pictures = {
-        path: target if is_picture else target / f"{path.stem}.png" for path in paths
-    }
-    _check_names(pictures)
-    for path in paths:
-        images.read(path)
+    pictures = [
+        (item, target if is_picture else target / place)
+        for item, place in found.values()
+    ]
+    _check_names({item.source: picture for item, picture in pictures if item.source})
     check_writable(target.parent if is_picture else target)
     return pictures
+
+
+def _place(item: "Item", name: str) -> str:
+    """Where in a folder of pictures that of an image goes, found by a name."""
+    source = item.source or pathlib.Path(name)
+    inside = os.path.relpath(source, name) if os.path.isdir(name) else source.name
+    return os.path.splitext(inside)[0] + ".png"
 
 
 def _check_names(pictures: Mapping[pathlib.Path, pathlib.Path]) -> None:

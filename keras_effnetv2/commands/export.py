@@ -122,7 +122,8 @@ def open_model(args: argparse.Namespace) -> tuple[Any, dict[str, str]]:
         ValueError: none is named, or two that contradict each other, or it cannot be
             opened.
     """
-    from keras_effnetv2.commands.shared.classifiers import load_model
+    from keras_effnetv2.classification.opening import read_model
+    from keras_effnetv2.models import create_model
 
     from_weights = args.variant is not None or args.weights is not None
     if from_weights == (args.workdir is not None):
@@ -131,29 +132,26 @@ def open_model(args: argparse.Namespace) -> tuple[Any, dict[str, str]]:
             "say it, or --workdir."
         )
     if args.workdir is not None:
-        from keras_effnetv2.training.runs.workdir import read_experiment
+        from keras_effnetv2.training.runs.workdir import load_run, read_experiment
 
         experiment = read_experiment(args.workdir)
         variant = get_variant(experiment.model.variant).name  # Not the file's.
         source = {"variant": variant, "experiment": experiment.name}
-        return load_model(None, None, args.workdir, args.checkpoint), source
+        return load_run(args.workdir, args.checkpoint), source
     if args.weights is None:
         raise InputError(
             "--variant needs --weights, as in --weights imagenet or --weights none."
         )
     if args.variant is None and pathlib.Path(args.weights).suffix == ".keras":
-        model = load_model(None, args.weights, None)
+        model = read_model(args.weights)
         model.compile(loss=_saved_loss(args.weights))
         return model, {"model": args.weights}
     if args.variant is None and addresses.is_repository(args.weights):
-        return load_model(None, args.weights, None), {"weights": args.weights}
+        return create_model(args.weights), {"weights": args.weights}
     variant = args.variant or _recognize(args.weights)
     source = {"variant": variant, "weights": args.weights}
-    if args.weights == "none":
-        from keras_effnetv2.models import create_model
-
-        return create_model(variant, weights=None), source
-    return load_model(variant, args.weights, None), source
+    weights = None if args.weights == "none" else args.weights
+    return create_model(variant, weights=weights), source
 
 
 def _recognize(weights: str) -> str:

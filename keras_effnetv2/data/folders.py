@@ -95,23 +95,15 @@ def listing(folder: str) -> Listing:
 
 
 def find(path: str | os.PathLike) -> list[pathlib.Path]:
-    """The image files right in a local folder; of a file, itself.
+    """The image files anywhere in a local folder; of a file, itself.
 
     Raises:
         ValueError: a folder without images, or not of this machine.
     """
-    _check_local(path)
+    check_local(path)
     if not os.path.isdir(path):
         return [pathlib.Path(path)]
-    found = listing(os.fspath(path))
-    found.log_unread()
-    if not found.images:
-        inside = f" Images in its folders are not looked for: {shown(found.folders)}."
-        raise InputError(
-            f"{printable(path)} is a folder without images. {expected()}"
-            f"{inside if found.folders else ''}"
-        )
-    return [pathlib.Path(x) for x in found.paths()]
+    return find_below(path)
 
 
 def find_below(folder: str | os.PathLike) -> list[pathlib.Path]:
@@ -120,7 +112,7 @@ def find_below(folder: str | os.PathLike) -> list[pathlib.Path]:
     Raises:
         ValueError: it is no folder, not of this machine, or has no images.
     """
-    _check_local(folder)
+    check_local(folder)
     if not os.path.isdir(folder):
         raise InputError(f"{absence(folder)} Pass a folder of images.")
     files = [pathlib.Path(x) for x in _below(os.fspath(folder), set())]
@@ -197,7 +189,12 @@ def _suffix(name: str) -> str:
     return os.path.splitext(name)[1].lower()
 
 
-def _check_local(path: str | os.PathLike) -> None:
+def check_local(path: str | os.PathLike) -> None:
+    """Refuses paths of file systems that TensorFlow alone opens.
+
+    Raises:
+        ValueError: it is one.
+    """
     if is_remote(path):
         raise InputError(
             f"{path} is not on this machine, and files are read from its file systems "

@@ -19,8 +19,13 @@ _MIN_SIDE = 384
 _TITLE_WIDTH = 28  # Characters.
 _COLORS = "inferno"
 _MAX_OPACITY = 0.75
-# Of the image in gray under the heat: without it, bright places would look hot.
+# Of the image in gray under the heat: without it, bright places would look hot; and of
+# what the network was not shown.
 _BRIGHTNESS = 0.8
+_BRIGHTNESS_OUTSIDE = 0.35
+
+# Top, left, height and width, pixels.
+_Window = tuple[float, float, float, float]
 
 
 def check_modules() -> None:
@@ -33,7 +38,11 @@ def check_modules() -> None:
 
 
 def draw_heat_maps(
-    image: np.ndarray, maps: np.ndarray, titles: Sequence[str], path: str | os.PathLike
+    image: np.ndarray,
+    maps: np.ndarray,
+    titles: Sequence[str],
+    path: str | os.PathLike,
+    window: _Window | None = None,
 ) -> None:
     """Writes a PNG of the image, and of each map as heat over it, side by side.
 
@@ -41,9 +50,11 @@ def draw_heat_maps(
 
     Args:
         image: `(height, width, 3)`, pixels 0..255; what lies outside is cut off.
-        maps: `(n, rows, columns)`, not negative; each is stretched over the image.
+        maps: `(n, rows, columns)`, not negative; each is stretched over the window.
         titles: of the image and of each map.
         path: of the PNG; an older one is replaced at once.
+        window: top, left, height and width of what the network was shown, in pixels of
+            the image, beyond which it may reach; the rest is drawn dark. None: all.
 
     Raises:
         ImportError: matplotlib is missing.
@@ -53,10 +64,13 @@ def draw_heat_maps(
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
-    image = _enlarged(np.clip(image, 0, 255).astype("uint8"))
+    factor = -(-_MIN_SIDE // min(image.shape[:2]))
+    top, left, rows, columns = window or (0.0, 0.0, *image.shape[:2])
+    window = (factor * top, factor * left, factor * rows, factor * columns)
+    image = _enlarged(np.clip(image, 0, 255).astype("uint8"), factor)
     scale, colors = Normalize(0, float(maps.max()) or 1.0), colormaps[_COLORS]
-    panels = [image, *(_overlay(image, scale(x), colors) for x in maps)]
-    figure, all_axes = _panel_grid(len(panels))
+    panels = [image, *(_overlay(image, scale(x), window, colors) for x in maps)]
+    figure, all_axes = _panel_grid(len(panels), image.shape[0] / image.shape[1])
     for axes, panel, title in zip(all_axes.flat, panels, titles, strict=False):
         axes.imshow(panel)
         axes.set_title(_wrapped(title), fontsize=11, parse_math=False)
@@ -67,13 +81,64 @@ def draw_heat_maps(
         figure.savefig(temporary, format="png", bbox_inches="tight")
 
 
-def _panel_grid(num_panels: int) -> tuple[Any, np.ndarray]:
-    """A figure, and its axes `(rows, columns)` for at least so many panels."""
+def draw_images(
+    images: Sequence[np.ndarray], titles: Sequence[str], path: str | os.PathLike
+) -> None:
+    """Writes a PNG of images side by side.
+
+    Args:
+        images: uint8 `(height, width, 3)` each, of any sizes.
+        titles: of each.
+        path: of the PNG; an older one is replaced at once.
+
+    Raises:
+        ImportError: matplotlib is missing.
+    """
+    check_modules()
+    figure, all_axes = _panel_grid(len(images), 1.0)
+    for axes, image, title in zip(all_axes.flat, images, titles, strict=False):
+        axes.imshow(image)
+        axes.set_title(_wrapped(title), fontsize=11, parse_math=False)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", bbox_inches="tight")
+
+
+def stretched(
+    heat: np.ndarray, shape: tuple[int, ...], window: _Window, outside: float = 0.0
+) -> np.ndarray:
+    """A map `(rows, columns)` on an image of `shape`, float32 `(height, width)`.
+
+    Args:
+        heat: not negative; what smoothing makes negative is 0.
+        shape: height and width of the image, pixels.
+        window: where in the image the map is; what lies beyond the image is cut off.
+        outside: of the window.
+    """
+    top, left, height, width = (round(number) for number in window)
+    picture = Image.fromarray(np.asarray(heat, "float32"))
+    size = (max(width, 1), max(height, 1))
+    inside = np.asarray(picture.resize(size, Image.Resampling.BICUBIC))
+    found = np.full(shape[:2], outside, "float32")
+    rows, columns = slice(max(-top, 0), None), slice(max(-left, 0), None)
+    seen = inside[rows, columns]
+    top, left = max(top, 0), max(left, 0)
+    place = found[top : top + seen.shape[0], left : left + seen.shape[1]]
+    place[:] = np.maximum(seen[: place.shape[0], : place.shape[1]], 0)
+    return found
+
+
+def _panel_grid(num_panels: int, aspect: float) -> tuple[Any, np.ndarray]:
+    """A figure, and its axes `(rows, columns)` for at least so many panels.
+
+    Args:
+        num_panels: how many.
+        aspect: of each, height by width.
+    """
     from matplotlib.figure import Figure
 
     columns = min(_MAX_COLUMNS, num_panels)
     rows = -(-num_panels // columns)
-    size = (_PANEL_INCHES * columns, _PANEL_INCHES * rows)
+    size = (_PANEL_INCHES * columns, _PANEL_INCHES * aspect * rows)
     figure = Figure(figsize=size, dpi=_DPI, layout="compressed")
     all_axes = figure.subplots(rows, columns, squeeze=False)
     for axes in all_axes.flat:
@@ -89,27 +154,28 @@ def _wrapped(title: str) -> str:
     )
 
 
-def _enlarged(image: np.ndarray) -> np.ndarray:
+def _enlarged(image: np.ndarray, factor: int) -> np.ndarray:
     """Small images with each pixel as a square."""
-    factor = -(-_MIN_SIDE // min(image.shape[:2]))
     return image.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
-def _overlay(image: np.ndarray, heat: np.ndarray, colors: Any) -> np.ndarray:
+def _overlay(
+    image: np.ndarray, heat: np.ndarray, window: _Window, colors: Any
+) -> np.ndarray:
     """The image in gray, under colours that cover it the more the hotter they are.
 
     Args:
         image: uint8 `(height, width, 3)`.
         heat: 0..1 `(rows, columns)`.
+        window: where in the image the heat is.
         colors: maps 0..1 to colours 0..1.
 
     Returns:
         0..1 `(height, width, 3)`.
     """
-    height, width = image.shape[:2]
-    picture = Image.fromarray(np.asarray(heat, "float32"))
-    picture = picture.resize((width, height), Image.Resampling.BICUBIC)
-    heat = np.clip(np.asarray(picture), 0, 1)[..., None]
+    heat = stretched(heat, image.shape, window, outside=-1.0)[..., None]
+    brightness = np.where(heat < 0, _BRIGHTNESS_OUTSIDE, _BRIGHTNESS)
+    heat = np.clip(heat, 0, 1)
     gray = np.asarray(Image.fromarray(image).convert("L"))[..., None] / 255
     opacity = _MAX_OPACITY * np.sqrt(heat)
-    return (1 - opacity) * _BRIGHTNESS * gray + opacity * colors(heat[..., 0])[..., :3]
+    return (1 - opacity) * brightness * gray + opacity * colors(heat[..., 0])[..., :3]

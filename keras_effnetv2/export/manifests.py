@@ -9,9 +9,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.export.classifier import Classifier
 from keras_effnetv2.export.publishing import MANIFEST
 from keras_effnetv2.networks.heads import activation_name
+from keras_effnetv2.preprocessing import ACTIVATIONS, Preprocessing
 from keras_effnetv2.version import __version__
 
 
@@ -70,3 +72,35 @@ class Manifest:
         """Writes `model.json` into `folder`."""
         text = json.dumps(self.contents, indent=2, ensure_ascii=False)
         (folder / MANIFEST).write_text(f"{text}\n", encoding="utf-8")
+
+
+def read_preprocessing(path: pathlib.Path) -> Preprocessing:
+    """What the manifest beside an export says of images and classes.
+
+    Raises:
+        ValueError: there is none, or it is damaged.
+    """
+    try:
+        contents = json.loads(path.read_text(encoding="utf-8"))
+        return recorded(contents["preprocessing"])
+    except FileNotFoundError:
+        raise InputError(
+            f"{path} is missing, which says how the export's images are made. Name the "
+            "export where it was written, or copy the whole folder."
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is no manifest of an export: {error}.") from error
+
+
+def recorded(values: Mapping[str, Any]) -> Preprocessing:
+    """The preprocessing whose values a manifest, or an ONNX graph, holds.
+
+    Raises:
+        ValueError: one that cannot be.
+        KeyError: one is missing.
+        TypeError: one of another type.
+    """
+    record = dict(values)
+    if record["activation"] not in ACTIVATIONS:  # None or another, and done with.
+        record["activation"] = ACTIVATIONS[0]
+    return Preprocessing(**record)

@@ -8,7 +8,8 @@ import pytest
 import tensorflow as tf
 
 from keras_effnetv2 import create_model, export, feature_pyramid
-from keras_effnetv2.commands.shared.classifiers import read_examples
+from keras_effnetv2.classification.inputs import items
+from keras_effnetv2.classification.preparation import Preparation
 from keras_effnetv2.export.checks import roundtrip
 from keras_effnetv2.export.folding import in_float32
 from keras_effnetv2.preprocessing import Preprocessing
@@ -85,11 +86,9 @@ FILES = {
 def test_image_files_as_predict_reads_them(classifier, signatures, tmp_path):
     for name, contents in FILES.items():
         (tmp_path / name).write_bytes(contents)
-    failures = []
-    paths, pixels = zip(
-        *read_examples([tmp_path], classifier.preprocessing, failures), strict=True
-    )
-    assert not failures and {path.name for path in paths} == set(FILES)
+    prepare = Preparation(classifier.preprocessing)
+    paths, pixels = zip(*((x.source, prepare(x)) for x in items(tmp_path)), strict=True)
+    assert {path.name for path in paths} == set(FILES)
     wanted = np.asarray(classifier(np.stack(pixels)))
     encoded = tf.constant([path.read_bytes() for path in paths])  # Of many sizes.
     found = numbers(signatures["serving_bytes"](image_bytes=encoded))
@@ -225,7 +224,7 @@ def test_image_files_are_cropped_as_timm_does(crop, tmp_path, engines_here):
     manifest = export.saved_model(model, folder, fold=False)
     assert manifest.contents["preprocessing"]["crop_pct"] == 0.9
     (tmp_path / "odd.jpg").write_bytes(FILES["odd.jpg"])
-    ((_, pixels),) = read_examples([tmp_path / "odd.jpg"], record, [])
+    (pixels,) = map(Preparation(record), items(tmp_path / "odd.jpg"))
     served = tf.saved_model.load(folder, tags=["serve"]).signatures["serving_bytes"]
     found = numbers(served(image_bytes=tf.constant([FILES["odd.jpg"]])))
     assert_close(found["probabilities"], np.asarray(model(pixels[None])))

@@ -39,13 +39,17 @@ ALLOWED = {
         "backends data files layers lazy models networks optimizers preprocessing "
         "private_apis progress tables"
     ),
+    "classification": (
+        "backends data explanation export lazy models networks preprocessing training "
+        "weights"
+    ),
     "search": (
         "backends data files layers lazy models networks private_apis profiling "
         "progress tables training"
     ),
     "commands": (
-        "backends data explanation export files layers models networks preprocessing "
-        "profiling search tables training weights"
+        "backends classification data explanation export files models networks "
+        "preprocessing profiling progress search tables training weights"
     ),
 }
 HEAVY = {"tensorflow", "h5py", "PIL", "safetensors", "filelock", "sklearn"}

@@ -12,7 +12,8 @@ import pytest
 
 from keras_effnetv2 import export
 from keras_effnetv2.__main__ import main, parse
-from keras_effnetv2.commands.shared.classifiers import read_examples
+from keras_effnetv2.classification.inputs import items
+from keras_effnetv2.classification.preparation import Preparation
 from keras_effnetv2.data.decoding import cropping, images
 from keras_effnetv2.data.sources import open_source
 from keras_effnetv2.export.classifier import Classifier
@@ -118,9 +119,9 @@ def test_training_and_evaluation_have_the_pixels_of_prediction(root, expected):
 
 
 def test_prediction_and_calibration_have_the_same_pixels(root, model, expected):
-    folders = [root / "train" / name for name in CLASSES]
-    examples = [*read_examples(map(str, folders), SQUASH, failures := [])]
-    assert not failures and {path for path, _ in examples} == {*expected}
+    prepare = Preparation(SQUASH)
+    examples = [(item.source, prepare(item)) for item in items(root / "train")]
+    assert {path for path, _ in examples} == {*expected}
     inputs = np.stack([pixels for _, pixels in examples])
     scores = model.predict(inputs, verbose=0).reshape(inputs.shape)
     for (path, _), found in zip(examples, scores, strict=True):

@@ -146,13 +146,13 @@ def added_memory(run: Run) -> int | None:
     if not _STATUS.is_file():
         return None
     ctypes.CDLL(None).malloc_trim(0)
-    before = _resident("VmRSS")
+    before = resident("VmRSS")
     pathlib.Path("/proc/self/clear_refs").write_text(_RESET_PEAK)
     run()
-    return _resident("VmHWM") - before
+    return resident("VmHWM") - before
 
 
-def _resident(field: str) -> int:
+def resident(field: str) -> int:
     """Bytes: today's (`"VmRSS"`) or the peak (`"VmHWM"`)."""
     for line in _STATUS.read_text().splitlines():
         name, _, value = line.partition(":")

@@ -1,7 +1,9 @@
 """Flags that several commands have, and what they refuse."""
 
 import argparse
+from collections.abc import Sequence
 
+from keras_effnetv2.classification.choices import BATCH_SIZE
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.training.choices import CHECKPOINTS, STRATEGIES
 
@@ -9,12 +11,26 @@ from keras_effnetv2.training.choices import CHECKPOINTS, STRATEGIES
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """The images, and the network that they are for."""
     parser.add_argument(
-        "images", nargs="+", metavar="IMAGE", help="image file, or folder of them"
+        "images",
+        nargs="+",
+        metavar="IMAGE",
+        help="image file, or folder of them and of folders",
+    )
+    add_classifier_arguments(parser)
+
+
+def add_classifier_arguments(parser: argparse.ArgumentParser) -> None:
+    """The network, and the side of its images."""
+    parser.add_argument(
+        "--model",
+        metavar="MODEL",
+        help="any that classifies: a name that the command list prints, a .keras file, "
+        "a work folder, an export in any format, hf://USER/REPO",
     )
     parser.add_argument(
         "--variant",
-        help="a name that the command list prints, or a variant file; may be left out "
-        "for a .keras file and for hf://",
+        help="instead: a name that the command list prints, or a variant file, with "
+        "--weights",
     )
     parser.add_argument(
         "--weights",
@@ -25,13 +41,41 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workdir",
         metavar="DIR",
-        help="instead of --variant and --weights: work folder of a finished training",
+        help="instead: work folder of a finished training",
     )
     add_checkpoint_argument(parser)
     parser.add_argument(
         "--image_size",
         type=int,
         help="image side, pixels (default: that of the weights' evaluation)",
+    )
+
+
+def add_output_arguments(
+    parser: argparse.ArgumentParser, formats: Sequence[str]
+) -> None:
+    """Where the rows go, and in which form; the first format is usual."""
+    parser.add_argument(
+        "--format",
+        choices=formats,
+        help=f"default: what the name of --output ends in, or else {formats[0]}",
+    )
+    parser.add_argument(
+        "--output",
+        metavar="FILE",
+        help="write there instead of to the screen, unreadable images too with what is "
+        "wrong; stopped, the same command goes on where it was",
+    )
+    add_batch_argument(parser)
+
+
+def add_batch_argument(parser: argparse.ArgumentParser) -> None:
+    """How many images go through the network together."""
+    parser.add_argument(
+        "--batch_size",
+        type=int,
+        default=BATCH_SIZE,
+        help=f"images at a time (default: {BATCH_SIZE})",
     )
 
 

@@ -52,11 +52,45 @@ def evaluation_image(image: Any, preprocessing: Preprocessing) -> tf.Tensor:
     return tf.ensure_shape(resized[0], (size, size, image.shape[2]))
 
 
+def evaluation_window(
+    height: int, width: int, preprocessing: Preprocessing
+) -> tuple[float, float, float, float]:
+    """Where in an image the crop of `evaluation_image` is.
+
+    Args:
+        height: of the image, pixels.
+        width: likewise.
+        preprocessing: as for `evaluation_image`.
+
+    Returns:
+        Top, left, height and width, pixels of the image; a crop that has a border
+        around the image begins before it.
+    """
+    if preprocessing.crop_pct is not None:
+        return pillow_style.evaluation_window(height, width, preprocessing)
+    size = preprocessing.image_size
+    if preprocessing.crop == "center":
+        window = _center_window(tf.constant((height, width)), size, True)
+    elif preprocessing.crop == "center_below_320" and size < _CROP_LIMIT:
+        window = _center_window(tf.constant((height, width)), size, False)
+    else:
+        return 0.0, 0.0, float(height), float(width)
+    y, x, crop = (float(number) for number in window)
+    return y, x, crop, crop
+
+
 def _center_crop(image: tf.Tensor, size: int, round_offset_up: bool) -> tf.Tensor:
     """The central square; the two official crops differ in odd margins' half pixel."""
-    sides = tf.shape(image)[:2]
+    y, x, crop = _center_window(tf.shape(image)[:2], size, round_offset_up)
+    return image[y : y + crop, x : x + crop]
+
+
+def _center_window(
+    sides: tf.Tensor, size: int, round_offset_up: bool
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Top, left and side of the central square of an image of two sides."""
     ratio = size / (size + _CROP_MARGIN)
     crop = tf.cast(ratio * tf.cast(tf.reduce_min(sides), tf.float32), tf.int32)
     crop = tf.maximum(crop, 1)
     y, x = tf.unstack((sides - crop + int(round_offset_up)) // 2)
-    return image[y : y + crop, x : x + crop]
+    return y, x, crop

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image
+from PIL import Image, ImageOps
 
 from keras_effnetv2.data.decoding import headers, orientation, retrying
 from keras_effnetv2.data.printable import printable
@@ -85,14 +85,43 @@ def read(path: str | os.PathLike) -> np.ndarray:
             `headers.max_pixels()`.
         OSError: the file cannot be read, tried several times.
     """
+    encoded = contents(path)
+    try:
+        return decode_any(encoded)
+    except InputError as error:
+        raise unreadable(printable(path), error) from error
+
+
+def contents(path: str | os.PathLike) -> bytes:
+    """What is in an image file, not looked at yet.
+
+    Raises:
+        ValueError: not a file.
+        OSError: the file cannot be read, tried several times.
+    """
     path, name = pathlib.Path(path), printable(path)
     if not path.is_file():
-        raise InputError(f"{name} cannot be read as an image: there is no such file.")
-    contents = retrying.retried(path.read_bytes, name)
+        raise unreadable(name, "there is no such file")
+    return retrying.retried(path.read_bytes, name)
+
+
+def unreadable(name: str, reason: object) -> InputError:
+    """The error for an image that has this name, and of which this is wrong."""
+    return InputError(f"{name} cannot be read as an image: {reason}.")
+
+
+def from_pillow(image: Image.Image) -> np.ndarray:
+    """Pixels of Pillow's image, uint8 `(height, width, 3)`, upright.
+
+    Raises:
+        ValueError: it is damaged, or its samples have no known range.
+    """
     try:
-        return decode_any(contents)
-    except InputError as error:
-        raise InputError(f"{name} cannot be read as an image: {error}.") from error
+        return _rgb(ImageOps.exif_transpose(image))
+    except InputError:
+        raise
+    except Exception as error:  # Decoders raise anything on malformed data.
+        raise InputError(f"The image cannot be read by Pillow: {error}.") from error
 
 
 def decode_any(contents: bytes, turn_upright: bool = True) -> np.ndarray:

@@ -6,6 +6,7 @@ torchvision 0.29, `Resize` and `CenterCrop`; Pillow 13.
 
 import math
 
+import numpy as np
 import tensorflow as tf
 
 from keras_effnetv2.preprocessing import Preprocessing
@@ -22,22 +23,42 @@ def evaluation_image(image: tf.Tensor, preprocessing: Preprocessing) -> tf.Tenso
         float32 `(image_size, image_size, channels)`, whole numbers 0..255.
     """
     size, channels = preprocessing.image_size, image.shape[2]
-    # With a share, a record always has it here.
-    scaled = math.floor(size / (preprocessing.crop_pct or 1.0))
-    sides = _scaled_sides(tf.shape(image)[:2], scaled, preprocessing.crop)
+    sides = _scaled_sides(tf.shape(image)[:2], preprocessing)
     image = _resize(image, sides, preprocessing.interpolation)
     image = _pad(image, tf.maximum(size - sides, 0), preprocessing.mean)
-    # Halves of odd margins as Python rounds: to the even number.
-    margins = tf.cast(tf.maximum(sides - size, 0), tf.float32)
-    y, x = tf.unstack(tf.cast(tf.round(margins / 2.0), tf.int32))
+    y, x = tf.unstack(_offsets(sides, size))
     return tf.ensure_shape(image[y : y + size, x : x + size], (size, size, channels))
 
 
-def _scaled_sides(sides: tf.Tensor, scaled: int, crop: str) -> tf.Tensor:
+def evaluation_window(
+    height: int, width: int, preprocessing: Preprocessing
+) -> tuple[float, float, float, float]:
+    """Top, left, height and width of the crop in an image's own pixels.
+
+    A crop with a border around the image begins before it, and is larger.
+    """
+    size = preprocessing.image_size
+    sides = _scaled_sides(tf.constant((height, width)), preprocessing)
+    offsets = _offsets(sides, size) - tf.maximum(size - sides, 0) // 2
+    scale = np.array((height, width)) / sides.numpy()
+    (top, left), (rows, columns) = offsets.numpy() * scale, size * scale
+    return float(top), float(left), float(rows), float(columns)
+
+
+def _offsets(sides: tf.Tensor, size: int) -> tf.Tensor:
+    """Top and left of the crop in the resized image with its border, int32 `(2,)`."""
+    # Halves of odd margins as Python rounds: to the even number.
+    margins = tf.cast(tf.maximum(sides - size, 0), tf.float32)
+    return tf.cast(tf.round(margins / 2.0), tf.int32)
+
+
+def _scaled_sides(sides: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
     """Height and width of the resized image, int32 `(2,)`."""
-    if crop == "squash":
+    # With a share, a record always has it here.
+    scaled = math.floor(preprocessing.image_size / (preprocessing.crop_pct or 1.0))
+    if preprocessing.crop == "squash":
         return tf.constant([scaled, scaled])
-    if crop == "center":
+    if preprocessing.crop == "center":
         # The long side is cut to a whole number, as torchvision does.
         return tf.maximum(scaled * sides // tf.reduce_min(sides), scaled)
     ratio = tf.cast(tf.reduce_max(sides), tf.float64) / scaled

@@ -87,7 +87,7 @@ def run_litert(path: str, inputs: Arrays) -> Arrays:
     each gives the `seconds` of its runs, `(runs,)`.
     """
     models = {
-        name: _litert_interpreter(os.path.join(path, f"{name}.tflite"))
+        name: litert_interpreter(os.path.join(path, f"{name}.tflite"), num_threads=1)
         for name in inputs
     }
     rows: dict[str, list] = {name: [] for name in inputs}
@@ -96,7 +96,7 @@ def run_litert(path: str, inputs: Arrays) -> Arrays:
     for turn in range(max(num_images, _MIN_RUNS)):
         for name, model in models.items():
             images = inputs[name]["images"]
-            result, duration = _run_litert_model(model, images[turn % num_images])
+            result, duration = run_litert_model(model, images[turn % num_images])
             rows[name].append(result)
             seconds[name].append(duration)
     outputs = {}
@@ -107,17 +107,18 @@ def run_litert(path: str, inputs: Arrays) -> Arrays:
     return outputs
 
 
-def _litert_interpreter(path: str) -> Any:
+def litert_interpreter(path: str, num_threads: int) -> Any:
+    """LiteRT, or TensorFlow's copy of it, with a model's file."""
     try:
         from ai_edge_litert import interpreter as lite
     except ImportError:
         from tensorflow import lite
-    interpreter = lite.Interpreter(model_path=path, num_threads=1)
+    interpreter = lite.Interpreter(model_path=path, num_threads=num_threads)
     interpreter.allocate_tensors()
     return interpreter
 
 
-def _run_litert_model(model: Any, image: np.ndarray) -> tuple[dict, float]:
+def run_litert_model(model: Any, image: np.ndarray) -> tuple[dict, float]:
     """Real numbers `(classes,)` of each output, and seconds."""
     runner = model.get_signature_runner()
     details = runner.get_input_details()["images"]

@@ -130,3 +130,37 @@ def test_a_batch_is_refused():
 def test_any_number_of_channels_is_kept(kind):
     image = cropping.evaluation_image(np.zeros((9, 9, 5), "u1"), at_size(kind, 8))
     assert image.shape == (8, 8, 5)
+
+
+@pytest.mark.parametrize("shape", [(100, 160), (161, 101), (40, 40), (400, 320)])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"crop": "center"},
+        {"crop": "center_below_320"},
+        {"crop": "squash"},
+        {"crop": "center", "crop_pct": 0.875},
+        {"crop": "squash", "crop_pct": 0.8},
+        {"crop": "border", "crop_pct": 0.9},
+        {"crop": "border", "crop_pct": 1.0},
+    ],
+    ids=str,
+)
+def test_the_window_is_where_the_crop_is(shape, options):
+    options = {"crop_pct": None, "interpolation": "bilinear", **options}
+    record = dataclasses.replace(at_size("normal", 64), mean=(0,), std=(1,), **options)
+    rows, columns = np.mgrid[: shape[0], : shape[1]].astype("float32")
+    # Levels say where a pixel is from; zeros are the border.
+    scale = 200 / max(shape)
+    image = np.stack([rows * scale + 20, columns * scale + 20, rows * 0 + 255], -1)
+    crop = cropping.evaluation_image(image, record).numpy()
+    top, left, height, width = cropping.evaluation_window(*shape, record)
+    inside = crop[..., 2] > 250
+    places = np.mgrid[:64, :64] + 0.5
+    for axis, (start, side) in enumerate(((top, height), (left, width))):
+        found = (crop[..., axis] - 20) / scale + 0.5
+        wanted = start + places[axis] * side / 64
+        # To two pixels of the coarser image, and rounded levels.
+        tolerance = 2 * max(side / 64, 1) + 1 / scale
+        assert np.abs(found - wanted)[inside].max() <= tolerance
+    assert inside.any()

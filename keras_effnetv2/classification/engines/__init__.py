@@ -1,0 +1,1 @@
+"""What computes scores: a Keras model, or an export in the engine it is made for."""

@@ -1,0 +1,66 @@
+"""Keras models, on whatever Keras runs on."""
+
+import functools
+
+import keras
+import numpy as np
+
+from keras_effnetv2.classification.engines.engine import sized
+from keras_effnetv2.errors import InputError
+from keras_effnetv2.networks.functional import find_normalization
+from keras_effnetv2.networks.heads import find_head
+from keras_effnetv2.preprocessing import preprocess_input
+
+
+class KerasEngine:
+    """A classifier of RGB images with the pixel layer of this package.
+
+    Args:
+        model: the classifier.
+        image_size: side of the images, pixels; None: that of the model's evaluation.
+
+    Raises:
+        ValueError: another model, or one that takes images of another size.
+    """
+
+    def __init__(self, model: keras.Model, image_size: int | None = None) -> None:
+        self.model, self.name = model, model.name
+        self._normalization = find_normalization(model)
+        input_shape = getattr(model, "input_shape", None)
+        output_shape = getattr(model, "output_shape", None)
+        if (
+            not isinstance(input_shape, tuple)
+            or not isinstance(output_shape, tuple)
+            or (len(input_shape), len(output_shape)) != (4, 2)
+            or input_shape[3] != 3
+        ):
+            raise InputError(
+                "Expected a classifier of RGB images: input (batch, height, width, 3) "
+                f"and output (batch, classes). Received: {input_shape}, {output_shape}."
+            )
+        self.num_classes = output_shape[1]
+        record = self._normalization.preprocessing
+        self.record = sized(record, input_shape[1:3], image_size)
+
+    def network_inputs(self, images: np.ndarray) -> np.ndarray:
+        """Images 0..255 as the model takes them: normalised, if it does not do that."""
+        if self._normalization.enabled:
+            return images
+        return preprocess_input(images, mode=self.record)
+
+    def scores(self, images: np.ndarray) -> np.ndarray:
+        """What the model gives, `(batch, classes)`."""
+        # `predict` makes a dataset of every batch that it is given.
+        return self.model.predict_on_batch(self.network_inputs(images))
+
+    def features(self, images: np.ndarray) -> np.ndarray:
+        """What the last layer takes, `(batch, channels)`.
+
+        Raises:
+            ValueError: the model does not end in a dense layer.
+        """
+        return self._body.predict_on_batch(self.network_inputs(images))
+
+    @functools.cached_property
+    def _body(self) -> keras.Model:
+        return keras.Model(self.model.inputs, find_head(self.model).features)

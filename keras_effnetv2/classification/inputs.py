@@ -1,0 +1,141 @@
+"""What is given to a classifier: paths, folders, bytes, pictures, arrays, and many."""
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from keras_effnetv2.data import folders
+from keras_effnetv2.data.decoding import images
+from keras_effnetv2.data.printable import printable
+from keras_effnetv2.errors import InputError
+
+_Path = str | os.PathLike
+_Bytes = bytes | bytearray | memoryview
+# Axes of an image as an array, gray or with channels.
+_RANKS = (2, 3)
+
+
+@dataclasses.dataclass(frozen=True)
+class Item:
+    """One image that is to be read.
+
+    Attributes:
+        name: for messages.
+        source: the file that it is from, if it is from one.
+        read: gives the encoded image, or pixels 0..255 `(height, width, 3)`.
+    """
+
+    name: str
+    source: pathlib.Path | None
+    read: Callable[[], bytes | np.ndarray]
+
+
+def is_single(inputs: Any) -> bool:
+    """Whether it is one image, and no folder, batch, list or iterator."""
+    if isinstance(inputs, _Path):
+        return not os.path.isdir(inputs)
+    if isinstance(inputs, _Bytes | Image.Image):
+        return True
+    if _is_array(inputs):
+        return len(inputs.shape) in _RANKS
+    return not isinstance(inputs, Iterable) or isinstance(inputs, dict)
+
+
+def items(inputs: Any) -> Iterator[Item]:
+    """Every image, in order, asked for as late as possible.
+
+    Folders give the images in them and in their folders. What cannot be an image is an
+    item too: reading it raises the error.
+    """
+    if is_single(inputs):
+        yield from _items_of(inputs, "the image")
+    elif isinstance(inputs, _Path):
+        yield from _items_below(inputs)
+    else:
+        for number, value in enumerate(inputs):
+            is_path = isinstance(value, _Path)
+            if is_single(value) and not is_path:
+                yield from _items_of(value, f"image {number} of the input")
+            else:
+                yield from items(value)
+
+
+def _items_below(folder: _Path) -> Iterator[Item]:
+    try:
+        paths = folders.find(folder)
+    except InputError as error:
+        yield _refused(folder, error)
+        return
+    for path in paths:
+        yield from _items_of(path, "")
+
+
+def _items_of(value: Any, name: str) -> Iterator[Item]:
+    if isinstance(value, Item):
+        yield value
+    elif isinstance(value, _Path):
+        path = pathlib.Path(value).expanduser()
+        try:
+            folders.check_local(value)
+        except InputError as error:
+            yield _refused(value, error)
+        else:
+            yield Item(printable(path), path, lambda: images.contents(path))
+    elif isinstance(value, _Bytes):
+        yield Item(name, None, lambda: bytes(value))
+    elif isinstance(value, Image.Image):
+        yield Item(name, None, lambda: images.from_pillow(value))
+    else:
+        yield Item(name, None, lambda: _pixels(value, name))
+
+
+def _refused(path: _Path, error: InputError) -> Item:
+    def read() -> bytes:
+        raise error
+
+    return Item(printable(path), pathlib.Path(path), read)
+
+
+def _is_array(value: Any) -> bool:
+    return hasattr(value, "__array__") and hasattr(value, "shape")
+
+
+def _pixels(value: Any, name: str) -> np.ndarray:
+    """Pixels 0..255 `(height, width, 3)` of an array or tensor."""
+    if not _is_array(value):
+        raise InputError(
+            f"{name} must be the path of a file or folder, the bytes of an encoded "
+            "image, a Pillow image or an array (height, width, 3) of pixels 0..255. "
+            f"Received: {type(value).__name__}."
+        )
+    pixels = np.asarray(value)
+    if pixels.ndim == 2:
+        pixels = pixels[..., None]
+    is_image = pixels.ndim == 3 and pixels.shape[-1] in (1, 3, 4) and pixels.size
+    if not is_image or pixels.dtype.kind not in "uif":
+        raise InputError(
+            f"{name} must be an array (height, width, 3) of pixels 0..255. Received: "
+            f"{pixels.dtype} {pixels.shape}."
+        )
+    _check_range(pixels, name)
+    # Alpha is dropped, as of files.
+    return np.repeat(pixels, 3, -1) if pixels.shape[-1] == 1 else pixels[..., :3]
+
+
+def _check_range(pixels: np.ndarray, name: str) -> None:
+    low, high = pixels.min(), pixels.max()
+    if not 0 <= low <= high <= 255:
+        raise InputError(
+            f"{name} must have pixels 0..255, as they are before any normalisation. "
+            f"Received: {low:.4g}..{high:.4g}."
+        )
+    if pixels.dtype.kind == "f" and 0 < high <= 1:
+        raise InputError(
+            f"{name} must have pixels 0..255. Received: {low:.4g}..{high:.4g}. "
+            "Multiply by 255."
+        )

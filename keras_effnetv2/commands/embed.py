@@ -1,0 +1,35 @@
+"""`embed`: the features of image files, as a network sees them."""
+
+import argparse
+import functools
+
+from keras_effnetv2.commands.shared.arguments import (
+    add_model_arguments,
+    add_output_arguments,
+    check_checkpoint,
+    check_counts,
+)
+
+EXAMPLE = (
+    "python -m keras_effnetv2 embed photographs --model efficientnetv2-s "
+    "--output features.npz"
+)
+FORMATS = ("npz", "csv", "parquet")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The images, the network, and where to."""
+    add_model_arguments(parser)
+    add_output_arguments(parser, FORMATS)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Writes the features of every image; 1 if one could not be read."""
+    from keras_effnetv2.commands.shared import feature_rows, image_runs
+
+    check_counts(args, "image_size", "batch_size")
+    check_checkpoint(args)
+    kind = image_runs.chosen_format(args, FORMATS)
+    kept = image_runs.settings(args)
+    task_of = functools.partial(feature_rows.task_of, kept)
+    return image_runs.run(args, kind, kept, task_of)

@@ -1,0 +1,172 @@
+"""Commands that give a row of results for each of many images."""
+
+import argparse
+import dataclasses
+import itertools
+import os
+import pathlib
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from keras_effnetv2.classification.classifying import Classifier
+from keras_effnetv2.classification.classifying import Row as ImageRow
+from keras_effnetv2.classification.inputs import Item, items
+from keras_effnetv2.commands.shared import result_files
+from keras_effnetv2.commands.shared.classifiers import open_classifier
+from keras_effnetv2.commands.shared.result_files import Layout, Row, UnfinishedRows
+from keras_effnetv2.data.printable import printable
+from keras_effnetv2.progress import Progress
+
+_QUICK = 2.0  # Seconds: of less no rate is told.
+# Flags that results depend on.
+_SETTINGS = ("model", "variant", "weights", "workdir", "checkpoint", "image_size")
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """What is asked of a classifier for each image, and what comes of it.
+
+    Attributes:
+        output: `"scores"` or `"features"`.
+        make_row: a row's own entries, of what the classifier gives.
+        layout: of the rows.
+        write: a file of some format, of rows.
+    """
+
+    output: str
+    make_row: Callable[[ImageRow], Row]
+    layout: Layout
+    write: Callable[[str, Iterator[Row], pathlib.Path], None]
+
+
+def chosen_format(args: argparse.Namespace, formats: Sequence[str]) -> str:
+    """The format that the flags mean.
+
+    Raises:
+        ValueError: it is a file's, and none is named.
+        ImportError: a package that writes it is missing.
+    """
+    suffix = pathlib.Path(args.output or "").suffix.removeprefix(".").lower()
+    kind = args.format or (suffix if suffix in formats else formats[0])
+    result_files.check_format(kind, args.output)
+    return kind
+
+
+def settings(args: argparse.Namespace, **others: Any) -> dict[str, Any]:
+    """What the results depend on, to be kept with them."""
+    values = {name: getattr(args, name) for name in _SETTINGS}
+    paths = filter(None, (args.model, args.weights, args.workdir))
+    return {**values, "modified": max(map(_modified, paths), default=0), **others}
+
+
+def _modified(name: str) -> int:
+    """When a file, or the newest right in a folder, was written, ns; 0 of no path."""
+    path = pathlib.Path(name).expanduser()
+    if not path.exists():
+        return 0
+    inside = path.iterdir() if path.is_dir() else ()
+    return max(x.stat().st_mtime_ns for x in (path, *inside))
+
+
+def run(
+    args: argparse.Namespace,
+    kind: str,
+    kept: Mapping[str, Any],
+    task_of: Callable[[Classifier], Task],
+) -> int:
+    """Prints or writes a row of each image; 1 if one could not be read.
+
+    Args:
+        args: with the flags of models and of `add_output_arguments`.
+        kind: the format.
+        kept: what the rows depend on.
+        task_of: what is asked of the classifier.
+    """
+    if args.output is None:
+        classifier = open_classifier(args)
+        return _print_rows(classifier, args.images, task_of(classifier), kind)
+    path = pathlib.Path(args.output).expanduser()
+    unfinished = UnfinishedRows(path, kept)
+    classifier = open_classifier(args)
+    task = task_of(classifier)
+    write_rows(classifier, args.images, task, unfinished)
+    result_files.finish(unfinished, path, kind, task.write)
+    print(f"{printable(path)}: {len(unfinished.done):,} images", flush=True)
+    return report_failures(unfinished.num_failed, len(unfinished.done))
+
+
+def write_rows(
+    classifier: Classifier,
+    images: Sequence[str | os.PathLike],
+    task: Task,
+    unfinished: UnfinishedRows,
+) -> None:
+    """Adds a row of each image that is not there yet."""
+    found = [x for x in find_images(images) if x.name not in unfinished.done]
+    if unfinished.done:
+        done, left = f"{len(unfinished.done):,}", f"{len(found):,}"
+        print(f"Going on: {done} images are done, {left} are left.", file=sys.stderr)
+    rows = _rows(classifier, found, task, True)
+    while batch := [*itertools.islice(rows, classifier.batch_size)]:
+        unfinished.append(batch)
+
+
+def find_images(names: Sequence[str | os.PathLike]) -> list[Item]:
+    """Every file, those in folders and in their folders too, once."""
+    return [*{item.name: item for item in items(names)}.values()]
+
+
+def with_progress(
+    classifier: Classifier, images: Sequence[Item], output: str, is_shown: bool = True
+) -> Iterator[ImageRow]:
+    """What a classifier's `rows` gives, and on standard error how far it is."""
+    if not is_shown:
+        yield from classifier.rows(images, output)
+        return
+    progress, start = Progress("Images", len(images)), time.monotonic()
+    for row in classifier.rows(images, output):
+        yield row
+        progress.advance(1)
+    progress.finish()
+    seconds = time.monotonic() - start
+    if seconds >= _QUICK:
+        print(f"{len(images) / seconds:,.1f} images a second", file=sys.stderr)
+
+
+def report_failures(num_failed: int, num_images: int) -> int:
+    """Counts what could not be read, on standard error; the exit code."""
+    if not num_failed:
+        return 0
+    print(
+        f"{num_failed:,} of {num_images:,} images could not be read.", file=sys.stderr
+    )
+    return 1
+
+
+def _print_rows(
+    classifier: Classifier, images: Sequence[str], task: Task, kind: str
+) -> int:
+    found, num_failed = find_images(images), 0
+
+    def rows() -> Iterator[Row]:
+        nonlocal num_failed
+        # On a screen the rows say how far it is.
+        for row in _rows(classifier, found, task, not sys.stdout.isatty()):
+            num_failed += row["error"] is not None
+            if row["error"] is not None and kind == "table":
+                print("error:", row["error"], file=sys.stderr, flush=True)
+            else:
+                yield row
+
+    result_files.write_text(task.layout, kind, rows(), sys.stdout)
+    return report_failures(num_failed, len(found))
+
+
+def _rows(
+    classifier: Classifier, images: Sequence[Item], task: Task, is_shown: bool
+) -> Iterator[Row]:
+    for row in with_progress(classifier, images, task.output, is_shown):
+        error = None if row.error is None else str(row.error)
+        yield {"file": row.name, "error": error, **task.make_row(row)}

@@ -1,0 +1,43 @@
+"""`similar`: the images that are most like one, by their features."""
+
+import argparse
+
+from keras_effnetv2.commands.shared.arguments import (
+    add_batch_argument,
+    add_classifier_arguments,
+    check_checkpoint,
+    check_counts,
+)
+
+EXAMPLE = (
+    "python -m keras_effnetv2 similar cat.jpg --among photographs "
+    "--model efficientnetv2-s --output similar.png"
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The photograph, the images to look among, and the network."""
+    parser.add_argument("photograph", metavar="PHOTO", help="image file")
+    parser.add_argument(
+        "--among",
+        required=True,
+        metavar="FOLDER|FILE.npz",
+        help="folder of images, whose features are kept in it, or what embed has "
+        "written, with the network that it was written with",
+    )
+    add_classifier_arguments(parser)
+    parser.add_argument("--top", type=int, default=8, help="how many (default: 8)")
+    add_batch_argument(parser)
+    parser.add_argument(
+        "--output", metavar="PICTURE.png", help="also draw them, beside the photograph"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints the nearest images, nearest first."""
+    from keras_effnetv2.commands.shared import similar_images
+
+    check_counts(args, "image_size", "top", "batch_size")
+    check_checkpoint(args)
+    similar_images.find(args)
+    return 0

@@ -1,0 +1,153 @@
+"""`embed` and `similar`: features of many images, and the nearest of them."""
+
+import csv
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_effnetv2 import __main__ as command_line
+from keras_effnetv2.classification.classifying import Classifier
+from keras_effnetv2.commands.shared import feature_files
+from keras_effnetv2.commands.shared.feature_cache import CACHE
+from keras_effnetv2.preprocessing import record
+from tests import image_files as files
+from tests.export import micro
+
+RECORD = record("efficientnetv2-b0", "imagenet", 32).unlabelled()
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory):
+    keras.utils.set_random_seed(0)
+    path = tmp_path_factory.mktemp("models") / "network.keras"
+    micro.classifier_of(RECORD, 4).save(path)
+    return path
+
+
+@pytest.fixture
+def photos(tmp_path):
+    folder = tmp_path / "photos"
+    (folder / "more").mkdir(parents=True)
+    noise = np.random.default_rng(0).integers(0, 256, (40, 56, 3), "uint8")
+    pictures = {
+        "gradient": files.RGB,
+        "mirrored": files.RGB.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
+        "more/noise": Image.fromarray(noise),
+    }
+    for name, picture in pictures.items():
+        (folder / f"{name}.png").write_bytes(files.encode(picture, "PNG"))
+    (folder / "bad.png").write_bytes(b"<html>")
+    return folder
+
+
+def run(command, *flags):
+    words = ["", command, *(str(flag) for flag in flags)]
+    return command_line.main(command_line.parse(words))
+
+
+def expected(network, photos):
+    """Paths, and cosines with the first."""
+    paths = [photos / f"{x}.png" for x in ("gradient", "mirrored", "more/noise")]
+    vectors = Classifier(network).features(paths)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    cosines = vectors @ vectors[0]
+    order = np.argsort(-cosines[1:]) + 1
+    return [f"{cosines[i]:10.4f}  {paths[i]}" for i in order]
+
+
+def test_features_are_written_in_every_format(capsys, network, photos):
+    pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    folder = photos.parent
+    for kind in ("npz", "csv", "parquet"):
+        output = folder / f"features.{kind}"
+        assert run("embed", photos, "--model", network, "--output", output) == 1
+    paths = [str(photos / f"{x}.png") for x in ("gradient", "mirrored", "more/noise")]
+    wanted = Classifier(network).features(paths)
+    found = feature_files.read(folder / "features.npz")
+    assert found.files == paths
+    np.testing.assert_allclose(found.vectors, wanted, rtol=1e-5)
+    rows = parquet.read_table(folder / "features.parquet").to_pylist()
+    with (folder / "features.csv").open(newline="") as file:
+        lines = [*csv.DictReader(file)]
+    for table in (rows, lines):
+        assert [row["file"] for row in table if not row["error"]] == paths
+        (bad,) = (row for row in table if row["error"])
+        assert "bad.png cannot be read" in bad["error"]
+    vectors = [row["features"] for row in rows if row["features"]]
+    np.testing.assert_allclose(vectors, wanted, rtol=1e-5)
+    vectors = [[*row.values()][2:] for row in lines if not row["error"]]
+    np.testing.assert_allclose(np.array(vectors, "float32"), wanted, rtol=1e-5)
+
+
+def test_the_nearest_in_a_folder_come_first_without_the_photograph(
+    capsys, network, photos
+):
+    flags = [photos / "gradient.png", "--among", photos, "--model", network]
+    assert run("similar", *flags) == 0
+    output, errors = capsys.readouterr()
+    assert output.splitlines() == expected(network, photos)
+    assert "bad.png cannot be read" in errors
+
+
+def test_features_are_kept_in_the_folder_until_a_file_changes(
+    capsys, network, photos, monkeypatch
+):
+    seen = []
+    rows = Classifier.rows
+
+    def note(self, inputs, output):
+        if isinstance(inputs, list):
+            seen.append([x.source.name for x in inputs])
+        return rows(self, inputs, output)
+
+    monkeypatch.setattr(Classifier, "rows", note)
+    flags = [photos / "gradient.png", "--among", photos, "--model", network]
+    assert run("similar", *flags) == 0 and (photos / CACHE).is_file()
+    (photos / "mirrored.png").write_bytes(files.encode(files.GRAY, "PNG"))
+    assert run("similar", *flags) == 0
+    assert run("similar", *flags, "--image_size", 48) == 0
+    assert [len(x) for x in seen] == [4, 2, 4] and "mirrored.png" in seen[1]
+
+
+def test_files_of_embed_say_their_network(capsys, network, photos):
+    output = photos.parent / "features.npz"
+    run("embed", photos, "--model", network, "--output", output)
+    capsys.readouterr()
+    flags = [photos / "gradient.png", "--among", output]
+    assert run("similar", *flags) == 0
+    assert capsys.readouterr().out.splitlines() == expected(network, photos)
+    assert run("similar", *flags, "--model", "other.keras") == 2
+    assert "are of --model" in capsys.readouterr().err
+
+
+def test_the_nearest_are_drawn(capsys, network, photos):
+    pytest.importorskip("matplotlib")
+    picture = photos.parent / "similar.png"
+    flags = [photos / "gradient.png", "--among", photos, "--model", network]
+    assert run("similar", *flags, "--top", 1, "--output", picture) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [expected(network, photos)[0], str(picture)]
+    with Image.open(picture) as image:
+        assert image.format == "PNG" and image.width > 1.5 * image.height
+
+
+@pytest.mark.parametrize(
+    ("among", "message"),
+    [
+        ("absent.npz", "absent.npz holds no features as embed writes them"),
+        ("empty", "empty is a folder without images"),
+        ("photos/bad.png", "bad.png holds no features as embed writes them"),
+    ],
+)
+def test_where_nothing_can_be_found_is_said(
+    capsys, network, photos, monkeypatch, among, message
+):
+    monkeypatch.chdir(photos.parent)
+    (photos.parent / "empty").mkdir()
+    flags = ["--among", among, "--model", network]
+    assert run("similar", photos / "gradient.png", *flags) == 2
+    assert message in capsys.readouterr().err
