@@ -123,6 +123,16 @@ def with_integer_ends(contents: bytes, input_type: Any, output_type: Any) -> byt
     return bytes(util.modify_model_io_type(contents, input_type, output_type))
 
 
+def is_op_determinism_enabled() -> bool:
+    """Whether `tf.config.experimental.enable_op_determinism` has been called.
+
+    Without it, TensorFlow takes back what is parallel in datasets, with a message each.
+    """
+    from tensorflow.python.framework import config
+
+    return bool(config.is_op_determinism_enabled())
+
+
 def lite_schema() -> types.ModuleType:
     """The classes of LiteRT files.
 

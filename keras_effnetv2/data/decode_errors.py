@@ -88,7 +88,7 @@ class DecodeErrors:
     def raise_if_any(self) -> None:
         """Raises what has stopped the dataset, if anything has."""
         if self.error is not None:
-            raise self.error
+            raise self.error from None  # The other is TensorFlow's wording of it.
 
     def _summary(self) -> str:
         shown = [*self._names.values()][:_NUM_SHOWN]

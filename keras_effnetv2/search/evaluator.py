@@ -47,11 +47,7 @@ class Evaluator:
         )
         self.experiment = dataclasses.replace(experiment, model=model)
         self.devices = open_devices("auto")
-        data = experiment.data
-        self._feeds = [
-            feeding.Feed.open(data, split)
-            for split in (data.train_split, data.eval_split)
-        ]
+        self.experiment, *self._feeds = feeding.open_feeds(self.experiment)
         stages = self.experiment.stages(self._feeds[0].source.num_examples)
         check(self.experiment, stages, self.devices)
 

@@ -39,12 +39,15 @@ class SearchObjective:
     """
 
     def __init__(self, search: SearchExperiment, prune: bool = True) -> None:
-        self.search = search
+        self.evaluator = Evaluator(search.training)
+        training = dataclasses.replace(
+            search.training, data=self.evaluator.experiment.data
+        )
+        self.search = dataclasses.replace(search, training=training)
         self.space = search.space
         self.prune = prune
         # All candidates have the backbone's strides.
         Workload(**self._workload()).check(self.space.backbone)
-        self.evaluator = Evaluator(search.training)
         self._table: CostTable | None = None
 
     def prepare(self, stream: TextIO | None = None) -> None:

@@ -30,7 +30,7 @@ ALLOWED = {
     "models": "layers networks preprocessing weights",
     "explanation": "backends files lazy networks private_apis",
     "profiling": "models networks tables",
-    "data": "lazy preprocessing progress",
+    "data": "lazy preprocessing private_apis progress",
     "export": (
         "backends data files layers lazy models networks preprocessing private_apis "
         "version weights"

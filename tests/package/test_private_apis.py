@@ -10,6 +10,7 @@ import pytest
 import keras_effnetv2
 from keras_effnetv2 import private_apis
 from keras_effnetv2.layers import MBConv
+from tests import forked
 
 PACKAGE = pathlib.Path(keras_effnetv2.__file__).parent
 # Of named tuples, which are public all the same.
@@ -132,6 +133,19 @@ def test_in_safe_mode():
     assert not private_apis.in_safe_mode()
     with keras.src.saving.serialization_lib.SafeModeScope(True):
         assert private_apis.in_safe_mode()
+
+
+def test_is_op_determinism_enabled(tmp_path):
+    # In a process of its own: it cannot be taken back.
+    script = tmp_path / "enabling.py"
+    script.write_text(
+        "import tensorflow as tf\n"
+        "from keras_effnetv2.private_apis import is_op_determinism_enabled as ask\n"
+        "print(ask(), end=' ')\n"
+        "tf.config.experimental.enable_op_determinism()\n"
+        "print(ask())"
+    )
+    assert "False True" in forked.output([script], tmp_path)
 
 
 def test_with_integer_ends():

@@ -16,7 +16,7 @@ from keras_effnetv2.errors import FileError, InputError, UserError
 from keras_effnetv2.layers import PixelNormalization
 from keras_effnetv2.models import create_model
 from keras_effnetv2.preprocessing import NUM_LABELS, Preprocessing, preprocess_input
-from keras_effnetv2.training.runs.workdir import CHECKPOINTS
+from keras_effnetv2.training.runs.workdir import CHECKPOINTS, describe_weights
 from keras_effnetv2.weights import labels
 from keras_effnetv2.weights.hub import addresses
 
@@ -39,6 +39,7 @@ def load_model(
                 f"--workdir {workdir} says which network and which weights. Leave "
                 "--variant and --weights out, or --workdir."
             )
+        print(describe_weights(workdir, checkpoint), file=sys.stderr)
         return training.load_run(workdir, checkpoint)
     weights = weights or "imagenet"
     if variant is not None:

@@ -14,14 +14,18 @@ _LONGEST_REASON = 400  # Characters: with the instructions for a manual download
 
 
 def open_tfds(
-    name: str, split: str, num_classes: int, directory: str | None, multi_label: bool
+    name: str,
+    split: str,
+    num_classes: int | None,
+    directory: str | None,
+    multi_label: bool,
 ) -> Source:
     """A split of a dataset, which is downloaded and prepared where it is not yet.
 
     Args:
         name: such as `"cifar10"` or `"imagenet2012:5.1.0"`.
         split: such as `"train"`, `"train[:98%]"` or `"train+validation"`.
-        num_classes: how many the dataset has.
+        num_classes: how many the dataset has. None: it says so.
         directory: of TensorFlow Datasets. None: its default.
         multi_label: labels are sequences of classes.
 
@@ -37,6 +41,7 @@ def open_tfds(
     label_feature = builder.info.features[label_key]
     class_feature = label_feature.feature if multi_label else label_feature
     check_num_classes(num_classes, class_feature.num_classes, f"The dataset {name}")
+    num_classes = class_feature.num_classes
     records = _records(builder, split)
     read_record = records.reader()
     # Only what is used of an example is parsed.
