@@ -71,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Trains; 0 when the experiment is finished."""
-    experiment = override(_find_experiment(args), args.set)
+    experiment = find_experiment(args)
     if args.list_settings:
         _print_settings(experiment)
         return 0
@@ -95,8 +95,10 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _find_experiment(args: argparse.Namespace) -> Experiment:
-    """The run's own, where the work folder has one; else the one that is named.
+def find_experiment(args: argparse.Namespace) -> Experiment:
+    """The run's own, where the work folder has one, else that of `--experiment`.
+
+    Settings are those of `--set`.
 
     Raises:
         ValueError: there is none, or no such name.
@@ -106,14 +108,13 @@ def _find_experiment(args: argparse.Namespace) -> Experiment:
         workdir = Workdir(pathlib.Path(args.workdir).expanduser())
         if workdir.config.is_file() and (named is None or workdir.has_begun()):
             own = read_experiment(args.workdir)
-            if named is None or named.name == own.name:
-                return own
+            named = own if named is None or named.name == own.name else named
     if named is None:
         where = f"{args.workdir} has no run yet. " if args.workdir else ""
         raise InputError(
             f"{where}Say what to train: --experiment NAME, one of {', '.join(RECIPES)}."
         )
-    return named
+    return override(named, args.set)
 
 
 def _named(name: str) -> Experiment:

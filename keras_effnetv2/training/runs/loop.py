@@ -85,6 +85,8 @@ class LoopCallback(keras.callbacks.Callback):
             return
         params = {"epochs": self.num_epochs, "steps": steps_per_epoch, "verbose": 0}
         if self._told is None:
+            for callback in self.callbacks:
+                _set_mode(callback)
             self._told = keras.callbacks.CallbackList(
                 list(self.callbacks), model=self.model, **params
             )
@@ -260,6 +262,16 @@ class LoopCallback(keras.callbacks.Callback):
         if self.stop_signal is not None:
             name = signal.Signals(self.stop_signal).name
             raise Interrupted(f"Stopped by {name} after step {self.position.step}.")
+
+
+def _set_mode(callback: Any) -> None:
+    """Tells a callback such as `EarlyStopping` that accuracies are better if higher.
+
+    It would find out from metrics of `compile`, where a learner's are not.
+    """
+    monitored = str(getattr(callback, "monitor", ""))
+    if getattr(callback, "mode", None) == "auto" and monitored.endswith("accuracy"):
+        callback.mode = "max"
 
 
 @contextlib.contextmanager
