@@ -15,7 +15,7 @@ from keras_effnetv2.data.decode_errors import DecodeErrors
 from keras_effnetv2.data.decoding import images
 from keras_effnetv2.data.decoding.retrying import OF_DATA, retried
 from keras_effnetv2.data.sources.source import Source
-from keras_effnetv2.errors import FileError, InputError
+from keras_effnetv2.errors import FileError, InputError, UserError
 
 # From an index, its image and the arguments of the batch to a tensor of static shape.
 _Prepare = Callable[..., tf.Tensor]
@@ -61,7 +61,7 @@ def make_rows(
     def with_failed():
         is_made = tf.scatter_nd(places[:-1, None], tf.ones_like(places[:-1]), [num])
         failed = tf.boolean_mask(tf.range(num), is_made == 0)
-        load = functools.partial(load_row, prepare, source, decode_errors, spec[1])
+        load = functools.partial(_load_row, prepare, source, decode_errors, spec[1])
         made = _made_again(failed, indices, load, arguments, spec)
         again = _reported(made, indices, source, decode_errors, at_least)
         return _merged((places, *columns), again)
@@ -151,12 +151,14 @@ def _reported(
 ) -> tuple[tf.Tensor, ...]:
     """Those of `_made_again` that were made; `decode_errors` is told of the others."""
     places, *columns, reasons = made
-    report = tf.py_function(
+    # Not raised in Python, of whose errors TensorFlow prints the whole way.
+    problem = tf.py_function(
         lambda *found: _report(source, decode_errors, at_least, *found),
         [tf.gather(indices, places[:-1]), reasons[:-1], tf.size(indices)],
-        [],
+        tf.string,
     )
-    with tf.control_dependencies([report]):
+    check = tf.debugging.Assert(tf.ensure_shape(problem, ()) == b"", [problem])
+    with tf.control_dependencies([check]):
         is_made = tf.identity(reasons == b"")
     return tuple(tf.boolean_mask(column, is_made) for column in (places, *columns))
 
@@ -206,6 +208,21 @@ def load_row(
     return tf.zeros(spec.shape, spec.dtype), tf.zeros(source.num_classes), reason
 
 
+def _load_row(
+    prepare: _Prepare,
+    source: Source,
+    decode_errors: DecodeErrors,
+    spec: tf.TensorSpec,
+    *arguments: tf.Tensor,
+) -> tuple:
+    """A row as `load_row` has it; what stops is a reason, and raised by `_reported`."""
+    try:
+        return load_row(prepare, source, decode_errors, spec, *arguments)
+    except UserError as error:
+        zeros = tf.zeros(spec.shape, spec.dtype)
+        return zeros, tf.zeros(source.num_classes), str(error)
+
+
 def _report(
     source: Source,
     decode_errors: DecodeErrors,
@@ -213,18 +230,28 @@ def _report(
     indices: tf.Tensor,
     reasons: tf.Tensor,
     num: tf.Tensor,
-) -> None:
-    """Tells `decode_errors` what is wrong with the examples of a batch."""
+) -> str:
+    """Tells `decode_errors` what is wrong with the examples of a batch.
+
+    Returns:
+        What stops the data, or nothing.
+    """
+    if decode_errors.error is not None:
+        return str(decode_errors.error)
     found = {
         index: (source.name_of(index), reason.decode())
         for index, reason in zip(indices.numpy().tolist(), reasons.numpy(), strict=True)
         if reason
     }
-    decode_errors.report(found)
-    if num - len(found) < at_least:
-        name, reason = next(iter(found.values()))
-        decode_errors.stop(
-            InputError(
-                f"None of {num} images of a batch can be read. {name}: {reason}."
+    try:
+        decode_errors.report(found)
+        if num - len(found) < at_least:
+            name, reason = next(iter(found.values()))
+            decode_errors.stop(
+                InputError(
+                    f"None of {num} images of a batch can be read. {name}: {reason}."
+                )
             )
-        )
+    except UserError as error:
+        return str(error)
+    return ""
