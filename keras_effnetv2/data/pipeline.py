@@ -23,9 +23,9 @@ from keras_effnetv2.data.order import (
     epoch_seeds,
     training_steps,
 )
+from keras_effnetv2.data.parallelism import parallel
 from keras_effnetv2.data.sources.source import Source
 from keras_effnetv2.preprocessing import Preprocessing
-from keras_effnetv2.private_apis import is_op_determinism_enabled
 
 # Batches in the making, so that the end of one overlaps the start of the next, and
 # batches made ahead. More take memory: 128 images of 300 x 300 pixels are 35 MB.
@@ -205,14 +205,7 @@ def _preparation(source: Source, augmenter: Augmenter) -> Callable[..., tf.Tenso
 
 
 def _in_parallel(steps: tf.data.Dataset, batch: Any) -> tf.data.Dataset:
-    """Batches of steps; where ops are deterministic, TensorFlow makes one at a time.
-
-    It would do so by itself, and say of each dataset that it knows no threads then.
-    """
-    options = {"num_parallel_calls": _NUM_PARALLEL, "deterministic": True}
-    if is_op_determinism_enabled():
-        options = {}
-    return steps.map(batch, **options).prefetch(_NUM_AHEAD)
+    return steps.map(batch, **parallel(_NUM_PARALLEL)).prefetch(_NUM_AHEAD)
 
 
 def _fold_in(seed: tf.Tensor, number: tf.Tensor) -> tf.Tensor:

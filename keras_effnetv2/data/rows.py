@@ -5,7 +5,6 @@ Pillow decodes what TensorFlow cannot, and an error of the disk is told from dam
 """
 
 import functools
-import os
 import re
 from collections.abc import Callable, Sequence
 
@@ -14,6 +13,7 @@ import tensorflow as tf
 from keras_effnetv2.data.decode_errors import DecodeErrors
 from keras_effnetv2.data.decoding import images
 from keras_effnetv2.data.decoding.retrying import OF_DATA, retried
+from keras_effnetv2.data.parallelism import parallel
 from keras_effnetv2.data.sources.source import Source
 from keras_effnetv2.errors import FileError, InputError, UserError
 
@@ -52,9 +52,7 @@ def make_rows(
         image, label = source.example(indices[place])
         return place, prepare(indices[place], image, *arguments), label
 
-    rows = tf.data.Dataset.range(num).map(
-        row, num_parallel_calls=os.cpu_count(), deterministic=True
-    )
+    rows = tf.data.Dataset.range(num).map(row, **parallel())
     spec = rows.element_spec
     places, *columns = _gathered(rows.ignore_errors(), spec, num)
 
@@ -136,9 +134,7 @@ def _made_again(
         columns = map(tf.ensure_shape, (pixels, label, reason), shaped)
         return place, *columns
 
-    rows = tf.data.Dataset.from_tensor_slices(places).map(
-        row, num_parallel_calls=os.cpu_count(), deterministic=True
-    )
+    rows = tf.data.Dataset.from_tensor_slices(places).map(row, **parallel())
     return _gathered(rows, rows.element_spec, tf.size(places, tf.int64))
 
 

@@ -108,7 +108,8 @@ class Reporter:
             return
         self._records.append(record)
         self._scalars.write(record)
-        self._track({tag(x): value for x, value in record.items()}, record["step"])
+        tagged = {tag(x): value for x, value in record.items() if x != "step"}
+        self._track(tagged, record["step"])
         since = evaluations_since_best(self._records.read()) if self._patience else 0
         self._progress.epoch_end(record, since, self._patience)
         if time.monotonic() - self._drawn_at > _REDRAW:

@@ -11,7 +11,7 @@ import os
 import pathlib
 import time
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from absl import logging
 
@@ -22,7 +22,9 @@ from keras_effnetv2.training.experiments.settings import list_settings, to_text
 
 # Name of the file of ids.
 TRACKING = "tracking.json"
-# Characters of a setting: MLflow takes no more. Only whole networks are longer.
+# What both take as it is, `None` too; all else is text.
+_PLAIN = (bool, int, float, str, type(None))
+# Characters of a text: MLflow takes no more. Only whole networks are longer.
 _LONGEST = 500
 
 
@@ -77,7 +79,7 @@ def open_trackers(
     every = [*dict.fromkeys([*ids, *names])]
     check_trackers(every)
     settings = {
-        name: to_text(value)[:_LONGEST]
+        name: value if isinstance(value, _PLAIN) else to_text(value)[:_LONGEST]
         for name, value in list_settings(experiment).items()
     }
     opened = [
@@ -98,7 +100,7 @@ class _MLflow:
         run_id: str | None,
         folder: pathlib.Path,
         name: str,
-        settings: dict[str, str],
+        settings: dict[str, Any],
     ) -> None:
         import mlflow
 
@@ -112,7 +114,7 @@ class _MLflow:
             self._client.update_run(run_id, status="RUNNING")
         self.id = run_id
 
-    def _begin(self, folder: pathlib.Path, name: str, settings: dict[str, str]) -> str:
+    def _begin(self, folder: pathlib.Path, name: str, settings: dict[str, Any]) -> str:
         from mlflow.entities import Param
 
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or name
@@ -121,7 +123,7 @@ class _MLflow:
             found.experiment_id if found else self._client.create_experiment(name)
         )
         run = self._client.create_run(experiment_id, run_name=folder.name)
-        params = [Param(*setting) for setting in settings.items()]
+        params = [Param(setting, str(value)) for setting, value in settings.items()]
         self._client.log_batch(run.info.run_id, params=params)
         return run.info.run_id
 
@@ -149,7 +151,7 @@ class _WandB:
         run_id: str | None,
         folder: pathlib.Path,
         name: str,
-        settings: dict[str, str],
+        settings: dict[str, Any],
     ) -> None:
         import wandb
 
@@ -164,11 +166,10 @@ class _WandB:
                 resume="allow" if run_id else None,
             )
         self._run.config.update(settings, allow_val_change=True)
-        self._run.define_metric("*", step_metric="step")
         self.id = self._run.id
 
     def write(self, metrics: dict[str, float], step: int) -> None:
-        self._run.log(metrics | {"step": step})
+        self._run.log(metrics, step=step)
 
     def close(self, status: str) -> None:
         self._run.finish(exit_code=0 if status == "FINISHED" else 1)

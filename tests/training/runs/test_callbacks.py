@@ -1,6 +1,7 @@
 """Callbacks of a user see one `fit`, whatever stages and restarts there are."""
 
 import json
+import os
 
 import keras
 import pytest
@@ -128,6 +129,28 @@ def test_stopped_within_an_epoch_a_run_goes_on_there(tmp_path, whole):
     ]  # fmt: skip
     assert [record["epoch"] for record in records] == [1, 2, 3]
     # Without settings: the folder has them.
+    records = train(None, tmp_path / "run", strategy="cpu")
+    assert without_times(records) == without_times(whole[1])
+    assert_same_weights(tmp_path / "run", whole[0])
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs Linux's /dev/full")
+def test_a_disk_that_gets_full_loses_nothing(tmp_path, whole):
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    away = metrics.with_suffix(".away")
+
+    def fill(epoch, logs):
+        if epoch == 2:
+            metrics.rename(away)
+            metrics.symlink_to("/dev/full")
+
+    callback = keras.callbacks.LambdaCallback(on_epoch_begin=fill)
+    with pytest.raises(
+        OSError, match=f"The disk of {tmp_path}/run is full.*go on with"
+    ):
+        run(tmp_path / "run", callbacks=[callback])
+    metrics.unlink()
+    away.rename(metrics)
     records = train(None, tmp_path / "run", strategy="cpu")
     assert without_times(records) == without_times(whole[1])
     assert_same_weights(tmp_path / "run", whole[0])
