@@ -31,7 +31,7 @@ class LoopCallback(keras.callbacks.Callback):
         checkpoints: where to save.
         position: where the training is.
         evaluate: measures the averaged network: names to numbers.
-        report_step: called now and then with the position and `{"loss": ...}`.
+        report_step: called now and then with the position, `loss` and `learning_rate`.
         report_epoch: called with a record of each epoch.
         callbacks: of the user, which see one `fit` over all epochs of the training.
     """
@@ -134,7 +134,7 @@ class LoopCallback(keras.callbacks.Callback):
             return  # The end of the epoch saves: it has more to keep.
         interval = self.experiment.loop.checkpoint_steps
         passed = self.position.step // interval > before // interval
-        if passed or self._must_stop or self._stops_here():
+        if self._stops_here() or passed or self._must_stop:
             self._save()
         self._stop_if_asked()
 
