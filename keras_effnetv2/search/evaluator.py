@@ -51,6 +51,11 @@ class Evaluator:
         stages = self.experiment.stages(self._feeds[0].source.num_examples)
         check(self.experiment, stages, self.devices)
 
+    @property
+    def num_classes(self) -> int:
+        """Those of the images that are trained on."""
+        return self._feeds[0].source.num_classes
+
     def accuracy(
         self, variant: Variant, seed: int | None = None, report: Report | None = None
     ) -> float:

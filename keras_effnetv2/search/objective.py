@@ -39,11 +39,8 @@ class SearchObjective:
     """
 
     def __init__(self, search: SearchExperiment, prune: bool = True) -> None:
+        self.search = search
         self.evaluator = Evaluator(search.training)
-        training = dataclasses.replace(
-            search.training, data=self.evaluator.experiment.data
-        )
-        self.search = dataclasses.replace(search, training=training)
         self.space = search.space
         self.prune = prune
         # All candidates have the backbone's strides.
@@ -125,7 +122,7 @@ class SearchObjective:
         measured = Measurement(
             accuracy,
             relative_step_time(own, beside) * backbone.step_seconds,
-            count_parameters(variant, self.search.training.data.num_classes),
+            count_parameters(variant, self.evaluator.num_classes),
             relative_step_spread(own, beside) * backbone.step_seconds,
         )
         value = reward(
@@ -143,7 +140,7 @@ class SearchObjective:
             "image_size": last.image_size,
             "batch_size": last.batch_size,
             "precision": training.model.precision,
-            "classes": training.data.num_classes,
+            "classes": self.evaluator.num_classes,
             "optimizer": training.optimizer,
         }
 
@@ -153,9 +150,7 @@ class SearchObjective:
 
     @functools.cached_property
     def _backbone_parameters(self) -> int:
-        return count_parameters(
-            self.space.backbone, self.search.training.data.num_classes
-        )
+        return count_parameters(self.space.backbone, self.evaluator.num_classes)
 
 
 def _backbone_seconds(study: optuna.Study, measured: float) -> float:

@@ -84,15 +84,16 @@ class LoopCallback(keras.callbacks.Callback):
         if not self.callbacks:
             return
         params = {"epochs": self.num_epochs, "steps": steps_per_epoch, "verbose": 0}
-        if self._told is None:
-            for callback in self.callbacks:
-                _set_mode(callback)
-            self._told = keras.callbacks.CallbackList(
-                list(self.callbacks), model=self.model, **params
-            )
-            self._told.on_train_begin()
-        elif self._told.params != params:
+        if self._told is not None:
             self._told.set_params(params)
+            return
+        for callback in self.callbacks:
+            _set_mode(callback)
+        told = keras.callbacks.CallbackList(
+            list(self.callbacks), model=self.model, **params
+        )
+        told.on_train_begin()
+        self._told = told
 
     def keep_metrics(self) -> None:
         """Keeps the restored metrics of a begun epoch, which `fit` resets."""
