@@ -18,7 +18,8 @@ from keras_effnetv2.training.progressive import feeding
 from keras_effnetv2.training.progressive.learning import fit_segment, plan_segments
 from keras_effnetv2.training.progressive.stages import steps_per_epoch
 from keras_effnetv2.training.runs.evaluation import measure
-from keras_effnetv2.training.runs.run import check, set_up_process
+from keras_effnetv2.training.runs.feasibility import check
+from keras_effnetv2.training.runs.run import set_up_process
 
 # Takes epochs trained and the accuracy after them; raises to end the training.
 Report = Callable[[int, float], None]

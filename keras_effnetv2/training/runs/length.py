@@ -7,7 +7,7 @@ import shlex
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.training.experiments.configuration import Experiment
 from keras_effnetv2.training.progressive.stages import Stage
-from keras_effnetv2.training.runs.checkpoints import Position
+from keras_effnetv2.training.runs.checkpoints import BEST, Position
 
 # What says how long an experiment trains.
 LENGTH = ("epochs", "min_steps")
@@ -74,6 +74,9 @@ def _first_epochs(stages: tuple[Stage, ...], num: int) -> list[Stage]:
 def _instead(path: pathlib.Path, epochs: int) -> str:
     words = ["--experiment", path, "--workdir", f"{path}-longer"]
     words += ["--set", f"epochs={epochs}"]
-    words += ["--set", f"model.weights={path}/checkpoints/best.weights.h5"]
+    weights = path / "checkpoints" / BEST
+    if not weights.is_file():
+        weights = path / "final.weights.h5"  # Of a run without evaluations before.
+    words += ["--set", f"model.weights={weights}"]
     command = shlex.join(map(str, ["python", "-m", "keras_effnetv2", "train", *words]))
     return f"Begin a new run with its weights: {command}"

@@ -1,5 +1,6 @@
 """A run gets another length where it would have begun as it did."""
 
+import pathlib
 import shlex
 
 import pytest
@@ -15,7 +16,7 @@ from tests.training.run_processes import QUICK
 ONE_STAGE = ("progressive.num_stages=1", "schedule.name=constant")
 
 
-def check(settings, epochs, position, path="run"):
+def check(settings, epochs, position, path=pathlib.Path("run")):
     found = override(get_experiment("digits-smoke"), settings)
     wanted = override(found, [f"epochs={epochs}"])
     check_length(wanted, found, position, num_images=1437, path=path)
@@ -55,6 +56,8 @@ def test_lengths_that_would_have_begun_otherwise(settings, epochs, position, mes
 
 def test_a_refusal_says_a_command_that_begins_a_new_run(tmp_path, capsys):
     workdir = open_workdir(tmp_path / "run", get_experiment("digits-smoke"))
+    workdir.checkpoints.mkdir()
+    workdir.best_weights.touch()
     with pytest.raises(ValueError, match="Begin a new run") as caught:
         check((), 20, Position(66, 3), workdir.path)
     *_, command = str(caught.value).partition("weights: python -m ")
