@@ -20,6 +20,10 @@ TRAIN = [
     "tensorboard>=2.18,<2.22",  # Of TensorFlow's version.
 ]
 
+# What `train --log` writes to.
+MLFLOW = ["mlflow>=3.1,<4"]
+WANDB = ["wandb>=0.20,<1"]
+
 # What writes and runs exports.
 EXPORT = [
     "tensorflow-hub>=0.16.1,<1",
@@ -79,6 +83,8 @@ setuptools.setup(
     ],
     extras_require={
         "train": TRAIN,
+        "mlflow": MLFLOW,
+        "wandb": WANDB,
         "export": EXPORT,
         "search": SEARCH,
         "hub": HUB,

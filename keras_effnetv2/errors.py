@@ -31,6 +31,10 @@ class WorkerError(UserError, ChildProcessError):
     """Processes that failed; their own output says why."""
 
 
+class Interrupted(Exception):
+    """A training that was asked to stop; started again, it goes on."""
+
+
 class DownloadError(UserError, ConnectionError):
     """A file that could not be fetched."""
 

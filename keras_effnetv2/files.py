@@ -1,6 +1,7 @@
 """Files that are whole at any moment, and names that they may have."""
 
 import contextlib
+import errno
 import logging
 import os
 import pathlib
@@ -9,7 +10,7 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
-from keras_effnetv2.errors import InputError
+from keras_effnetv2.errors import FileError, InputError
 
 _LOG = logging.getLogger(__name__)
 
@@ -77,6 +78,30 @@ def check_writable(folder: str | os.PathLike) -> None:
     probe.parent.mkdir(parents=True, exist_ok=True)
     probe.touch(exist_ok=False)
     probe.unlink()
+
+
+@contextlib.contextmanager
+def full_disk_named(folder: str | os.PathLike, remedy: str) -> Iterator[None]:
+    """Says of a disk that gets full inside the block whose it is, and what to do.
+
+    Args:
+        folder: that is written to.
+        remedy: sentences.
+
+    Raises:
+        OSError: the disk is full.
+    """
+    try:
+        yield
+    except Exception as error:
+        # Libraries of C++ and Rust raise errors of their own, with the system's text.
+        is_full = getattr(error, "errno", None) == errno.ENOSPC
+        if not is_full and os.strerror(errno.ENOSPC) not in str(error):
+            raise
+        raise FileError(
+            f"The disk of {os.fspath(folder)} is full. What was saved before is not "
+            f"lost. {remedy}"
+        ) from error
 
 
 @contextlib.contextmanager

@@ -110,16 +110,6 @@ def in_safe_mode() -> bool:
     return bool(serialization_lib.in_safe_mode())
 
 
-def is_deterministic() -> bool:
-    """Whether `tf.config.experimental.enable_op_determinism` was called.
-
-    Without it, deterministic trainings log an error of TensorFlow's own an epoch.
-    """
-    from tensorflow.python.framework import config
-
-    return bool(config.is_op_determinism_enabled())
-
-
 def with_integer_ends(contents: bytes, input_type: Any, output_type: Any) -> bytes:
     """A LiteRT model in int8 whose input and output are no longer in float.
 
@@ -131,6 +121,16 @@ def with_integer_ends(contents: bytes, input_type: Any, output_type: Any) -> byt
     from tensorflow.lite.python import util
 
     return bytes(util.modify_model_io_type(contents, input_type, output_type))
+
+
+def is_op_determinism_enabled() -> bool:
+    """Whether `tf.config.experimental.enable_op_determinism` has been called.
+
+    Without it, TensorFlow takes back what is parallel in datasets, with a message each.
+    """
+    from tensorflow.python.framework import config
+
+    return bool(config.is_op_determinism_enabled())
 
 
 def lite_schema() -> types.ModuleType:

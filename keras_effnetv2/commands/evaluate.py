@@ -1,6 +1,7 @@
 """`evaluate`: accuracy of a trained run, or of released weights, on a dataset."""
 
 import argparse
+import sys
 
 from keras_effnetv2.commands.shared.arguments import (
     add_checkpoint_argument,
@@ -15,7 +16,7 @@ EXAMPLE = "python -m keras_effnetv2 evaluate --workdir runs/smoke"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which weights, and which images."""
     parser.add_argument(
-        "--workdir", metavar="DIR", help="of a finished run, whose weights are measured"
+        "--workdir", metavar="DIR", help="of a run, whose weights are measured"
     )
     add_checkpoint_argument(parser)
     parser.add_argument(
@@ -42,6 +43,7 @@ def run(args: argparse.Namespace) -> int:
     """Prints loss and accuracies."""
     from keras_effnetv2.training.experiments.settings import override
     from keras_effnetv2.training.runs.evaluation import evaluate_run, evaluate_weights
+    from keras_effnetv2.training.runs.workdir import describe_weights
 
     check_checkpoint(args)
     devices = {"strategy": args.strategy, "tpu": args.tpu}
@@ -51,6 +53,7 @@ def run(args: argparse.Namespace) -> int:
                 f"--workdir {args.workdir} says which experiment and which weights. "
                 "Leave --experiment and --weights out, or --workdir."
             )
+        print(describe_weights(args.workdir, args.checkpoint), file=sys.stderr)
         result = evaluate_run(
             args.workdir, args.set, checkpoint=args.checkpoint, **devices
         )
@@ -64,8 +67,7 @@ def run(args: argparse.Namespace) -> int:
             "Say what to evaluate: --workdir of a finished run, or --experiment and "
             "--weights."
         )
-    print(
-        f"accuracy {result['accuracy']:.2%}  top-5 {result['top5_accuracy']:.2%}  "
-        f"loss {result['loss']:.4f}"
-    )
+    names = {"accuracy": "accuracy", "top5_accuracy": "top-5"}
+    shown = [f"{names[x]} {result[x]:.2%}" for x in names if x in result]
+    print("  ".join([*shown, f"loss {result['loss']:.4f}"]))
     return 0

@@ -2,18 +2,25 @@
 
 import argparse
 import os
-import shlex
+import pathlib
 import sys
 
 from absl import logging
 
 from keras_effnetv2.commands.shared.arguments import add_device_arguments
-from keras_effnetv2.errors import InputError
+from keras_effnetv2.errors import InputError, Interrupted
+from keras_effnetv2.training.experiments.configuration import Experiment
 from keras_effnetv2.training.experiments.named import RECIPES, get_experiment
 from keras_effnetv2.training.experiments.settings import (
     list_settings,
     override,
     to_text,
+)
+from keras_effnetv2.training.reporting.trackers import TRACKERS
+from keras_effnetv2.training.runs.workdir import (
+    Workdir,
+    read_experiment,
+    train_command,
 )
 
 EXAMPLE = (
@@ -30,14 +37,16 @@ _EXIT_INTERRUPTED = 143
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which experiment, where to, on what, and what to change."""
     parser.add_argument(
-        "--experiment", required=True, metavar="NAME", help=", ".join(RECIPES)
+        "--experiment",
+        metavar="NAME",
+        help=f"of a new run: {', '.join(RECIPES)}; or the work folder of another run, "
+        "to begin with its settings",
     )
     parser.add_argument(
         "--workdir",
-        required=True,
         metavar="DIR",
-        help="folder for weights, metrics and checkpoints; that of a run that was "
-        "stopped goes on with it",
+        help="folder for weights, metrics and checkpoints; that of a run goes on with "
+        "it, and needs no --experiment",
     )
     add_device_arguments(parser)
     parser.add_argument(
@@ -46,32 +55,42 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="SETTING=VALUE",
         help="change a setting, as in --set optimizer.learning_rate=0.01; may be "
-        "repeated",
+        "repeated; of a run that has begun, only settings of loop, and epochs, to "
+        "train longer",
+    )
+    parser.add_argument(
+        "--log",
+        action="append",
+        default=[],
+        choices=TRACKERS,
+        help="write metrics there too; may be repeated",
     )
     parser.add_argument(
         "--list_settings",
         action="store_true",
-        help="print the experiment's settings and what it is expected to reach",
+        help="print the settings of the experiment or the run, and what it is expected "
+        "to reach",
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Trains; 0 when the experiment is finished."""
-    experiment = override(get_experiment(args.experiment), args.set)
+    experiment = find_experiment(args)
     if args.list_settings:
-        recipe = RECIPES[args.experiment]
-        for name, value in list_settings(experiment).items():
-            print(f"{name}={to_text(value)}")
-        print(f"\nsource: {recipe.source}\nhardware: {recipe.hardware}")
-        print(f"expected: {recipe.expected}\ncommand: {recipe.command}")
+        _print_settings(experiment)
         return 0
-    from keras_effnetv2.training.runs.loop import Interrupted
+    if args.workdir is None:
+        raise InputError("Say where to train: --workdir DIR, a new folder.")
     from keras_effnetv2.training.runs.run import train
 
+    devices = {"strategy": args.strategy, "tpu": args.tpu}
     try:
-        train(experiment, args.workdir, strategy=args.strategy, tpu=args.tpu)
+        train(experiment, args.workdir, log=args.log, **devices)
     except Interrupted as stop:
-        print(f"\n{stop} Go on with:\n{_command()}", file=sys.stderr)
+        options = [] if args.strategy == "auto" else ["--strategy", args.strategy]
+        options += ["--tpu", args.tpu] if args.tpu else []
+        command = train_command(args.workdir, *options)
+        print(f"\n{stop} Go on with:\n{command}", file=sys.stderr)
         return _EXIT_INTERRUPTED
     except Exception as error:
         if not _is_lost_worker(error):
@@ -80,8 +99,39 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _command() -> str:
-    return shlex.join(["python", "-m", "keras_effnetv2", *sys.argv[1:]])
+def find_experiment(args: argparse.Namespace) -> Experiment:
+    """The run's own, where the work folder has one, else that of `--experiment`.
+
+    Settings are those of `--set`.
+
+    Raises:
+        ValueError: there is none, or no such name.
+    """
+    named = None if args.experiment is None else _named(args.experiment)
+    if args.workdir is not None:
+        workdir = Workdir(pathlib.Path(args.workdir).expanduser())
+        if workdir.config.is_file() and (named is None or workdir.has_begun()):
+            own = read_experiment(args.workdir)
+            named = own if named is None or named.name == own.name else named
+    if named is None:
+        where = f"{args.workdir} has no run yet. " if args.workdir else ""
+        raise InputError(
+            f"{where}Say what to train: --experiment NAME, one of {', '.join(RECIPES)}."
+        )
+    return override(named, args.set)
+
+
+def _named(name: str) -> Experiment:
+    return read_experiment(name) if os.path.isdir(name) else get_experiment(name)
+
+
+def _print_settings(experiment: Experiment) -> None:
+    for name, value in list_settings(experiment).items():
+        print(f"{name}={to_text(value)}")
+    recipe = RECIPES.get(experiment.name)
+    if recipe is not None:
+        print(f"\nsource: {recipe.source}\nhardware: {recipe.hardware}")
+        print(f"expected: {recipe.expected}\ncommand: {recipe.command}")
 
 
 def _is_lost_worker(error: Exception) -> bool:

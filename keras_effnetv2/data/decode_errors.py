@@ -11,7 +11,7 @@ from absl import logging
 
 from keras_effnetv2.errors import InputError, UserError
 
-# Names in the error that stops a training; the log has all of them.
+# Names in the error that stops a training.
 _NUM_SHOWN = 5
 
 
@@ -52,13 +52,13 @@ class DecodeErrors:
         self._num_examples = num_examples
         self._on_error = on_error
         self._max_share = max_share
-        self._names: dict[int, str] = {}
+        self._found: dict[int, tuple[str, str]] = {}
         self._lock = threading.Lock()
 
     @property
     def num_damaged(self) -> int:
         """Different examples that were damaged so far."""
-        return len(self._names)
+        return len(self._found)
 
     def report(self, found: Mapping[int, tuple[str, str]]) -> None:
         """Takes note of damaged examples.
@@ -70,15 +70,15 @@ class DecodeErrors:
             ValueError: these are too many.
         """
         with self._lock:
-            for index, (name, reason) in found.items():
-                if index in self._names:
-                    continue
-                self._names[index] = name
-                if self._on_error == "raise":
-                    self.stop(InputError(f"{name} cannot be read: {reason}."))
-                logging.warning("%s cannot be read and is skipped: %s", name, reason)
-            if len(self._names) > max(1, self._max_share * self._num_examples):
+            new = {i: what for i, what in found.items() if i not in self._found}
+            self._found |= new
+            if new and self._on_error == "raise":
+                name, reason = next(iter(new.values()))
+                self.stop(InputError(f"{name} cannot be read: {reason}."))
+            if len(self._found) > max(1, self._max_share * self._num_examples):
                 self.stop(InputError(self._summary()))
+            for name, reason in new.values():
+                logging.warning("%s cannot be read and is skipped: %s", name, reason)
 
     def stop(self, error: UserError) -> NoReturn:
         """Raises an error, and keeps it for `raise_if_any`."""
@@ -88,14 +88,15 @@ class DecodeErrors:
     def raise_if_any(self) -> None:
         """Raises what has stopped the dataset, if anything has."""
         if self.error is not None:
-            raise self.error
+            raise self.error from None  # The other is TensorFlow's wording of it.
 
     def _summary(self) -> str:
-        shown = [*self._names.values()][:_NUM_SHOWN]
-        more = ", ..." if self.num_damaged > len(shown) else ""
+        damaged = [*self._found.values()]
+        shown = [name for name, _ in damaged[:_NUM_SHOWN]]
+        more = ", ..." if len(damaged) > len(shown) else ""
         return (
-            f"{self.num_damaged:,} of the {self._num_examples:,} images of "
+            f"{len(damaged):,} of the {self._num_examples:,} images of "
             f"{self._source_name!r} cannot be read, which is more than "
-            f"{self._max_share:.0%}: {', '.join(shown)}{more}. Repair or remove them; "
-            "the log says what is wrong with each."
+            f"{self._max_share:.0%}: {', '.join(shown)}{more}. Repair or remove them. "
+            f"Of the first: {damaged[0][1]}."
         )

@@ -23,6 +23,7 @@ from keras_effnetv2.data.order import (
     epoch_seeds,
     training_steps,
 )
+from keras_effnetv2.data.parallelism import parallel
 from keras_effnetv2.data.sources.source import Source
 from keras_effnetv2.preprocessing import Preprocessing
 
@@ -204,8 +205,7 @@ def _preparation(source: Source, augmenter: Augmenter) -> Callable[..., tf.Tenso
 
 
 def _in_parallel(steps: tf.data.Dataset, batch: Any) -> tf.data.Dataset:
-    batches = rows.map_in_order(steps, batch, _NUM_PARALLEL)
-    return batches.prefetch(_NUM_AHEAD)
+    return steps.map(batch, **parallel(_NUM_PARALLEL)).prefetch(_NUM_AHEAD)
 
 
 def _fold_in(seed: tf.Tensor, number: tf.Tensor) -> tf.Tensor:

@@ -5,19 +5,17 @@ Pillow decodes what TensorFlow cannot, and an error of the disk is told from dam
 """
 
 import functools
-import os
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import tensorflow as tf
 
 from keras_effnetv2.data.decode_errors import DecodeErrors
 from keras_effnetv2.data.decoding import images
 from keras_effnetv2.data.decoding.retrying import OF_DATA, retried
+from keras_effnetv2.data.parallelism import parallel
 from keras_effnetv2.data.sources.source import Source
-from keras_effnetv2.errors import FileError, InputError
-from keras_effnetv2.private_apis import is_deterministic
+from keras_effnetv2.errors import FileError, InputError, UserError
 
 # From an index, its image and the arguments of the batch to a tensor of static shape.
 _Prepare = Callable[..., tf.Tensor]
@@ -54,17 +52,14 @@ def make_rows(
         image, label = source.example(indices[place])
         return place, prepare(indices[place], image, *arguments), label
 
-    # The check that a label is a class has a state; without it this can be parallel.
-    rows = map_in_order(
-        tf.data.Dataset.range(num), row, has_state=not source.multi_label
-    )
+    rows = tf.data.Dataset.range(num).map(row, **parallel())
     spec = rows.element_spec
     places, *columns = _gathered(rows.ignore_errors(), spec, num)
 
     def with_failed():
         is_made = tf.scatter_nd(places[:-1, None], tf.ones_like(places[:-1]), [num])
         failed = tf.boolean_mask(tf.range(num), is_made == 0)
-        load = functools.partial(load_row, prepare, source, decode_errors, spec[1])
+        load = functools.partial(_load_row, prepare, source, decode_errors, spec[1])
         made = _made_again(failed, indices, load, arguments, spec)
         again = _reported(made, indices, source, decode_errors, at_least)
         return _merged((places, *columns), again)
@@ -72,23 +67,6 @@ def make_rows(
     is_complete = tf.size(places, tf.int64) == num + 1
     places, *columns = tf.cond(is_complete, lambda: (places, *columns), with_failed)
     return places[:-1], columns
-
-
-def map_in_order(
-    dataset: tf.data.Dataset,
-    function: Callable[..., Any],
-    num_parallel: int | None = os.cpu_count(),
-    has_state: bool = True,
-) -> tf.data.Dataset:
-    """`dataset.map` in parallel, if it may be.
-
-    Calls of Python, assertions and datasets within datasets have a state to TensorFlow.
-    Where determinism is asked for, it makes them one after the other, and logs an error
-    for each iterator that would have had them in parallel.
-    """
-    if has_state and is_deterministic():
-        return dataset.map(function)
-    return dataset.map(function, num_parallel_calls=num_parallel, deterministic=True)
 
 
 def fill_with_previous(
@@ -156,8 +134,7 @@ def _made_again(
         columns = map(tf.ensure_shape, (pixels, label, reason), shaped)
         return place, *columns
 
-    rows = tf.data.Dataset.from_tensor_slices(places)
-    rows = map_in_order(rows, row)
+    rows = tf.data.Dataset.from_tensor_slices(places).map(row, **parallel())
     return _gathered(rows, rows.element_spec, tf.size(places, tf.int64))
 
 
@@ -170,12 +147,14 @@ def _reported(
 ) -> tuple[tf.Tensor, ...]:
     """Those of `_made_again` that were made; `decode_errors` is told of the others."""
     places, *columns, reasons = made
-    report = tf.py_function(
+    # Not raised in Python, of whose errors TensorFlow prints the whole way.
+    problem = tf.py_function(
         lambda *found: _report(source, decode_errors, at_least, *found),
         [tf.gather(indices, places[:-1]), reasons[:-1], tf.size(indices)],
-        [],
+        tf.string,
     )
-    with tf.control_dependencies([report]):
+    check = tf.debugging.Assert(tf.ensure_shape(problem, ()) == b"", [problem])
+    with tf.control_dependencies([check]):
         is_made = tf.identity(reasons == b"")
     return tuple(tf.boolean_mask(column, is_made) for column in (places, *columns))
 
@@ -225,6 +204,21 @@ def load_row(
     return tf.zeros(spec.shape, spec.dtype), tf.zeros(source.num_classes), reason
 
 
+def _load_row(
+    prepare: _Prepare,
+    source: Source,
+    decode_errors: DecodeErrors,
+    spec: tf.TensorSpec,
+    *arguments: tf.Tensor,
+) -> tuple:
+    """A row as `load_row` has it; what stops is a reason, and raised by `_reported`."""
+    try:
+        return load_row(prepare, source, decode_errors, spec, *arguments)
+    except UserError as error:
+        zeros = tf.zeros(spec.shape, spec.dtype)
+        return zeros, tf.zeros(source.num_classes), str(error)
+
+
 def _report(
     source: Source,
     decode_errors: DecodeErrors,
@@ -232,18 +226,28 @@ def _report(
     indices: tf.Tensor,
     reasons: tf.Tensor,
     num: tf.Tensor,
-) -> None:
-    """Tells `decode_errors` what is wrong with the examples of a batch."""
+) -> str:
+    """Tells `decode_errors` what is wrong with the examples of a batch.
+
+    Returns:
+        What stops the data, or nothing.
+    """
+    if decode_errors.error is not None:
+        return str(decode_errors.error)
     found = {
         index: (source.name_of(index), reason.decode())
         for index, reason in zip(indices.numpy().tolist(), reasons.numpy(), strict=True)
         if reason
     }
-    decode_errors.report(found)
-    if num - len(found) < at_least:
-        name, reason = next(iter(found.values()))
-        decode_errors.stop(
-            InputError(
-                f"None of {num} images of a batch can be read. {name}: {reason}."
+    try:
+        decode_errors.report(found)
+        if num - len(found) < at_least:
+            name, reason = next(iter(found.values()))
+            decode_errors.stop(
+                InputError(
+                    f"None of {num} images of a batch can be read. {name}: {reason}."
+                )
             )
-        )
+    except UserError as error:
+        return str(error)
+    return ""

@@ -18,7 +18,8 @@ from keras_effnetv2.training.progressive import feeding
 from keras_effnetv2.training.progressive.learning import fit_segment, plan_segments
 from keras_effnetv2.training.progressive.stages import steps_per_epoch
 from keras_effnetv2.training.runs.evaluation import measure
-from keras_effnetv2.training.runs.run import check, set_up_process
+from keras_effnetv2.training.runs.feasibility import check
+from keras_effnetv2.training.runs.run import set_up_process
 
 # Takes epochs trained and the accuracy after them; raises to end the training.
 Report = Callable[[int, float], None]
@@ -47,13 +48,14 @@ class Evaluator:
         )
         self.experiment = dataclasses.replace(experiment, model=model)
         self.devices = open_devices("auto")
-        data = experiment.data
-        self._feeds = [
-            feeding.Feed.open(data, split)
-            for split in (data.train_split, data.eval_split)
-        ]
+        self.experiment, *self._feeds = feeding.open_feeds(self.experiment)
         stages = self.experiment.stages(self._feeds[0].source.num_examples)
         check(self.experiment, stages, self.devices)
+
+    @property
+    def num_classes(self) -> int:
+        """Those of the images that are trained on."""
+        return self._feeds[0].source.num_classes
 
     def accuracy(
         self, variant: Variant, seed: int | None = None, report: Report | None = None

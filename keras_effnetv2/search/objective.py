@@ -40,11 +40,11 @@ class SearchObjective:
 
     def __init__(self, search: SearchExperiment, prune: bool = True) -> None:
         self.search = search
+        self.evaluator = Evaluator(search.training)
         self.space = search.space
         self.prune = prune
         # All candidates have the backbone's strides.
         Workload(**self._workload()).check(self.space.backbone)
-        self.evaluator = Evaluator(search.training)
         self._table: CostTable | None = None
 
     def prepare(self, stream: TextIO | None = None) -> None:
@@ -122,7 +122,7 @@ class SearchObjective:
         measured = Measurement(
             accuracy,
             relative_step_time(own, beside) * backbone.step_seconds,
-            count_parameters(variant, self.search.training.data.num_classes),
+            count_parameters(variant, self.evaluator.num_classes),
             relative_step_spread(own, beside) * backbone.step_seconds,
         )
         value = reward(
@@ -140,7 +140,7 @@ class SearchObjective:
             "image_size": last.image_size,
             "batch_size": last.batch_size,
             "precision": training.model.precision,
-            "classes": training.data.num_classes,
+            "classes": self.evaluator.num_classes,
             "optimizer": training.optimizer,
         }
 
@@ -150,9 +150,7 @@ class SearchObjective:
 
     @functools.cached_property
     def _backbone_parameters(self) -> int:
-        return count_parameters(
-            self.space.backbone, self.search.training.data.num_classes
-        )
+        return count_parameters(self.space.backbone, self.evaluator.num_classes)
 
 
 def _backbone_seconds(study: optuna.Study, measured: float) -> float:

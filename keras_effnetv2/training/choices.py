@@ -3,5 +3,6 @@
 # Of `devices.strategies`, which says what each means.
 STRATEGIES = ("auto", "cpu", "mirrored", "multiworker", "tpu")
 
-# Of a run, which weights: of its end, or of its best evaluation. The first is usual.
-CHECKPOINTS = ("last", "best")
+# Of a run, which weights: of its end, of its best evaluation, or of the latter where it
+# tells something. The first is usual.
+CHECKPOINTS = ("auto", "last", "best")

@@ -1,6 +1,7 @@
 """`export`: says where the model is from and how far the export is from it."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -9,10 +10,18 @@ from keras_effnetv2 import __main__ as command_line
 from keras_effnetv2 import create_model
 from keras_effnetv2.commands import export
 from keras_effnetv2.export.checks.roundtrip import run_engine
+from keras_effnetv2.files import replace_file
 from keras_effnetv2.networks import variants
-from keras_effnetv2.training import evaluate_run, load_run
+from keras_effnetv2.training import evaluate_run, load_run, override
+from keras_effnetv2.training.experiments.settings import to_json
 from keras_effnetv2.training.learner.network import build_network
-from keras_effnetv2.training.runs.workdir import Workdir, read_experiment
+from keras_effnetv2.training.reporting.records import Records
+from keras_effnetv2.training.runs.workdir import (
+    Workdir,
+    describe_weights,
+    read_experiment,
+    trained_weights,
+)
 from tests import mirror
 from tests.commands import finished_run
 
@@ -69,7 +78,8 @@ def test_the_best_checkpoint_of_a_run_that_may_not_be_finished(tmp_path):
     for load in (load_run, evaluate_run):
         with pytest.raises(ValueError, match="has no best checkpoint yet"):
             load(workdir, checkpoint="best")
-    with pytest.raises(ValueError, match="one of last, best. Received: 'newest'"):
+    message = "one of auto, last, best. Received: 'newest'"
+    with pytest.raises(ValueError, match=message):
         load_run(workdir, "newest")
     network = write_best(workdir)
     Workdir(workdir).weights.unlink()
@@ -80,8 +90,34 @@ def test_the_best_checkpoint_of_a_run_that_may_not_be_finished(tmp_path):
     model, _ = export.open_model(args)
     for found, wanted in zip(model.weights, network.weights, strict=True):
         np.testing.assert_array_equal(found, wanted)
-    with pytest.raises(ValueError, match="is not finished"):
-        load_run(workdir)
+    with pytest.raises(ValueError, match="is not finished.*train --workdir"):
+        load_run(workdir, "last")
+    # Of images that are not trained on, the best is what is taken.
+    for found, wanted in zip(load_run(workdir).weights, network.weights, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize(
+    ("eval_split", "wanted"), [("test", "best"), ("train[:60]", "final")]
+)
+def test_the_best_evaluation_counts_where_it_is_of_other_images(
+    eval_split, wanted, tmp_path
+):
+    workdir = Workdir(finished_run.write(tmp_path / "run"))
+    experiment = override(
+        read_experiment(workdir.path), [f"data.eval_split={eval_split}"]
+    )
+    replace_file(workdir.config, to_json(experiment).encode())
+    workdir.best_weights.parent.mkdir()
+    shutil.copyfile(workdir.weights, workdir.best_weights)
+    Records(workdir.metrics).append({"epoch": 3, "step": 9, "eval_accuracy": 0.975})
+    assert trained_weights(workdir.path).name == f"{wanted}.weights.h5"
+    assert trained_weights(workdir.path, "last") == workdir.weights
+    assert trained_weights(workdir.path, "best") == workdir.best_weights
+    assert describe_weights(workdir.path, "best").endswith(
+        "best.weights.h5, of the best evaluation: accuracy 97.50% after epoch 3."
+    )
+    assert "final.weights.h5" in describe_weights(workdir.path, "last")
 
 
 @pytest.mark.parametrize("command", ["predict", "explain", "evaluate", "export"])
@@ -161,8 +197,8 @@ def test_bad_class_names_are_one_line(workdir, contents, message, tmp_path, caps
         file.write_bytes(contents)
     flags = "--labels", file, "--output", tmp_path / "export"
     assert run("saved_model", "--workdir", workdir, *flags) == 2
-    error = capsys.readouterr().err
-    assert message in error and error.count("\n") == 1
+    *_, error = capsys.readouterr().err.splitlines()
+    assert error.startswith("error: ") and message in error
 
 
 def test_a_folder_that_is_no_export_stays(workdir, tmp_path, capsys):

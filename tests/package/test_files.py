@@ -1,5 +1,6 @@
 """Files are whole at any moment, whoever writes them and however that ends."""
 
+import errno
 import logging
 import os
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 
 from keras_effnetv2.files import (
     check_writable,
+    full_disk_named,
     locked,
     remove_unfinished,
     replace_file,
@@ -151,3 +153,27 @@ def test_who_has_the_lock_writes_over_what_was_left(tmp_path):
         temporary.write_bytes(b"new")
     assert path.read_bytes() == b"new"
     assert os.listdir(tmp_path) == ["a.bin"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "somewhere"),
+        RuntimeError("flushing failed: No space left on device"),
+    ],
+)
+def test_a_full_disk_is_named_with_what_to_do(error):
+    message = "The disk of runs/a is full.*Make room"
+    with (
+        pytest.raises(OSError, match=message) as found,
+        full_disk_named("runs/a", "Make room."),
+    ):
+        raise error
+    assert found.value.__cause__ is error
+
+
+def test_other_errors_are_not_of_a_full_disk():
+    error = OSError(errno.EACCES, "no rights")
+    with pytest.raises(OSError) as found, full_disk_named("runs/a", ""):
+        raise error
+    assert found.value is error

@@ -2,8 +2,6 @@
 
 import ast
 import pathlib
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -12,6 +10,7 @@ import pytest
 import keras_effnetv2
 from keras_effnetv2 import private_apis
 from keras_effnetv2.layers import MBConv
+from tests import forked
 
 PACKAGE = pathlib.Path(keras_effnetv2.__file__).parent
 # Of named tuples, which are public all the same.
@@ -136,15 +135,17 @@ def test_in_safe_mode():
         assert private_apis.in_safe_mode()
 
 
-def test_is_deterministic():
-    code = (
-        "import tensorflow as tf; from keras_effnetv2 import private_apis as apis\n"
-        "before = apis.is_deterministic()\n"
+def test_is_op_determinism_enabled(tmp_path):
+    # In a process of its own: it cannot be taken back.
+    script = tmp_path / "enabling.py"
+    script.write_text(
+        "import tensorflow as tf\n"
+        "from keras_effnetv2.private_apis import is_op_determinism_enabled as ask\n"
+        "print(ask(), end=' ')\n"
         "tf.config.experimental.enable_op_determinism()\n"
-        "print(before, apis.is_deterministic())"
+        "print(ask())"
     )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert found.stdout == "False True\n"
+    assert "False True" in forked.output([script], tmp_path)
 
 
 def test_with_integer_ends():

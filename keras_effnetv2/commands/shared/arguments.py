@@ -86,7 +86,8 @@ def add_checkpoint_argument(parser: argparse.ArgumentParser) -> None:
         choices=CHECKPOINTS,
         default=CHECKPOINTS[0],
         help="of --workdir: the last weights, or those of the best evaluation, which a "
-        f"run that is not finished may have too (default: {CHECKPOINTS[0]})",
+        "run that is not finished may have too; auto: the best, where images that were "
+        f"not trained on chose them (default: {CHECKPOINTS[0]})",
     )
 
 

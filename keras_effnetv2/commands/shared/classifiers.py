@@ -2,11 +2,13 @@
 
 import argparse
 import os
+import sys
 
 from keras_effnetv2.classification.choices import BATCH_SIZE
 from keras_effnetv2.classification.classifying import Classifier
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.training import load_run
+from keras_effnetv2.training.runs.workdir import describe_weights
 from keras_effnetv2.weights.hub import addresses
 
 
@@ -24,6 +26,7 @@ def open_classifier(args: argparse.Namespace) -> Classifier:
         if getattr(args, flag) is not None:
             _refuse_others(args, flag)
     if args.workdir is not None:
+        print(describe_weights(args.workdir, args.checkpoint), file=sys.stderr)
         return Classifier(load_run(args.workdir, args.checkpoint), **options)
     if args.model is not None:
         return Classifier(args.model, **options)

@@ -1,11 +1,11 @@
 """A source in memory."""
 
 import dataclasses
-import os
 
 import tensorflow as tf
 
 from keras_effnetv2.data.decoding.retrying import OF_DATA, retried
+from keras_effnetv2.data.parallelism import parallel
 from keras_effnetv2.data.sources.source import Source
 from keras_effnetv2.progress import Progress
 
@@ -30,9 +30,7 @@ def cached(source: Source) -> Source:
             return tf.identity(indices)
 
     indices = tf.data.Dataset.range(num).batch(_CHUNK).map(count).unbatch()
-    examples = indices.map(
-        lambda index: (index, *source.read(index)), num_parallel_calls=os.cpu_count()
-    )
+    examples = indices.map(lambda index: (index, *source.read(index)), **parallel())
     _, image_spec, label_spec = examples.element_spec
     if image_spec.dtype != tf.string:
         return source  # Pixels are in memory already.

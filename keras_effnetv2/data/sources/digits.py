@@ -10,12 +10,12 @@ from keras_effnetv2.errors import require_modules
 _NUM_CLASSES = 10
 
 
-def open_digits(split: str, num_classes: int) -> source.Source:
+def open_digits(split: str, num_classes: int | None) -> source.Source:
     """Digits, ink in white: every fifth is of the split `"test"`.
 
     Args:
         split: `"train"` or `"test"`, or part of it as `"train[:100]"`.
-        num_classes: 10.
+        num_classes: 10, or None.
 
     Raises:
         ValueError: another split or number of classes.

@@ -22,7 +22,7 @@ _Classes = dict[str, list[folders.Listing]]
 
 
 def open_folder(
-    split: str, num_classes: int, directory: str, train_split: str = "train"
+    split: str, num_classes: int | None, directory: str, train_split: str = "train"
 ) -> Source:
     """Images of `directory/split/class/`, or of `directory/class/`.
 
@@ -33,7 +33,7 @@ def open_folder(
 
     Args:
         split: name of a folder in `directory`, or `"train"` or `"validation"`.
-        num_classes: how many folders of classes there are.
+        num_classes: how many folders of classes there are. None: as many as are found.
         directory: local, or of a file system that TensorFlow knows, as `gs://...`.
         train_split: name of the split whose folders are the classes.
 
@@ -79,7 +79,7 @@ def _from_files(
 
 
 def _of_split(
-    top: folders.Listing, split: str, train_split: str, num_classes: int
+    top: folders.Listing, split: str, train_split: str, num_classes: int | None
 ) -> _Classes:
     """The classes of a folder of a split."""
     if split not in top.folders:
@@ -104,14 +104,14 @@ def _of_split(
     if training:
         check_num_classes(num_classes, len(training), printable(train_root))
         _check_known(root, _with_images(found), printable(train_root), [*training])
-    elif len(found) != num_classes:
+    elif num_classes not in (None, len(found)):
         raise InputError(_unnumbered(root, found, printable(train_root), num_classes))
     classes = {name: found.get(name, []) for name in training or found}
     _log_missing(root.title, classes)
     return classes
 
 
-def _of_hash(top: folders.Listing, split: str, num_classes: int) -> _Classes:
+def _of_hash(top: folders.Listing, split: str, num_classes: int | None) -> _Classes:
     """The classes of a folder without splits, with the files that belong to one."""
     found = _read_classes(top)
     if split not in ("train", "validation") or not _with_images(found):
@@ -173,7 +173,9 @@ def _with_images(classes: _Classes) -> list[str]:
     return [x for x, of_class in classes.items() if any(y.images for y in of_class)]
 
 
-def _check_classes(root: folders.Listing, found: _Classes, num_classes: int) -> None:
+def _check_classes(
+    root: folders.Listing, found: _Classes, num_classes: int | None
+) -> None:
     """Refuses what a network cannot be trained on."""
     empty = sorted(found.keys() - _with_images(found))
     if empty:
@@ -207,13 +209,13 @@ def _check_known(
 
 
 def _unnumbered(
-    root: folders.Listing, found: _Classes, train: str, num_classes: int
+    root: folders.Listing, found: _Classes, train: str, num_classes: int | None
 ) -> str:
     return (
-        f"{root.title} has {len(found)} classes. Received: num_classes={num_classes}. "
-        f"There is no folder {train} to say what the classes are: put it there, or let "
-        f"{root.title} have a folder for each class of the training, and no other; it "
-        "may be empty."
+        f"{root.title} has {len(found)} classes. Received: "
+        f"data.num_classes={num_classes}. There is no folder {train} to say what the "
+        f"classes are: put it there, or let {root.title} have a folder for each class "
+        "of the training, and no other; it may be empty."
     )
 
 

@@ -23,12 +23,14 @@ _PREFIXES = {"train": "train", "test": "t10k"}
 _LARGEST_EXPANSION = 1032
 
 
-def open_idx(split: str, num_classes: int, directory: str | None) -> source.Source:
+def open_idx(
+    split: str, num_classes: int | None, directory: str | None
+) -> source.Source:
     """Gray images of IDX files, plain or gzipped.
 
     Args:
         split: `"train"` or `"test"`, or part of it as `"train[:1000]"`.
-        num_classes: labels are below it.
+        num_classes: labels are below it. None: one more than the largest of the file.
         directory: of files called `train-images-idx3-ubyte`, `t10k-labels-idx1-ubyte`,
             ... or so with `.gz`. None: where Debian has Fashion-MNIST.
 
@@ -48,10 +50,14 @@ def open_idx(split: str, num_classes: int, directory: str | None) -> source.Sour
             f"{image_path} has {len(images):,} images, {label_path} {len(labels):,} "
             "labels: they do not belong together."
         )
-    if len(labels) and labels.max() >= num_classes:
+    found = int(labels.max()) + 1
+    if num_classes is None:
+        num_classes = found
+    if found > num_classes:
         raise InputError(
-            f"{label_path} has labels up to {labels.max()}. Received: "
-            f"num_classes={num_classes}. Pass num_classes={labels.max() + 1}."
+            f"{label_path} has labels up to {found - 1}. Received: "
+            f"data.num_classes={num_classes}. Leave it out, or set "
+            f"data.num_classes={found}."
         )
     return source.from_arrays(images, labels, subset, num_classes, str(image_path))
 

@@ -18,7 +18,7 @@ def open_source(
     kind: str,
     split: str,
     *,
-    num_classes: int,
+    num_classes: int | None = None,
     name: str = "",
     directory: str | None = None,
     multi_label: bool = False,
@@ -32,7 +32,8 @@ def open_source(
         kind: `"tfds"`, `"folder"`, `"imagenet_tfrecord"`, `"imagenet21k_tfrecord"`,
             `"idx"` or `"digits"`.
         split: in the words of the kind; its module says which.
-        num_classes: labels are below it.
+        num_classes: labels are below it. None: as many as the data has, which all but
+            TFRecords say.
         name: of a dataset of TensorFlow Datasets.
         directory: where the data is. None: where the kind has it by default.
         multi_label: an image may have several classes.
@@ -57,7 +58,8 @@ def open_source(
     elif kind == "idx":
         source = idx.open_idx(split, num_classes, directory)
     elif kind in _OF_RECORDS:
-        source = _OF_RECORDS[kind](split, num_classes, _required(directory, kind))
+        root = _required(directory, kind)
+        source = _OF_RECORDS[kind](split, num_classes, root)
     else:
         raise InputError(f"kind is one of {', '.join(_KINDS)}. Received: {kind!r}.")
     if source.multi_label != multi_label:

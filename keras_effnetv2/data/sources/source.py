@@ -51,16 +51,21 @@ class Source:
             return image, tf.one_hot(label, self.num_classes)
 
 
-def check_num_classes(received: int, found: int, where: str) -> None:
+def check_num_classes(received: int | None, found: int, where: str) -> None:
     """Refuses a number of classes that the data does not have.
+
+    Args:
+        received: None: what the data has.
+        found: in the data.
+        where: that is, for messages.
 
     Raises:
         ValueError: the numbers differ.
     """
-    if received != found:
+    if received not in (None, found):
         raise InputError(
-            f"{where} has {found} classes. Received: num_classes={received}. "
-            f"Pass num_classes={found}."
+            f"{where} has {found} classes. Received: data.num_classes={received}. "
+            f"Leave it out, or set data.num_classes={found}."
         )
 
 

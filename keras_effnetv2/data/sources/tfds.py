@@ -14,14 +14,18 @@ _LONGEST_REASON = 400  # Characters: with the instructions for a manual download
 
 
 def open_tfds(
-    name: str, split: str, num_classes: int, directory: str | None, multi_label: bool
+    name: str,
+    split: str,
+    num_classes: int | None,
+    directory: str | None,
+    multi_label: bool,
 ) -> Source:
     """A split of a dataset, which is downloaded and prepared where it is not yet.
 
     Args:
         name: such as `"cifar10"` or `"imagenet2012:5.1.0"`.
         split: such as `"train"`, `"train[:98%]"` or `"train+validation"`.
-        num_classes: how many the dataset has.
+        num_classes: how many the dataset has. None: it says so.
         directory: of TensorFlow Datasets. None: its default.
         multi_label: labels are sequences of classes.
 
@@ -37,6 +41,7 @@ def open_tfds(
     label_feature = builder.info.features[label_key]
     class_feature = label_feature.feature if multi_label else label_feature
     check_num_classes(num_classes, class_feature.num_classes, f"The dataset {name}")
+    found: int = class_feature.num_classes
     records = _records(builder, split)
     read_record = records.reader()
     # Only what is used of an example is parsed.
@@ -49,13 +54,13 @@ def open_tfds(
         example = features.deserialize_example(read_record(index), decoders=decoders)
         label = tf.cast(example[label_key], tf.int64)
         if multi_label:
-            label = tf.reduce_max(tf.one_hot(label, num_classes), axis=0)
+            label = tf.reduce_max(tf.one_hot(label, found), axis=0)
             label = tf.maximum(label, 0)  # Of no class, the maximum is minus infinity.
         return example[image_key], label
 
     return Source(
         num_examples=len(records),
-        num_classes=num_classes,
+        num_classes=found,
         multi_label=multi_label,
         read=read,
         name_of=records.name_of,

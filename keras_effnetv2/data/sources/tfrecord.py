@@ -18,7 +18,7 @@ _MINIVAL_SHARE = 20 / 1024
 _NUM_EVALUATION, _NUM_MINIVAL = 16, 4
 
 
-def open_imagenet(split: str, num_classes: int, directory: str) -> Source:
+def open_imagenet(split: str, num_classes: int | None, directory: str) -> Source:
     """Records with `image/encoded` and `image/class/label`, whose 0 is background.
 
     Args:
@@ -40,6 +40,7 @@ def open_imagenet(split: str, num_classes: int, directory: str) -> Source:
         "validation": slice(None),
     }
     records = find_records(_choose(paths, parts, split))
+    num_classes = _stated(num_classes, directory)
     read_record = records.reader()
     features = {
         "image/encoded": tf.io.FixedLenFeature((), tf.string),
@@ -53,7 +54,7 @@ def open_imagenet(split: str, num_classes: int, directory: str) -> Source:
     return Source(len(records), num_classes, False, read, records.name_of)
 
 
-def open_imagenet21k(split: str, num_classes: int, directory: str) -> Source:
+def open_imagenet21k(split: str, num_classes: int | None, directory: str) -> Source:
     """Records with `image` and `labels`: 0 or 1 for each class.
 
     Args:
@@ -74,6 +75,7 @@ def open_imagenet21k(split: str, num_classes: int, directory: str) -> Source:
         "validation": slice(first),
     }
     records = find_records(_choose(paths, parts, split))
+    num_classes = _stated(num_classes, directory)
     read_record = records.reader()
     features = {
         "image": tf.io.FixedLenFeature((), tf.string),
@@ -85,6 +87,15 @@ def open_imagenet21k(split: str, num_classes: int, directory: str) -> Source:
         return parsed["image"], tf.cast(parsed["labels"], tf.float32)
 
     return Source(len(records), num_classes, True, read, records.name_of)
+
+
+def _stated(num_classes: int | None, directory: str) -> int:
+    if num_classes is None:
+        raise InputError(
+            f"The TFRecords in {directory} do not say how many classes there are. Set "
+            "data.num_classes."
+        )
+    return num_classes
 
 
 def _paths(directory: str, patterns: tuple[str, ...]) -> list[str]:

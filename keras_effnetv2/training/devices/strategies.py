@@ -18,6 +18,7 @@ import socket
 from typing import Any
 
 import keras
+from absl import logging
 
 from keras_effnetv2.backends import require_backend
 from keras_effnetv2.errors import InputError
@@ -140,6 +141,11 @@ def _open_mirrored() -> Devices:
 
     kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
     names = [device.name for device in tf.config.list_logical_devices(kind)]
+    if len(names) == 1:
+        logging.warning(
+            "The strategy mirrored found no other device than 1 %s, and runs on that.",
+            kind,
+        )
     strategy = tf.distribute.MirroredStrategy(names)
     return Devices("mirrored", strategy, len(names), kind=kind)
 

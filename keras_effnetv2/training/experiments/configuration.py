@@ -38,7 +38,8 @@ class Data(Checked):
         source: `"tfds"`: a TensorFlow Datasets name; `"folder"`: of class folders;
             `"imagenet_tfrecord"`, `"imagenet21k_tfrecord"`: the official layouts;
             `"idx"`: files as MNIST has them; `"digits"`: embedded, 8x8 pixels.
-        num_classes: width of the classifier.
+        num_classes: width of the classifier. None: as many as the source has, which all
+            but TFRecords know.
         name: in TensorFlow Datasets; other sources have no use for it.
         directory: where the files are. None: where the source has them by default.
         train_split: part to train on, in the source's words.
@@ -55,7 +56,7 @@ class Data(Checked):
     source: Literal[
         "tfds", "folder", "imagenet_tfrecord", "imagenet21k_tfrecord", "idx", "digits"
     ]
-    num_classes: Count
+    num_classes: Count | None = None
     name: str = ""
     directory: str | None = None
     train_split: str = "train"
@@ -65,6 +66,16 @@ class Data(Checked):
     cache: bool = False
     on_error: Literal["skip", "raise"] = "skip"
     orientation: Literal["auto", "upright", "stored"] = "auto"
+
+    @property
+    def is_held_out(self) -> bool:
+        """Whether `eval_split` is none of the training, as far as its name tells."""
+        trained = {*self.train_split.split("+")}
+        wholes = {split.partition("[")[0] for split in trained}
+        return not any(
+            split in trained | wholes or split.partition("[")[0] in trained
+            for split in self.eval_split.split("+")
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -230,7 +241,7 @@ class Regularization(Checked):
 
 @dataclasses.dataclass(frozen=True)
 class Loop(Checked):
-    """How a run goes on, stops and starts again; nothing here changes what it computes.
+    """How a run goes on, stops and starts again; no step computes anything else by it.
 
     Attributes:
         checkpoint_steps: steps between checkpoints.
@@ -241,6 +252,8 @@ class Loop(Checked):
             saves and stops only after them: this number or the next lower one that
             divides an epoch's steps. More saves time on TPUs. Not with the strategies
             mirrored and multiworker.
+        patience: the run ends after so many evaluations that were no better than the
+            best before them. 0: it trains all of its epochs.
         deterministic: the same bits on every run, also after a restart; slower on
             GPUs, where it also switches XLA off.
     """
@@ -249,6 +262,7 @@ class Loop(Checked):
     keep: Count = 3
     evaluate_steps: Whole = 0
     steps_per_execution: Count = 1
+    patience: Whole = 0
     deterministic: bool = True
 
 

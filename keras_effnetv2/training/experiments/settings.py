@@ -13,7 +13,7 @@ from keras_effnetv2.networks.variant_files import (
     to_values,
 )
 from keras_effnetv2.training.experiments.checked import Checked, hints, parse
-from keras_effnetv2.training.experiments.configuration import Experiment
+from keras_effnetv2.training.experiments.configuration import Data, Experiment
 from keras_effnetv2.training.progressive.stages import Ramp
 
 
@@ -37,11 +37,13 @@ def override(experiment: Experiment, assignments: Iterable[str]) -> Experiment:
         experiment: what to start from.
         assignments: such as `"optimizer.learning_rate=0.01"`; commas between the
             numbers of a ramp (`"progressive.image_size=128,300"`) or the words of a
-            list; `none` where a setting can be None.
+            list; `none` where a setting can be None. Where they name other images,
+            numbers of classes and images that they do not state become None.
 
     Raises:
         ValueError: no such setting, or a value that does not fit it.
     """
+    given, before = set(), experiment
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
         path, text = path.strip(), text.strip()
@@ -54,7 +56,8 @@ def override(experiment: Experiment, assignments: Iterable[str]) -> Experiment:
         if path not in paths:
             raise InputError(_unknown(path, paths))
         experiment = _set(experiment, path, text)
-    return experiment
+        given.add(path)
+    return _without_counts(experiment, before, given)
 
 
 def to_text(value: Any) -> str:
@@ -65,7 +68,13 @@ def to_text(value: Any) -> str:
 
 
 # Settings that configurations of earlier versions lack, and what those versions did.
-_EARLIER = {"data": {"orientation": "stored"}}
+_EARLIER = {"data": {"orientation": "stored"}, "loop": {"patience": 0}}
+
+# Numbers of a dataset, and what says which dataset it is.
+_COUNTS = {
+    "num_classes": ("source", "name"),
+    "num_train_images": ("source", "name", "directory", "train_split"),
+}
 
 
 def to_json(experiment: Experiment) -> str:
@@ -103,6 +112,24 @@ def _set(experiment: Experiment, path: str, text: str) -> Experiment:
     value = parse(text, hints(type(group))[field], path)
     changed = dataclasses.replace(group, **{field: value})
     return dataclasses.replace(experiment, **{group_name: changed}) if dot else changed
+
+
+def _without_counts(
+    experiment: Experiment, before: Experiment, given: set[str]
+) -> Experiment:
+    """Forgets what was counted in a dataset that is now another."""
+    changed = {
+        field
+        for field in hints(Data)
+        if getattr(experiment.data, field) != getattr(before.data, field)
+    }
+    forgotten = {
+        count: None
+        for count, places in _COUNTS.items()
+        if f"data.{count}" not in given and changed & {*places}
+    }
+    data = dataclasses.replace(experiment.data, **forgotten)
+    return dataclasses.replace(experiment, data=data)
 
 
 def _unknown(path: str, paths: dict[str, Any]) -> str:

@@ -59,8 +59,15 @@ class Learner(Prebuilt):
         return self.network(images, training=training)
 
     def measured(self) -> dict[str, float]:
-        """What the metrics have seen since they were reset. A call for all workers."""
-        return {x.name: float(ops.convert_to_numpy(x.result())) for x in self.measures}
+        """What the metrics have seen since they were reset. A call for all workers.
+
+        `loss`, `accuracy` and `top5_accuracy`, which of five classes would always be 1
+        and is left out.
+        """
+        found = {x.name: float(ops.convert_to_numpy(x.result())) for x in self.measures}
+        if self.network.output_shape[-1] <= 5:
+            del found["top5_accuracy"]
+        return found
 
     def _score(self, images: Any, labels: Any) -> Any:
         """Mean loss of some images as a scalar, with L2; metrics see them."""

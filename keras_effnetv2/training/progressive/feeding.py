@@ -67,14 +67,34 @@ class Feed:
         return cls(source, DecodeErrors(split, source.num_examples, data.on_error))
 
 
+def open_feeds(experiment: Experiment) -> tuple[Experiment, Feed, Feed]:
+    """The images to train on and to evaluate on, and what they say of themselves.
+
+    Returns:
+        The experiment with the number of classes that the training images have, these
+        images, and those to evaluate on.
+
+    Raises:
+        ValueError: as `Feed.open`.
+    """
+    train_feed = Feed.open(experiment.data, experiment.data.train_split)
+    num_classes = train_feed.source.num_classes
+    data = dataclasses.replace(experiment.data, num_classes=num_classes)
+    experiment = dataclasses.replace(experiment, data=data)
+    return experiment, train_feed, Feed.open(data, data.eval_split)
+
+
 @contextlib.contextmanager
 def data_errors_raised(*feeds: Feed) -> Iterator[None]:
     """Raises what has stopped the data, instead of what TensorFlow makes of it."""
     try:
         yield
-    finally:
+    except Exception:
         for feed in feeds:
             feed.decode_errors.raise_if_any()
+        raise
+    for feed in feeds:
+        feed.decode_errors.raise_if_any()
 
 
 def training_data(

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 from keras_effnetv2.errors import InputError
@@ -17,8 +18,8 @@ class Records:
     1), the stage's `image_size` (pixels), `batch_size`, `randaugment_magnitude`,
     `mixup_alpha`, `cutmix_alpha`, `dropout_rate` and `drop_path_rate`, then
     `learning_rate`, `loss`, `accuracy`, `seconds` (of training), `images_per_second`
-    and, where the epoch was evaluated, `eval_loss`, `eval_accuracy` and
-    `eval_top5_accuracy`. Accuracies are from 0 to 1.
+    and, where the epoch was evaluated, `eval_loss`, `eval_accuracy` and, of more than
+    five classes, `eval_top5_accuracy`. Accuracies are from 0 to 1.
 
     Numbers that JSON does not have, NaN and infinities, are kept as null: None.
 
@@ -73,6 +74,21 @@ class Records:
                 f"a step. Received: {line[:60]!r}. Remove the line, or the file."
             )
         return record
+
+
+def best_evaluation(records: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """The record with the highest `eval_accuracy`, the first of equals, if any."""
+    evaluated = [x for x in records if x.get("eval_accuracy") is not None]
+    return max(evaluated, key=lambda record: record["eval_accuracy"], default=None)
+
+
+def evaluations_since_best(records: Sequence[dict[str, Any]]) -> int:
+    """How many evaluations followed the best one."""
+    best = best_evaluation(records)
+    if best is None:
+        return 0
+    later = records[records.index(best) + 1 :]
+    return sum(record.get("eval_accuracy") is not None for record in later)
 
 
 def _to_line(record: dict[str, Any]) -> bytes:

@@ -1,12 +1,16 @@
 """Everything that a run shows and writes down, on the chief."""
 
+import contextlib
+import math
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from absl import logging
 
 from keras_effnetv2.data.decode_errors import DecodeErrors
+from keras_effnetv2.errors import Interrupted
 from keras_effnetv2.training.devices.strategies import Devices
 from keras_effnetv2.training.experiments.configuration import Experiment
 from keras_effnetv2.training.progressive.stages import (
@@ -15,16 +19,19 @@ from keras_effnetv2.training.progressive.stages import (
     steps_per_epoch,
 )
 from keras_effnetv2.training.reporting.curves import draw_curves
-from keras_effnetv2.training.reporting.records import Records
+from keras_effnetv2.training.reporting.records import Records, evaluations_since_best
 from keras_effnetv2.training.reporting.samples import draw_samples
-from keras_effnetv2.training.reporting.scalars import Scalars
+from keras_effnetv2.training.reporting.scalars import Scalars, tag
 from keras_effnetv2.training.reporting.summary import summarize
+from keras_effnetv2.training.reporting.trackers import open_trackers
 from keras_effnetv2.training.reporting.training_progress import TrainingProgress
 from keras_effnetv2.training.runs.checkpoints import Position
-from keras_effnetv2.training.runs.workdir import Workdir
+from keras_effnetv2.training.runs.workdir import Workdir, describe_weights
 
 # Seconds between two pictures of the curves, which take about one to draw.
 _REDRAW = 60
+# Seconds between two steps that trackers hear of.
+_TRACK = 1
 
 
 class Reporter:
@@ -37,6 +44,10 @@ class Reporter:
         num_images: to train on.
         devices: what it runs on; workers but the chief are silent.
         position: where the training starts, which is not its start after a restart.
+        log: trackers to write to; see `open_trackers`.
+
+    Raises:
+        ValueError: a tracker cannot be opened.
     """
 
     def __init__(
@@ -47,15 +58,18 @@ class Reporter:
         num_images: int,
         devices: Devices,
         position: Position,
+        log: Sequence[str] = (),
     ) -> None:
         self._workdir = workdir
         self._name = experiment.name
+        self._patience = experiment.loop.patience
         self._stages = stages
         self._is_chief = devices.is_chief
         self._records = Records(workdir.metrics)
-        self._drawn_at = time.monotonic()
+        self._drawn_at = self._tracked_at = time.monotonic()
         if not self._is_chief:
             return
+        self._trackers = open_trackers(log, workdir.tracking, experiment)
         self._records.drop_after(position.step)
         self._progress = TrainingProgress(
             stages, [steps_per_epoch(num_images, x.batch_size) for x in stages]
@@ -79,8 +93,14 @@ class Reporter:
 
     def report_step(self, position: Position, logs: dict[str, float]) -> None:
         """Shows the state of the training."""
-        if self._is_chief:
-            self._progress.update(position.step, logs)
+        if not self._is_chief:
+            return
+        self._progress.update(position.step, logs)
+        if self._trackers and time.monotonic() - self._tracked_at > _TRACK:
+            self._tracked_at = time.monotonic()
+            self._track(
+                {f"step/{x}": value for x, value in logs.items()}, position.step
+            )
 
     def report_epoch(self, record: dict[str, Any]) -> None:
         """Writes an epoch down."""
@@ -88,26 +108,54 @@ class Reporter:
             return
         self._records.append(record)
         self._scalars.write(record)
-        self._progress.epoch_end(record)
+        tagged = {tag(x): value for x, value in record.items() if x != "step"}
+        self._track(tagged, record["step"])
+        since = evaluations_since_best(self._records.read()) if self._patience else 0
+        self._progress.epoch_end(record, since, self._patience)
         if time.monotonic() - self._drawn_at > _REDRAW:
             self._draw()
 
-    def close(self) -> None:
-        """Ends the line and the files that are open."""
-        if self._is_chief:
-            try:
-                self._progress.close()
-            finally:
-                self._scalars.close()
+    def __enter__(self) -> "Reporter":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
+        """Ends the line, the files and the trackers that are open."""
+        if not self._is_chief:
+            return
+        status = "FAILED" if kind else "FINISHED"
+        if kind in (Interrupted, KeyboardInterrupt):
+            status = "KILLED"
+        with contextlib.ExitStack() as stack:
+            for tracker in self._trackers:
+                stack.callback(tracker.close, status)
+            stack.callback(self._scalars.close)
+            stack.callback(self._progress.close)
 
     def finish(self, decode_errors: DecodeErrors) -> list[dict[str, Any]]:
         """Draws the curves and prints the summary; returns all records."""
         records = self._records.read()
         if self._is_chief and records:
             self._draw()
-            print("\n" + summarize(records, self._stages, decode_errors.num_damaged))
-            print(f"\nWeights: {self._workdir.weights}", flush=True)
+            is_early = records[-1]["epoch"] < self._stages[-1].end_epoch
+            since = evaluations_since_best(records)
+            summary = summarize(
+                records,
+                self._stages,
+                decode_errors.num_damaged,
+                since if is_early and 0 < self._patience <= since else 0,
+            )
+            print(f"\n{summary}\n")
+            print(describe_weights(self._workdir.path), flush=True)
         return records
+
+    def _track(self, metrics: dict[str, Any], step: int) -> None:
+        numbers = {
+            name: float(value)
+            for name, value in metrics.items()
+            if value is not None and math.isfinite(value)
+        }
+        for tracker in self._trackers:
+            tracker.write(numbers, step)
 
     def _draw(self) -> None:
         self._drawn_at = time.monotonic()

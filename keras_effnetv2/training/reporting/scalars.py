@@ -56,7 +56,7 @@ class Scalars:
     def write(self, record: dict[str, Any]) -> None:
         """Every number of a record, at its `step`; see `Records`."""
         values = [
-            _Summary.Value(tag=_tag(name), simple_value=value)
+            _Summary.Value(tag=tag(name), simple_value=value)
             for name, value in record.items()
             if name != "step" and isinstance(value, int | float)
         ]
@@ -82,7 +82,8 @@ class Scalars:
         self._file.flush()  # For those who look on.
 
 
-def _tag(name: str) -> str:
+def tag(name: str) -> str:
+    """What TensorBoard calls a number of a record."""
     if name.startswith("eval_"):
         return f"eval/{name.removeprefix('eval_')}"
     return _TAGS.get(name, f"other/{name}")

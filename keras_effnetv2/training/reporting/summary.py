@@ -14,7 +14,10 @@ _HEADER = (
 
 
 def summarize(
-    records: Sequence[dict[str, Any]], stages: Sequence[Stage], num_damaged: int = 0
+    records: Sequence[dict[str, Any]],
+    stages: Sequence[Stage],
+    num_damaged: int = 0,
+    num_worse: int = 0,
 ) -> str:
     """A table of the stages, and what training at one size would have taken.
 
@@ -22,6 +25,7 @@ def summarize(
         records: of the epochs that were trained; see `Records`.
         stages: the plan.
         num_damaged: images that were skipped.
+        num_worse: evaluations after the best one, where they have ended the training.
     """
     rows: list[tuple[str, ...]] = [_HEADER]
     seconds = 0.0
@@ -33,11 +37,16 @@ def summarize(
     total = ("total", str(len(records)), "", "", format_duration(seconds), "", "")
     lines = [*align([*rows, total], num_left=1), ""]
     fixed = _seconds_at_fixed_size(records, stages)
-    if fixed is not None:
+    if fixed is not None and fixed > seconds:
         lines.append(
             f"Progressive stages took {format_duration(seconds)}; at "
             f"{stages[-1].image_size} pixels throughout it would have taken about "
             f"{format_duration(fixed)} (estimated from the last stage's epochs)."
+        )
+    if num_worse:
+        lines.append(
+            f"Stopped after epoch {records[-1]['epoch']} of {stages[-1].end_epoch}: "
+            f"the last {num_worse} evaluations were no better than the best before."
         )
     if num_damaged:
         lines.append(f"Damaged images that were skipped: {num_damaged:,}.")

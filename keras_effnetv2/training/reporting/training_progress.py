@@ -62,8 +62,16 @@ class TrainingProgress:
             ]
         )
 
-    def epoch_end(self, record: dict[str, Any]) -> None:
-        """Writes the line that stays; for what a record has, see `Records`."""
+    def epoch_end(
+        self, record: dict[str, Any], since_best: int = 0, patience: int = 0
+    ) -> None:
+        """Writes the line that stays.
+
+        Args:
+            record: what it has, see `Records`.
+            since_best: evaluations since the best one.
+            patience: how many of them end the run; 0: none.
+        """
         step, images_per_second = record["step"], record["images_per_second"]
         self._pace.end_epoch(self._clock(), step, images_per_second)
         stage, _ = self._pace.place(step)
@@ -77,6 +85,7 @@ class TrainingProgress:
                 *_describe_speed(images_per_second),
                 f"{format_duration(record['seconds']):>7}",
                 *self._describe_left(step),
+                *([f"patience {since_best}/{patience}"] if patience else []),
             ]
         )
         self._line.keep(line)

@@ -37,6 +37,7 @@ class Position:
         epoch_step: steps done of the next one.
         evaluated_step: step of the last evaluation.
         best_accuracy: the best evaluation's so far.
+        evaluations_since_best: those after it, none of which was better.
     """
 
     step: int = 0
@@ -44,6 +45,7 @@ class Position:
     epoch_step: int = 0
     evaluated_step: int = 0
     best_accuracy: float = -1.0
+    evaluations_since_best: int = 0
 
 
 class Checkpoints:
@@ -102,6 +104,18 @@ class Checkpoints:
             )
         return None
 
+    def position(self) -> Position:
+        """That of the newest checkpoint that tells, or the start of a training."""
+        import safetensors
+
+        for path in self._paths():
+            try:
+                with safetensors.safe_open(path, "numpy") as file:
+                    return _position(path, file.metadata() or {})
+            except (ValueError, OSError, safetensors.SafetensorError):
+                continue
+        return Position()
+
     def read(
         self, step: int, patience: float = _PATIENCE
     ) -> tuple[dict[str, np.ndarray], Position]:
@@ -143,8 +157,12 @@ def _read(path: pathlib.Path) -> tuple[dict[str, np.ndarray], Position]:
         ValueError: it is damaged.
     """
     arrays, metadata = read_arrays(path)
+    return arrays, _position(path, metadata)
+
+
+def _position(path: pathlib.Path, metadata: dict[str, str]) -> Position:
     try:
-        return arrays, Position(**json.loads(metadata["position"]))
+        return Position(**json.loads(metadata["position"]))
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} does not say where the training was.") from error
 

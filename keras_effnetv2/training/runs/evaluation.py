@@ -1,5 +1,6 @@
 """Accuracy of networks: every image of a split counts exactly once."""
 
+import dataclasses
 import os
 import warnings
 from collections.abc import Sequence
@@ -39,22 +40,28 @@ def evaluate_run(
     Args:
         workdir: its work folder.
         assignments: settings to change, as `override` takes them: of the data, say.
-        checkpoint: `"last"` or `"best"`, as for `load_run`.
+        checkpoint: `"auto"`, `"last"` or `"best"`, as for `load_run`.
         strategy: as for `train`.
         tpu: as for `train`.
 
     Returns:
-        `loss`, `accuracy` and `top5_accuracy`.
+        `loss`, `accuracy` and, of more than five classes, `top5_accuracy`.
 
     Raises:
         ValueError: no run with such weights, or no such data.
     """
-    experiment = override(read_experiment(workdir), assignments)
+    trained = read_experiment(workdir)
+    experiment = override(trained, assignments)
+    if experiment.data.num_classes is None:  # Of other images.
+        num_classes = trained.data.num_classes
+        data = dataclasses.replace(experiment.data, num_classes=num_classes)
+        experiment = dataclasses.replace(experiment, data=data)
     weights = str(trained_weights(workdir, checkpoint))
     devices = open_devices(strategy, tpu)
+    feed = Feed.open(experiment.data, experiment.data.eval_split)
     with devices.scope():
         network = build_network(experiment, weights)
-    return _evaluate_network(network, experiment, devices)
+    return _evaluate_network(network, experiment, feed, devices)
 
 
 def evaluate_weights(
@@ -75,26 +82,27 @@ def evaluate_weights(
         tpu: as for `train`.
 
     Returns:
-        `loss`, `accuracy` and `top5_accuracy`.
+        `loss`, `accuracy` and, of more than five classes, `top5_accuracy`.
 
     Raises:
         ValueError: weights that do not fit, or no such data.
     """
     devices = open_devices(strategy, tpu)
+    feed = Feed.open(experiment.data, experiment.data.eval_split)
     with devices.scope():
         network = create_model(
             trained_variant(experiment.model),
             weights=weights,
-            classes=experiment.data.num_classes,
+            classes=feed.source.num_classes,
             classifier_activation=None,
         )
-    return _evaluate_network(network, experiment, devices)
+    return _evaluate_network(network, experiment, feed, devices)
 
 
 def measure(
     learner: Learner, feed: Feed, batch_size: int, devices: Devices
 ) -> dict[str, float]:
-    """`loss`, `accuracy` and `top5_accuracy` of a learner's result on all of a feed."""
+    """What `Learner.measured` has of a learner's result on all of a feed."""
     record = find_normalization(learner.result).preprocessing
     data = evaluation_data(feed, record, batch_size, devices)
     with warnings.catch_warnings():
@@ -105,9 +113,8 @@ def measure(
 
 
 def _evaluate_network(
-    network: keras.Model, experiment: Experiment, devices: Devices
+    network: keras.Model, experiment: Experiment, feed: Feed, devices: Devices
 ) -> dict[str, float]:
-    feed = Feed.open(experiment.data, experiment.data.eval_split)
     batch_size = -(-experiment.batch_size // devices.num_replicas)
     with devices.scope():
         learner: Any = create_learner(network, None, experiment)

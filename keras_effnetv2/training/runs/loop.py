@@ -5,14 +5,14 @@ import dataclasses
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
-from keras_effnetv2.errors import DivergedError
-from keras_effnetv2.training.devices.agreement import together
+from keras_effnetv2.errors import DivergedError, Interrupted
+from keras_effnetv2.training.devices.agreement import from_chief, together
 from keras_effnetv2.training.devices.strategies import Devices
 from keras_effnetv2.training.experiments.configuration import Experiment
 from keras_effnetv2.training.progressive.learning import Segment
@@ -20,10 +20,6 @@ from keras_effnetv2.training.runs.checkpoints import Checkpoints, Position, read
 
 # Steps between looks at the loss: each look waits for the device.
 _LOOK_STEPS = 10
-
-
-class Interrupted(Exception):
-    """A training that was asked to stop; the same command goes on with it."""
 
 
 class LoopCallback(keras.callbacks.Callback):
@@ -35,8 +31,9 @@ class LoopCallback(keras.callbacks.Callback):
         checkpoints: where to save.
         position: where the training is.
         evaluate: measures the averaged network: names to numbers.
-        report_step: called now and then with the position and `{"loss": ...}`.
+        report_step: called now and then with the position, `loss` and `learning_rate`.
         report_epoch: called with a record of each epoch.
+        callbacks: of the user, which see one `fit` over all epochs of the training.
     """
 
     def __init__(
@@ -48,6 +45,7 @@ class LoopCallback(keras.callbacks.Callback):
         evaluate: Callable[[], dict[str, float]],
         report_step: Callable[[Position, dict[str, float]], None],
         report_epoch: Callable[[dict[str, Any]], None],
+        callbacks: Sequence[keras.callbacks.Callback] = (),
     ) -> None:
         super().__init__()
         self.experiment = experiment
@@ -57,12 +55,45 @@ class LoopCallback(keras.callbacks.Callback):
         self.evaluate = evaluate
         self.report_step = report_step
         self.report_epoch = report_epoch
-        self.segment: Segment  # Set before each `fit`.
+        self.callbacks = callbacks
+        self.segment: Segment  # Set by `enter`.
         self.num_epochs = 0
         self.stop_signal: int | None = None
+        self._told: keras.callbacks.CallbackList | None = None
+        self._stops_after_epoch = False
         self._losses: list[tuple[int, Any]] = []
         self._metrics: list[np.ndarray] = []
         self._epoch_start = 0.0
+
+    @property
+    def is_out_of_patience(self) -> bool:
+        """Whether so many evaluations brought none better that the run ends."""
+        since = self.position.evaluations_since_best
+        return 0 < self.experiment.loop.patience <= since
+
+    @contextlib.contextmanager
+    def training(self) -> Iterator[None]:
+        """Around all segments that a process trains, for the user's callbacks."""
+        yield
+        if self._told:
+            self._told.on_train_end()
+
+    def enter(self, segment: Segment, steps_per_epoch: int) -> None:
+        """Must come before the `fit` of each segment."""
+        self.segment = segment
+        if not self.callbacks:
+            return
+        params = {"epochs": self.num_epochs, "steps": steps_per_epoch, "verbose": 0}
+        if self._told is not None:
+            self._told.set_params(params)
+            return
+        for callback in self.callbacks:
+            _set_mode(callback)
+        told = keras.callbacks.CallbackList(
+            list(self.callbacks), model=self.model, **params
+        )
+        told.on_train_begin()
+        self._told = told
 
     def keep_metrics(self) -> None:
         """Keeps the restored metrics of a begun epoch, which `fit` resets."""
@@ -79,6 +110,13 @@ class LoopCallback(keras.callbacks.Callback):
             for variable, value in pairs:
                 variable.assign(value)
         self._metrics = []
+        if self._told:
+            self._told.on_epoch_begin(epoch)
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Before a step, of which only the user's callbacks want to know."""
+        if self._told:
+            self._told.on_train_batch_begin(self.segment.first_step + batch)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """After a step: is the loss finite, is a checkpoint due, should it stop?"""
@@ -91,10 +129,13 @@ class LoopCallback(keras.callbacks.Callback):
         self._losses.append((self.position.step, logs["loss"]))
         if len(self._losses) >= _LOOK_STEPS:
             self._look()
+        if self._told:
+            self._told.on_train_batch_end(epoch_step - 1, logs)
         if batch + 1 == self.segment.num_steps:
             return  # The end of the epoch saves: it has more to keep.
         interval = self.experiment.loop.checkpoint_steps
-        if self.position.step // interval > before // interval or self._must_stop:
+        passed = self.position.step // interval > before // interval
+        if self._stops_here() or passed or self._must_stop:
             self._save()
         self._stop_if_asked()
 
@@ -102,29 +143,60 @@ class LoopCallback(keras.callbacks.Callback):
         """Evaluates where it is due, reports the epoch, and saves."""
         self._look()
         before = self.position
+        if before.epoch_step < self.segment.first_step + self.segment.num_steps:
+            self._tell_epoch(epoch, self.model.measured())
+            return  # A callback has stopped within the epoch, and all is saved.
         seconds = time.monotonic() - self._epoch_start
         measured = self.model.measured()
         self.position = dataclasses.replace(before, epoch=epoch + 1, epoch_step=0)
         record = self._record(measured, seconds)
         is_last = self.position.epoch == self.num_epochs
         since = before.step - before.evaluated_step
-        is_best = False
-        if is_last or since >= self.experiment.loop.evaluate_steps:
-            evaluated = self.evaluate()
-            record |= {f"eval_{name}": value for name, value in evaluated.items()}
-            is_best = evaluated["accuracy"] > before.best_accuracy
-            self.position = dataclasses.replace(
-                self.position,
-                evaluated_step=before.step,
-                best_accuracy=max(evaluated["accuracy"], before.best_accuracy),
-            )
+        is_due = is_last or since >= self.experiment.loop.evaluate_steps
+        is_best = is_due and self._evaluate(record)
+        ends = self._tell_epoch(epoch, record) or self.is_out_of_patience
+        if ends and not is_due:
+            is_best = self._evaluate(record)
         with together(self.devices):
             self.report_epoch(record)
         interval = self.experiment.loop.checkpoint_steps
         passed = before.step // interval > (before.step - 1) // interval
-        if is_last or is_best or passed or self._must_stop:
+        if is_last or is_best or passed or ends or self._must_stop:
             self._save(is_best)
+        self.model.stop_training = ends
         self._stop_if_asked()
+
+    def _evaluate(self, record: dict[str, Any]) -> bool:
+        """Adds an evaluation to the epoch's record; whether it is the best so far."""
+        before, evaluated = self.position, self.evaluate()
+        record |= {f"eval_{name}": value for name, value in evaluated.items()}
+        is_best = evaluated["accuracy"] > before.best_accuracy
+        self.position = dataclasses.replace(
+            before,
+            evaluated_step=before.step,
+            best_accuracy=max(evaluated["accuracy"], before.best_accuracy),
+            evaluations_since_best=0 if is_best else before.evaluations_since_best + 1,
+        )
+        return is_best
+
+    def _tell_epoch(self, epoch: int, record: dict[str, Any]) -> bool:
+        """Tells the user's callbacks of an epoch; whether one of them stops the run."""
+        if self._told is None:
+            return False
+        names = {f"eval_{x}": f"val_{x}" for x in ("loss", "accuracy", "top5_accuracy")}
+        names |= {x: x for x in ("loss", "accuracy", "learning_rate")}
+        self._told.on_epoch_end(
+            epoch, {names[x]: value for x, value in record.items() if x in names}
+        )
+        stops = self.model.stop_training or self._stops_after_epoch
+        return bool(from_chief(self.devices, int(stops)))
+
+    def _stops_here(self) -> bool:
+        """Whether a callback stops within the epoch; several workers do at its end."""
+        if self.model.stop_training and self.devices.num_workers > 1:
+            self._stops_after_epoch = True
+            self.model.stop_training = False
+        return self.model.stop_training
 
     def _record(self, measured: dict[str, float], seconds: float) -> dict[str, Any]:
         """The numbers of the epoch that has ended."""
@@ -157,7 +229,8 @@ class LoopCallback(keras.callbacks.Callback):
                     "optimizer.learning_rate or set optimizer.global_clipnorm."
                 )
         if value is not None:
-            self.report_step(self.position, {"loss": value})
+            rate = float(self.model.optimizer.learning_rate)
+            self.report_step(self.position, {"loss": value, "learning_rate": rate})
         self._losses = []
 
     def _save(self, is_best: bool = False) -> None:
@@ -190,6 +263,16 @@ class LoopCallback(keras.callbacks.Callback):
         if self.stop_signal is not None:
             name = signal.Signals(self.stop_signal).name
             raise Interrupted(f"Stopped by {name} after step {self.position.step}.")
+
+
+def _set_mode(callback: Any) -> None:
+    """Tells a callback such as `EarlyStopping` that accuracies are better if higher.
+
+    It would find out from metrics of `compile`, where a learner's are not.
+    """
+    monitored = str(getattr(callback, "monitor", ""))
+    if getattr(callback, "mode", None) == "auto" and monitored.endswith("accuracy"):
+        callback.mode = "max"
 
 
 @contextlib.contextmanager

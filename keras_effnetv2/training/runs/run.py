@@ -1,6 +1,5 @@
 """A training from start to end: `train(experiment, workdir)`."""
 
-import contextlib
 import dataclasses
 import os
 from collections.abc import Sequence
@@ -9,7 +8,7 @@ from typing import Any
 import keras
 from absl import logging
 
-from keras_effnetv2.errors import InputError
+from keras_effnetv2.files import full_disk_named
 from keras_effnetv2.training.devices import replicas
 from keras_effnetv2.training.devices.agreement import from_chief, together
 from keras_effnetv2.training.devices.strategies import Devices, open_devices
@@ -23,6 +22,7 @@ from keras_effnetv2.training.progressive.learning import (
 )
 from keras_effnetv2.training.progressive.stages import Stage, steps_per_epoch
 from keras_effnetv2.training.reporting.reporter import Reporter
+from keras_effnetv2.training.reporting.trackers import check_trackers
 from keras_effnetv2.training.runs.checkpoints import (
     Checkpoints,
     Position,
@@ -30,34 +30,54 @@ from keras_effnetv2.training.runs.checkpoints import (
     write_weights,
 )
 from keras_effnetv2.training.runs.evaluation import measure
+from keras_effnetv2.training.runs.feasibility import check
 from keras_effnetv2.training.runs.loop import LoopCallback, stopped_by_signals
-from keras_effnetv2.training.runs.workdir import Workdir, open_workdir
-
-# Pixels a side; less than this is no image, but a mistyped number.
-_SMALLEST_IMAGE = 8
-# Whose collectives fail within Keras's loop of steps.
-_STEP_BY_STEP = ("mirrored", "multiworker")
+from keras_effnetv2.training.runs.workdir import (
+    Workdir,
+    open_workdir,
+    read_experiment,
+    train_command,
+)
 
 
 def train(
-    experiment: Experiment,
+    experiment: Experiment | None,
     workdir: str | os.PathLike,
     *,
     strategy: str = "auto",
     tpu: str | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    log: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
     """Trains an experiment, or goes on with it, until it is finished.
 
     The work folder afterwards holds `final.weights.h5` (moving averages, where the
-    experiment has them), `config.json`, `metrics.jsonl`, `curves.png`, TensorBoard's
-    files and the last checkpoints. Started again after a crash, the training goes on
-    from the last checkpoint as if nothing had happened.
+    experiment has them), those of the best evaluation in `checkpoints`,
+    `config.json`, `metrics.jsonl`, `curves.png`, TensorBoard's files and the last
+    checkpoints. Started again after a crash, the training goes on from the last
+    checkpoint as if nothing had happened. Settings of `loop` may be others then, and
+    `epochs` too, as `check_length` says: more of them make a finished run longer.
+
+    Callbacks see one `fit` over all epochs and stages: they begin once and end once in
+    a process, an epoch has the number that it has in `metrics.jsonl` less one, also
+    after a restart, and its logs have `loss`, `accuracy`, `learning_rate` and, where it
+    was evaluated, `val_loss`, `val_accuracy` and `val_top5_accuracy`. Batches are
+    numbered within the epoch. `self.model` is the learner: `self.model.result` is the
+    network that is evaluated, `self.model.stop_training = True` ends the run with its
+    weights, and the same call later goes on with it. A restart is exact only for
+    callbacks that change neither weights nor optimizer, since checkpoints hold nothing
+    of a callback's own. They may not call `fit`, `evaluate` or `compile`, and the
+    learning rate follows its schedule: it cannot be set. With several workers, all of
+    them call their callbacks, and the chief's decide when to stop, at an epoch's end.
 
     Args:
-        experiment: what to train.
+        experiment: what to train. None: that of the work folder, which has one.
         workdir: where to. Workers must share it.
         strategy: `"auto"`, `"cpu"`, `"mirrored"`, `"multiworker"` or `"tpu"`.
         tpu: name of a TPU, or `"local"`.
+        callbacks: of Keras.
+        log: where else to write what is measured: `"mlflow"`, `"wandb"`. A run goes on
+            with what it has begun.
 
     Returns:
         A record of every epoch, as in `metrics.jsonl`.
@@ -67,11 +87,15 @@ def train(
         FloatingPointError: the loss is no number any more.
         Interrupted: SIGINT or SIGTERM came.
     """
+    if experiment is None:
+        experiment = read_experiment(workdir)
     devices = open_devices(strategy, tpu)
     set_up_process(experiment, devices)
-    with together(devices):
-        run = _Run.open(experiment, workdir, devices)
-    return run.train()
+    remedy = f"Make room, then go on with: {train_command(workdir)}"
+    with full_disk_named(workdir, remedy):
+        with together(devices):
+            run = _Run.open(experiment, workdir, devices, log)
+        return run.train(callbacks)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,16 +108,19 @@ class _Run:
     train_feed: feeding.Feed
     eval_feed: feeding.Feed
     stages: tuple[Stage, ...]
+    log: Sequence[str]
 
     @classmethod
     def open(
-        cls, experiment: Experiment, workdir: str | os.PathLike, devices: Devices
+        cls,
+        experiment: Experiment,
+        workdir: str | os.PathLike,
+        devices: Devices,
+        log: Sequence[str],
     ) -> "_Run":
+        check_trackers(log)
+        experiment, train_feed, eval_feed = feeding.open_feeds(experiment)
         data = experiment.data
-        train_feed, eval_feed = (
-            feeding.Feed.open(data, split)
-            for split in (data.train_split, data.eval_split)
-        )
         num_images = train_feed.source.num_examples
         if data.num_train_images not in (None, num_images):
             logging.warning(
@@ -102,13 +129,15 @@ class _Run:
             )
         stages = experiment.stages(num_images)
         check(experiment, stages, devices)
-        folder = open_workdir(workdir, experiment, devices.is_chief)
-        return cls(experiment, folder, devices, train_feed, eval_feed, stages)
+        folder = open_workdir(workdir, experiment, devices.is_chief, num_images)
+        return cls(experiment, folder, devices, train_feed, eval_feed, stages, log)
 
     def steps_per_epoch(self, stage: Stage) -> int:
         return steps_per_epoch(self.train_feed.source.num_examples, stage.batch_size)
 
-    def train(self) -> list[dict[str, Any]]:
+    def train(
+        self, callbacks: Sequence[keras.callbacks.Callback]
+    ) -> list[dict[str, Any]]:
         checkpoints = Checkpoints(self.workdir.checkpoints, self.experiment.loop.keep)
         restored = _restore(checkpoints, self.devices)
         position = restored[1] if restored else Position()
@@ -131,9 +160,12 @@ class _Run:
                 source.num_examples,
                 self.devices,
                 position,
+                self.log,
             )
-        with contextlib.closing(reporter):
-            callback = self._callback(learner, checkpoints, position, reporter)
+        with reporter:
+            callback = self._callback(
+                learner, checkpoints, position, reporter, callbacks
+            )
             feeds = (self.train_feed, self.eval_feed)
             with feeding.data_errors_raised(*feeds), stopped_by_signals(callback):
                 self._fit(learner, callback, reporter)
@@ -148,6 +180,7 @@ class _Run:
         checkpoints: Checkpoints,
         position: Position,
         reporter: Reporter,
+        callbacks: Sequence[keras.callbacks.Callback],
     ) -> LoopCallback:
         batch_size = self.stages[-1].batch_size
         callback = LoopCallback(
@@ -158,6 +191,7 @@ class _Run:
             lambda: measure(learner, self.eval_feed, batch_size, self.devices),
             reporter.report_step,
             reporter.report_epoch,
+            callbacks,
         )
         callback.set_model(learner)
         callback.keep_metrics()
@@ -166,36 +200,46 @@ class _Run:
     def _fit(self, learner: Any, callback: LoopCallback, reporter: Reporter) -> None:
         position = callback.position
         callback.num_epochs = self.stages[-1].end_epoch
+        if callback.is_out_of_patience:
+            return
         segments = plan_segments(
             self.stages, self.steps_per_epoch, position.epoch, position.epoch_step
         )
-        for segment in segments:
-            callback.segment = segment
-            if (
-                segment.first_epoch == segment.stage.first_epoch
-                and not segment.first_step
-            ):
-                images = feeding.sample_images(
-                    self.train_feed, self.experiment, segment.stage
-                )
-                with together(self.devices):
-                    reporter.show_stage(segment.stage, images, callback.position.step)
-            num_steps = self._steps_per_execution(segment)
-            if num_steps != learner.steps_per_execution:
-                learner.steps_per_execution = num_steps
-                learner.train_function = None
-            fit_segment(
-                learner,
-                learner.network,
-                segment,
-                feeding.training_data(
-                    self.train_feed, self.experiment, segment, self.devices
-                ),
-                is_last=False,  # The moving average is ours.
-                steps_per_epoch=segment.num_steps,
-                callbacks=[callback],
-                verbose=0,
-            )
+        with callback.training():
+            for segment in segments:
+                callback.enter(segment, self.steps_per_epoch(segment.stage))
+                self._show_stage(segment, reporter, callback.position.step)
+                self._fit_segment(segment, learner, callback)
+                if learner.stop_training:
+                    break
+
+    def _show_stage(self, segment: Segment, reporter: Reporter, step: int) -> None:
+        """Draws a few images of a stage that begins."""
+        stage = segment.stage
+        if segment.first_epoch == stage.first_epoch and not segment.first_step:
+            images = feeding.sample_images(self.train_feed, self.experiment, stage)
+            with together(self.devices):
+                reporter.show_stage(stage, images, step)
+
+    def _fit_segment(
+        self, segment: Segment, learner: Any, callback: LoopCallback
+    ) -> None:
+        num_steps = self._steps_per_execution(segment)
+        if num_steps != learner.steps_per_execution:
+            learner.steps_per_execution = num_steps
+            learner.train_function = None
+        fit_segment(
+            learner,
+            learner.network,
+            segment,
+            feeding.training_data(
+                self.train_feed, self.experiment, segment, self.devices
+            ),
+            is_last=False,  # The moving average is ours.
+            steps_per_epoch=segment.num_steps,
+            callbacks=[callback],
+            verbose=0,
+        )
 
     def _steps_per_execution(self, segment: Segment) -> int:
         """As many as are asked for, or fewer: `fit` would train past an epoch's end."""
@@ -230,45 +274,3 @@ def set_up_process(experiment: Experiment, devices: Devices) -> None:
             replicas.use_replica_seeds()
             # Else it names every all-reduce of every traced function.
             tf.get_logger().setLevel("WARNING")
-
-
-def check(experiment: Experiment, stages: Sequence[Stage], devices: Devices) -> None:
-    """Refuses what would fail later.
-
-    Raises:
-        ValueError: a warm-up longer than the training, batches that do not divide,
-            images too small, or several steps at once where that fails.
-    """
-    if experiment.loop.steps_per_execution > 1 and devices.name in _STEP_BY_STEP:
-        raise InputError(
-            "Several steps at once run on one device, on TPUs and on JAX. Received: "
-            f"loop.steps_per_execution={experiment.loop.steps_per_execution} with the "
-            f"strategy {devices.name}. Leave it at 1."
-        )
-    warmup, epochs = experiment.schedule.warmup_epochs, stages[-1].end_epoch
-    if warmup > epochs:
-        raise InputError(
-            f"The learning rate warms up for {warmup:g} epochs, and the training has "
-            f"{epochs}. Set schedule.warmup_epochs to less, or epochs to more."
-        )
-    pieces = experiment.optimizer.accumulation_steps
-    for stage in stages:
-        if stage.batch_size % (devices.num_replicas * pieces):
-            raise InputError(
-                f"A batch of {stage.batch_size} images does not divide into "
-                f"{devices.num_replicas} devices times {pieces} pieces "
-                "(optimizer.accumulation_steps). Choose a multiple of "
-                f"{devices.num_replicas * pieces} as batch_size."
-            )
-    smallest = min(experiment.eval_size, *(stage.image_size for stage in stages))
-    if smallest < _SMALLEST_IMAGE:
-        raise InputError(
-            f"Images need at least {_SMALLEST_IMAGE} pixels a side. Received: "
-            f"{smallest}, in progressive.image_size or model.eval_size."
-        )
-    group = experiment.model.bn_group_size
-    if 1 < group < devices.num_replicas and devices.num_replicas % group:
-        raise InputError(
-            f"{devices.num_replicas} devices do not divide into groups of {group} that "
-            "share batch statistics. Choose another model.bn_group_size."
-        )

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import pathlib
+import shlex
 from typing import Any
 
 import keras
@@ -20,7 +21,10 @@ from keras_effnetv2.training.experiments.settings import (
     to_json,
 )
 from keras_effnetv2.training.learner.network import trained_variant
-from keras_effnetv2.training.runs.checkpoints import BEST
+from keras_effnetv2.training.reporting.records import Records, best_evaluation
+from keras_effnetv2.training.reporting.trackers import TRACKING
+from keras_effnetv2.training.runs.checkpoints import BEST, Checkpoints
+from keras_effnetv2.training.runs.length import LENGTH, check_length
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,8 +64,13 @@ class Workdir:
         return self.path / "tensorboard"
 
     @property
+    def tracking(self) -> pathlib.Path:
+        """Ids of the run in MLflow and other trackers, by name; JSON."""
+        return self.path / TRACKING
+
+    @property
     def weights(self) -> pathlib.Path:
-        """Weights of a finished run, moving averages where it has them."""
+        """Weights of a run's end, moving averages where it has them."""
         return self.path / "final.weights.h5"
 
     @property
@@ -77,13 +86,17 @@ class Workdir:
         """Whether a run has left more than its configuration."""
         return any(
             # What is hidden is of a process that was killed while it wrote.
-            x not in (self.config, self.variant) and not x.name.startswith(".")
+            x not in (self.config, self.variant, self.tracking)
+            and not x.name.startswith(".")
             for x in self.path.iterdir()
         )
 
 
 def open_workdir(
-    path: str | os.PathLike, experiment: Experiment, is_chief: bool = True
+    path: str | os.PathLike,
+    experiment: Experiment,
+    is_chief: bool = True,
+    num_images: int | None = None,
 ) -> Workdir:
     """The folder, made if need be, with the experiment written into it.
 
@@ -91,6 +104,7 @@ def open_workdir(
         path: of the folder.
         experiment: that is trained there.
         is_chief: of the workers that share the folder, the others only read it.
+        num_images: to train on, where a run may get another length. None: it may not.
 
     Raises:
         ValueError: it cannot be written, or is that of another experiment.
@@ -104,7 +118,7 @@ def open_workdir(
     if is_chief:
         _check_writable(workdir.path)
     if workdir.config.exists() and workdir.has_begun():
-        _check_same(experiment, read_experiment(path), workdir.path)
+        _check_same(experiment, read_experiment(path), workdir, num_images)
     if not is_chief:
         return workdir
     remove_unfinished(workdir.path)
@@ -144,8 +158,9 @@ def load_run(path: str | os.PathLike, checkpoint: str = CHECKPOINTS[0]) -> keras
 
     Args:
         path: the work folder.
-        checkpoint: `"last"`, of the run's end, or `"best"`, of its best evaluation,
-            which a run that is not finished may have too.
+        checkpoint: `"last"`: of the run's end. `"best"`: of its best evaluation, which
+            a run that is not finished may have too. `"auto"`: the best where images
+            that are not trained on chose it, else the last.
 
     Raises:
         ValueError: not the work folder of a run that has such weights.
@@ -169,6 +184,9 @@ def trained_weights(
         )
     experiment = read_experiment(path)
     workdir = Workdir(pathlib.Path(path).expanduser())
+    if checkpoint == "auto":
+        is_chosen = experiment.data.is_held_out and workdir.best_weights.is_file()
+        checkpoint = "best" if is_chosen else "last"
     weights = workdir.best_weights if checkpoint == "best" else workdir.weights
     if weights.is_file():
         return weights
@@ -179,9 +197,33 @@ def trained_weights(
     )
     raise InputError(
         f"The run in {path} {problem}: {weights.name} is missing. Start it again: "
-        f"python -m keras_effnetv2 train --experiment {experiment.name} "
-        f"--workdir {path}"
+        f"{train_command(path)}"
     )
+
+
+def describe_weights(path: str | os.PathLike, checkpoint: str = CHECKPOINTS[0]) -> str:
+    """A line on which weights `load_run` takes of a run, for people.
+
+    Raises:
+        ValueError: as `trained_weights`.
+    """
+    weights = trained_weights(path, checkpoint)
+    workdir = Workdir(pathlib.Path(path).expanduser())
+    if weights != workdir.best_weights:
+        return f"Weights: {weights}, of the end of the run."
+    best = best_evaluation(Records(workdir.metrics).read())
+    if best is None:
+        return f"Weights: {weights}, of the best evaluation."
+    return (
+        f"Weights: {weights}, of the best evaluation: accuracy "
+        f"{best['eval_accuracy']:.2%} after epoch {best['epoch']}."
+    )
+
+
+def train_command(path: str | os.PathLike, *options: str) -> str:
+    """What goes on with the run in a work folder, in a shell."""
+    words = ["train", "--workdir", os.fspath(path), *options]
+    return shlex.join(["python", "-m", "keras_effnetv2", *words])
 
 
 def _check_writable(folder: pathlib.Path) -> None:
@@ -194,28 +236,36 @@ def _check_writable(folder: pathlib.Path) -> None:
         ) from error
 
 
-def _check_same(wanted: Experiment, found: Experiment, path: pathlib.Path) -> None:
-    """How a run goes on may change; what it computes may not."""
+def _check_same(
+    wanted: Experiment, found: Experiment, workdir: Workdir, num_images: int | None
+) -> None:
+    """How a run goes on may change, and how long; what it computes may not."""
+    path = workdir.path
     if wanted.name != found.name:
         raise InputError(
             f"{path} is the work folder of the experiment {found.name!r}. Received: "
             f"experiment {wanted.name!r}. Choose another --workdir."
         )
     wanted_settings, found_settings = list_settings(wanted), list_settings(found)
+    # The number of images is checked against those that are there, and no more.
+    can_change = ("data.num_train_images", *(LENGTH if num_images else ()))
     differences = [
         f"{name} is {found_settings[name]!r} there and {value!r} now"
         for name, value in wanted_settings.items()
-        if not _is_same(name, value, found_settings[name])
+        if not _is_same(name, value, found_settings[name], can_change)
     ]
     if differences:
         raise InputError(
             f"{path} is the work folder of another run of {found.name!r}: "
             f"{'; '.join(differences)}. Choose another --workdir, or the same settings."
         )
+    if num_images is not None:
+        position = Checkpoints(workdir.checkpoints, wanted.loop.keep).position()
+        check_length(wanted, found, position, num_images, path)
 
 
-def _is_same(name: str, wanted: Any, found: Any) -> bool:
+def _is_same(name: str, wanted: Any, found: Any, can_change: tuple[str, ...]) -> bool:
     """Whether a setting is the same, or only decides how a run goes on."""
     if name == "model.variant":  # A file may have moved.
         return get_variant(wanted) == get_variant(found)
-    return wanted == found or name.startswith("loop.")
+    return wanted == found or name.startswith("loop.") or name in can_change

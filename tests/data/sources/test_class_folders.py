@@ -172,7 +172,7 @@ def test_a_class_without_images_to_train_on_is_named(split_folders):
 
 def test_the_number_of_classes_is_that_of_the_training(split_folders):
     for split in ("train", "validation"):
-        with pytest.raises(ValueError, match="train has 3 classes.*Pass num_classes=3"):
+        with pytest.raises(ValueError, match="train has 3 classes.*data.num_classes=3"):
             opened(split_folders, split, num_classes=2)
 
 

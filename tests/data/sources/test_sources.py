@@ -91,7 +91,7 @@ def test_folders_that_are_no_dataset_are_refused(tmp_path):
 def test_other_splits_and_classes_are_refused(split_folders):
     with pytest.raises(ValueError, match="'test'.* folders train, validation"):
         folder(split_folders, "test")
-    with pytest.raises(ValueError, match="has 3 classes. Received: num_classes=10"):
+    with pytest.raises(ValueError, match="has 3 classes. .*data.num_classes=10"):
         folder(split_folders, num_classes=10)
     (split_folders / "validation" / "a").rename(split_folders / "validation" / "d")
     with pytest.raises(ValueError, match="validation has images of classes.*: d. Put"):
@@ -194,7 +194,7 @@ def test_a_hostile_gzip_is_refused_before_it_is_read(idx_files):
 
 
 def test_labels_beyond_the_classes_are_refused(idx_files):
-    with pytest.raises(ValueError, match="labels up to 2. Received: num_classes=2"):
+    with pytest.raises(ValueError, match="labels up to 2. .*data.num_classes=2"):
         idx(idx_files[0], num_classes=2)
 
 
@@ -214,8 +214,15 @@ def test_digits_are_those_of_the_example():
         np.testing.assert_array_equal(pixels[..., 0], expected)
         assert label == digits.target[chosen][7]
     assert len(evaluate(open_source("digits", "test[:30]", num_classes=10), 8)) == 4
-    with pytest.raises(ValueError, match="has 10 classes. Received: num_classes=7"):
+    with pytest.raises(ValueError, match="has 10 classes. .*data.num_classes=7"):
         open_source("digits", "train", num_classes=7)
+
+
+def test_sources_know_their_number_of_classes(split_folders, idx_files):
+    assert folder(split_folders, num_classes=None).num_classes == 3
+    assert folder(split_folders, "validation", num_classes=None).num_classes == 3
+    assert idx(idx_files[0], num_classes=None).num_classes == NUM_CLASSES
+    assert open_source("digits", "train").num_classes == 10
 
 
 def test_other_kinds_are_refused():

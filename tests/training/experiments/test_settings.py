@@ -50,7 +50,8 @@ TINY = tiny("tiny-b0")
     ],
 )
 def test_a_setting_is_changed_and_nothing_else(assignment, value):
-    before = get_experiment("finetune-flowers")
+    uncounted = ["data.num_classes=none", "data.num_train_images=none"]
+    before = override(get_experiment("finetune-flowers"), uncounted)
     after = override(before, [assignment])
     path = assignment.partition("=")[0].strip()
     assert list_settings(after) == list_settings(before) | {path: value}
@@ -61,9 +62,49 @@ def test_a_setting_is_changed_and_nothing_else(assignment, value):
 def test_a_configuration_of_an_earlier_version_is_read_as_it_was_trained():
     experiment = get_experiment("digits")
     values = json.loads(to_json(experiment))
-    del values["data"]["orientation"]
+    del values["data"]["orientation"], values["loop"]["patience"]
     found = from_json(json.dumps(values))
     assert found == override(experiment, ["data.orientation=stored"])
+
+
+@pytest.mark.parametrize(
+    ("assignments", "num_classes", "num_images"),
+    [
+        (["batch_size=8"], 1000, 1_256_144),
+        (["data.directory=photographs"], 1000, None),
+        (["data.train_split=minival"], 1000, None),
+        (["data.source=folder"], None, None),
+        (["data.source=imagenet_tfrecord"], 1000, 1_256_144),  # As it was.
+        (["data.num_classes=3", "data.source=folder"], 3, None),
+        (["data.source=folder", "data.num_train_images=7"], None, 7),
+    ],
+)
+def test_numbers_of_one_dataset_are_not_those_of_another(
+    assignments, num_classes, num_images
+):
+    data = override(get_experiment("finetune-imagenet"), assignments).data
+    assert (data.num_classes, data.num_train_images) == (num_classes, num_images)
+
+
+@pytest.mark.parametrize(
+    ("train_split", "eval_split", "is_held_out"),
+    [
+        ("train", "validation", True),
+        ("train[:90%]", "train[90%:]", True),
+        ("train", "train", False),
+        ("train[:90%]", "train[:90%]", False),
+        ("train", "train[:60]", False),
+        ("train[:60]", "train", False),
+        ("train+minival", "minival", False),
+        ("train", "test+train", False),
+    ],
+)
+def test_images_are_held_out_where_no_name_says_otherwise(
+    train_split, eval_split, is_held_out
+):
+    splits = [f"data.train_split={train_split}", f"data.eval_split={eval_split}"]
+    data = override(get_experiment("digits"), splits).data
+    assert data.is_held_out == is_held_out
 
 
 @pytest.mark.parametrize("name", list_experiments())

@@ -53,6 +53,13 @@ def fit(learner, steps=1):
     )
 
 
+@pytest.mark.parametrize("num_classes", [5, 6])
+def test_of_five_classes_the_best_five_are_not_measured(num_classes):
+    learner = learner_of(experiment(f"data.num_classes={num_classes}"))
+    names = {"loss", "accuracy"} | ({"top5_accuracy"} if num_classes > 5 else set())
+    assert learner.measured().keys() == names
+
+
 def test_average_follows_weights_and_batch_statistics_with_the_official_warm_up():
     learner = learner_of(experiment("optimizer.ema_momentum=0.5"))
     expected = [np.array(w) for w in learner.network.get_weights()]

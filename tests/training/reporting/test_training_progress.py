@@ -117,6 +117,30 @@ def test_what_one_size_would_take_has_the_first_epochs_tracing():
     assert "it would have taken about 3:40" in summarize(records, STAGES)
 
 
+def test_stages_that_took_longer_than_one_size_would_have_are_no_gain():
+    records = [make_record(epoch, seconds=12 - epoch) for epoch in range(1, 7)]
+    assert "throughout" not in summarize(records, STAGES)
+
+
+def test_the_summary_says_why_a_training_ended_early():
+    records = [make_record(epoch) for epoch in range(1, 5)]
+    assert "Stopped" not in summarize(records, STAGES)
+    *_, line = summarize(records, STAGES, num_worse=2).splitlines()
+    assert line == (
+        "Stopped after epoch 4 of 6: the last 2 evaluations were no better than the "
+        "best before."
+    )
+
+
+def test_patience_is_shown_where_there_is_one(clock):
+    stream = io.StringIO()
+    progress = follow(clock, stream)
+    progress.epoch_end(make_record(4))
+    progress.epoch_end(make_record(5), since_best=2, patience=3)
+    first, second = stream.getvalue().splitlines()
+    assert "patience" not in first and second.endswith("patience 2/3")
+
+
 def test_what_one_size_would_take_needs_its_measured_speed():
     stopped = summarize([make_record(1), make_record(2, loss=None)], STAGES)
     assert "throughout" not in stopped

@@ -1,0 +1,193 @@
+"""Trackers of experiments, MLflow and Weights & Biases, that a run is written to.
+
+Both are set up as their own documentation has it: by `MLFLOW_TRACKING_URI`, `wandb
+login`, `WANDB_MODE` and so on. A run that goes on adds to what it has begun there; the
+ids are kept in its work folder.
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+from absl import logging
+
+from keras_effnetv2.errors import InputError, require_modules
+from keras_effnetv2.files import replace_file
+from keras_effnetv2.training.experiments.configuration import Experiment
+from keras_effnetv2.training.experiments.settings import list_settings, to_text
+
+# Name of the file of ids.
+TRACKING = "tracking.json"
+# What both take as it is, `None` too; all else is text.
+_PLAIN = (bool, int, float, str, type(None))
+# Characters of a text: MLflow takes no more. Only whole networks are longer.
+_LONGEST = 500
+
+
+class Tracker(Protocol):
+    """A run in a tracker.
+
+    Attributes:
+        id: by which the tracker knows it.
+    """
+
+    id: str
+
+    def write(self, metrics: dict[str, float], step: int) -> None:
+        """Adds numbers that were measured after an optimizer step."""
+        ...
+
+    def close(self, status: str) -> None:
+        """Ends it: `"FINISHED"`, `"KILLED"`, which may go on, or `"FAILED"`."""
+        ...
+
+
+def check_trackers(names: Sequence[str]) -> None:
+    """Refuses trackers that are unknown or not installed.
+
+    Raises:
+        ValueError: one is unknown.
+        ImportError: one is not installed.
+    """
+    for name in names:
+        if name not in TRACKERS:
+            raise InputError(
+                f"log takes {', '.join(TRACKERS)}. Received: {', '.join(names)}."
+            )
+        require_modules(f"log={name} needs", name, name)
+
+
+def open_trackers(
+    names: Sequence[str], path: pathlib.Path, experiment: Experiment
+) -> list[Tracker]:
+    """Begins or goes on with a run in each tracker.
+
+    Args:
+        names: of the trackers, beside those that the run is in already.
+        path: of the file of ids, in the work folder.
+        experiment: whose settings are written there.
+
+    Raises:
+        ValueError: a tracker cannot be opened.
+        ImportError: one is not installed.
+    """
+    ids = json.loads(path.read_text()) if path.exists() else {}
+    every = [*dict.fromkeys([*ids, *names])]
+    check_trackers(every)
+    settings = {
+        name: value if isinstance(value, _PLAIN) else to_text(value)[:_LONGEST]
+        for name, value in list_settings(experiment).items()
+    }
+    opened = [
+        TRACKERS[name](ids.get(name), path.parent, experiment.name, settings)
+        for name in every
+    ]
+    if every:
+        ids = {name: run.id for name, run in zip(every, opened, strict=True)}
+        replace_file(path, json.dumps(ids, indent=2).encode() + b"\n")
+    return opened
+
+
+class _MLflow:
+    """A run in an MLflow experiment, named after ours unless the environment says."""
+
+    def __init__(
+        self,
+        run_id: str | None,
+        folder: pathlib.Path,
+        name: str,
+        settings: dict[str, Any],
+    ) -> None:
+        import mlflow
+
+        self._errors = mlflow.exceptions.MlflowException
+        with _errors_explained("MLflow", self._errors, "MLFLOW_TRACKING_URI", folder):
+            # Not the functions of `mlflow` itself: these have one run a process, which
+            # may be the caller's.
+            self._client = mlflow.MlflowClient()
+            if run_id is None:
+                run_id = self._begin(folder, name, settings)
+            self._client.update_run(run_id, status="RUNNING")
+        self.id = run_id
+
+    def _begin(self, folder: pathlib.Path, name: str, settings: dict[str, Any]) -> str:
+        from mlflow.entities import Param
+
+        name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or name
+        found = self._client.get_experiment_by_name(name)
+        experiment_id = (
+            found.experiment_id if found else self._client.create_experiment(name)
+        )
+        run = self._client.create_run(experiment_id, run_name=folder.name)
+        params = [Param(setting, str(value)) for setting, value in settings.items()]
+        self._client.log_batch(run.info.run_id, params=params)
+        return run.info.run_id
+
+    def write(self, metrics: dict[str, float], step: int) -> None:
+        from mlflow.entities import Metric
+
+        now = int(1000 * time.time())
+        try:
+            self._client.log_batch(
+                self.id, [Metric(*metric, now, step) for metric in metrics.items()]
+            )
+        except self._errors as error:
+            # A training is worth more than its record elsewhere.
+            logging.warning("MLflow did not take step %d: %s", step, error)
+
+    def close(self, status: str) -> None:
+        self._client.set_terminated(self.id, status)
+
+
+class _WandB:
+    """A run of Weights & Biases, in the project that the environment names or ours."""
+
+    def __init__(
+        self,
+        run_id: str | None,
+        folder: pathlib.Path,
+        name: str,
+        settings: dict[str, Any],
+    ) -> None:
+        import wandb
+
+        remedy = "wandb login, or WANDB_MODE=offline,"
+        with _errors_explained("Weights & Biases", wandb.Error, remedy, folder):
+            self._run = wandb.init(
+                project=os.environ.get("WANDB_PROJECT") or "keras_effnetv2",
+                group=name,
+                name=folder.name,
+                dir=os.fspath(folder),
+                id=run_id,
+                resume="allow" if run_id else None,
+            )
+        self._run.config.update(settings, allow_val_change=True)
+        self.id = self._run.id
+
+    def write(self, metrics: dict[str, float], step: int) -> None:
+        self._run.log(metrics, step=step)
+
+    def close(self, status: str) -> None:
+        self._run.finish(exit_code=0 if status == "FINISHED" else 1)
+
+
+TRACKERS = {"mlflow": _MLflow, "wandb": _WandB}
+
+
+@contextlib.contextmanager
+def _errors_explained(
+    tracker: str, errors: type[Exception], remedy: str, folder: pathlib.Path
+) -> Iterator[None]:
+    try:
+        yield
+    except errors as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise InputError(
+            f"The run of {folder} cannot be written to {tracker}: {reason}. Set it up "
+            f"by {remedy} or leave it out of --log, and remove {TRACKING} from the "
+            "work folder where it is there."
+        ) from error

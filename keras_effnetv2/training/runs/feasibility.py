@@ -1,0 +1,55 @@
+"""What can be known of a training before it begins: whether it would fail."""
+
+from collections.abc import Sequence
+
+from keras_effnetv2.errors import InputError
+from keras_effnetv2.training.devices.strategies import Devices
+from keras_effnetv2.training.experiments.configuration import Experiment
+from keras_effnetv2.training.progressive.stages import Stage
+
+# Pixels a side; less than this is no image, but a mistyped number.
+_SMALLEST_IMAGE = 8
+# Whose collectives fail within Keras's loop of steps.
+_STEP_BY_STEP = ("mirrored", "multiworker")
+
+
+def check(experiment: Experiment, stages: Sequence[Stage], devices: Devices) -> None:
+    """Refuses what would fail later.
+
+    Raises:
+        ValueError: a warm-up longer than the training, batches that do not divide,
+            images too small, or several steps at once where that fails.
+    """
+    if experiment.loop.steps_per_execution > 1 and devices.name in _STEP_BY_STEP:
+        raise InputError(
+            "Several steps at once run on one device, on TPUs and on JAX. Received: "
+            f"loop.steps_per_execution={experiment.loop.steps_per_execution} with the "
+            f"strategy {devices.name}. Leave it at 1."
+        )
+    warmup, epochs = experiment.schedule.warmup_epochs, stages[-1].end_epoch
+    if warmup > epochs:
+        raise InputError(
+            f"The learning rate warms up for {warmup:g} epochs, and the training has "
+            f"{epochs}. Set schedule.warmup_epochs to less, or epochs to more."
+        )
+    pieces = experiment.optimizer.accumulation_steps
+    for stage in stages:
+        if stage.batch_size % (devices.num_replicas * pieces):
+            raise InputError(
+                f"A batch of {stage.batch_size} images does not divide into "
+                f"{devices.num_replicas} devices times {pieces} pieces "
+                "(optimizer.accumulation_steps). Choose a multiple of "
+                f"{devices.num_replicas * pieces} as batch_size."
+            )
+    smallest = min(experiment.eval_size, *(stage.image_size for stage in stages))
+    if smallest < _SMALLEST_IMAGE:
+        raise InputError(
+            f"Images need at least {_SMALLEST_IMAGE} pixels a side. Received: "
+            f"{smallest}, in progressive.image_size or model.eval_size."
+        )
+    group = experiment.model.bn_group_size
+    if 1 < group < devices.num_replicas and devices.num_replicas % group:
+        raise InputError(
+            f"{devices.num_replicas} devices do not divide into groups of {group} that "
+            "share batch statistics. Choose another model.bn_group_size."
+        )

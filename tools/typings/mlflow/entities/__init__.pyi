@@ -1,0 +1,5 @@
+"""MLflow untyped: it need not be installed."""
+
+from typing import Any
+
+def __getattr__(name: str) -> Any: ...
