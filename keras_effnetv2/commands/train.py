@@ -9,18 +9,13 @@ from absl import logging
 
 from keras_effnetv2.commands.shared.arguments import add_device_arguments
 from keras_effnetv2.errors import InputError, Interrupted
+from keras_effnetv2.training.choices import TRACKERS
 from keras_effnetv2.training.experiments.configuration import Experiment
 from keras_effnetv2.training.experiments.named import RECIPES, get_experiment
 from keras_effnetv2.training.experiments.settings import (
     list_settings,
     override,
     to_text,
-)
-from keras_effnetv2.training.reporting.trackers import TRACKERS
-from keras_effnetv2.training.runs.workdir import (
-    Workdir,
-    read_experiment,
-    train_command,
 )
 
 EXAMPLE = (
@@ -82,6 +77,7 @@ def run(args: argparse.Namespace) -> int:
     if args.workdir is None:
         raise InputError("Say where to train: --workdir DIR, a new folder.")
     from keras_effnetv2.training.runs.run import train
+    from keras_effnetv2.training.runs.workdir import train_command
 
     devices = {"strategy": args.strategy, "tpu": args.tpu}
     try:
@@ -107,6 +103,8 @@ def find_experiment(args: argparse.Namespace) -> Experiment:
     Raises:
         ValueError: there is none, or no such name.
     """
+    from keras_effnetv2.training.runs.workdir import Workdir, read_experiment
+
     named = None if args.experiment is None else _named(args.experiment)
     if args.workdir is not None:
         workdir = Workdir(pathlib.Path(args.workdir).expanduser())
@@ -122,6 +120,8 @@ def find_experiment(args: argparse.Namespace) -> Experiment:
 
 
 def _named(name: str) -> Experiment:
+    from keras_effnetv2.training.runs.workdir import read_experiment
+
     return read_experiment(name) if os.path.isdir(name) else get_experiment(name)
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from keras_effnetv2 import __main__ as command_line
 from keras_effnetv2 import create_model
-from keras_effnetv2.commands import explain
+from keras_effnetv2.commands.shared import classifiers
 from keras_effnetv2.data.decoding import cropping, images
 from keras_effnetv2.explanation import heat_maps
 from keras_effnetv2.explanation.activation_maps import class_activation_maps
@@ -80,7 +80,9 @@ def drawn(monkeypatch):
 @pytest.fixture
 def no_work(monkeypatch):
     """Loading a model would be work."""
-    monkeypatch.setattr(explain, "open_classifier", lambda _: pytest.fail("a model"))
+    monkeypatch.setattr(classifiers, "open_classifier", lambda _: pytest.fail("work"))
+        classifiers, "open_classifier", lambda _: pytest.fail("a model")
+    )
 
 
 def crop(path):

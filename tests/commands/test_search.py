@@ -232,7 +232,7 @@ def test_missing_packages_are_named(monkeypatch):
         ),
         (
             ["--experiment", "small", "--study", "s.db", "--set", "model.eval_size=4"],
-            "The strides of two-stages come to 8",
+            "Images need at least 8 pixels a side. Received: 4",
         ),
     ],
 )

@@ -73,7 +73,7 @@ def test_convert_predict_and_export(folder, capsys):
 
 def test_released_weights_are_not_those_of_a_found_network(folder, capsys):
     assert run("predict", "a.jpg", "--variant", "found.json") == 2
-    assert "It is a custom variant, without released weights" in capsys.readouterr().err
+    assert "found.json holds a network without weights" in capsys.readouterr().err
 
 
 def test_a_run_keeps_its_own_copy(folder):

@@ -193,7 +193,8 @@ def test_models_built_on_ours_are_opened(build, body):
     model(IMAGES)
     parts = split_classifier(model)
     features = parts.features(IMAGES)
-    np.testing.assert_array_equal(features, body(IMAGES))
+    # Some processors have other kernels for a graph than for one layer.
+    np.testing.assert_allclose(features, body(IMAGES), atol=1e-5)
     scores = model(IMAGES, training=False)
     np.testing.assert_allclose(parts.scores(features), scores, rtol=1e-5)
     (first, bias), (second, _) = hidden.get_weights(), dense.get_weights()

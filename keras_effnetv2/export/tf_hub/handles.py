@@ -88,6 +88,6 @@ def _fetch(url: str) -> str:
     except (ValueError, OSError) as error:
         # The download's own remedies are those of weights.
         raise InputError(
-            f"The module {url} cannot be fetched: {error.__cause__ or error}. Check "
+            f"The module {url} cannot be fetched: {error.__context__ or error}. Check "
             "the URL, or download the archive and name that."
         ) from error

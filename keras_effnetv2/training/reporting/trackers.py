@@ -17,6 +17,7 @@ from absl import logging
 
 from keras_effnetv2.errors import InputError, require_modules
 from keras_effnetv2.files import replace_file
+from keras_effnetv2.training.choices import TRACKERS
 from keras_effnetv2.training.experiments.configuration import Experiment
 from keras_effnetv2.training.experiments.settings import list_settings, to_text
 
@@ -83,7 +84,7 @@ def open_trackers(
         for name, value in list_settings(experiment).items()
     }
     opened = [
-        TRACKERS[name](ids.get(name), path.parent, experiment.name, settings)
+        _TRACKERS[name](ids.get(name), path.parent, experiment.name, settings)
         for name in every
     ]
     if every:
@@ -175,7 +176,7 @@ class _WandB:
         self._run.finish(exit_code=0 if status == "FINISHED" else 1)
 
 
-TRACKERS = {"mlflow": _MLflow, "wandb": _WandB}
+_TRACKERS = {"mlflow": _MLflow, "wandb": _WandB}
 
 
 @contextlib.contextmanager

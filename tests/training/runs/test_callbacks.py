@@ -115,6 +115,7 @@ def assert_same_weights(workdir, other):
         assert found.tobytes() == wanted.tobytes()
 
 
+@pytest.mark.slow
 def test_stopped_within_an_epoch_a_run_goes_on_there(tmp_path, whole):
     """Also over the border of stages, which the callback does not see."""
     notes = Notes(stop_at=("batch ends", 0))
@@ -134,6 +135,7 @@ def test_stopped_within_an_epoch_a_run_goes_on_there(tmp_path, whole):
     assert_same_weights(tmp_path / "run", whole[0])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs Linux's /dev/full")
 def test_a_disk_that_gets_full_loses_nothing(tmp_path, whole):
     metrics = tmp_path / "run" / "metrics.jsonl"
