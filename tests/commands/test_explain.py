@@ -81,8 +81,6 @@ def drawn(monkeypatch):
 def no_work(monkeypatch):
     """Loading a model would be work."""
     monkeypatch.setattr(classifiers, "open_classifier", lambda _: pytest.fail("work"))
-        classifiers, "open_classifier", lambda _: pytest.fail("a model")
-    )
 
 
 def crop(path):
