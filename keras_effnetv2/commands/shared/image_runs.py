@@ -121,8 +121,8 @@ def find_images(names: Sequence[str | os.PathLike]) -> list[Item]:
 def with_progress(
     classifier: Classifier, images: Sequence[Item], output: str, is_shown: bool = True
 ) -> Iterator[ImageRow]:
-    """What a classifier's `rows` gives, and on standard error how far it is."""
-    if not is_shown:
+    """What a classifier's `rows` gives; of several batches, also how far it is."""
+    if not is_shown or len(images) <= classifier.batch_size:
         yield from classifier.rows(images, output)
         return
     progress, start = Progress("Images", len(images)), time.monotonic()
