@@ -153,7 +153,7 @@ def _mistakes(evaluation: Evaluation, gallery: Gallery) -> dict[str, Any]:
     return {
         "images": keys,
         "num_all": len(rows),
-        "is_explained": explainer is not None,
+        "is_explained": any(gallery.images[key]["heat"] for key in keys),
     }
 
 

@@ -52,7 +52,10 @@ def draw_reliability(before: Reliability, after: Reliability | None) -> str:
         is_used = found.counts > 0
         text = f"{label}, ECE {found.error:.1%}"
         points = (found.scores[is_used], found.shares[is_used])
-        upper.plot(*points, "o-", color=color, label=text, markersize=5)
+        upper.plot(*points, color=color, label=text, linewidth=1.2)
+        # Of few scores a share says little: areas are in proportion to their number.
+        sizes = 260 * found.counts[is_used] / found.counts.max()
+        upper.scatter(*points, sizes + 4, color=color)
         lower.stairs(found.counts, edges, color=color, linewidth=2)
     upper.set_ylabel("share that came true")
     upper.set_xlim(0, 1)

@@ -150,8 +150,11 @@ class Evaluation:
         return calibration.probabilities(self.logits, self.activation, temperature)
 
     def name(self, row: int) -> str:
-        """What an image is called, printable."""
-        return printable(self.source.name_of(int(self.indices[row])))
+        """What an image is called, printable; a file within the data's folder."""
+        name = printable(self.source.name_of(int(self.indices[row])))
+        directory = self.run.experiment.data.directory
+        within = "" if directory is None else os.path.join(printable(directory), "")
+        return name.removeprefix(within)
 
     def pixels(self, row: int) -> np.ndarray:
         """An image as its source has it, uint8 `(height, width, 3)`, upright."""

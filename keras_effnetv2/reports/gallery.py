@@ -71,6 +71,8 @@ class Gallery:
         others = [x for x in _labels(evaluation, row) if x != predicted]
         classes = [predicted, *others[:1]]
         found = explainer(evaluation.pixels(row), None, classes, 0, "hirescam")
+        if found.maps[0].size == 1:
+            return  # All of the image is one place to the network.
         image = enlarged(found.image, _HEAT_SIDE)
         factor = image.shape[0] / found.image.shape[0]
         top, left, height, width = (factor * x for x in found.window)

@@ -29,7 +29,12 @@ def browser(report):
         pytest.skip("needs Chromium and its driver: apt-get install chromium-driver")
     options = webdriver.ChromeOptions()
     options.binary_location = binary
-    for flag in ("headless=new", "no-sandbox", "disable-dev-shm-usage"):
+    for flag in (
+        "headless=new",
+        "no-sandbox",
+        "disable-dev-shm-usage",
+        "force-prefers-reduced-motion",
+    ):
         options.add_argument(f"--{flag}")
     options.set_capability(
         "goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"}

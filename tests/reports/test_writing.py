@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from keras_effnetv2 import __main__ as command_line
+from keras_effnetv2.commands import export
 from keras_effnetv2.reports import DataSurvey, contents, write_report, writing
 from keras_effnetv2.training import evaluate_run, load_run
 from keras_effnetv2.training.runs.workdir import (
@@ -102,7 +104,7 @@ def test_names_are_text_and_nothing_else(page):
     for name in small_runs.HOSTILE:
         assert name in page.texts or " ".join(name.split()) in page.text
     names = {image["name"] for image in page.payload["images"].values()}
-    assert any(name.endswith(small_runs.HOSTILE_FILE) for name in names)
+    assert f"validation/class0/{small_runs.HOSTILE_FILE}" in names
     assert "2 images are <the same>." in page.texts and "<i>one" in page.texts
 
 
@@ -217,6 +219,26 @@ def test_two_classes_without_an_error(tmp_path):
     page = rendered(small_runs.evaluation(workdir, logits, labels))
     assert "100.0% accuracy 95% interval 83.9% to 100.0%" in page.text
     assert "None: every image is right." in page.text
+
+
+def test_the_command_says_what_evaluate_says(workdir, tmp_path, capsys):
+    copy, path = shutil.copytree(workdir, tmp_path / "run"), tmp_path / "a.html"
+    words = ["", "evaluate", "--workdir", str(copy), "--report", str(path), "--tta"]
+    assert command_line.main(command_line.parse(words)) == 0
+    found = capsys.readouterr()
+    assert f"Calibrated: logits / {fitted_temperature(copy):.3g}." in found.err
+    assert f"Report: {path}" in found.err
+    words = words[: words.index("--report")]
+    assert command_line.main(command_line.parse([*words, "--strategy", "cpu"])) == 0
+    assert capsys.readouterr().out == found.out
+    assert read(path).text.count("the image, its mirror image") == 1
+
+
+def test_exports_have_the_temperature(page, workdir):
+    words = ["", "export", "onnx", "--workdir", str(workdir), "--output", "x"]
+    model, source = export.open_model(command_line.parse(words))
+    assert source["temperature"] == fitted_temperature(workdir)
+    np.testing.assert_array_equal(model(IMAGES), load_run(workdir)(IMAGES))
 
 
 def test_what_is_missing_is_said_before_anything_is_done(

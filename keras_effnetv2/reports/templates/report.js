@@ -30,9 +30,9 @@ function fill(button) {
   const facts = payload.images[button.dataset.image];
   const words = facts.labels.join(", ") || "no label";
   const line = element("span");
-  line.append(isolated(facts.predicted), " " + percent(facts.score));
+  line.append(isolated(facts.predicted), " · " + percent(facts.score));
   const label = element("span");
-  label.append("is ", isolated(words));
+  label.append("label ", isolated(words));
   button.append(picture(button.dataset.image, facts.name), line, label);
   button.title = facts.name;
   button.addEventListener("click", () => showImage(button.dataset.image));
@@ -57,10 +57,10 @@ function showImage(key) {
   for (const heat of facts.heat) {
     large.append(figure(heat.image, "what speaks for " + heat.class));
   }
-  const labels = facts.labels.map((name, i) => name + " " + percent(facts.own[i]));
+  const labels = facts.labels.map((name, i) => `${name} (${percent(facts.own[i])})`);
   const line = element("p");
   line.append("Labelled ", isolated(labels.join(", ") || "as nothing"), ".");
-  open(["Taken for ", isolated(facts.predicted), " " + percent(facts.score)], line, large);
+  open(["Taken for ", isolated(facts.predicted), ` (${percent(facts.score)})`], line, large);
 }
 
 function showCell(key) {
