@@ -127,8 +127,8 @@ def _softmax_loss(logits: np.ndarray, labels: np.ndarray) -> _Loss:
     target = np.mean((1 - unsure) * own + unsure * logits.mean(axis=1))
 
     def loss(factor: np.float32) -> float:
-        total = special.logsumexp(factor * logits, axis=1).mean(dtype="float64")
-        return float(total - factor * target)
+        totals: Any = special.logsumexp(factor * logits, axis=1)
+        return float(totals.mean(dtype="float64") - factor * target)
 
     return loss
 

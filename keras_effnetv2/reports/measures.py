@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 
@@ -89,8 +90,9 @@ def measure_classes(evaluation: Evaluation) -> list[ClassRow]:
             predicted = (evaluation.probabilities() > 0.5).astype("uint8")
     else:
         predicted = evaluation.predicted
-    columns = precision_recall_fscore_support(
-        evaluation.labels, predicted, labels=range(num_classes), zero_division=np.nan
+    nothing: Any = np.nan  # For what is divided by 0; scikit-learn's types lack it.
+    columns: Any = precision_recall_fscore_support(
+        evaluation.labels, predicted, labels=range(num_classes), zero_division=nothing
     )
     rows = []
     for index in range(num_classes):
