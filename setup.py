@@ -10,13 +10,15 @@ VERSION = re.search(
     r'__version__ = "(.+)"', (ROOT / "keras_effnetv2/version.py").read_text()
 )[1]
 
-# What reads datasets and draws curves.
+# What reads datasets, draws curves and writes reports.
 TRAIN = [
     "tensorflow-datasets>=4.9.7,<5",
     "tensorflow-metadata>=1.16.1,<1.21",  # 1.21: not with TensorFlow 2.18.
     "importlib-resources>=6,<8",  # TensorFlow Datasets needs it, and does not say so.
     "matplotlib>=3.8,<4",
     "scikit-learn>=1.4,<2",
+    "scipy>=1.11.4,<2",
+    "jinja2>=3.1.3,<4",
     "tensorboard>=2.18,<2.22",  # Of TensorFlow's version.
 ]
 
@@ -55,7 +57,7 @@ PARQUET = ["pyarrow>=16,<27"]  # Tables of predictions and features.
 PHOTOGRAPHS = "scikit-image>=0.22,<1"
 
 # What searches architectures: it trains, too.
-SEARCH = [*TRAIN, "optuna>=4.3,<6", "scipy>=1.11.4,<2"]
+SEARCH = [*TRAIN, "optuna>=4.3,<6"]
 
 setuptools.setup(
     name="keras_effnetv2",
@@ -68,6 +70,7 @@ setuptools.setup(
     packages=setuptools.find_packages(include=["keras_effnetv2", "keras_effnetv2.*"]),
     package_data={
         "keras_effnetv2": ["py.typed"],
+        "keras_effnetv2.reports": ["templates/*"],
         "keras_effnetv2.weights": ["class_names/*.txt"],
     },
     install_requires=[
@@ -106,6 +109,7 @@ setuptools.setup(
             "pytest>=8,<10",
             "pytest-xdist>=3.6.1,<4",
             "pyyaml>=6.0.1,<7",
+            "selenium>=4.20,<5",  # Opens a report, where Chromium is installed.
             "codespell>=2.3,<3",
             "coverage>=7.10,<8",
             "ruff>=0.6,<1",

@@ -64,7 +64,7 @@ _PACKAGES = {
     name: name
     for name in (
         "classification", "data", "explanation", "export", "layers", "models",
-        "optimizers", "preprocessing", "profiling", "search", "training",
+        "optimizers", "preprocessing", "profiling", "reports", "search", "training",
     )
 }  # fmt: skip
 

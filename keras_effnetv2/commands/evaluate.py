@@ -37,6 +37,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SETTING=VALUE",
         help="change a setting, as in --set data.eval_split=test",
     )
+    parser.add_argument(
+        "--report",
+        metavar="FILE.html",
+        help="of --workdir: write what the network can do there, with its mistakes, "
+        "and keep the temperature that calibrates it",
+    )
+    parser.add_argument(
+        "--tta",
+        action="store_true",
+        help="of --report: measure the mean over several views of each image, too",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -46,6 +57,7 @@ def run(args: argparse.Namespace) -> int:
     from keras_effnetv2.training.runs.workdir import describe_weights
 
     check_checkpoint(args)
+    _check_report(args)
     devices = {"strategy": args.strategy, "tpu": args.tpu}
     if args.workdir is not None:
         if args.experiment is not None or args.weights is not None:
@@ -53,10 +65,13 @@ def run(args: argparse.Namespace) -> int:
                 f"--workdir {args.workdir} says which experiment and which weights. "
                 "Leave --experiment and --weights out, or --workdir."
             )
-        print(describe_weights(args.workdir, args.checkpoint), file=sys.stderr)
-        result = evaluate_run(
-            args.workdir, args.set, checkpoint=args.checkpoint, **devices
-        )
+        if args.report is not None:
+            result = _report(args)
+        else:
+            print(describe_weights(args.workdir, args.checkpoint), file=sys.stderr)
+            result = evaluate_run(
+                args.workdir, args.set, checkpoint=args.checkpoint, **devices
+            )
     elif args.experiment is not None and args.weights is not None:
         from keras_effnetv2.training.experiments.named import get_experiment
 
@@ -71,3 +86,35 @@ def run(args: argparse.Namespace) -> int:
     shown = [f"{names[x]} {result[x]:.2%}" for x in names if x in result]
     print("  ".join([*shown, f"loss {result['loss']:.4f}"]))
     return 0
+
+
+def _check_report(args: argparse.Namespace) -> None:
+    """Refuses flags that do not go with a report, or need one."""
+    if args.report is None:
+        if args.tta:
+            raise InputError("--tta is of a report. Say where to: --report FILE.html.")
+        return
+    if args.workdir is None:
+        raise InputError("--report is of the run in a work folder. Name it: --workdir.")
+    if args.strategy not in ("auto", "cpu") or args.tpu:
+        raise InputError(
+            "--report looks at images on one device. Received: --strategy "
+            f"{args.strategy}. Leave it out."
+        )
+
+
+def _report(args: argparse.Namespace) -> dict[str, float]:
+    """Writes the report; what was measured for it."""
+    from keras_effnetv2.reports.writing import report
+    from keras_effnetv2.training.runs.workdir import describe_weights
+
+    path, result = report(
+        args.workdir,
+        args.report,
+        tta=args.tta,
+        checkpoint=args.checkpoint,
+        assignments=args.set,
+    )
+    print(describe_weights(args.workdir, args.checkpoint), file=sys.stderr)
+    print(f"Report: {path}", file=sys.stderr)
+    return result

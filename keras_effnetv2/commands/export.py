@@ -115,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def open_model(args: argparse.Namespace) -> tuple[Any, dict[str, str]]:
+def open_model(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
     """The model that the flags name, and where it is from, for the manifest.
 
     Raises:
@@ -132,11 +132,18 @@ def open_model(args: argparse.Namespace) -> tuple[Any, dict[str, str]]:
             "say it, or --workdir."
         )
     if args.workdir is not None:
-        from keras_effnetv2.training.runs.workdir import load_run, read_experiment
+        from keras_effnetv2.training.runs.workdir import (
+            fitted_temperature,
+            load_run,
+            read_experiment,
+        )
 
         experiment = read_experiment(args.workdir)
         variant = get_variant(experiment.model.variant).name  # Not the file's.
-        source = {"variant": variant, "experiment": experiment.name}
+        source: dict[str, Any] = {"variant": variant, "experiment": experiment.name}
+        temperature = fitted_temperature(args.workdir, args.checkpoint)
+        if temperature is not None:
+            source["temperature"] = temperature
         return load_run(args.workdir, args.checkpoint), source
     if args.weights is None:
         raise InputError(

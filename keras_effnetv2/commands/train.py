@@ -66,6 +66,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="print the settings of the experiment or the run, and what it is expected "
         "to reach",
     )
+    parser.add_argument(
+        "--report",
+        action="store_true",
+        help="at the end, write what the network can do to report.html in the work "
+        "folder, with its mistakes, and keep the temperature that calibrates it",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -79,6 +85,10 @@ def run(args: argparse.Namespace) -> int:
     from keras_effnetv2.training.runs.run import train
     from keras_effnetv2.training.runs.workdir import train_command
 
+    if args.report:
+        from keras_effnetv2.reports.writing import check_modules
+
+        check_modules()  # Before hours of training.
     devices = {"strategy": args.strategy, "tpu": args.tpu}
     try:
         train(experiment, args.workdir, log=args.log, **devices)
@@ -92,7 +102,18 @@ def run(args: argparse.Namespace) -> int:
         if not _is_lost_worker(error):
             raise
         _start_again(error)
+    if args.report:
+        _report(args)
     return 0
+
+
+def _report(args: argparse.Namespace) -> None:
+    """Writes the report, which one worker does."""
+    from keras_effnetv2.reports import write_report
+    from keras_effnetv2.training.devices.strategies import open_devices
+
+    if open_devices(args.strategy, args.tpu).is_chief:
+        print(f"Report: {write_report(args.workdir)}", flush=True)
 
 
 def find_experiment(args: argparse.Namespace) -> Experiment:

@@ -69,7 +69,7 @@ def draw_heat_maps(
     window = (factor * top, factor * left, factor * rows, factor * columns)
     image = _enlarged(np.clip(image, 0, 255).astype("uint8"), factor)
     scale, colors = Normalize(0, float(maps.max()) or 1.0), colormaps[_COLORS]
-    panels = [image, *(_overlay(image, scale(x), window, colors) for x in maps)]
+    panels = [image, *(overlay(image, scale(x), window) for x in maps)]
     figure, all_axes = _panel_grid(len(panels), image.shape[0] / image.shape[1])
     for axes, panel, title in zip(all_axes.flat, panels, titles, strict=False):
         axes.imshow(panel)
@@ -101,6 +101,32 @@ def draw_images(
         axes.set_title(_wrapped(title), fontsize=11, parse_math=False)
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", bbox_inches="tight")
+
+
+def overlay(image: np.ndarray, heat: np.ndarray, window: _Window) -> np.ndarray:
+    """The image in gray, under colours that cover it the more the hotter they are.
+
+    Args:
+        image: uint8 `(height, width, 3)`.
+        heat: 0..1 `(rows, columns)`.
+        window: where in the image the heat is.
+
+    Returns:
+        0..1 `(height, width, 3)`.
+
+    Raises:
+        ImportError: matplotlib is missing.
+    """
+    check_modules()
+    from matplotlib import colormaps
+
+    heat = stretched(heat, image.shape, window, outside=-1.0)[..., None]
+    brightness = np.where(heat < 0, _BRIGHTNESS_OUTSIDE, _BRIGHTNESS)
+    heat = np.clip(heat, 0, 1)
+    gray = np.asarray(Image.fromarray(image).convert("L"))[..., None] / 255
+    opacity = _MAX_OPACITY * np.sqrt(heat)
+    colors = colormaps[_COLORS](heat[..., 0])[..., :3]
+    return (1 - opacity) * brightness * gray + opacity * colors
 
 
 def stretched(
@@ -157,25 +183,3 @@ def _wrapped(title: str) -> str:
 def _enlarged(image: np.ndarray, factor: int) -> np.ndarray:
     """Small images with each pixel as a square."""
     return image.repeat(factor, axis=0).repeat(factor, axis=1)
-
-
-def _overlay(
-    image: np.ndarray, heat: np.ndarray, window: _Window, colors: Any
-) -> np.ndarray:
-    """The image in gray, under colours that cover it the more the hotter they are.
-
-    Args:
-        image: uint8 `(height, width, 3)`.
-        heat: 0..1 `(rows, columns)`.
-        window: where in the image the heat is.
-        colors: maps 0..1 to colours 0..1.
-
-    Returns:
-        0..1 `(height, width, 3)`.
-    """
-    heat = stretched(heat, image.shape, window, outside=-1.0)[..., None]
-    brightness = np.where(heat < 0, _BRIGHTNESS_OUTSIDE, _BRIGHTNESS)
-    heat = np.clip(heat, 0, 1)
-    gray = np.asarray(Image.fromarray(image).convert("L"))[..., None] / 255
-    opacity = _MAX_OPACITY * np.sqrt(heat)
-    return (1 - opacity) * brightness * gray + opacity * colors(heat[..., 0])[..., :3]

@@ -35,6 +35,13 @@ def test_a_run_and_its_weights_have_the_same_accuracy(capsys, tmp_path):
         (["--workdir", "run", "--weights", "imagenet"], "--workdir run says which"),
         (["--workdir", "run", "--experiment", "digits"], "--workdir run says which"),
         (["--workdir", "absent"], "is not the work folder of a run"),
+        (["--workdir", "absent", "--report", "x"], "is not the work folder of a run"),
+        (["--workdir", "run", "--tta"], "Say where to: --report FILE.html"),
+        (["--experiment", "digits", "--report", "x"], "Name it: --workdir"),
+        (
+            ["--workdir", "run", "--report", "x", "--strategy", "mirrored"],
+            "on one device. Received: --strategy mirrored",
+        ),
     ],
 )
 def test_wrong_flags_end_in_one_line(capsys, flags, message):

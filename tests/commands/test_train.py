@@ -5,7 +5,12 @@ import pytest
 from keras_effnetv2 import __main__ as command_line
 from keras_effnetv2.commands import train
 from keras_effnetv2.training import get_experiment, override
-from keras_effnetv2.training.runs.workdir import open_workdir, train_command
+from keras_effnetv2.training.runs.workdir import (
+    fitted_temperature,
+    open_workdir,
+    train_command,
+)
+from tests.tiny_networks import NANO_SETTINGS
 
 SETTINGS = ["seed=7", "epochs=5"]
 
@@ -85,6 +90,23 @@ def test_what_is_missing_is_said_in_one_line(flags, message, capsys):
     assert run(*flags) == 2
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_a_run_ends_with_its_report(tmp_path, capsys):
+    settings = [
+        *NANO_SETTINGS,
+        "data.train_split=train[:64]",
+        "data.eval_split=test[:30]",
+        "epochs=1",
+        "progressive.num_stages=1",
+        "progressive.image_size=16,16",
+    ]
+    flags = [word for x in settings for word in ("--set", x)]
+    flags += ["--experiment", "digits-smoke", "--strategy", "cpu"]
+    assert run(*flags, "--workdir", tmp_path, "--report") == 0
+    assert f"Report: {tmp_path / 'report.html'}" in capsys.readouterr().out
+    assert fitted_temperature(tmp_path) > 0
 
 
 def test_the_command_that_goes_on_can_be_pasted(workdir):

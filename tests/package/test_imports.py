@@ -43,13 +43,17 @@ ALLOWED = {
         "backends data explanation export lazy models networks preprocessing training "
         "weights"
     ),
+    "reports": (
+        "classification data explanation files lazy models networks preprocessing "
+        "profiling progress training version"
+    ),
     "search": (
         "backends data files layers lazy models networks private_apis profiling "
         "progress tables training"
     ),
     "commands": (
         "backends classification data explanation export files models networks "
-        "preprocessing profiling progress search tables training weights"
+        "preprocessing profiling progress reports search tables training weights"
     ),
 }
 HEAVY = {"tensorflow", "h5py", "PIL", "safetensors", "filelock", "sklearn"}

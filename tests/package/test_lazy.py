@@ -8,9 +8,18 @@ import sys
 import pytest
 
 import keras_effnetv2
-from keras_effnetv2 import data, explanation, export, lazy, optimizers, search, training
+from keras_effnetv2 import (
+    data,
+    explanation,
+    export,
+    lazy,
+    optimizers,
+    reports,
+    search,
+    training,
+)
 
-PACKAGES = (keras_effnetv2, data, explanation, export, search, training)
+PACKAGES = (keras_effnetv2, data, explanation, export, reports, search, training)
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.__name__)

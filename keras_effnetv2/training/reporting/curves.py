@@ -23,12 +23,32 @@ _Records = Sequence[dict[str, Any]]
 
 
 def draw_curves(records: _Records, path: str | os.PathLike, title: str) -> None:
-    """Writes a PNG of accuracy, loss, learning rate, image size and regularization.
+    """Writes a PNG of `curves_figure`.
 
     Args:
         records: of the epochs so far; see `Records`.
         path: of the PNG; an older one is replaced at once.
         title: of the picture.
+
+    Raises:
+        ValueError: no records.
+        ImportError: matplotlib is missing.
+    """
+    figure = curves_figure(records)
+    duration = format_duration(sum(record["seconds"] for record in records))
+    figure.suptitle(f"{title} · {duration} of training", fontsize=15)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png")
+
+
+def curves_figure(records: _Records) -> Any:
+    """Accuracy, loss, learning rate, image size and regularization over the epochs.
+
+    Args:
+        records: of the epochs so far; see `Records`.
+
+    Returns:
+        A figure of matplotlib.
 
     Raises:
         ValueError: no records.
@@ -47,10 +67,7 @@ def draw_curves(records: _Records, path: str | os.PathLike, title: str) -> None:
     _draw_difficulty(axes[3], records)
     _draw_stages(axes, records)
     _draw_epochs(axes[-1], records)
-    duration = format_duration(sum(record["seconds"] for record in records))
-    figure.suptitle(f"{title} · {duration} of training", fontsize=15)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png")
+    return figure
 
 
 def _draw_accuracy(axes: Any, records: _Records) -> None:

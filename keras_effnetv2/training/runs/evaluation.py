@@ -20,8 +20,10 @@ from keras_effnetv2.training.progressive.feeding import (
     data_errors_raised,
     evaluation_data,
 )
+from keras_effnetv2.training.runs.temperature import divide_logits
 from keras_effnetv2.training.runs.workdir import (
     CHECKPOINTS,
+    fitted_temperature,
     read_experiment,
     trained_weights,
 )
@@ -35,7 +37,7 @@ def evaluate_run(
     strategy: str = "auto",
     tpu: str | None = None,
 ) -> dict[str, float]:
-    """Loss and accuracies of a run.
+    """Loss and accuracies of a run, of the network that `load_run` gives.
 
     Args:
         workdir: its work folder.
@@ -50,18 +52,33 @@ def evaluate_run(
     Raises:
         ValueError: no run with such weights, or no such data.
     """
-    trained = read_experiment(workdir)
-    experiment = override(trained, assignments)
-    if experiment.data.num_classes is None:  # Of other images.
-        num_classes = trained.data.num_classes
-        data = dataclasses.replace(experiment.data, num_classes=num_classes)
-        experiment = dataclasses.replace(experiment, data=data)
+    experiment = experiment_to_evaluate(workdir, assignments)
     weights = str(trained_weights(workdir, checkpoint))
+    temperature = fitted_temperature(workdir, checkpoint)
     devices = open_devices(strategy, tpu)
     feed = Feed.open(experiment.data, experiment.data.eval_split)
     with devices.scope():
         network = build_network(experiment, weights)
+        if temperature is not None:
+            divide_logits(network, temperature)
     return _evaluate_network(network, experiment, feed, devices)
+
+
+def experiment_to_evaluate(
+    workdir: str | os.PathLike, assignments: Sequence[str] = ()
+) -> Experiment:
+    """The experiment of a run with other settings, for images of the same classes.
+
+    Raises:
+        ValueError: no run, or no such settings.
+    """
+    trained = read_experiment(workdir)
+    experiment = override(trained, assignments)
+    if experiment.data.num_classes is not None:
+        return experiment
+    num_classes = trained.data.num_classes  # Of other images, which do not say it.
+    data = dataclasses.replace(experiment.data, num_classes=num_classes)
+    return dataclasses.replace(experiment, data=data)
 
 
 def evaluate_weights(

@@ -25,6 +25,7 @@ from keras_effnetv2.training.reporting.records import Records, best_evaluation
 from keras_effnetv2.training.reporting.trackers import TRACKING
 from keras_effnetv2.training.runs.checkpoints import BEST, Checkpoints
 from keras_effnetv2.training.runs.length import LENGTH, check_length
+from keras_effnetv2.training.runs.temperature import divide_logits, read_temperature
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +78,16 @@ class Workdir:
     def best_weights(self) -> pathlib.Path:
         """Weights of the best evaluation so far: exactly the network it measured."""
         return self.checkpoints / BEST
+
+    @property
+    def calibration(self) -> pathlib.Path:
+        """Temperatures of the weights that a report has looked at; JSON."""
+        return self.path / "calibration.json"
+
+    @property
+    def report(self) -> pathlib.Path:
+        """What is known of the run and its network, HTML."""
+        return self.path / "report.html"
 
     def samples(self, stage: int) -> pathlib.Path:
         """Picture of a few training images of a stage, from 1."""
@@ -151,7 +162,12 @@ def read_experiment(path: str | os.PathLike) -> Experiment:
         raise InputError(f"{config}: {error}") from error
 
 
-def load_run(path: str | os.PathLike, checkpoint: str = CHECKPOINTS[0]) -> keras.Model:
+def load_run(
+    path: str | os.PathLike,
+    checkpoint: str = CHECKPOINTS[0],
+    *,
+    calibrated: bool = True,
+) -> keras.Model:
     """The network that a run in a work folder has trained.
 
     It gives probabilities, and carries the preprocessing it was evaluated with.
@@ -161,12 +177,30 @@ def load_run(path: str | os.PathLike, checkpoint: str = CHECKPOINTS[0]) -> keras
         checkpoint: `"last"`: of the run's end. `"best"`: of its best evaluation, which
             a run that is not finished may have too. `"auto"`: the best where images
             that are not trained on chose it, else the last.
+        calibrated: with logits divided by the temperature that a report has fitted to
+            these weights, if one has. False: as they were trained.
 
     Raises:
         ValueError: not the work folder of a run that has such weights.
     """
     variant = trained_variant(read_experiment(path).model)
-    return create_model(variant, weights=trained_weights(path, checkpoint))
+    model = create_model(variant, weights=trained_weights(path, checkpoint))
+    temperature = fitted_temperature(path, checkpoint) if calibrated else None
+    if temperature is not None:
+        divide_logits(model, temperature)
+    return model
+
+
+def fitted_temperature(
+    path: str | os.PathLike, checkpoint: str = CHECKPOINTS[0]
+) -> float | None:
+    """What `load_run` divides logits by; None where no report has fitted it.
+
+    Raises:
+        ValueError: as `trained_weights`; or the file of it is damaged.
+    """
+    workdir = Workdir(pathlib.Path(path).expanduser())
+    return read_temperature(workdir.calibration, trained_weights(path, checkpoint))
 
 
 def trained_weights(
@@ -209,15 +243,19 @@ def describe_weights(path: str | os.PathLike, checkpoint: str = CHECKPOINTS[0]) 
     """
     weights = trained_weights(path, checkpoint)
     workdir = Workdir(pathlib.Path(path).expanduser())
-    if weights != workdir.best_weights:
-        return f"Weights: {weights}, of the end of the run."
     best = best_evaluation(Records(workdir.metrics).read())
-    if best is None:
-        return f"Weights: {weights}, of the best evaluation."
-    return (
-        f"Weights: {weights}, of the best evaluation: accuracy "
-        f"{best['eval_accuracy']:.2%} after epoch {best['epoch']}."
-    )
+    if weights != workdir.best_weights:
+        origin = "of the end of the run"
+    elif best is None:
+        origin = "of the best evaluation"
+    else:
+        origin = (
+            f"of the best evaluation: accuracy {best['eval_accuracy']:.2%} after epoch "
+            f"{best['epoch']}"
+        )
+    temperature = fitted_temperature(path, checkpoint)
+    scores = "" if temperature is None else f" Calibrated: logits / {temperature:.3g}."
+    return f"Weights: {weights}, {origin}.{scores}"
 
 
 def train_command(path: str | os.PathLike, *options: str) -> str:

@@ -1,0 +1,15 @@
+"""What a run's network can do, in one HTML file: `write_report(workdir)`.
+
+path = reports.write_report("runs/digits", tta=True)
+"""
+
+from keras_effnetv2 import lazy
+
+_MODULES = {
+    "DataSurvey": "survey",
+    "fit_temperature": "calibration",
+    "write_report": "writing",
+}
+
+__all__ = sorted(_MODULES)
+__getattr__ = lazy.attributes(__name__, _MODULES)

@@ -1,0 +1,327 @@
+"""What stands in a report: every figure, table and image, for the template."""
+
+import dataclasses
+import datetime
+import statistics
+from typing import Any
+
+import numpy as np
+
+from keras_effnetv2.networks.variants import get_variant
+from keras_effnetv2.profiling.measurement import latency
+from keras_effnetv2.progress import format_duration
+from keras_effnetv2.reports import calibration, diagrams, measures, views
+from keras_effnetv2.reports.evaluation import Evaluation
+from keras_effnetv2.reports.gallery import Gallery, open_explainer
+from keras_effnetv2.reports.label_errors import find_label_errors
+from keras_effnetv2.reports.survey import DataSurvey
+from keras_effnetv2.training.experiments.settings import list_settings, to_text
+from keras_effnetv2.training.reporting.records import Records
+from keras_effnetv2.version import __version__
+
+_MAX_MISTAKES = 12
+_MAX_SUSPECTS = 24
+_MAX_MATRIX = 20  # Classes; more do not fit on a screen.
+_MAX_ROWS = 1000  # Classes in the table.
+_MAX_PAIRS = 15
+_PER_CELL = 6
+_PER_RIGHT_CELL = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Fitted:
+    """The temperature of a network.
+
+    Attributes:
+        temperature: that `load_run` divides its logits by; 1 where none was fitted.
+        is_here: it was fitted on these very images.
+        is_held_out: the images were not trained on, as far as names tell.
+    """
+
+    temperature: float
+    is_here: bool
+    is_held_out: bool
+
+
+def gather(
+    evaluation: Evaluation,
+    fitted: Fitted,
+    survey: DataSurvey | None,
+    trained: Evaluation | None,
+) -> dict[str, Any]:
+    """The variables of the template.
+
+    Args:
+        evaluation: of the network.
+        fitted: its temperature.
+        survey: of the data.
+        trained: of the images it was trained on, whose labels are looked at too.
+    """
+    gallery = Gallery(fitted.temperature)
+    # Those that are looked at first come first, while there is room.
+    mistakes = _mistakes(evaluation, gallery)
+    suspects = [
+        _suspects(x, gallery)
+        for x in (evaluation, trained)
+        if x is not None and not x.is_multi_label
+    ]
+    matrix = None if evaluation.is_multi_label else _matrix(evaluation, gallery)
+    return {
+        "title": evaluation.run.experiment.name,
+        "folder": evaluation.run.workdir.path.name,
+        "version": __version__,
+        "date": datetime.datetime.now().strftime("%Y-%m-%d %H:%M"),
+        "summary": _summary(evaluation, fitted),
+        "course": _course(evaluation),
+        "classes": _class_table(evaluation),
+        "matrix": matrix,
+        "mistakes": mistakes,
+        "suspects": suspects,
+        "calibration": _calibration(evaluation, fitted),
+        "coverage": _coverage(evaluation, gallery),
+        "views": measures.measure_views(evaluation),
+        "views_text": views.describe(evaluation.run.record.image_size),
+        "data": _data(evaluation, survey),
+        "settings": _settings(evaluation),
+        "payload": {
+            "images": gallery.images,
+            "thumbnails": gallery.thumbnails.uris,
+            "cells": matrix["cells"] if matrix else {},
+        },
+    }
+
+
+def _summary(evaluation: Evaluation, fitted: Fitted) -> dict[str, Any]:
+    run, record = evaluation.run, evaluation.run.record
+    hits = int(evaluation.is_hit.sum())
+    size = (record.image_size, record.image_size)
+    return {
+        **measures.summarize(evaluation, fitted.temperature),
+        "hits": hits,
+        "num_images": len(evaluation),
+        "interval": measures.wilson_interval(hits, len(evaluation)),
+        "variant": get_variant(run.experiment.model.variant).name,
+        "image_size": record.image_size,
+        "num_params": run.network.count_params(),
+        "num_classes": run.num_classes,
+        "seconds": latency(run.network, size, 1).median,
+        "weights": run.weights.name,
+        "split": evaluation.split,
+        "is_held_out": fitted.is_held_out,
+        "is_multi_label": evaluation.is_multi_label,
+    }
+
+
+def _course(evaluation: Evaluation) -> dict[str, Any] | None:
+    """The training, where its records are there."""
+    records = Records(evaluation.run.workdir.metrics).read()
+    if not records:
+        return None
+    return {
+        "curves": diagrams.draw_curves(records),
+        "duration": format_duration(sum(x["seconds"] for x in records)),
+        "num_epochs": records[-1]["epoch"],
+    }
+
+
+def _class_table(evaluation: Evaluation) -> dict[str, Any]:
+    rows = measures.measure_classes(evaluation)
+    seen = [row for row in rows if row.support]
+    averages = [x.average_precision for x in seen if x.average_precision is not None]
+    # The weakest are the ones to look at.
+    weakest = sorted(seen, key=lambda row: row.f1 or 0.0)[:_MAX_ROWS]
+    is_cut = len(rows) > _MAX_ROWS
+    return {
+        "rows": weakest if is_cut else rows,
+        "num_left_out": len(rows) - len(weakest) if is_cut else 0,
+        "macro_f1": statistics.fmean(row.f1 or 0.0 for row in seen) if seen else None,
+        "mean_average_precision": statistics.fmean(averages) if averages else None,
+    }
+
+
+def _mistakes(evaluation: Evaluation, gallery: Gallery) -> dict[str, Any]:
+    """The images whose own class is given least."""
+    own = measures.own_scores(evaluation, gallery.temperature)
+    is_wrong = own < 0.5 if evaluation.is_multi_label else ~evaluation.is_hit
+    rows = np.flatnonzero(is_wrong)
+    worst = rows[np.argsort(own[rows], kind="stable")][:_MAX_MISTAKES]
+    explainer = open_explainer(evaluation.run) if len(worst) else None
+    keys = gallery.add(evaluation, worst)
+    if explainer is not None:
+        for row in worst:
+            gallery.explain(evaluation, int(row), explainer)
+    return {
+        "images": keys,
+        "num_all": len(rows),
+        "is_explained": any(gallery.images[key]["heat"] for key in keys),
+    }
+
+
+def _suspects(evaluation: Evaluation, gallery: Gallery) -> dict[str, Any]:
+    found = find_label_errors(gallery.scores(evaluation), evaluation.labels)
+    names, rows = evaluation.run.class_names, []
+    for suspect in found[:_MAX_SUSPECTS]:
+        keys = gallery.add(evaluation, [suspect.row])
+        rows.append(
+            {
+                "key": keys[0] if keys else None,
+                "name": evaluation.name(suspect.row),
+                "label": names[suspect.label],
+                "suggested": names[suspect.suggested],
+                "own_score": suspect.own_score,
+                "score": suspect.score,
+            }
+        )
+    return {
+        "split": evaluation.split,
+        "rows": rows,
+        "num_all": len(found),
+        "num_images": len(evaluation),
+    }
+
+
+def _matrix(evaluation: Evaluation, gallery: Gallery) -> dict[str, Any]:
+    """The confusion matrix, of many classes of the most confused ones."""
+    counts, names = measures.confusion(evaluation), evaluation.run.class_names
+    chosen = measures.most_confused(counts, _MAX_MATRIX)
+    totals = counts.sum(axis=1)
+    pairs = _pairs(counts)
+    places = {(i, j) for i in chosen for j in chosen if counts[i, j]} | {*pairs}
+    # Errors first, the most frequent before the others.
+    order = sorted(places, key=lambda x: (x[0] == x[1], -counts[x], x))
+    cells = {}
+    for label, predicted in order:
+        keys = gallery.add(evaluation, _of_cell(evaluation, gallery, label, predicted))
+        cells[f"{label}-{predicted}"] = {
+            "label": names[label],
+            "predicted": names[predicted],
+            "count": int(counts[label, predicted]),
+            "keys": keys,
+        }
+    return {
+        "names": [names[i] for i in chosen],
+        "rows": [
+            {
+                "name": names[i],
+                "cells": [
+                    {
+                        "key": f"{i}-{j}",
+                        "count": int(counts[i, j]),
+                        "share": float(counts[i, j] / max(totals[i], 1)),
+                        "is_right": bool(i == j),
+                        "predicted": names[j],
+                    }
+                    for j in chosen
+                ],
+            }
+            for i in chosen
+        ],
+        "pairs": [
+            {
+                "key": f"{i}-{j}",
+                "label": names[i],
+                "predicted": names[j],
+                "count": int(counts[i, j]),
+                "share": float(counts[i, j] / totals[i]),
+            }
+            for i, j in pairs
+        ],
+        "num_left_out": len(counts) - len(chosen),
+        "cells": cells,
+    }
+
+
+def _pairs(counts: np.ndarray) -> list[tuple[int, int]]:
+    """Label and prediction of the most frequent errors."""
+    errors = counts.copy()
+    np.fill_diagonal(errors, 0)
+    order = np.argsort(-errors, axis=None, kind="stable")[:_MAX_PAIRS]
+    places = (divmod(int(flat), len(counts)) for flat in order)
+    return [place for place in places if errors[place]]
+
+
+def _of_cell(
+    evaluation: Evaluation, gallery: Gallery, label: int, predicted: int
+) -> np.ndarray:
+    """Rows of a cell to show: the surest errors, the least sure of what is right."""
+    is_in = (evaluation.labels == label) & (evaluation.predicted == predicted)
+    rows = np.flatnonzero(is_in)
+    scores = gallery.scores(evaluation)[rows, predicted]
+    if label == predicted:
+        return rows[np.argsort(scores, kind="stable")][:_PER_RIGHT_CELL]
+    return rows[np.argsort(-scores, kind="stable")][:_PER_CELL]
+
+
+def _calibration(evaluation: Evaluation, fitted: Fitted) -> dict[str, Any]:
+    before = _reliability(evaluation, evaluation.probabilities())
+    after = None
+    if fitted.is_here:
+        each = calibration.held_out_temperatures(
+            evaluation.logits, evaluation.labels, evaluation.activation
+        )
+        after = _reliability(evaluation, evaluation.probabilities(each))
+    elif fitted.temperature != 1:
+        scores = evaluation.probabilities(fitted.temperature)
+        after = _reliability(evaluation, scores)
+    return {
+        "temperature": fitted.temperature,
+        "is_here": fitted.is_here,
+        "is_held_out": fitted.is_held_out,
+        "before": before.error,
+        "after": None if after is None else after.error,
+        "diagram": diagrams.draw_reliability(before, after),
+    }
+
+
+def _reliability(evaluation: Evaluation, scores: np.ndarray) -> calibration.Reliability:
+    """Of the best class; where there may be several labels, of all classes."""
+    if evaluation.is_multi_label:
+        return calibration.measure_reliability(scores, evaluation.labels > 0)
+    return calibration.measure_reliability(scores.max(axis=1), evaluation.is_hit)
+
+
+def _coverage(evaluation: Evaluation, gallery: Gallery) -> dict[str, Any]:
+    scores = gallery.scores(evaluation).max(axis=1)
+    curve = measures.coverage_curve(scores, evaluation.is_hit)
+    return {
+        "rows": measures.coverage_table(scores, evaluation.is_hit),
+        "diagram": diagrams.draw_coverage(curve),
+    }
+
+
+def _data(evaluation: Evaluation, survey: DataSurvey | None) -> dict[str, Any]:
+    warnings = list(survey.warnings) if survey else []
+    if evaluation.num_damaged:
+        warnings.append(
+            f"{evaluation.num_damaged:,} images of {evaluation.split!r} cannot be read "
+            "and are not counted."
+        )
+    if survey and survey.counts:
+        parts, counts = survey.parts, survey.counts
+    else:
+        parts, counts = [evaluation.split], _label_counts(evaluation)
+    return {
+        "warnings": warnings,
+        "parts": parts,
+        "counts": [
+            (name, [of_class.get(part, 0) for part in parts])
+            for name, of_class in list(counts.items())[:_MAX_ROWS]
+        ],
+    }
+
+
+def _label_counts(evaluation: Evaluation) -> dict[str, dict[str, int]]:
+    if evaluation.is_multi_label:
+        counts = evaluation.labels.sum(axis=0, dtype="int64")
+    else:
+        counts = np.bincount(evaluation.labels, minlength=evaluation.logits.shape[1])
+    names = evaluation.run.class_names
+    return {
+        name: {evaluation.split: int(count)}
+        for name, count in zip(names, counts, strict=True)
+    }
+
+
+def _settings(evaluation: Evaluation) -> list[tuple[str, str]]:
+    settings = list_settings(evaluation.run.experiment)
+    return [(name, to_text(value)) for name, value in settings.items()]

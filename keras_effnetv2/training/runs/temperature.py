@@ -1,0 +1,87 @@
+"""The temperature of a run's network: kept beside the weights that it was fitted to.
+
+Logits that are divided by it give probabilities that come true as often as they say.
+Guo et al. 2017, https://arxiv.org/abs/1706.04599.
+"""
+
+import hashlib
+import json
+import math
+import pathlib
+from typing import Any
+
+import keras
+
+from keras_effnetv2.errors import InputError
+from keras_effnetv2.files import replace_file
+from keras_effnetv2.networks.heads import find_head
+
+
+def write_temperature(
+    path: pathlib.Path, weights: pathlib.Path, temperature: float, num_images: int
+) -> None:
+    """Keeps the temperature that belongs to a file of weights.
+
+    Args:
+        path: of the JSON file, which keeps those of other weights.
+        weights: what the network has.
+        temperature: that its logits are to be divided by.
+        num_images: that it was fitted on.
+    """
+    entry = {
+        "temperature": temperature,
+        "num_images": num_images,
+        "weights_sha256": _digest(weights),
+    }
+    contents = {**_read(path), weights.name: entry}
+    replace_file(path, json.dumps(contents, indent=2).encode() + b"\n")
+
+
+def read_temperature(path: pathlib.Path, weights: pathlib.Path) -> float | None:
+    """The temperature of a file of weights; None where none belongs to what is in it.
+
+    Raises:
+        ValueError: the JSON file is damaged.
+    """
+    entry = _read(path).get(weights.name)
+    if entry is None:
+        return None
+    try:
+        temperature, digest = float(entry["temperature"]), entry["weights_sha256"]
+    except (TypeError, KeyError, ValueError) as error:
+        raise _damaged(path, error) from error
+    if not 0 < temperature < math.inf:
+        raise _damaged(path, f"the temperature is {temperature}")
+    return temperature if digest == _digest(weights) else None
+
+
+def divide_logits(model: keras.Model, temperature: float) -> None:
+    """Divides the logits of a classifier, for good: its last kernel and bias."""
+    for variable in find_head(model).dense.weights:
+        variable.assign(variable / temperature)
+
+
+def _read(path: pathlib.Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        contents = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise _damaged(path, error) from error
+    if not isinstance(contents, dict):
+        raise _damaged(path, "it holds no object")
+    return contents
+
+
+def _damaged(path: pathlib.Path, reason: object) -> InputError:
+    return InputError(
+        f"{path} is damaged: {reason}. Remove it, and write the report again."
+    )
+
+
+def _digest(path: pathlib.Path) -> str:
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(2**20):
+            found.update(chunk)
+    return found.hexdigest()
