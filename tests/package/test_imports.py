@@ -43,13 +43,16 @@ ALLOWED = {
         "backends data explanation export lazy models networks preprocessing training "
         "weights"
     ),
+    "finetuning": (
+        "data files lazy networks preprocessing progress tables training weights"
+    ),
     "search": (
         "backends data files layers lazy models networks private_apis profiling "
         "progress tables training"
     ),
     "commands": (
-        "backends classification data explanation export files models networks "
-        "preprocessing profiling progress search tables training weights"
+        "backends classification data explanation export files finetuning models "
+        "networks preprocessing profiling progress search tables training weights"
     ),
 }
 HEAVY = {"tensorflow", "h5py", "PIL", "safetensors", "filelock", "sklearn"}

@@ -68,7 +68,12 @@ def to_text(value: Any) -> str:
 
 
 # Settings that configurations of earlier versions lack, and what those versions did.
-_EARLIER = {"data": {"orientation": "stored"}, "loop": {"patience": 0}}
+_EARLIER = {
+    "data": {"orientation": "stored"},
+    "loop": {"patience": 0},
+    "optimizer": {"head_epochs": 0},
+    "regularization": {"class_weights": "none"},
+}
 
 # Numbers of a dataset, and what says which dataset it is.
 _COUNTS = {
