@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,7 +31,7 @@ NAME = "finetune"
 UNEVEN = 1.5
 _LARGEST_BATCH = {"CPU": 32, "GPU": 64, "TPU": 256}
 _LEAST_STEPS = 8  # Of an epoch, so that its last steps know something of the first.
-_LEARNING_RATE, _SCRATCH_RATE = 1e-3, 3e-3  # Of a batch of 32, for Adam.
+_LEARNING_RATE, _SCRATCH_RATE = 5e-4, 3e-3  # Of a batch of 32, for Adam.
 _LAYER_DECAY = 0.85
 _CHECKPOINT_STEPS = 200
 
@@ -178,7 +179,8 @@ def to_values(experiment: Experiment, choices: Sequence[Choice]) -> dict[str, An
 
 
 def _planned(experiment: Experiment, plan: Plan) -> Experiment:
-    patience = plan.epochs // 3 if plan.epochs >= 12 else 0
+    # No earlier: the best comes at the end, when the learning rate has fallen.
+    patience = math.ceil(plan.epochs / 2) if plan.epochs >= 12 else 0
     return dataclasses.replace(
         experiment,
         epochs=plan.epochs,

@@ -48,7 +48,11 @@ def measure_pace(experiment: Experiment, feed: feeding.Feed, devices: Devices) -
         data = feeding.training_data(feed, experiment, segment, devices)
         clock = _Clock()
         learner.fit(
-            data, steps_per_epoch=_NUM_STEPS + 1, epochs=1, verbose=0, callbacks=[clock]
+            data,
+            steps_per_epoch=_NUM_STEPS + 1,
+            shuffle=False,
+            verbose=0,
+            callbacks=[clock],
         )
         seconds[is_head] = clock
     del learner

@@ -47,7 +47,7 @@ from keras_effnetv2.training.progressive.feeding import Feed
 from keras_effnetv2.training.runs.run import set_up_process, train
 
 # Minutes from which it is worth to measure a second precision.
-_PRECISION_MINUTES = 3.0
+_PRECISION_MINUTES = 10.0
 # What starting a training takes over what `measure_pace` has traced: the evaluation.
 _TRACING_SHARE = 1.5
 

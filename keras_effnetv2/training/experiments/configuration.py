@@ -195,8 +195,9 @@ class Optimizer(Checked):
         accumulation_steps: pieces that the batch of a device is computed in, one after
             the other, so that a piece fits into memory.
         layer_decay: the learning rate of a block is this times that of the next.
-        head_epochs: in so many epochs at first only the classifier learns, on what the
-            network sees in evaluation; a step takes a fraction of the time of others.
+        head_epochs: in so many epochs at first only the classifier learns, from zeros,
+            on what the network sees in evaluation; their steps take a fraction of the
+            time of others.
     """
 
     name: Literal["rmsprop", "adam", "adamw", "sgd"] = "rmsprop"

@@ -72,9 +72,20 @@ def compile_learner(
     averaged = build_averaged() if experiment.optimizer.ema_momentum else None
     learner = create_learner(network, averaged, experiment, class_counts)
     learner.head_places = tuple(i for i, depth in enumerate(depths) if depth == 0)
+    if experiment.optimizer.head_epochs:
+        _forget_head(learner)
     if experiment.optimizer.name != "adamw":
         add_l2(learner.trainable_variables, experiment.regularization.weight_decay)
     optimizer = build_optimizer(experiment, stages, num_images, depths)
     optimizer.build(learner.trainable_variables)
     learner.compile(optimizer)
     return learner
+
+
+def _forget_head(learner: Learner) -> None:
+    """Sets the classifier to zeros: random scores would be all that it unlearns."""
+    for place in learner.head_places:
+        variable = learner.trainable_variables[place]
+        variable.assign(keras.ops.zeros_like(variable))
+    if learner.averaged is not None:
+        learner.averaged.set_weights(learner.network.get_weights())
