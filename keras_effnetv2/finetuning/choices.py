@@ -212,7 +212,9 @@ def _network_rows(
 ) -> list[Choice]:
     start = situation.start
     batch_reason = f"at least {_LEAST_STEPS} steps an epoch, fits a {situation.kind}"
-    if len(paces) > 1:
+    if not paces[0].is_measured:
+        why = "usual; no time is to be kept"
+    elif len(paces) > 1:
         times = [f"{x.step * 1e3:,.0f} ms a step in {x.precision}" for x in paces]
         why = f"measured: {' and '.join(times)}"
     elif situation.has_bfloat16:
@@ -240,49 +242,69 @@ def _time_rows(
     pace: Pace,
     seconds: float,
 ) -> list[Choice]:
-    measured = (
-        f"{pace.step * 1e3:,.0f} ms a step at {amounts.full_size} pixels, measured; "
-        f"{amounts.steps:,} steps an epoch"
-    )
-    there = f"{format_duration(max(0, seconds))} are left for it"
-    takes = f"about {format_duration(plan.seconds)}; {there}"
-    if wishes.epochs:
-        takes = f"asked for; {takes}"
-    elif not plan.fits:
-        takes = f"the least there is takes {takes}"
-    size_reason = (
-        "small first is faster" if len(plan.sizes) > 1 else "has time for more epochs"
-    )
-    if plan.sizes == (amounts.full_size,):
-        size_reason = "that of the network's evaluation"
-    if wishes.image_size:
-        size_reason = "asked for"
     patience = experiment.loop.patience
+    early = "that bring nothing better" if patience else "few epochs"
     return [
-        Choice("step time", f"{pace.step:.2f} s", measured),
-        Choice("epochs", str(experiment.epochs), takes, "epochs"),
+        *_pace_rows(amounts, pace),
+        Choice(
+            "epochs",
+            str(experiment.epochs),
+            _why_epochs(wishes, plan, pace, seconds),
+            "epochs",
+        ),
         Choice(
             "image size",
             " to ".join(map(str, plan.sizes)),
-            size_reason,
+            _why_sizes(wishes, plan, amounts),
             "progressive.image_size",
         ),
         Choice(
             "classifier alone",
             f"{experiment.optimizer.head_epochs} epochs",
-            f"{pace.head_step * 1e3:,.0f} ms a step; the rest is not spoilt by a new "
-            "classifier",
+            "first, so that a new classifier does not spoil the rest"
+            if experiment.optimizer.head_epochs
+            else "nothing is there yet that it could spoil",
             "optimizer.head_epochs",
         ),
         Choice(
             "ends early",
             f"after {patience} evaluations" if patience else "no",
-            "that bring nothing better; the best weights are kept"
-            if patience
-            else "few epochs; the best weights are kept",
+            f"{early}; the best weights are kept",
             "loop.patience",
         ),
     ]
+
+
+def _pace_rows(amounts: Amounts, pace: Pace) -> list[Choice]:
+    if not pace.is_measured:
+        return []
+    head = f"{pace.head_step:.2f} s of the classifier alone"
+    reason = f"measured, at {amounts.full_size} pixels; {head}"
+    steps = f"{amounts.num_train:,} images"
+    return [
+        Choice("step time", f"{pace.step:.2f} s", reason),
+        Choice("steps an epoch", f"{amounts.steps:,}", steps),
+    ]
+
+
+def _why_epochs(wishes: Wishes, plan: Plan, pace: Pace, seconds: float) -> str:
+    if not pace.is_measured:
+        return "asked for"
+    there = f"{format_duration(max(0, seconds))} are left for it"
+    takes = f"about {format_duration(plan.seconds)}; {there}"
+    if wishes.epochs:
+        return f"asked for; {takes}"
+    return takes if plan.fits else f"the least there is takes {takes}"
+
+
+def _why_sizes(wishes: Wishes, plan: Plan, amounts: Amounts) -> str:
+    if wishes.image_size:
+        return "asked for"
+    if plan.sizes[-1] < amounts.full_size:
+        return "larger ones would leave time for few epochs"
+    if len(plan.sizes) > 1:
+        return "small first is faster; the last is that of the network's evaluation"
+    return "that of the network's evaluation"
 
 
 def _learning_rows(situation: Situation, experiment: Experiment) -> list[Choice]:

@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from absl import logging
 
@@ -127,7 +127,7 @@ def _is_part(top: folders.Listing, name: str) -> bool:
 
 
 def _of_classes(
-    root: pathlib.Path, parent: folders.Listing, names: Iterator[str], part: str
+    root: pathlib.Path, parent: folders.Listing, names: Iterable[str], part: str
 ) -> Iterator[LabelledFile]:
     for name in names:
         try:

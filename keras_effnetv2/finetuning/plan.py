@@ -32,6 +32,11 @@ class Pace:
     tracing: float
     precision: str = "float32"
 
+    @property
+    def is_measured(self) -> bool:
+        """Whether somebody has; what is asked for may leave nothing to decide by it."""
+        return self.step > 0
+
 
 @dataclasses.dataclass(frozen=True)
 class Amounts:
@@ -94,18 +99,16 @@ def plan_epochs(
         has_head_first: the classifier learns alone first.
     """
     most = next(most for limit, most in _MOST_EPOCHS if amounts.num_train <= limit)
-    plan = None
+    numbers = [epochs] if epochs else range(most, 0, -1)
+    found, sizes = None, (amounts.full_size,)
     for sizes in _sizes(amounts.full_size, is_size_fixed):
-        for number in [epochs] if epochs else range(most, 0, -1):
-            plan = _plan(number, sizes, amounts, pace, has_head_first)
-            if plan.seconds <= _MARGIN * seconds:
-                break
-        else:
-            plan = dataclasses.replace(plan, fits=False)
-            continue
-        if epochs or plan.epochs >= _ENOUGH_EPOCHS:
-            break
-    return plan
+        plans = (_plan(x, sizes, amounts, pace, has_head_first) for x in numbers)
+        found = next((x for x in plans if x.seconds <= _MARGIN * seconds), None)
+        if found and (epochs or found.epochs >= _ENOUGH_EPOCHS):
+            return found
+    # The least of the last sizes, which are the smallest, or what fits of them.
+    least = _plan(numbers[-1], sizes, amounts, pace, has_head_first)
+    return found or dataclasses.replace(least, fits=False)
 
 
 def _plan(

@@ -103,25 +103,29 @@ def finetune(
     """
     start = time.monotonic()
     wishes = Wishes(
-        variant and os.fspath(variant),
-        weights and os.fspath(weights),
+        variant,
+        _text(weights),
         *(image_size, batch_size, epochs, minutes, tuple(settings)),
     )
     name = os.fspath(photographs)
-    labels = labels and os.fspath(labels)
+    table = _text(labels)
     folder = pathlib.Path(workdir or default_workdir(name)).expanduser()
-    request = describe_request(name, labels, wishes)
+    request = describe_request(name, table, wishes)
     chosen = read_chosen(folder, request)
     devices = _open_devices(strategy, tpu)
     remedy = "Make room, then start the same again."
     with full_disk_named(folder, remedy):
         if chosen is None:
-            chosen = _choose(name, labels, folder, request, wishes, devices, start)
+            chosen = _choose(name, table, folder, request, wishes, devices, start)
         train(
             *(chosen.experiment, folder),
             **{"strategy": strategy, "tpu": tpu, "callbacks": callbacks, "log": log},
         )
         return _finish(chosen, folder, start)
+
+
+def _text(path: str | os.PathLike | None) -> str | None:
+    return None if path is None else os.fspath(path)
 
 
 def default_workdir(photographs: str) -> pathlib.Path:
@@ -178,7 +182,6 @@ def _choose(
         choice_of_start,
     )
     minutes = wishes.minutes or MINUTES[devices.kind]
-    print("\nMeasuring how long a training step takes here ...", flush=True)
     paces = _paces(situation, wishes, feed, devices, minutes)
     pace = min(paces, key=lambda pace: pace.step)
     final = 2 * num_validation / feed.source.num_examples * pace.head_step
@@ -206,12 +209,18 @@ def _paces(
     devices: Devices,
     minutes: float,
 ) -> list[Pace]:
-    """Measured, in the precisions that the device has and there is time to compare."""
+    """Measured, in the precisions that the device has and there is time to compare.
+
+    Where epochs and image size are asked for, nothing depends on it.
+    """
     asked = any(
         x.partition("=")[0].strip() == "model.precision" for x in wishes.settings
     )
     compares = situation.has_bfloat16 and minutes >= _PRECISION_MINUTES and not asked
     precisions = ["float32", "mixed_bfloat16"] if compares else ["float32"]
+    if wishes.epochs and wishes.image_size:
+        return [Pace(0.0, 0.0, 0.0)]
+    print("\nMeasuring how long a training step takes here ...", flush=True)
     found = []
     for precision in precisions:
         experiment: Experiment = chosen_settings.sketch(situation, wishes, precision)

@@ -108,6 +108,7 @@ class _StopIn(keras.callbacks.Callback):
         raise Interrupted("asked to")
 
 
+@pytest.mark.slow
 def test_a_call_that_was_stopped_goes_on_to_the_same_end(result, photographs, tmp_path):
     with pytest.raises(Interrupted):
         finetune(photographs, tmp_path / "run", **pictures.QUICK, callbacks=[_StopIn()])
