@@ -241,7 +241,10 @@ def _finish(chosen: Chosen, workdir: pathlib.Path, start: float) -> FineTuned:
     data = experiment.data
     if data.source == "csv":
         files = names_of(read_table(data.name, data.multi_label), data.eval_split)
-        paths["example"] = pathlib.Path(str(data.directory), files[0])
+        example = pathlib.Path(str(data.directory), files[0])
+        here = pathlib.Path.cwd()
+        is_below = example.is_relative_to(here)
+        paths["example"] = example.relative_to(here) if is_below else example
     seconds = {"seconds": time.monotonic() - start}
     result = FineTuned(model, figures | seconds, {"workdir": workdir, **paths})
     # The report of the run is written here: reports.write_report(workdir, ...), and
