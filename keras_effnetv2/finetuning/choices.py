@@ -19,6 +19,7 @@ from keras_effnetv2.training.experiments.configuration import (
     Loop,
     Model,
     Optimizer,
+    Precision,
     Progressive,
     Regularization,
     Schedule,
@@ -82,7 +83,7 @@ class Choice:
     setting: str = ""
 
 
-def sketch(situation: Situation, wishes: Wishes, precision: str) -> Experiment:
+def sketch(situation: Situation, wishes: Wishes, precision: Precision) -> Experiment:
     """The experiment as far as it does not depend on time; its pace can be measured.
 
     Args:

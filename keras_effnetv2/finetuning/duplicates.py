@@ -43,7 +43,7 @@ def difference_hash(pixels: np.ndarray) -> int:
     """
     size = (_SIDE + 1, _SIDE)
     small = Image.fromarray(pixels).resize(size, Image.Resampling.BOX)
-    levels = np.asarray(small, "float32") @ np.float32([0.299, 0.587, 0.114])
+    levels = np.asarray(small, "float32") @ np.array([0.299, 0.587, 0.114], "float32")
     bits = (levels[:, 1:] > levels[:, :-1]).ravel()
     return int.from_bytes(np.packbits(bits).tobytes(), "big")
 

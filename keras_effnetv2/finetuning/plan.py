@@ -5,6 +5,8 @@ import itertools
 import math
 from collections.abc import Iterator
 
+from keras_effnetv2.training.experiments.configuration import Precision
+
 # Fewer epochs at full size are worth less than more at a smaller one.
 _ENOUGH_EPOCHS = 8
 # More than these bring little: passes over so many images or fewer.
@@ -30,7 +32,7 @@ class Pace:
     step: float
     head_step: float
     tracing: float
-    precision: str = "float32"
+    precision: Precision = "float32"
 
     @property
     def is_measured(self) -> bool:

@@ -42,7 +42,7 @@ from keras_effnetv2.finetuning.requests import (
 from keras_effnetv2.finetuning.starts import choose_start
 from keras_effnetv2.finetuning.wishes import MINUTES, Wishes
 from keras_effnetv2.training.devices.strategies import Devices, open_devices
-from keras_effnetv2.training.experiments.configuration import Experiment
+from keras_effnetv2.training.experiments.configuration import Experiment, Precision
 from keras_effnetv2.training.progressive.feeding import Feed
 from keras_effnetv2.training.runs.run import set_up_process, train
 
@@ -217,7 +217,8 @@ def _paces(
         x.partition("=")[0].strip() == "model.precision" for x in wishes.settings
     )
     compares = situation.has_bfloat16 and minutes >= _PRECISION_MINUTES and not asked
-    precisions = ["float32", "mixed_bfloat16"] if compares else ["float32"]
+    precisions: list[Precision] = ["float32"]
+    precisions += ["mixed_bfloat16"] if compares else []
     if wishes.epochs and wishes.image_size:
         return [Pace(0.0, 0.0, 0.0)]
     print("\nMeasuring how long a training step takes here ...", flush=True)

@@ -264,7 +264,8 @@ class Loop(Checked):
             divides an epoch's steps. More saves time on TPUs. Not with the strategies
             mirrored and multiworker.
         patience: the run ends after so many evaluations that were no better than the
-            best before them. 0: it trains all of its epochs.
+            best before them: of higher accuracy, or as high with a lower loss. 0: it
+            trains all of its epochs.
         deterministic: the same bits on every run, also after a restart; slower on
             GPUs, where it also switches XLA off.
     """
