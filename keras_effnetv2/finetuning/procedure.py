@@ -218,7 +218,8 @@ def _paces(
     )
     compares = situation.has_bfloat16 and minutes >= _PRECISION_MINUTES and not asked
     precisions: list[Precision] = ["float32"]
-    precisions += ["mixed_bfloat16"] if compares else []
+    if compares:
+        precisions.append("mixed_bfloat16")
     if wishes.epochs and wishes.image_size:
         return [Pace(0.0, 0.0, 0.0)]
     print("\nMeasuring how long a training step takes here ...", flush=True)

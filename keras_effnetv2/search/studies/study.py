@@ -13,6 +13,7 @@ from keras_effnetv2.errors import InputError
 from keras_effnetv2.files import check_name
 from keras_effnetv2.search.sampling.policy import Choice
 from keras_effnetv2.search.studies.storage import open_storage
+from keras_effnetv2.training.experiments.settings import with_later_settings
 
 Decisions = Mapping[str, Sequence[Choice]]
 
@@ -128,7 +129,7 @@ def _by_path(values: Mapping[str, Any], start: str = "") -> dict[str, Any]:
     for name, value in values.items():
         # An experiment is kept as JSON in a string.
         with contextlib.suppress(TypeError, ValueError):
-            value = json.loads(value)
+            value = with_later_settings(json.loads(value))
         if isinstance(value, dict):
             settings |= _by_path(value, f"{start}{name}.")
         else:
