@@ -10,6 +10,8 @@ if TYPE_CHECKING:  # What editors and type checkers see of the names below.
     from keras_effnetv2.classification.predictions import Prediction
     from keras_effnetv2.explanation.activation_maps import class_activation_maps
     from keras_effnetv2.export.hf_hub.pushing import push_to_hub
+    from keras_effnetv2.finetuning.outcome import FineTuned
+    from keras_effnetv2.finetuning.procedure import finetune
     from keras_effnetv2.layers.nesting import inner_layers
     from keras_effnetv2.models import (
         EfficientNetV2B0,
@@ -43,6 +45,7 @@ _MODULES = {
     "EfficientNetV2M": "models",
     "EfficientNetV2S": "models",
     "EfficientNetV2XL": "models",
+    "FineTuned": "finetuning.outcome",
     "Prediction": "classification.predictions",
     "Preprocessing": "preprocessing",
     "Variant": "networks.architecture",
@@ -50,6 +53,7 @@ _MODULES = {
     "create_model": "models",
     "decode_predictions": "weights.labels",
     "feature_pyramid": "networks.transfer",
+    "finetune": "finetuning.procedure",
     "freeze": "networks.transfer",
     "fuse_stages": "networks.variants",
     "get_variant": "networks.variants",
@@ -63,8 +67,9 @@ _MODULES = {
 _PACKAGES = {
     name: name
     for name in (
-        "classification", "data", "explanation", "export", "layers", "models",
-        "optimizers", "preprocessing", "profiling", "reports", "search", "training",
+        "classification", "data", "explanation", "export", "finetuning", "layers",
+        "models", "optimizers", "preprocessing", "profiling", "reports", "search",
+        "training",
     )
 }  # fmt: skip
 
@@ -79,6 +84,7 @@ __all__ = [
     "EfficientNetV2M",
     "EfficientNetV2S",
     "EfficientNetV2XL",
+    "FineTuned",
     "Prediction",
     "Preprocessing",
     "Variant",
@@ -87,6 +93,7 @@ __all__ = [
     "create_model",
     "decode_predictions",
     "feature_pyramid",
+    "finetune",
     "freeze",
     "fuse_stages",
     "get_variant",

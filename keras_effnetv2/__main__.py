@@ -25,6 +25,7 @@ COMMANDS = {
     "embed": "write the features of image files, as a network sees them",
     "similar": "find the images that are most like one",
     "explain": "draw where in image files a network sees their classes",
+    "finetune": "make a classifier of a folder of photographs",
     "train": "train an experiment, or go on with it",
     "evaluate": "measure the accuracy of a trained run or of weights",
     "export": "write a model in the form it is deployed in",

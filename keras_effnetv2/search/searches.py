@@ -25,7 +25,7 @@ from keras_effnetv2.search.results.trials import (
 from keras_effnetv2.search.reward import Measurement
 from keras_effnetv2.search.sampling.samplers import create_sampler
 from keras_effnetv2.search.studies.queue import TrialQueue, check_num_trials
-from keras_effnetv2.search.studies.study import TRAINING, open_study
+from keras_effnetv2.search.studies.study import open_study
 from keras_effnetv2.search.studies.workers import CandidateError, run_worker
 from keras_effnetv2.training.experiments.settings import to_json
 
@@ -57,7 +57,7 @@ def open_search(
     """
     settings = {
         "search": search.name,
-        TRAINING: to_json(search.training),
+        "training": to_json(search.training),
         "exponents": [search.step_exponent, search.parameter_exponent],
         "screen": search.screen,
         "sampler": sampler,

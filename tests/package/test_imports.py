@@ -47,13 +47,18 @@ ALLOWED = {
         "classification data explanation files lazy models networks preprocessing "
         "profiling progress training version"
     ),
+    "finetuning": (
+        "data files lazy networks preprocessing progress reports tables training "
+        "weights"
+    ),
     "search": (
         "backends data files layers lazy models networks private_apis profiling "
         "progress tables training"
     ),
     "commands": (
-        "backends classification data explanation export files models networks "
-        "preprocessing profiling progress reports search tables training weights"
+        "backends classification data explanation export files finetuning models "
+        "networks preprocessing profiling progress reports search tables training "
+        "weights"
     ),
 }
 HEAVY = {"tensorflow", "h5py", "PIL", "safetensors", "filelock", "sklearn"}

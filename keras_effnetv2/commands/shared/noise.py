@@ -38,6 +38,9 @@ _KNOWN = re.compile(
     rb"|Ignored (output_format|drop_control_dependency)\."
     rb"|Skipping runtime version metadata"
     rb"|^fully_quantize: \d, inference_type: "
+    # Of damaged images, which we try otherwise, and name if that fails too.
+    rb"|Premature end of JPEG data"
+    rb"|INVALID_ARGUMENT: jpeg::Uncompress failed"
     # The second line of the list of what the processor has.
     rb"|^To enable the following instructions:"
 )

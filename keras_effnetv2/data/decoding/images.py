@@ -163,13 +163,23 @@ def _decode_with_pillow(contents: bytes) -> tuple[np.ndarray, int | None]:
         raise InputError(reason) from error
 
 
+def kind_of(contents: bytes) -> str:
+    """The format that encoded bytes begin as, such as "JPEG"; else nothing."""
+    return next((name for name in _FORMATS if _begins_as(contents, name)), "")
+
+
+def _begins_as(contents: bytes, name: str) -> bool:
+    Image.init()
+    _, accepts = Image.OPEN[name]
+    return accepts is not None and accepts(contents[:_PREFIX]) is True
+
+
 def _open(contents: bytes) -> Image.Image:
     """As Pillow's `open`, which has a limit of its own and opens everything."""
-    Image.init()
     for name in _FORMATS:
-        factory, accepts = Image.OPEN[name]
-        if accepts is not None and accepts(contents[:_PREFIX]) is True:
+        if _begins_as(contents, name):
             with contextlib.suppress(SyntaxError):  # Pillow's, of the image.
+                factory, _ = Image.OPEN[name]
                 return factory(io.BytesIO(contents), "")
     raise InputError(f"it is none of {', '.join(_FORMATS)}")
 

@@ -5,6 +5,7 @@ import os
 import zlib
 from collections.abc import Sequence
 
+import numpy as np
 import tensorflow as tf
 from absl import logging
 
@@ -75,6 +76,7 @@ def _from_files(
         read=lambda index: (tf.io.read_file(path_tensor[index]), label_tensor[index]),
         name_of=lambda index: printable(paths[index]),
         class_names=tuple(classes),
+        class_counts=tuple(np.bincount(labels, minlength=len(classes)).tolist()),
     )
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from keras_effnetv2.data.sources import digits, folder, idx, tfds, tfrecord
+from keras_effnetv2.data.sources import csv_files, digits, folder, idx, tfds, tfrecord
 from keras_effnetv2.data.sources.cache import cached
 from keras_effnetv2.data.sources.source import Source
 from keras_effnetv2.errors import InputError
@@ -11,7 +11,7 @@ _OF_RECORDS = {
     "imagenet_tfrecord": tfrecord.open_imagenet,
     "imagenet21k_tfrecord": tfrecord.open_imagenet21k,
 }
-_KINDS = ("tfds", "digits", "folder", "idx", *_OF_RECORDS)
+_KINDS = ("tfds", "digits", "folder", "idx", "csv", *_OF_RECORDS)
 
 
 def open_source(
@@ -30,18 +30,18 @@ def open_source(
 
     Args:
         kind: `"tfds"`, `"folder"`, `"imagenet_tfrecord"`, `"imagenet21k_tfrecord"`,
-            `"idx"` or `"digits"`.
+            `"idx"`, `"digits"` or `"csv"`.
         split: in the words of the kind; its module says which.
         num_classes: labels are below it. None: as many as the data has, which all but
             TFRecords say.
-        name: of a dataset of TensorFlow Datasets.
+        name: of a dataset of TensorFlow Datasets; of the table of `"csv"`, a path.
         directory: where the data is. None: where the kind has it by default.
         multi_label: an image may have several classes.
         cache: read all encoded images into memory, once.
         orientation: of encoded images, `"upright"`: turned as their EXIF says; or
             `"stored"`: as they are. `"auto"`: upright, but in ImageNet's TFRecords as
             they are, since the released code does not look at EXIF.
-        train_split: of the kind `"folder"`, the split whose folders are the classes.
+        train_split: of the kinds `"folder"` and `"csv"`, the split whose classes count.
 
     Raises:
         ValueError: there is no such kind, dataset, split or orientation, or it is not
@@ -57,6 +57,10 @@ def open_source(
         source = folder.open_folder(split, num_classes, root, train_split)
     elif kind == "idx":
         source = idx.open_idx(split, num_classes, directory)
+    elif kind == "csv":
+        source = csv_files.open_csv(
+            split, num_classes, name, directory, multi_label, train_split
+        )
     elif kind in _OF_RECORDS:
         root = _required(directory, kind)
         source = _OF_RECORDS[kind](split, num_classes, root)

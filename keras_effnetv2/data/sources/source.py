@@ -24,6 +24,7 @@ class Source:
         name_of: what messages call the example of an index.
         class_names: a name for each class, or None.
         turn_upright: encoded images, as their EXIF orientation says.
+        class_counts: images of each class, or None where that takes reading them all.
     """
 
     num_examples: int
@@ -33,6 +34,7 @@ class Source:
     name_of: Callable[[int], str]
     class_names: tuple[str, ...] | None = None
     turn_upright: bool = True
+    class_counts: tuple[int, ...] | None = None
 
     def example(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """An image as `read` has it, and its label as float32 `(num_classes,)`.
@@ -110,6 +112,7 @@ def from_arrays(
         read=read,
         name_of=lambda index: f"{name} image {numbers[index]}",
         class_names=class_names,
+        class_counts=tuple(np.bincount(labels[subset], minlength=num_classes).tolist()),
     )
 
 

@@ -13,14 +13,12 @@ from keras_effnetv2.errors import InputError
 from keras_effnetv2.files import check_name
 from keras_effnetv2.search.sampling.policy import Choice
 from keras_effnetv2.search.studies.storage import open_storage
-from keras_effnetv2.training.experiments.settings import from_json, to_json
+from keras_effnetv2.training.experiments.settings import with_later_settings
 
 Decisions = Mapping[str, Sequence[Choice]]
 
 # User attribute of a trial: whether it was predicted to be too slow, and not trained.
 SCREENED = "screened"
-# Among the settings: an `Experiment` as JSON.
-TRAINING = "training"
 _DECISIONS, _SETTINGS, _BACKBONE = "decisions", "settings", "backbone"
 
 
@@ -110,7 +108,7 @@ def _check_decisions(decisions: Decisions) -> None:
 
 
 def _check_same(study: optuna.Study, key: str, wanted: Any) -> None:
-    found = _by_path(_completed(study.user_attrs[key]))
+    found = _by_path(study.user_attrs[key])
     wanted = _by_path(json.loads(json.dumps(wanted)))  # Tuples come back as lists.
     differences = [
         f"{name} is {found.get(name)!r} there and {wanted.get(name)!r} now"
@@ -125,20 +123,13 @@ def _check_same(study: optuna.Study, key: str, wanted: Any) -> None:
         )
 
 
-def _completed(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Settings as this version keeps them: what an older one had not is as usual."""
-    if not isinstance(values.get(TRAINING), str):
-        return values
-    return {**values, TRAINING: to_json(from_json(values[TRAINING]))}
-
-
 def _by_path(values: Mapping[str, Any], start: str = "") -> dict[str, Any]:
     """Settings within settings, each by its path, as `training.epochs`."""
     settings: dict[str, Any] = {}
     for name, value in values.items():
         # An experiment is kept as JSON in a string.
         with contextlib.suppress(TypeError, ValueError):
-            value = json.loads(value)
+            value = with_later_settings(json.loads(value))
         if isinstance(value, dict):
             settings |= _by_path(value, f"{start}{name}.")
         else:

@@ -37,10 +37,12 @@ class Data(Checked):
     Attributes:
         source: `"tfds"`: a TensorFlow Datasets name; `"folder"`: of class folders;
             `"imagenet_tfrecord"`, `"imagenet21k_tfrecord"`: the official layouts;
-            `"idx"`: files as MNIST has them; `"digits"`: embedded, 8x8 pixels.
+            `"idx"`: files as MNIST has them; `"digits"`: embedded, 8x8 pixels; `"csv"`:
+            files that a table names with their labels and splits.
         num_classes: width of the classifier. None: as many as the source has, which all
             but TFRecords know.
-        name: in TensorFlow Datasets; other sources have no use for it.
+        name: in TensorFlow Datasets; the table of `"csv"`; other sources have no use
+            for it.
         directory: where the files are. None: where the source has them by default.
         train_split: part to train on, in the source's words.
         eval_split: part to evaluate on.
@@ -54,8 +56,9 @@ class Data(Checked):
     """
 
     source: Literal[
-        "tfds", "folder", "imagenet_tfrecord", "imagenet21k_tfrecord", "idx", "digits"
-    ]
+        "tfds", "folder", "imagenet_tfrecord", "imagenet21k_tfrecord", "idx", "digits",
+        "csv",
+    ]  # fmt: skip
     num_classes: Count | None = None
     name: str = ""
     directory: str | None = None
@@ -192,6 +195,9 @@ class Optimizer(Checked):
         accumulation_steps: pieces that the batch of a device is computed in, one after
             the other, so that a piece fits into memory.
         layer_decay: the learning rate of a block is this times that of the next.
+        head_epochs: in so many epochs at first only the classifier learns, from zeros,
+            on what the network sees in evaluation; their steps take a fraction of the
+            time of others.
     """
 
     name: Literal["rmsprop", "adam", "adamw", "sgd"] = "rmsprop"
@@ -205,6 +211,7 @@ class Optimizer(Checked):
     global_clipnorm: Amount | None = None
     accumulation_steps: Count = 1
     layer_decay: Share = 1.0
+    head_epochs: Whole = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -233,10 +240,14 @@ class Regularization(Checked):
             Paper: 1e-5.
         label_smoothing: probability that goes from the label to all classes evenly.
             Released code: 0.1.
+        class_weights: `"balanced"`: in training, the loss of an image counts as many
+            times more as its class has fewer images than the mean class; of several
+            labels, their mean.
     """
 
     weight_decay: Amount = 1e-5
     label_smoothing: Share = 0.1
+    class_weights: Literal["none", "balanced"] = "none"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -253,7 +264,8 @@ class Loop(Checked):
             divides an epoch's steps. More saves time on TPUs. Not with the strategies
             mirrored and multiworker.
         patience: the run ends after so many evaluations that were no better than the
-            best before them. 0: it trains all of its epochs.
+            best before them: of higher accuracy, or as high with a lower loss. 0: it
+            trains all of its epochs.
         deterministic: the same bits on every run, also after a restart; slower on
             GPUs, where it also switches XLA off.
     """

@@ -68,7 +68,12 @@ def to_text(value: Any) -> str:
 
 
 # Settings that configurations of earlier versions lack, and what those versions did.
-_EARLIER = {"data": {"orientation": "stored"}, "loop": {"patience": 0}}
+_EARLIER = {
+    "data": {"orientation": "stored"},
+    "loop": {"patience": 0},
+    "optimizer": {"head_epochs": 0},
+    "regularization": {"class_weights": "none"},
+}
 
 # Numbers of a dataset, and what says which dataset it is.
 _COUNTS = {
@@ -97,13 +102,23 @@ def from_json(text: str, variant_copy: str | None = None) -> Experiment:
         values = json.loads(text)
     except json.JSONDecodeError as error:
         raise InputError(f"The configuration is not JSON: {error}.") from error
-    for group, settings in _EARLIER.items():
-        if isinstance(values, dict) and isinstance(values.get(group), dict):
-            values[group] = settings | values[group]
+    values = with_later_settings(values)
     model = values.get("model") if isinstance(values, dict) else None
     if isinstance(model, dict) and "variant" in model:
         model["variant"] = _read_variant(model["variant"], variant_copy)
     return _from_plain(Experiment, values, "the experiment")
+
+
+def with_later_settings(values: Any) -> Any:
+    """What `to_json` wrote, with the settings that the version of then did not have."""
+    if not isinstance(values, dict):
+        return values
+    later = {
+        group: settings | values[group]
+        for group, settings in _EARLIER.items()
+        if isinstance(values.get(group), dict)
+    }
+    return values | later
 
 
 def _set(experiment: Experiment, path: str, text: str) -> Experiment:

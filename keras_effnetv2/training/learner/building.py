@@ -18,6 +18,7 @@ def build_learner(
     *,
     weights: str | None = None,
     class_names: tuple[str, ...] | None = None,
+    class_counts: Sequence[int] | None = None,
 ) -> Learner:
     """The learner of an experiment's network, compiled, with all of its variables.
 
@@ -29,6 +30,7 @@ def build_learner(
         num_images: to train on.
         weights: to start from, as `create_model` takes them.
         class_names: of the data.
+        class_counts: training images of each class, for losses that depend on them.
 
     Raises:
         ValueError: as `build_network`.
@@ -42,6 +44,7 @@ def build_learner(
         stages,
         num_images,
         variable_depths(network),
+        class_counts,
     )
 
 
@@ -52,6 +55,7 @@ def compile_learner(
     stages: Sequence[Stage],
     num_images: int,
     depths: Sequence[float],
+    class_counts: Sequence[int] | None = None,
 ) -> Learner:
     """The learner of any network, with the loss and the optimizer of an experiment.
 
@@ -63,12 +67,25 @@ def compile_learner(
         stages: of the training.
         num_images: to train on.
         depths: of every trainable variable, as `build_optimizer` takes them.
+        class_counts: as `create_learner` takes them.
     """
     averaged = build_averaged() if experiment.optimizer.ema_momentum else None
-    learner = create_learner(network, averaged, experiment)
+    learner = create_learner(network, averaged, experiment, class_counts)
+    learner.head_places = tuple(i for i, depth in enumerate(depths) if depth == 0)
+    if experiment.optimizer.head_epochs:
+        _forget_head(learner)
     if experiment.optimizer.name != "adamw":
         add_l2(learner.trainable_variables, experiment.regularization.weight_decay)
     optimizer = build_optimizer(experiment, stages, num_images, depths)
     optimizer.build(learner.trainable_variables)
     learner.compile(optimizer)
     return learner
+
+
+def _forget_head(learner: Learner) -> None:
+    """Sets the classifier to zeros: random scores would be all that it unlearns."""
+    for place in learner.head_places:
+        variable = learner.trainable_variables[place]
+        variable.assign(keras.ops.zeros_like(variable))
+    if learner.averaged is not None:
+        learner.averaged.set_weights(learner.network.get_weights())

@@ -4,7 +4,7 @@ Sources: google/automl, efficientnetv2: `main.py`, `utils.py`; paper: Tan and Le
 Section 5.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -39,6 +39,8 @@ class Learner(Prebuilt):
         self.eval_loss_of = eval_loss
         self.ema_momentum = ema_momentum
         self.accumulation_steps = accumulation_steps
+        self.head_places: tuple[int, ...] = ()
+        self.trains_head_only = False
         self.measures = [
             keras.metrics.Mean(name) for name in ("loss", "accuracy", "top5_accuracy")
         ]
@@ -48,6 +50,23 @@ class Learner(Prebuilt):
     def result(self) -> keras.Model:
         """The network to evaluate and to keep: the average, where there is one."""
         return self.averaged or self.network
+
+    @property
+    def learning_variables(self) -> list[Any]:
+        """What a step changes: all trainable variables, or those of the classifier."""
+        variables = self.trainable_variables
+        if not self.trains_head_only:
+            return variables
+        return [variables[place] for place in self.head_places]
+
+    def train_head_only(self, is_so: bool) -> None:
+        """Whether the next steps change the classifier alone.
+
+        The rest then works as in evaluation: its batch statistics stay too.
+        """
+        if is_so != self.trains_head_only:
+            self.trains_head_only = is_so
+            self.train_function = None  # It is traced anew.
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
@@ -71,7 +90,7 @@ class Learner(Prebuilt):
 
     def _score(self, images: Any, labels: Any) -> Any:
         """Mean loss of some images as a scalar, with L2; metrics see them."""
-        scores = self.network(images, training=True)
+        scores = self.network(images, training=not self.trains_head_only)
         loss = self.loss_of(labels, scores)
         self._measure(loss, labels, scores)
         return ops.mean(loss) + sum(self.losses)
@@ -110,7 +129,7 @@ class _TensorFlowLearner(Learner):
     def train_step(self, data: tuple) -> dict[str, Any]:
         """One step on `(images, labels)` of a replica."""
         loss, gradients = self._gradients(*data)
-        self.optimizer.apply(gradients, self.trainable_variables)
+        self.optimizer.apply(gradients, self.learning_variables)
         self._move_average(self.optimizer.iterations)
         return {"loss": replicas.as_log(loss)}
 
@@ -144,7 +163,7 @@ class _TensorFlowLearner(Learner):
             loss = self._score(images, labels)
             # Gradients of replicas are summed: their share, so that the sum is a mean.
             scaled = self.optimizer.scale_loss(loss / num_replicas)
-        return loss, tape.gradient(scaled, self.trainable_variables)
+        return loss, tape.gradient(scaled, self.learning_variables)
 
 
 class _JaxLearner(Learner):
@@ -230,6 +249,7 @@ def create_learner(
     network: keras.Model,
     averaged: keras.Model | None,
     experiment: Experiment,
+    class_counts: Sequence[int] | None = None,
 ) -> Learner:
     """A model around `network` that `compile(optimizer)` and `fit` train.
 
@@ -241,12 +261,18 @@ def create_learner(
         averaged: another network of the same shape, for the moving average of weights
             and batch statistics, which is what `evaluate` looks at. None: no average.
         experiment: says loss, momentum of the average and accumulation.
+        class_counts: training images of each class, for losses that depend on them.
     """
     require_backend("Experiments are trained and evaluated on", *_LEARNERS)
+    regularization, class_weights = experiment.regularization, None
+    if regularization.class_weights == "balanced" and class_counts is not None:
+        class_weights = losses.balanced_weights(class_counts)
     learner = _LEARNERS[keras.backend.backend()](
         network,
         averaged,
-        losses.build_loss(experiment.loss, experiment.regularization.label_smoothing),
+        losses.build_loss(
+            experiment.loss, regularization.label_smoothing, class_weights
+        ),
         losses.build_loss(experiment.loss),
         experiment.optimizer.ema_momentum,
         experiment.optimizer.accumulation_steps,

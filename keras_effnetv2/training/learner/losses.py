@@ -6,22 +6,52 @@ each class where an image may have several, and scores `(batch, classes)`; all g
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 from keras import ops
 
 
-def build_loss(kind: str, label_smoothing: float = 0.0) -> Callable[[Any, Any], Any]:
+def build_loss(
+    kind: str,
+    label_smoothing: float = 0.0,
+    class_weights: Sequence[float] | None = None,
+) -> Callable[[Any, Any], Any]:
     """Cross-entropy of each example, a function of labels and scores.
 
     Args:
         kind: `"softmax"`: labels share a mass of 1 (Tan and Le 2021, Section 5.2), or
             `"sigmoid"`: a yes or no for each class, summed over the classes.
         label_smoothing: probability that goes from the label to all classes evenly.
+        class_weights: what the loss of an image of each class is multiplied with; of
+            several labels, their mean. None: 1.
     """
     loss = {"softmax": _softmax_loss, "sigmoid": _sigmoid_loss}[kind]
-    return functools.partial(loss, label_smoothing=label_smoothing)
+    loss = functools.partial(loss, label_smoothing=label_smoothing)
+    if class_weights is None:
+        return loss
+    weights = np.asarray(class_weights, "float32")
+    return lambda labels, scores: loss(labels, scores) * _weight_of(labels, weights)
+
+
+def balanced_weights(class_counts: Sequence[int]) -> list[float]:
+    """Weights of classes with which each counts alike, 1 for an image on average.
+
+    Args:
+        class_counts: images of each class; one without any has weight 1.
+    """
+    found = [count for count in class_counts if count]
+    return [
+        sum(found) / (len(found) * count) if count else 1.0 for count in class_counts
+    ]
+
+
+def _weight_of(labels: Any, weights: np.ndarray) -> Any:
+    """The mean weight of the labels of each image; 1 where there is none."""
+    mass = ops.sum(labels, axis=-1)
+    total = ops.sum(labels * weights, axis=-1)
+    return ops.where(mass > 0, total / ops.maximum(mass, 1e-6), 1.0)
 
 
 def top_k_hits(labels: Any, scores: Any, k: int) -> Any:

@@ -61,6 +61,15 @@ def plan_segments(
             yield Segment(stage, epoch, stage.end_epoch, 0, steps)
 
 
+def split_segments(segments: Iterator[Segment], epoch: int) -> Iterator[Segment]:
+    """The same segments, of which none reaches over the start of an epoch."""
+    for segment in segments:
+        if segment.first_epoch < epoch < segment.end_epoch:
+            yield dataclasses.replace(segment, end_epoch=epoch)
+            segment = dataclasses.replace(segment, first_epoch=epoch)
+        yield segment
+
+
 class ProgressiveLearning:
     """Trains a model through stages of growing images and regularization.
 

@@ -77,9 +77,17 @@ class Records:
 
 
 def best_evaluation(records: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """The record with the highest `eval_accuracy`, the first of equals, if any."""
+    """The record with the highest `eval_accuracy`, if any.
+
+    Of equal ones that with the lowest `eval_loss`, and of these the first.
+    """
     evaluated = [x for x in records if x.get("eval_accuracy") is not None]
-    return max(evaluated, key=lambda record: record["eval_accuracy"], default=None)
+    return max(evaluated, key=_rank, default=None)
+
+
+def _rank(record: dict[str, Any]) -> tuple[float, float]:
+    loss = record.get("eval_loss")  # None where it was no number.
+    return record["eval_accuracy"], -math.inf if loss is None else -loss
 
 
 def evaluations_since_best(records: Sequence[dict[str, Any]]) -> int:

@@ -7,6 +7,7 @@ generators, metrics. The files are safetensors, which cannot hold code.
 
 import dataclasses
 import json
+import math
 import os
 import pathlib
 import re
@@ -37,6 +38,7 @@ class Position:
         epoch_step: steps done of the next one.
         evaluated_step: step of the last evaluation.
         best_accuracy: the best evaluation's so far.
+        best_loss: of that evaluation.
         evaluations_since_best: those after it, none of which was better.
     """
 
@@ -45,6 +47,7 @@ class Position:
     epoch_step: int = 0
     evaluated_step: int = 0
     best_accuracy: float = -1.0
+    best_loss: float = math.inf
     evaluations_since_best: int = 0
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from keras_effnetv2.backends import require_backend
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.training.devices.strategies import Devices
 from keras_effnetv2.training.experiments.configuration import Experiment
@@ -26,6 +27,8 @@ def check(experiment: Experiment, stages: Sequence[Stage], devices: Devices) -> 
             f"loop.steps_per_execution={experiment.loop.steps_per_execution} with the "
             f"strategy {devices.name}. Leave it at 1."
         )
+    if experiment.optimizer.head_epochs:
+        require_backend("Epochs of the classifier alone need", "tensorflow")
     warmup, epochs = experiment.schedule.warmup_epochs, stages[-1].end_epoch
     if warmup > epochs:
         raise InputError(
@@ -52,4 +55,24 @@ def check(experiment: Experiment, stages: Sequence[Stage], devices: Devices) -> 
         raise InputError(
             f"{devices.num_replicas} devices do not divide into groups of {group} that "
             "share batch statistics. Choose another model.bn_group_size."
+        )
+
+
+def check_class_counts(
+    experiment: Experiment, class_counts: Sequence[int] | None
+) -> None:
+    """Refuses class weights for images whose classes are known only when read.
+
+    Args:
+        experiment: its settings.
+        class_counts: training images of each class; None where nobody knows.
+
+    Raises:
+        ValueError: they are needed and not known.
+    """
+    if experiment.regularization.class_weights == "balanced" and class_counts is None:
+        raise InputError(
+            "Class weights need a source that knows the classes of all its images: "
+            "folder, csv, idx or digits. Received: regularization.class_weights="
+            f"balanced with data.source={experiment.data.source}. Set it to none."
         )

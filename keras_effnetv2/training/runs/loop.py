@@ -170,11 +170,14 @@ class LoopCallback(keras.callbacks.Callback):
         """Adds an evaluation to the epoch's record; whether it is the best so far."""
         before, evaluated = self.position, self.evaluate()
         record |= {f"eval_{name}": value for name, value in evaluated.items()}
-        is_best = evaluated["accuracy"] > before.best_accuracy
+        accuracy, loss = evaluated["accuracy"], evaluated["loss"]
+        # Of few images many evaluations have the same accuracy.
+        is_best = (accuracy, -loss) > (before.best_accuracy, -before.best_loss)
         self.position = dataclasses.replace(
             before,
             evaluated_step=before.step,
-            best_accuracy=max(evaluated["accuracy"], before.best_accuracy),
+            best_accuracy=accuracy if is_best else before.best_accuracy,
+            best_loss=loss if is_best else before.best_loss,
             evaluations_since_best=0 if is_best else before.evaluations_since_best + 1,
         )
         return is_best

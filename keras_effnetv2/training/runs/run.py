@@ -19,6 +19,7 @@ from keras_effnetv2.training.progressive.learning import (
     Segment,
     fit_segment,
     plan_segments,
+    split_segments,
 )
 from keras_effnetv2.training.progressive.stages import Stage, steps_per_epoch
 from keras_effnetv2.training.reporting.reporter import Reporter
@@ -30,7 +31,7 @@ from keras_effnetv2.training.runs.checkpoints import (
     write_weights,
 )
 from keras_effnetv2.training.runs.evaluation import measure
-from keras_effnetv2.training.runs.feasibility import check
+from keras_effnetv2.training.runs.feasibility import check, check_class_counts
 from keras_effnetv2.training.runs.loop import LoopCallback, stopped_by_signals
 from keras_effnetv2.training.runs.workdir import (
     Workdir,
@@ -129,6 +130,7 @@ class _Run:
             )
         stages = experiment.stages(num_images)
         check(experiment, stages, devices)
+        check_class_counts(experiment, train_feed.source.class_counts)
         folder = open_workdir(workdir, experiment, devices.is_chief, num_images)
         return cls(experiment, folder, devices, train_feed, eval_feed, stages, log)
 
@@ -149,6 +151,7 @@ class _Run:
                 source.num_examples,
                 weights=None if restored else self.experiment.model.weights,
                 class_names=source.class_names,
+                class_counts=source.class_counts,
             )
         if restored:
             write_state(learner, restored[0])
@@ -202,11 +205,13 @@ class _Run:
         callback.num_epochs = self.stages[-1].end_epoch
         if callback.is_out_of_patience:
             return
+        head_epochs = self.experiment.optimizer.head_epochs
         segments = plan_segments(
             self.stages, self.steps_per_epoch, position.epoch, position.epoch_step
         )
         with callback.training():
-            for segment in segments:
+            for segment in split_segments(segments, head_epochs):
+                learner.train_head_only(segment.first_epoch < head_epochs)
                 callback.enter(segment, self.steps_per_epoch(segment.stage))
                 self._show_stage(segment, reporter, callback.position.step)
                 self._fit_segment(segment, learner, callback)

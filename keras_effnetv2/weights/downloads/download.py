@@ -72,6 +72,11 @@ def fetch(
     return target
 
 
+def is_cached(file_name: str, digest: str | None) -> bool:
+    """Whether `fetch` of a released file would download nothing."""
+    return _is_valid(_cache_folder() / file_name, digest)
+
+
 def _cache_folder() -> pathlib.Path:
     return (
         pathlib.Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "models"

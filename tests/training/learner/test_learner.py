@@ -246,3 +246,44 @@ def test_softmax_over_a_single_class_is_refused():
         build_network(experiment("data.num_classes=1"), None)
     network = build_network(experiment("data.num_classes=1", "loss=sigmoid"), None)
     assert network.preprocessing.activation == "sigmoid"
+
+
+def test_a_classifier_alone_learns_from_zeros_as_in_evaluation():
+    learner = learner_of(experiment("optimizer.head_epochs=1"))
+    head = learner.network.get_layer("predictions")
+    assert not np.any(head.kernel) and not np.any(head.bias)
+    before = learner.network.get_weights()
+    learner.train_head_only(True)
+    fit(learner)
+    after = learner.network.get_weights()
+    changed = {
+        weight.path
+        for weight, one, other in zip(
+            learner.network.weights, before, after, strict=True
+        )
+        if (one != other).any()
+    }
+    assert changed == {head.kernel.path, head.bias.path}
+    # One step of SGD at 0.1: the gradient of softmax from even scores.
+    mean_label = LABELS.mean(axis=0)
+    expected = 0.1 * (mean_label - 0.1)
+    np.testing.assert_allclose(np.array(head.bias), expected, atol=1e-6)
+    learner.train_head_only(False)
+    fit(learner)
+    stem = learner.network.get_layer("stem_conv").kernel
+    assert (np.array(stem) != before[0]).any()
+
+
+@pytest.mark.parametrize("kind", ["softmax", "sigmoid"])
+def test_class_weights_multiply_the_loss_by_the_mean_of_the_labels(kind):
+    scores = np.random.default_rng(1).normal(size=(4, 3)).astype("float32")
+    labels = np.array([[1, 0, 0], [0, 0, 1], [0.5, 0.5, 0], [0, 0, 0]], "float32")
+    plain = losses.build_loss(kind)(labels, scores)
+    weighed = losses.build_loss(kind, class_weights=[2, 4, 0.5])(labels, scores)
+    np.testing.assert_allclose(weighed, plain * np.array([2, 0.5, 3, 1]), rtol=1e-5)
+
+
+def test_balanced_classes_count_alike_and_an_image_1_on_average():
+    weights = losses.balanced_weights([80, 20, 0])
+    assert weights == [0.625, 2.5, 1.0]
+    assert 80 * weights[0] == 20 * weights[1] == 50

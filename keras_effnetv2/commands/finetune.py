@@ -1,0 +1,84 @@
+"""`finetune`: from a folder of photographs to a classifier of them."""
+
+import argparse
+import shlex
+import sys
+
+from keras_effnetv2.commands.shared.arguments import add_device_arguments
+from keras_effnetv2.errors import Interrupted
+from keras_effnetv2.training.reporting.trackers import TRACKERS
+
+EXAMPLE = "python -m keras_effnetv2 finetune photographs"
+
+# What a shell reports of a program that SIGTERM ended.
+_EXIT_INTERRUPTED = 143
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The photographs; and what may be changed of all that follows from them."""
+    parser.add_argument(
+        "photographs",
+        metavar="PHOTOGRAPHS",
+        help="folder with a folder for each class, in folders train, validation and "
+        "test or without; or tfds:NAME, of TensorFlow Datasets",
+    )
+    parser.add_argument(
+        "--labels",
+        metavar="FILE.csv",
+        help="table with the columns file and label, instead of folders for classes; "
+        "several labels of an image have ; between them",
+    )
+    parser.add_argument(
+        "--workdir",
+        metavar="DIR",
+        help="where to (default: runs/ and the name of PHOTOGRAPHS); the same command "
+        "again goes on there",
+    )
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        help="that all may take together, roughly (default: 5)",
+    )
+    parser.add_argument("--variant", help="a name that the command list prints")
+    parser.add_argument(
+        "--weights",
+        help="to start from: imagenet, imagenet21k, imagenet21k-ft1k, a file, or none, "
+        "for random ones (default: the best that can be had now)",
+    )
+    parser.add_argument("--image_size", type=int, help="image side, pixels")
+    parser.add_argument("--batch_size", type=int, help="images a step")
+    parser.add_argument("--epochs", type=int, help="default: as many as fit the time")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="SETTING=VALUE",
+        help="change any other setting, as in --set optimizer.learning_rate=0.01; may "
+        "be repeated; train --list_settings names them",
+    )
+    parser.add_argument(
+        "--log",
+        action="append",
+        default=[],
+        choices=TRACKERS,
+        help="write metrics there too; may be repeated",
+    )
+    add_device_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Fine-tunes; 0 when all is written."""
+    from keras_effnetv2.finetuning.procedure import finetune
+
+    names = (
+        *("workdir", "labels", "variant", "weights", "image_size", "batch_size"),
+        *("epochs", "minutes", "log", "strategy", "tpu"),
+    )
+    options = {name: getattr(args, name) for name in names}
+    try:
+        finetune(args.photographs, settings=args.set, **options)
+    except Interrupted as stop:
+        command = shlex.join(["python", "-m", "keras_effnetv2", *sys.argv[1:]])
+        print(f"\n{stop} Go on with the same command:\n{command}", file=sys.stderr)
+        return _EXIT_INTERRUPTED
+    return 0

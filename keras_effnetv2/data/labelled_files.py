@@ -1,0 +1,87 @@
+"""Tables of image files: a line for each, with its label or labels, and its part.
+
+file,label,part
+cats/1.jpg,cat,train
+both.jpg,cat;dog,validation
+"""
+
+import csv
+import dataclasses
+import io
+import os
+import pathlib
+from collections.abc import Iterable
+
+from keras_effnetv2.data.printable import printable
+from keras_effnetv2.errors import InputError
+
+COLUMNS = ("file", "label", "part")
+BETWEEN_LABELS = ";"
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelledFile:
+    """A line of a table.
+
+    Attributes:
+        file: its path, relative to a folder that the table does not name.
+        labels: names of its classes: one, or any number of a multi-label dataset.
+        part: the split it belongs to; empty where the table has no such column.
+    """
+
+    file: str
+    labels: tuple[str, ...]
+    part: str = ""
+
+
+def read_table(path: str | os.PathLike, multi_label: bool) -> list[LabelledFile]:
+    """The lines of a CSV file with the columns `file` and `label`, in their order.
+
+    Args:
+        path: of the table, UTF-8, with a header; other columns are not looked at.
+        multi_label: labels have `;` between them, and may be none.
+
+    Raises:
+        ValueError: no such file, another header, or a line that says nothing.
+    """
+    name = printable(path)
+    try:
+        text = pathlib.Path(path).expanduser().read_bytes()
+    except OSError as error:
+        raise InputError(f"{name} cannot be read: {error.strerror}.") from error
+    # Names of files need not be UTF-8.
+    lines = text.decode("utf-8-sig", "surrogateescape")
+    reader = csv.DictReader(io.StringIO(lines, newline=""), restval="")
+    header = reader.fieldnames or []
+    if not {*COLUMNS[:2]} <= {*header}:
+        found = printable(",".join(header)[:80])
+        raise InputError(
+            f"{name} must be a table (CSV) whose first line names the columns file and "
+            f"label. Received: {found!r}."
+        )
+    try:
+        rows = [_row(name, reader.line_num, row, multi_label) for row in reader]
+    except csv.Error as error:
+        raise InputError(f"{name} is no table (CSV): {error}.") from error
+    if not rows:
+        raise InputError(f"{name} names no files: it has a header only.")
+    return rows
+
+
+def table_text(rows: Iterable[LabelledFile]) -> bytes:
+    """A table as `read_table` takes it."""
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows((x.file, BETWEEN_LABELS.join(x.labels), x.part) for x in rows)
+    return stream.getvalue().encode("utf-8", "surrogateescape")
+
+
+def _row(name: str, line: int, row: dict[str, str], multi_label: bool) -> LabelledFile:
+    file, label = row["file"].strip(), row["label"].strip()
+    labels = label.split(BETWEEN_LABELS) if multi_label else [label]
+    found = tuple(dict.fromkeys(x.strip() for x in labels if x.strip()))
+    if not file or not (found or multi_label):
+        missing = "label" if file else "file"
+        raise InputError(f"Line {line} of {name} has no {missing}.")
+    return LabelledFile(file, found, (row.get("part") or "").strip())

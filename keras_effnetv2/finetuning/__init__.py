@@ -1,0 +1,18 @@
+"""From a folder of photographs to a classifier of them, in one call.
+
+result = keras_effnetv2.finetune("photographs")
+result.model, result.figures["validation_accuracy"], result.paths["predictions"]
+"""
+
+from keras_effnetv2 import lazy
+
+# Imported when they are asked for: all but plans need TensorFlow.
+_MODULES = {
+    "FineTuned": "outcome",
+    "finetune": "path",
+    "find_photographs": "photographs",
+    "survey_photographs": "survey",
+}
+
+__all__ = sorted(_MODULES)
+__getattr__ = lazy.attributes(__name__, _MODULES)

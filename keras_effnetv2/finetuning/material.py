@@ -1,0 +1,130 @@
+"""The images of a fine-tuning, of photographs or of a named dataset, ready to train."""
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Sequence
+
+from keras_effnetv2.data.labelled_files import LabelledFile, table_text
+from keras_effnetv2.data.sources import open_source
+from keras_effnetv2.errors import InputError, require_modules
+from keras_effnetv2.files import replace_file
+from keras_effnetv2.finetuning.photographs import find_photographs
+from keras_effnetv2.finetuning.split import split_photographs
+from keras_effnetv2.finetuning.survey import survey_photographs
+from keras_effnetv2.tables import align
+from keras_effnetv2.training.experiments.configuration import Data
+
+TFDS = "tfds:"
+SURVEY, SPLIT = "survey.json", "split.csv"
+_MOST_CACHED = 1 << 30  # Bytes of encoded images that are kept in memory.
+
+
+@dataclasses.dataclass(frozen=True)
+class Material:
+    """Images with their parts.
+
+    Attributes:
+        data: where they are.
+        test_split: part that is evaluated once at the end, if there is one.
+        lines: what was found, for people.
+    """
+
+    data: Data
+    test_split: str | None
+    lines: Sequence[str]
+
+
+def prepare_photographs(
+    folder: str, labels: str | None, workdir: pathlib.Path
+) -> Material:
+    """Surveys and splits the photographs in a folder, and writes both down.
+
+    Raises:
+        ValueError: there is nothing to learn from.
+    """
+    photographs = find_photographs(folder, labels)
+    survey = survey_photographs(photographs)
+    rows = split_photographs(survey)
+    replace_file(workdir / SURVEY, survey.to_json())
+    replace_file(workdir / SPLIT, table_text(rows))
+    num = {
+        part: sum(x.part == part for x in rows)
+        for part in ("train", "validation", "test")
+    }
+    left_out = len(survey.readable) - len(rows)
+    parts = ", ".join(f"{n:,} {part}" for part, n in num.items() if n)
+    lines = [*survey.lines(), f"split: {parts}, in {workdir / SPLIT}"]
+    if left_out:
+        lines.append(
+            f"warning: {left_out:,} training images are copies of images of another "
+            "part, and left out."
+        )
+    data = Data(
+        "csv",
+        name=str((workdir / SPLIT).resolve()),
+        directory=str(photographs.root.resolve()),
+        num_classes=len({label for row in rows for label in row.labels}),
+        num_train_images=num["train"],
+        multi_label=photographs.multi_label,
+        cache=survey.num_bytes <= _MOST_CACHED,
+    )
+    return Material(data, "test" if num["test"] else None, lines)
+
+
+def prepare_dataset(name: str, workdir: pathlib.Path) -> Material:
+    """The splits of a dataset of TensorFlow Datasets, downloaded where it is not yet.
+
+    Its images are not looked at: they are in one place with their labels, and those
+    that cannot be decoded are left out while training.
+
+    Args:
+        name: such as `"tf_flowers"`.
+        workdir: of the run.
+
+    Raises:
+        ValueError: no such dataset, or no splits to train and evaluate on.
+        ImportError: tensorflow-datasets is not installed.
+    """
+    require_modules("Datasets by name need", "train", "tensorflow_datasets")
+    import tensorflow_datasets as tfds
+
+    # Says what is wrong with the name, and prepares it.
+    source = open_source("tfds", "train", name=name)
+    found = tfds.builder(name).info.splits
+    splits = {part: part for part in ("train", "validation", "test") if part in found}
+    if "validation" not in splits:
+        splits |= {"train": "train[:80%]", "validation": "train[80%:]"}
+        source = open_source("tfds", splits["train"], name=name)
+    num_images = {part: found[split].num_examples for part, split in splits.items()}
+    rows = [("part", "split", "images")]
+    rows += [(part, splits[part], f"{n:,}") for part, n in num_images.items()]
+    report = {"dataset": name, "num_images": num_images, "classes": source.class_names}
+    replace_file(workdir / SURVEY, (json.dumps(report, indent=2) + "\n").encode())
+    data = Data(
+        "tfds",
+        source.num_classes,
+        name,
+        train_split=splits["train"],
+        eval_split=splits["validation"],
+        num_train_images=num_images["train"],
+    )
+    lines = [f"{name}: {source.num_classes:,} classes", *align(rows, num_left=2)]
+    return Material(data, splits.get("test"), lines)
+
+
+def refuse_labels(name: str, labels: str | None) -> None:
+    """Refuses a table of labels where a dataset has its own.
+
+    Raises:
+        ValueError: there is one.
+    """
+    if labels is not None:
+        raise InputError(
+            f"{TFDS}{name} has labels. Received: labels={labels!r} too. Leave them out."
+        )
+
+
+def names_of(rows: Sequence[LabelledFile], part: str) -> list[str]:
+    """Files of a part, in the order in which a source has them."""
+    return [row.file for row in rows if row.part == part]

@@ -1,0 +1,106 @@
+"""How long a training step takes here, measured on the network and the photographs."""
+
+import gc
+import pathlib
+import time
+from typing import Any
+
+import keras
+
+from keras_effnetv2.finetuning.plan import Pace
+from keras_effnetv2.training.devices.strategies import Devices
+from keras_effnetv2.training.experiments.configuration import Experiment
+from keras_effnetv2.training.learner.building import build_learner
+from keras_effnetv2.training.progressive import feeding
+from keras_effnetv2.training.progressive.learning import Segment
+from keras_effnetv2.training.progressive.stages import steps_per_epoch
+
+_NUM_STEPS = 3  # That are timed; the one before them is traced.
+_CPU_INFO = pathlib.Path("/proc/cpuinfo")
+# What processors call the instructions that multiply bfloat16.
+_BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
+
+
+def measure_pace(experiment: Experiment, feed: feeding.Feed, devices: Devices) -> Pace:
+    """Trains a network for a few steps, and forgets it.
+
+    Args:
+        experiment: what is measured; its last stage.
+        feed: the training images.
+        devices: to train on.
+    """
+    num_images = feed.source.num_examples
+    stages = experiment.stages(num_images)
+    with devices.scope():
+        learner = build_learner(
+            experiment,
+            stages,
+            num_images,
+            weights=None,  # As fast as any.
+            class_counts=feed.source.class_counts,
+        )
+    num_steps = steps_per_epoch(num_images, stages[-1].batch_size)
+    num_epochs = -(-(_NUM_STEPS + 1) // num_steps)
+    segment = Segment(stages[-1], 0, num_epochs, 0, num_steps)
+    seconds = {}
+    for is_head in (True, False):
+        learner.train_head_only(is_head)
+        data = feeding.training_data(feed, experiment, segment, devices)
+        clock = _Clock()
+        learner.fit(
+            data,
+            steps_per_epoch=_NUM_STEPS + 1,
+            shuffle=False,
+            verbose=0,
+            callbacks=[clock],
+        )
+        seconds[is_head] = clock
+    del learner
+    gc.collect()
+    step, head_step = seconds[False].step, seconds[True].step
+    tracing = sum(max(0.0, x.first - x.step) for x in seconds.values())
+    return Pace(step, head_step, tracing, experiment.model.precision)
+
+
+class _Clock(keras.callbacks.Callback):
+    """Times the first step, and the mean of the others."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = self.step = 0.0
+        self._start = self._first_end = time.perf_counter()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if not batch:
+            float(keras.ops.convert_to_numpy(self.model.measures[0].result()))
+            self._first_end = time.perf_counter()
+            self.first = self._first_end - self._start
+
+    def on_train_end(self, logs: Any = None) -> None:
+        self.step = (time.perf_counter() - self._first_end) / _NUM_STEPS
+
+
+def has_bfloat16(kind: str) -> bool:
+    """Whether the device has instructions for bfloat16.
+
+    Args:
+        kind: of the device, "CPU", "GPU" or "TPU".
+    """
+    if kind == "CPU":
+        return bool(_cpu_flags() & _BFLOAT16_FLAGS)
+    if kind == "GPU":
+        import tensorflow as tf
+
+        gpus = tf.config.get_visible_devices("GPU")
+        details = tf.config.experimental.get_device_details(gpus[0]) if gpus else {}
+        return details.get("compute_capability", (0, 0)) >= (8, 0)
+    return True
+
+
+def _cpu_flags() -> set[str]:
+    try:
+        lines = _CPU_INFO.read_text(errors="replace").splitlines()
+    except OSError:
+        return set()
+    flags = (line for line in lines if line.lower().startswith(("flags", "features")))
+    return {*next(flags, "").partition(":")[2].split()}

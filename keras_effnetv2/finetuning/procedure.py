@@ -1,0 +1,264 @@
+"""`finetune`: photographs in, a classifier of them out."""
+
+import os
+import pathlib
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from keras_effnetv2.data.labelled_files import read_table
+from keras_effnetv2.errors import InputError
+from keras_effnetv2.files import full_disk_named
+from keras_effnetv2.finetuning import choices as chosen_settings
+from keras_effnetv2.finetuning.choices import Situation
+from keras_effnetv2.finetuning.material import (
+    SPLIT,
+    SURVEY,
+    TFDS,
+    Material,
+    names_of,
+    prepare_dataset,
+    prepare_photographs,
+    refuse_labels,
+)
+from keras_effnetv2.finetuning.outcome import (
+    MODEL,
+    PREDICTIONS,
+    FineTuned,
+    read_survey,
+    write_model,
+    write_predictions,
+)
+from keras_effnetv2.finetuning.pace import has_bfloat16, measure_pace
+from keras_effnetv2.finetuning.plan import Pace
+from keras_effnetv2.finetuning.requests import (
+    CHOICES,
+    Chosen,
+    describe_request,
+    read_chosen,
+    write_chosen,
+)
+from keras_effnetv2.finetuning.starts import choose_start
+from keras_effnetv2.finetuning.wishes import MINUTES, Wishes
+from keras_effnetv2.reports.writing import write_report
+from keras_effnetv2.training.devices.strategies import Devices, open_devices
+from keras_effnetv2.training.experiments.configuration import Experiment, Precision
+from keras_effnetv2.training.progressive.feeding import Feed
+from keras_effnetv2.training.runs.run import set_up_process, train
+
+# Minutes from which it is worth to measure a second precision.
+_PRECISION_MINUTES = 10.0
+# What starting a training takes over what `measure_pace` has traced: the evaluation.
+_TRACING_SHARE = 1.5
+
+
+def finetune(
+    photographs: str | os.PathLike,
+    workdir: str | os.PathLike | None = None,
+    *,
+    labels: str | os.PathLike | None = None,
+    variant: str | None = None,
+    weights: str | os.PathLike | None = None,
+    image_size: int | None = None,
+    batch_size: int | None = None,
+    epochs: int | None = None,
+    minutes: float | None = None,
+    settings: Sequence[str] = (),
+    strategy: str = "auto",
+    tpu: str | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    log: Sequence[str] = (),
+) -> FineTuned:
+    """Fine-tunes a network on photographs, and says what it does and why.
+
+    The photographs are looked at, and divided into parts; the network, its weights and
+    all settings follow from them, from the device and from the time. The same call
+    again goes on where it was stopped, or gives what a finished one has.
+
+    Args:
+        photographs: folder with a folder for each class, which may have parts `train`,
+            `validation` and `test`; or `"tfds:NAME"`, of TensorFlow Datasets.
+        workdir: where to. None: `runs/NAME` of the folder's name.
+        labels: table (CSV) with the columns `file` and `label`; of several labels with
+            `;` between them. None: folders are classes.
+        variant: the network. None: one that trains in minutes here.
+        weights: to start from, as `create_model` takes them, or `"none"`. None: the
+            best that can be had now.
+        image_size: side of the images, pixels. None: the largest there is time for.
+        batch_size: images a step.
+        epochs: None: as many as there is time for.
+        minutes: that all may take together, roughly. None: 5.
+        settings: of the experiment, as `training.override` takes them.
+        strategy: as for `training.train`; of one process.
+        tpu: as for `training.train`.
+        callbacks: as for `training.train`.
+        log: as for `training.train`.
+
+    Returns:
+        The model, its accuracies, and the paths of what was written.
+
+    Raises:
+        ValueError: what is asked for cannot be done, or not with these photographs.
+        Interrupted: SIGINT or SIGTERM came.
+    """
+    start = time.monotonic()
+    wishes = Wishes(
+        variant,
+        _text(weights),
+        *(image_size, batch_size, epochs, minutes, tuple(settings)),
+    )
+    name = os.fspath(photographs)
+    table = _text(labels)
+    folder = pathlib.Path(workdir or default_workdir(name)).expanduser()
+    request = describe_request(name, table, wishes)
+    chosen = read_chosen(folder, request)
+    devices = _open_devices(strategy, tpu)
+    remedy = "Make room, then start the same again."
+    with full_disk_named(folder, remedy):
+        if chosen is None:
+            chosen = _choose(name, table, folder, request, wishes, devices, start)
+        train(
+            *(chosen.experiment, folder),
+            **{"strategy": strategy, "tpu": tpu, "callbacks": callbacks, "log": log},
+        )
+        return _finish(chosen, folder, start)
+
+
+def _text(path: str | os.PathLike | None) -> str | None:
+    return None if path is None else os.fspath(path)
+
+
+def default_workdir(photographs: str) -> pathlib.Path:
+    """`runs/NAME`, of the name of a folder or a dataset."""
+    name = photographs.removeprefix(TFDS).partition(":")[0]
+    return pathlib.Path("runs", pathlib.Path(name).expanduser().resolve().name or "all")
+
+
+def _open_devices(strategy: str, tpu: str | None) -> Devices:
+    """The devices, if they are of one process and what was asked for."""
+    import tensorflow as tf
+
+    has_gpu = bool(tf.config.list_physical_devices("GPU"))
+    num_processors = len(tf.config.list_logical_devices("CPU"))
+    if strategy == "mirrored" and not has_gpu and num_processors == 1:
+        raise InputError(
+            "The strategy mirrored trains on all GPUs, and TensorFlow finds none here. "
+            "Leave it out, to train on the processor."
+        )
+    if strategy != "multiworker":
+        devices = open_devices(strategy, tpu)
+        if devices.num_workers == 1:
+            return devices
+    raise InputError(
+        "finetune runs in one process. For several workers, train its experiment: "
+        "train --experiment WORKDIR, of a finetune that has begun."
+    )
+
+
+def _choose(
+    name: str,
+    labels: str | None,
+    workdir: pathlib.Path,
+    request: dict[str, Any],
+    wishes: Wishes,
+    devices: Devices,
+    start: float,
+) -> Chosen:
+    """Looks at the photographs and at the pace, chooses, and says what and why."""
+    choice_of_start = choose_start(devices.kind, wishes)
+    material = _material(name, labels, workdir)
+    print("\n".join(material.lines), flush=True)
+    feed = Feed.open(material.data, material.data.train_split)
+    num_validation = Feed.open(
+        material.data, material.data.eval_split
+    ).source.num_examples
+    situation = Situation(
+        material.data,
+        feed.source.num_examples,
+        num_validation,
+        feed.source.class_counts,
+        devices.kind,
+        has_bfloat16(devices.kind),
+        choice_of_start,
+    )
+    minutes = wishes.minutes or MINUTES[devices.kind]
+    paces = _paces(situation, wishes, feed, devices, minutes)
+    pace = min(paces, key=lambda pace: pace.step)
+    final = 2 * num_validation / feed.source.num_examples * pace.head_step
+    spent = time.monotonic() - start + _TRACING_SHARE * pace.tracing + final
+    experiment, rows = chosen_settings.decide(
+        situation, wishes, paces, 60 * minutes - spent
+    )
+    print("", *chosen_settings.table(rows), "", sep="\n", flush=True)
+    write_chosen(workdir, request, experiment, material.test_split, rows)
+    return Chosen(experiment, material.test_split, tuple(rows))
+
+
+def _material(name: str, labels: str | None, workdir: pathlib.Path) -> Material:
+    if not name.startswith(TFDS):
+        return prepare_photographs(name, labels, workdir)
+    dataset = name.removeprefix(TFDS)
+    refuse_labels(dataset, labels)
+    return prepare_dataset(dataset, workdir)
+
+
+def _paces(
+    situation: Situation,
+    wishes: Wishes,
+    feed: Feed,
+    devices: Devices,
+    minutes: float,
+) -> list[Pace]:
+    """Measured, in the precisions that the device has and there is time to compare.
+
+    Where epochs and image size are asked for, nothing depends on it.
+    """
+    asked = any(
+        x.partition("=")[0].strip() == "model.precision" for x in wishes.settings
+    )
+    compares = situation.has_bfloat16 and minutes >= _PRECISION_MINUTES and not asked
+    precisions: list[Precision] = ["float32"]
+    if compares:
+        precisions.append("mixed_bfloat16")
+    if wishes.epochs and wishes.image_size:
+        return [Pace(0.0, 0.0, 0.0)]
+    print("\nMeasuring how long a training step takes here ...", flush=True)
+    found = []
+    for precision in precisions:
+        experiment: Experiment = chosen_settings.sketch(situation, wishes, precision)
+        set_up_process(experiment, devices)
+        found.append(measure_pace(experiment, feed, devices))
+    return found
+
+
+def _finish(chosen: Chosen, workdir: pathlib.Path, start: float) -> FineTuned:
+    """Writes what comes out of a finished run, and says where it is."""
+    experiment = chosen.experiment
+    # First: it finds the temperature, which the model is then saved with.
+    report = write_report(
+        workdir, survey=read_survey(workdir), check_training_labels=True
+    )
+    model = write_model(workdir)
+    figures = write_predictions(model, experiment, chosen.test_split, workdir)
+    names = {
+        "model": MODEL,
+        "report": report.name,
+        "predictions": PREDICTIONS,
+        "survey": SURVEY,
+    }
+    names |= {"split": SPLIT, "choices": CHOICES, "config": "config.json"}
+    paths = {name: workdir / file for name, file in names.items()}
+    paths = {name: path for name, path in paths.items() if path.exists()}
+    data = experiment.data
+    if data.source == "csv":
+        files = names_of(read_table(data.name, data.multi_label), data.eval_split)
+        example = pathlib.Path(str(data.directory), files[0])
+        here = pathlib.Path.cwd()
+        is_below = example.is_relative_to(here)
+        paths["example"] = example.relative_to(here) if is_below else example
+    seconds = {"seconds": time.monotonic() - start}
+    result = FineTuned(model, figures | seconds, {"workdir": workdir, **paths})
+    print("\n".join(["", *result.lines()]), flush=True)
+    return result

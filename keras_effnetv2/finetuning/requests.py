@@ -1,0 +1,123 @@
+"""What was asked for and chosen, kept in the work folder, so that a run goes on."""
+
+import dataclasses
+import json
+import os
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+from keras_effnetv2.errors import InputError
+from keras_effnetv2.files import check_writable, replace_file
+from keras_effnetv2.finetuning.choices import Choice, to_values
+from keras_effnetv2.finetuning.material import SPLIT, SURVEY
+from keras_effnetv2.finetuning.wishes import Wishes
+from keras_effnetv2.training.experiments.configuration import Experiment
+from keras_effnetv2.training.experiments.settings import from_json
+
+CHOICES = "choices.json"
+_OWN = {SURVEY, SPLIT}  # What a call may leave that was stopped before it chose.
+
+
+@dataclasses.dataclass(frozen=True)
+class Chosen:
+    """What a call has chosen: the same call again goes on with it.
+
+    Attributes:
+        experiment: to train.
+        test_split: part that is held out besides the validation part, if there is one.
+        choices: with their reasons.
+    """
+
+    experiment: Experiment
+    test_split: str | None
+    choices: tuple[Choice, ...]
+
+
+def describe_request(
+    photographs: str, labels: str | None, wishes: Wishes
+) -> dict[str, Any]:
+    """A call in JSON's types; two that are equal mean the same training."""
+    return {
+        "photographs": photographs if ":" in photographs else _absolute(photographs),
+        "labels": labels and _absolute(labels),
+        **wishes.to_values(),
+    }
+
+
+def read_chosen(workdir: pathlib.Path, request: dict[str, Any]) -> Chosen | None:
+    """What was chosen in a work folder; None in one where nothing is yet.
+
+    Raises:
+        ValueError: it is that of another call, or of something else.
+    """
+    path = workdir / CHOICES
+    if not path.is_file():
+        _check_free(workdir)
+        return None
+    try:
+        values = json.loads(path.read_text())
+        found = values["request"]
+        chosen = Chosen(
+            from_json(json.dumps(values["experiment"])),
+            values["test_split"],
+            tuple(Choice(**row) for row in values["choices"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path} is damaged ({error}). Choose another --workdir, or remove "
+            f"{workdir}."
+        ) from error
+    differences = [
+        f"{name} is {found.get(name)!r} there and {value!r} now"
+        for name, value in request.items()
+        if found.get(name) != value
+    ]
+    if differences:
+        raise InputError(
+            f"{workdir} is the work folder of another fine-tuning: "
+            f"{'; '.join(differences)}. Choose another --workdir, or ask for the same."
+        )
+    return chosen
+
+
+def write_chosen(
+    workdir: pathlib.Path,
+    request: dict[str, Any],
+    experiment: Experiment,
+    test_split: str | None,
+    choices: Sequence[Choice],
+) -> None:
+    """Keeps what was chosen: from now on the same call goes on with it."""
+    values = {
+        "request": request,
+        "test_split": test_split,
+        **to_values(experiment, choices),
+    }
+    text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+    replace_file(workdir / CHOICES, text.encode("utf-8", "surrogateescape"))
+
+
+def _check_free(workdir: pathlib.Path) -> None:
+    """Refuses a folder of something else, or one that cannot be written."""
+    others = []
+    try:
+        if workdir.is_dir():
+            names = (path.name for path in workdir.iterdir())
+            others = [x for x in names if x not in _OWN and not x.startswith(".")]
+        if not others:
+            check_writable(workdir)
+    except OSError as error:
+        raise InputError(
+            f"The work folder {workdir} cannot be written: {error.strerror}. Choose "
+            "another --workdir."
+        ) from error
+    if others:
+        raise InputError(
+            f"{workdir} has something else in it: {', '.join(sorted(others)[:5])}. "
+            "Choose a new folder: --workdir FOLDER."
+        )
+
+
+def _absolute(path: str) -> str:
+    return os.path.abspath(os.path.expanduser(path))

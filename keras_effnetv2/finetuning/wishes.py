@@ -1,0 +1,62 @@
+"""What a user may say of a fine-tuning; all of it may be left out."""
+
+import dataclasses
+import math
+from typing import Any
+
+from keras_effnetv2.errors import InputError
+from keras_effnetv2.networks.variants import get_variant
+
+# Usual minutes of all that a call does, by what computes.
+MINUTES = {"CPU": 5.0, "GPU": 5.0, "TPU": 5.0}
+FROM_SCRATCH = "none"
+
+
+@dataclasses.dataclass(frozen=True)
+class Wishes:
+    """What is asked for; None is left to what is found.
+
+    Attributes:
+        variant: the network, as `create_model` takes it.
+        weights: to start from, as `create_model` takes them; `"none"`: random.
+        image_size: side of the images at the end of the training, pixels.
+        batch_size: images a step.
+        epochs: of the training.
+        minutes: that all may take together, roughly.
+        settings: of the experiment, as `training.override` takes them.
+    """
+
+    variant: str | None = None
+    weights: str | None = None
+    image_size: int | None = None
+    batch_size: int | None = None
+    epochs: int | None = None
+    minutes: float | None = None
+    settings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("image_size", "batch_size", "epochs"):
+            value = getattr(self, name)
+            is_whole = isinstance(value, int) and not isinstance(value, bool)
+            least = 32 if name == "image_size" else 1
+            if value is not None and not (is_whole and value >= least):
+                raise InputError(
+                    f"{name} must be a whole number, at least {least}. Received: "
+                    f"{value!r}."
+                )
+        if self.minutes is not None and not _is_time(self.minutes):
+            raise InputError(
+                "minutes must be a number above 0, such as 5 or 0.5. Received: "
+                f"{self.minutes!r}."
+            )
+        if self.variant is not None:
+            get_variant(self.variant)
+
+    def to_values(self) -> dict[str, Any]:
+        """Of JSON's types."""
+        return {**dataclasses.asdict(self), "settings": list(self.settings)}
+
+
+def _is_time(minutes: Any) -> bool:
+    is_number = isinstance(minutes, int | float) and not isinstance(minutes, bool)
+    return is_number and math.isfinite(minutes) and minutes > 0

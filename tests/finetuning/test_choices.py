@@ -1,0 +1,137 @@
+"""Choices follow from images, device and time, and say why."""
+
+import dataclasses
+
+import pytest
+
+from keras_effnetv2.errors import InputError
+from keras_effnetv2.finetuning import choices
+from keras_effnetv2.finetuning.plan import Amounts, Pace, plan_epochs
+from keras_effnetv2.finetuning.starts import Start, choose_start
+from keras_effnetv2.finetuning.wishes import Wishes
+from keras_effnetv2.training.experiments.configuration import Data
+
+PACE = Pace(step=1.0, head_step=0.3, tracing=10.0)
+AMOUNTS = Amounts(num_train=640, num_validation=160, batch_size=32, full_size=224)
+START = Start("efficientnetv2-b0", "imagenet", "of a reason", "of another")
+NOTHING = Wishes()
+SITUATION = choices.Situation(
+    Data("csv", 3, "split.csv", directory="x"),
+    *(640, 160, (400, 200, 40), "CPU", True, START),
+)
+
+
+def reasons(wishes=NOTHING, paces=(PACE,), seconds=300.0, situation=SITUATION):
+    experiment, rows = choices.decide(situation, wishes, paces, seconds)
+    return experiment, {row.name: row for row in rows}
+
+
+def test_the_more_time_the_more_epochs_and_the_larger_the_images():
+    plans = [plan_epochs(AMOUNTS, PACE, seconds) for seconds in (50, 110, 400, 5000)]
+    assert [x.sizes[-1] for x in plans] == [128, 160, 224, 224]
+    epochs = [x.epochs for x in plans]
+    assert epochs[2] >= 8 and epochs[2] < epochs[3] == 40
+    for plan, seconds in zip(plans, (50, 110, 400, 5000), strict=True):
+        assert plan.fits and plan.seconds <= 0.9 * seconds
+        assert 1 <= plan.head_epochs <= max(1, plan.epochs // 3)
+
+
+def test_no_time_is_one_epoch_that_does_not_fit():
+    plan = plan_epochs(AMOUNTS, PACE, -5)
+    assert plan.epochs == 1 and not plan.fits
+
+
+def test_what_is_asked_for_stays():
+    plan = plan_epochs(AMOUNTS, PACE, 10, epochs=7, is_size_fixed=True)
+    assert plan.epochs == 7 and plan.sizes == (224,)
+
+
+def test_uneven_classes_are_weighed_and_even_ones_are_not():
+    experiment, rows = reasons()
+    assert experiment.regularization.class_weights == "balanced"
+    assert "10.0 times" in rows["class weights"].reason
+    even = dataclasses.replace(SITUATION, class_counts=(220, 210, 210))
+    experiment, _ = reasons(situation=even)
+    assert experiment.regularization.class_weights == "none"
+
+
+def test_the_faster_precision_is_taken():
+    slower = dataclasses.replace(PACE, step=2.0, precision="mixed_bfloat16")
+    experiment, rows = reasons(paces=(PACE, slower))
+    assert experiment.model.precision == "float32"
+    assert "2,000 ms a step in mixed_bfloat16" in rows["precision"].reason
+    faster = dataclasses.replace(slower, step=0.5)
+    assert reasons(paces=(PACE, faster))[0].model.precision == "mixed_bfloat16"
+
+
+def test_a_setting_that_is_asked_for_wins_and_is_said_to():
+    wishes = Wishes(settings=("optimizer.learning_rate=0.02", "seed=3"), batch_size=8)
+    experiment, rows = reasons(wishes)
+    assert experiment.optimizer.learning_rate == 0.02 and experiment.seed == 3
+    assert rows["learning rate"].reason == rows["batch size"].reason == "asked for"
+    assert experiment.batch_size == 8
+
+
+def test_from_scratch_all_learns_from_the_start():
+    start = dataclasses.replace(START, weights=None)
+    experiment, rows = reasons(situation=dataclasses.replace(SITUATION, start=start))
+    assert experiment.optimizer.head_epochs == 0
+    assert experiment.optimizer.layer_decay == 1
+    assert "scratch" in rows["learning rate"].reason
+
+
+def test_few_images_make_small_batches():
+    few = dataclasses.replace(SITUATION, num_train=40)
+    assert choices.sketch(few, Wishes(), "float32").batch_size == 4
+    assert choices.sketch(SITUATION, Wishes(), "float32").batch_size == 32
+
+
+def test_the_table_has_three_columns_and_every_choice():
+    _, rows = choices.decide(SITUATION, Wishes(), [PACE], 300)
+    lines = choices.table(rows)
+    assert lines[0].split() == ["choice", "value", "reason"]
+    assert len(lines) == len(rows) + 1
+
+
+def start_of(wishes=NOTHING, kind="CPU", at_hand=(), reachable=()):
+    return choose_start(
+        kind, wishes, lambda *x: x in at_hand, lambda *x: x in reachable
+    )
+
+
+def test_the_best_weights_that_can_be_had_are_taken():
+    best = ("efficientnetv2-b0", "imagenet21k-ft1k")
+    lite = ("efficientnet-lite0", "imagenet")
+    found = start_of(at_hand=[lite], reachable=[best])
+    assert (found.variant, found.weights) == best
+    found = start_of(at_hand=[lite])
+    assert (found.variant, found.weights) == lite and "at hand" in found.weights_reason
+    with pytest.raises(InputError, match=r"keras_effnetv2\[offline\]"):
+        start_of()
+
+
+def test_a_network_that_is_asked_for_is_taken_or_refused():
+    wishes = Wishes(variant="efficientnetv2-s")
+    best = ("efficientnetv2-s", "imagenet21k-ft1k")
+    assert start_of(wishes, reachable=[best]).weights == best[1]
+    with pytest.raises(InputError, match="cannot be downloaded now"):
+        start_of(wishes)
+    assert start_of(Wishes(weights="none")).weights is None
+    with pytest.raises(InputError, match="Say which network"):
+        start_of(Wishes(weights="mine.h5"))
+    with pytest.raises(InputError, match="noisy-student"):
+        start_of(Wishes(weights="noisy-student"))
+
+
+@pytest.mark.parametrize("minutes", [0, -1, float("nan"), float("inf"), True])
+def test_wrong_minutes(minutes):
+    with pytest.raises(InputError, match="minutes must be a number above 0"):
+        Wishes(minutes=minutes)
+
+
+def test_wrong_numbers_and_names():
+    for wish in ({"epochs": 0}, {"batch_size": 1.5}, {"image_size": 8}):
+        with pytest.raises(InputError, match="must be a whole number, at least"):
+            Wishes(**wish)
+    with pytest.raises(InputError, match="efficientnetv2-z"):
+        Wishes(variant="efficientnetv2-z")
