@@ -40,8 +40,8 @@ class FineTuned:
             part, `test_accuracy` and `num_test`; of several labels an image counts
             where all of them are right. `seconds`: of the whole call.
         paths: of what was written, by name: `workdir`, `model`, `report`,
-            `predictions`, `survey`, `split`, `choices` and `config`; `example`, a photograph that
-            was not trained on.
+            `predictions`, `survey`, `split`, `choices` and `config`; `example`, a
+            photograph that was not trained on.
     """
 
     model: keras.Model

@@ -242,13 +242,9 @@ def _finish(chosen: Chosen, workdir: pathlib.Path, start: float) -> FineTuned:
     )
     model = write_model(workdir)
     figures = write_predictions(model, experiment, chosen.test_split, workdir)
-    names = {
-        "model": MODEL,
-        "report": report.name,
-        "predictions": PREDICTIONS,
-        "survey": SURVEY,
-    }
-    names |= {"split": SPLIT, "choices": CHOICES, "config": "config.json"}
+    names = {"model": MODEL, "report": report.name, "predictions": PREDICTIONS}
+    names |= {"survey": SURVEY, "split": SPLIT, "choices": CHOICES}
+    names["config"] = "config.json"
     paths = {name: workdir / file for name, file in names.items()}
     paths = {name: path for name, path in paths.items() if path.exists()}
     data = experiment.data
