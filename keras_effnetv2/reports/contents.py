@@ -158,7 +158,9 @@ def _mistakes(evaluation: Evaluation, gallery: Gallery) -> dict[str, Any]:
 
 
 def _suspects(evaluation: Evaluation, gallery: Gallery) -> dict[str, Any]:
-    found = find_label_errors(gallery.scores(evaluation), evaluation.labels)
+    trained_on = evaluation.split == evaluation.run.experiment.data.train_split
+    scores, labels = gallery.scores(evaluation), evaluation.labels
+    found = find_label_errors(scores, labels, trained_on=trained_on)
     names, rows = evaluation.run.class_names, []
     for suspect in found[:_MAX_SUSPECTS]:
         keys = gallery.add(evaluation, [suspect.row])

@@ -2,7 +2,9 @@
 
 Northcutt et al. 2021, https://arxiv.org/abs/1911.00068: a class is confident of an
 image that it gives more than it gives its own images in the mean. An image of which
-another class is confident, and its own far from it, is suspect.
+another class is confident, and its own far from it, is suspect. Of images that a
+network was trained on, which has been told their labels, it is enough that it takes
+them for another class nevertheless.
 """
 
 import dataclasses
@@ -32,13 +34,15 @@ class SuspectLabel:
     score: float
 
 
-def find_label_errors(scores: np.ndarray, labels: np.ndarray) -> list[SuspectLabel]:
+def find_label_errors(
+    scores: np.ndarray, labels: np.ndarray, *, trained_on: bool = False
+) -> list[SuspectLabel]:
     """Images whose label is likely wrong, the likeliest first.
 
     Args:
-        scores: probabilities `(images, classes)`; best of a network that was not
-            trained on these images.
+        scores: probabilities `(images, classes)`.
         labels: whole numbers `(images,)`.
+        trained_on: the network was trained on these images.
     """
     own = np.take_along_axis(scores, labels[:, None], 1)[:, 0]
     num_classes = scores.shape[1]
@@ -46,7 +50,8 @@ def find_label_errors(scores: np.ndarray, labels: np.ndarray) -> list[SuspectLab
     sums = np.bincount(labels, weights=own, minlength=num_classes)
     # Nobody knows what a class without images would give them.
     thresholds = np.where(counts > 0, sums / np.maximum(counts, 1), np.inf)
-    confident = np.where(scores >= thresholds.astype(scores.dtype), scores, -1.0)
+    least = np.where(counts > 0, 0, np.inf) if trained_on else thresholds
+    confident = np.where(scores >= least.astype(scores.dtype), scores, -1.0)
     np.put_along_axis(confident, labels[:, None], -1.0, axis=1)
     suggested, best = confident.argmax(axis=1), confident.max(axis=1)
     is_suspect = (best > own) & (own < _FAR * thresholds[labels])

@@ -31,6 +31,13 @@ def test_planted_errors_are_found(planted):
     assert gaps == sorted(gaps, reverse=True)
 
 
+def test_what_a_network_did_not_learn_is_suspect(planted):
+    scores, labels, _, wrong = planted
+    found = {x.row for x in find_label_errors(scores, labels, trained_on=True)}
+    assert found >= {x.row for x in find_label_errors(scores, labels)}
+    assert len(found & {*wrong}) >= 18 and len(found - {*wrong}) <= 4
+
+
 def test_a_class_without_images_suggests_nothing(planted):
     scores, labels, _, _ = planted
     with_more = np.concatenate([scores * 0.1, np.full((400, 1), 0.9)], axis=1)

@@ -8,6 +8,7 @@ from typing import Any
 from keras_effnetv2.errors import InputError, require_modules
 from keras_effnetv2.files import replacing
 from keras_effnetv2.progress import format_duration
+from keras_effnetv2.training.reporting.records import best_evaluation
 
 _TRAIN, _EVAL, _PLAIN = "#e08e2b", "#1f5fa8", "#444444"
 _BANDS = ("#f2f4f7", "#e3e8ef")
@@ -72,12 +73,12 @@ def curves_figure(records: _Records) -> Any:
 
 def _draw_accuracy(axes: Any, records: _Records) -> None:
     _plot(axes, _points(records, "accuracy", 100), _TRAIN, "training")
-    evaluated = _points(records, "eval_accuracy", 100)
-    if evaluated:
-        epoch, best = max(evaluated, key=lambda point: point[1])
-        label = f"evaluation, best {best:.1f} % after epoch {epoch}"
-        _plot(axes, evaluated, _EVAL, label)
-        axes.plot(epoch, best, "*", color=_EVAL, markersize=13)
+    best = best_evaluation(records)
+    if best is not None:
+        epoch, accuracy = best["epoch"], 100 * best["eval_accuracy"]
+        label = f"evaluation, best {accuracy:.1f} % after epoch {epoch}"
+        _plot(axes, _points(records, "eval_accuracy", 100), _EVAL, label)
+        axes.plot(epoch, accuracy, "*", color=_EVAL, markersize=13)
     axes.set_ylabel("accuracy (%)")
     if axes.lines:
         axes.legend(loc="best")
