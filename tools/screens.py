@@ -9,6 +9,7 @@ warnings about them; with `--before`, also in another tree of this project.
 """
 
 import argparse
+import itertools
 import os
 import pathlib
 import re
@@ -41,6 +42,8 @@ COMMANDS = (
     ["list", "*v2-b*"],
     ["profile", "--variant", "efficientnetv2-b0"],
     ["train", "--experiment", "digits-smoke", *_RUN, *_SMALL],
+    ["finetune", "photographs", "--weights", "none", "--image-size", "32",
+     "--epochs", "1"],
     ["evaluate", *_RUN],
     ["predict", "picture.png", *_RUN],
     ["embed", "picture.png", *_RUN, "--output", "features.npz"],
@@ -112,6 +115,11 @@ def prepare(folder: pathlib.Path) -> None:
 
     pixels = np.random.default_rng(0).integers(0, 255, (64, 64, 3), "uint8")
     Image.fromarray(pixels).save(folder / "picture.png")
+    for number, path in itertools.product(range(12), ("dark", "light")):
+        (folder / "photographs" / path).mkdir(parents=True, exist_ok=True)
+        shade = np.roll(pixels, number, axis=0) // 2 + 128 * (path == "light")
+        image = Image.fromarray(shade.astype("uint8"))
+        image.save(folder / "photographs" / path / f"{number}.png")
     model = keras.applications.EfficientNetV2B0(weights=None, include_top=False)
     model.save_weights(folder / "b0.weights.h5")
     (folder / "b0.weights.h5").rename(folder / "b0.h5")
