@@ -34,6 +34,8 @@ class WorkerError(UserError, ChildProcessError):
 class Interrupted(Exception):
     """A training that was asked to stop; started again, it goes on."""
 
+    exit_code = 143  # What a shell reports of a program that SIGTERM ended.
+
 
 class DownloadError(UserError, ConnectionError):
     """A file that could not be fetched."""

@@ -4,14 +4,13 @@ import argparse
 import shlex
 import sys
 
-from keras_effnetv2.commands.shared.arguments import add_device_arguments
+from keras_effnetv2.commands.shared.arguments import (
+    add_device_arguments,
+    add_log_argument,
+)
 from keras_effnetv2.errors import Interrupted
-from keras_effnetv2.training.reporting.trackers import TRACKERS
 
 EXAMPLE = "python -m keras_effnetv2 finetune photographs"
-
-# What a shell reports of a program that SIGTERM ended.
-_EXIT_INTERRUPTED = 143
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,13 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="change any other setting, as in --set optimizer.learning_rate=0.01; may "
         "be repeated; train --list_settings names them",
     )
-    parser.add_argument(
-        "--log",
-        action="append",
-        default=[],
-        choices=TRACKERS,
-        help="write metrics there too; may be repeated",
-    )
+    add_log_argument(parser)
     add_device_arguments(parser)
 
 
@@ -80,5 +73,5 @@ def run(args: argparse.Namespace) -> int:
     except Interrupted as stop:
         command = shlex.join(["python", "-m", "keras_effnetv2", *sys.argv[1:]])
         print(f"\n{stop} Go on with the same command:\n{command}", file=sys.stderr)
-        return _EXIT_INTERRUPTED
+        return stop.exit_code
     return 0

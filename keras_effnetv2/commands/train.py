@@ -7,9 +7,11 @@ import sys
 
 from absl import logging
 
-from keras_effnetv2.commands.shared.arguments import add_device_arguments
+from keras_effnetv2.commands.shared.arguments import (
+    add_device_arguments,
+    add_log_argument,
+)
 from keras_effnetv2.errors import InputError, Interrupted
-from keras_effnetv2.training.choices import TRACKERS
 from keras_effnetv2.training.experiments.configuration import Experiment
 from keras_effnetv2.training.experiments.named import RECIPES, get_experiment
 from keras_effnetv2.training.experiments.settings import (
@@ -25,8 +27,6 @@ EXAMPLE = (
 # Of a process that lost another worker, and begins anew with it: how often so far.
 _RESTARTS = "KERAS_EFFNETV2_RESTARTS"
 _MAX_RESTARTS = 20
-# What a shell reports of a program that SIGTERM ended.
-_EXIT_INTERRUPTED = 143
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,13 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "repeated; of a run that has begun, only settings of loop, and epochs, to "
         "train longer",
     )
-    parser.add_argument(
-        "--log",
-        action="append",
-        default=[],
-        choices=TRACKERS,
-        help="write metrics there too; may be repeated",
-    )
+    add_log_argument(parser)
     parser.add_argument(
         "--list_settings",
         action="store_true",
@@ -97,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
         options += ["--tpu", args.tpu] if args.tpu else []
         command = train_command(args.workdir, *options)
         print(f"\n{stop} Go on with:\n{command}", file=sys.stderr)
-        return _EXIT_INTERRUPTED
+        return stop.exit_code
     except Exception as error:
         if not _is_lost_worker(error):
             raise

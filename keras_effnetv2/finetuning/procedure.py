@@ -183,7 +183,7 @@ def _choose(
         has_bfloat16(devices.kind),
         choice_of_start,
     )
-    minutes = wishes.minutes or MINUTES[devices.kind]
+    minutes = wishes.minutes or MINUTES
     paces = _paces(situation, wishes, feed, devices, minutes)
     pace = min(paces, key=lambda pace: pace.step)
     final = 2 * num_validation / feed.source.num_examples * pace.head_step

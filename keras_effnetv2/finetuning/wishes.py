@@ -7,8 +7,7 @@ from typing import Any
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.networks.variants import get_variant
 
-# Usual minutes of all that a call does, by what computes.
-MINUTES = {"CPU": 5.0, "GPU": 5.0, "TPU": 5.0}
+MINUTES = 5.0  # Usual, of all that a call does.
 FROM_SCRATCH = "none"
 
 

@@ -3,25 +3,12 @@
 import csv
 import json
 
-import keras
 import pytest
 
 from keras_effnetv2 import __main__ as command_line
 from keras_effnetv2.classification.classifying import Classifier
 from keras_effnetv2.commands.shared import image_runs
-from keras_effnetv2.preprocessing import record
 from tests import image_files as files
-from tests.export import micro
-
-RECORD = record("efficientnetv2-b0", "imagenet", 32).unlabelled()
-
-
-@pytest.fixture(scope="module")
-def network(tmp_path_factory):
-    keras.utils.set_random_seed(0)
-    path = tmp_path_factory.mktemp("models") / "network.keras"
-    micro.classifier_of(RECORD, 4).save(path)
-    return path
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from keras_effnetv2.classification.choices import BATCH_SIZE
 from keras_effnetv2.errors import InputError
-from keras_effnetv2.training.choices import CHECKPOINTS, STRATEGIES
+from keras_effnetv2.training.choices import CHECKPOINTS, STRATEGIES, TRACKERS
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
@@ -100,6 +100,17 @@ def add_device_arguments(parser: argparse.ArgumentParser) -> None:
         help="auto: what is there; multiworker reads TF_CONFIG (default: auto)",
     )
     parser.add_argument("--tpu", metavar="NAME", help="name of a TPU, or local")
+
+
+def add_log_argument(parser: argparse.ArgumentParser) -> None:
+    """Where metrics of a training go beside the work folder."""
+    parser.add_argument(
+        "--log",
+        action="append",
+        default=[],
+        choices=TRACKERS,
+        help="write metrics there too; may be repeated",
+    )
 
 
 def add_graph_arguments(parser: argparse.ArgumentParser) -> None:
