@@ -107,6 +107,7 @@ setuptools.setup(
             PHOTOGRAPHS,
             "jax[cpu]>=0.4.30,<0.12",
             "pytest>=8,<10",
+            "pytest-timeout>=2.3.1,<3",
             "pytest-xdist>=3.6.1,<4",
             "pyyaml>=6.0.1,<7",
             "selenium>=4.20,<5",  # Opens a report, where Chromium is installed.

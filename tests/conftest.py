@@ -35,6 +35,13 @@ class Reference:
         return LARGE_REFERENCE / name
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow tests, and what they set up, may take an hour."""
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.timeout(3600))
+
+
 def pytest_collection_finish() -> None:
     """What is imported stays: the garbage collector need not look at it again."""
     gc.collect()

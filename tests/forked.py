@@ -4,6 +4,8 @@ For what changes its devices, or is killed; what differs in how Python starts, s
 the backend of Keras, needs `subprocess`.
 """
 
+import contextlib
+import faulthandler
 import multiprocessing
 import os
 import pathlib
@@ -38,8 +40,18 @@ class Process:
         return self._process.exitcode
 
     def wait(self) -> int:
-        self._process.join()
+        """The exit code; what hangs until the test's time is up leaves its stacks."""
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._abort)
+            self._process.join()
+            stack.pop_all()
         return self._process.exitcode
+
+    def _abort(self) -> None:
+        """Ends the process; in its log is what each of its threads was doing."""
+        self.send_signal(signal.SIGABRT)
+        self._process.join()
+        print(self.log.read_text(errors="replace")[-8000:])
 
     def kill(self) -> None:
         self._process.kill()
@@ -67,6 +79,7 @@ def _run(arguments: list[str], log: str, environment: Mapping[str, str]) -> None
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(file, 1)
     os.dup2(file, 2)
+    faulthandler.enable()
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = arguments
