@@ -17,6 +17,7 @@ ALLOWED = {
     "version": "",
     "backends": "",
     "files": "",
+    "fleet": "",
     "lazy": "",
     "private_apis": "",
     "progress": "",
@@ -30,7 +31,7 @@ ALLOWED = {
     "models": "layers networks preprocessing weights",
     "explanation": "backends files lazy networks private_apis",
     "profiling": "models networks tables",
-    "data": "lazy preprocessing private_apis progress",
+    "data": "files fleet lazy preprocessing private_apis progress",
     "export": (
         "backends data files layers lazy models networks preprocessing private_apis "
         "version weights"
@@ -56,7 +57,7 @@ ALLOWED = {
         "progress tables training"
     ),
     "commands": (
-        "backends classification data explanation export files finetuning models "
+        "backends classification data explanation export files finetuning fleet models "
         "networks preprocessing profiling progress reports search tables training "
         "weights"
     ),
@@ -77,6 +78,7 @@ KERAS_ONLY = (
 PLAIN = (
     "errors",
     "files",
+    "fleet",
     "preprocessing",
     "progress",
     "tables",
