@@ -6,6 +6,7 @@ it is done twice: what it writes gets its name when it is whole.
 
 import concurrent.futures
 import contextlib
+import logging
 import multiprocessing
 import os
 import pickle
@@ -113,9 +114,9 @@ def on_actors(make: Callable[[], _Function], tasks: Sequence[Any]) -> Iterator[A
         import ray.data
 
         num_gpus = int(ray.cluster_resources().get("GPU", 0))
-        needs: dict[str, Any] = {"num_gpus": 1}
-        if not num_gpus:
-            needs = {"num_cpus": 1, "scheduling_strategy": "SPREAD"}
+        # One processor is asked for, so that others can take on what a lost machine had;
+        # Ray Data puts each actor on another machine while it can.
+        needs = {"num_gpus": 1} if num_gpus else {"num_cpus": 1}
         compute = ray.data.ActorPoolStrategy(
             size=min(num_gpus or _num_machines(), len(tasks)),
             max_tasks_in_flight_per_actor=_IN_FLIGHT,
@@ -156,7 +157,9 @@ def _table(tasks: Sequence[Any]) -> Any:
 
 
 def _results(dataset: Any) -> Iterator[Any]:
-    dataset.context.enable_progress_bars = False  # Ours says more.
+    # Our own lines say how far it is.
+    dataset.context.enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     for row in dataset.iter_rows():
         result, error = pickle.loads(row[_COLUMN])
         if error is not None:

@@ -68,6 +68,7 @@ def add_output_arguments(
         "wrong; stopped, the same command goes on where it was",
     )
     add_batch_argument(parser)
+    add_engine_argument(parser)
 
 
 def add_batch_argument(parser: argparse.ArgumentParser) -> None:

@@ -53,7 +53,7 @@ def find(folder: str, train_split: str = "train") -> Contents:
     """The images that the source `folder` has of each split.
 
     Args:
-        folder: local, or of a file system that TensorFlow knows.
+        folder: absolute, or of a file system that TensorFlow knows.
         train_split: whose folders are the classes.
 
     Raises:
@@ -91,7 +91,7 @@ def _size(path: str) -> int:
 
 def _name(folder: str, path: str) -> str:
     """The path within the folder, the same wherever that is."""
-    inside = path[len(os.path.expanduser(folder)) :].lstrip(os.sep)
+    inside = path[len(folder) :].lstrip(os.sep)
     return printable(inside.replace(os.sep, "/"))
 
 

@@ -88,7 +88,7 @@ def pack(
     _check_numbers(image_size=image_size, num_shards=num_shards, processes=processes)
     fleet.check_engine(engine)
     require_modules("Packing needs", "train", "tensorflow_datasets")
-    source, target = os.path.expanduser(folder), os.path.expanduser(output)
+    source, target = _absolute(folder), _absolute(output)
     _check_apart(source, target)
     found = contents.find(source, train_split)
     num_images = {split: len(images) for split, images in found.splits.items()}
@@ -123,11 +123,16 @@ def _check_numbers(**numbers: int | None) -> None:
             raise InputError(f"{name} must be at least 1. Received: {number}.")
 
 
+def _absolute(path: str | os.PathLike) -> str:
+    """The path as other processes and machines have it."""
+    if folders.is_remote(path):
+        return os.fspath(path).rstrip("/")
+    return os.path.abspath(os.path.expanduser(path))
+
+
 def _check_apart(source: str, target: str) -> None:
     """Refuses a folder of shards that would be a class of the images."""
-    if folders.is_remote(source) or folders.is_remote(target):
-        source, target = source.rstrip("/"), target.rstrip("/")
-    else:
+    if not (folders.is_remote(source) or folders.is_remote(target)):
         source, target = os.path.realpath(source), os.path.realpath(target)
     if target == source or target.startswith(os.path.join(source, "")):
         raise InputError(
