@@ -114,8 +114,8 @@ def on_actors(make: Callable[[], _Function], tasks: Sequence[Any]) -> Iterator[A
         import ray.data
 
         num_gpus = int(ray.cluster_resources().get("GPU", 0))
-        # One processor is asked for, so that others can take on what a lost machine had;
-        # Ray Data puts each actor on another machine while it can.
+        # One processor is asked for, so that others can do what a lost machine had to;
+        # while it can, Ray Data gives each actor another machine.
         needs = {"num_gpus": 1} if num_gpus else {"num_cpus": 1}
         compute = ray.data.ActorPoolStrategy(
             size=min(num_gpus or _num_machines(), len(tasks)),
