@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import pickle
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -27,6 +28,9 @@ ENGINES = ("local", "ray")
 
 _Function = Callable[[Any], Any]
 
+# Of the cluster, host and port; Ray reads it.
+_ADDRESS = "RAY_ADDRESS"
+_SECONDS = 10.0  # To reach a cluster.
 # Tasks that an actor has at a time: one to do, and the next.
 _IN_FLIGHT = 2
 # Tasks and results are pickled in Ray's tables, whose text is UTF-8, as names of files
@@ -91,7 +95,7 @@ def on_ray(function: _Function, tasks: Sequence[Any]) -> Iterator[Any]:
     this machine; else all of this machine is one.
 
     Raises:
-        ConnectionError: there is no cluster where one should be.
+        ChildProcessError: there is no cluster where one should be.
     """
     with _connected():
         yield from _results(_table(tasks).map(_answer, fn_args=(function,)))
@@ -108,7 +112,7 @@ def on_actors(make: Callable[[], _Function], tasks: Sequence[Any]) -> Iterator[A
         tasks: arguments of the function.
 
     Raises:
-        ConnectionError: there is no cluster where one should be.
+        ChildProcessError: there is no cluster where one should be.
     """
     with _connected():
         import ray.data
@@ -181,6 +185,7 @@ def _connected() -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
+    _check_address(os.environ.get(_ADDRESS, ""))
     # Of a cluster that is started here; Ray sends its makers a report otherwise.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
@@ -192,6 +197,21 @@ def _connected() -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _check_address(address: str) -> None:
+    """Refuses an address of a cluster at which nobody answers, for which Ray waits."""
+    host, _, port = address.rpartition(":")
+    if not port.isdecimal() or "/" in host:
+        return  # In words, or of Ray's client, which says so itself.
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _SECONDS).close()
+    except OSError as error:
+        raise WorkerError(
+            f"The Ray cluster cannot be reached: nobody answers at {_ADDRESS}="
+            f"{address} ({error}). Start it, or take the variable away to let this "
+            "machine be one."
+        ) from error
 
 
 def _begin() -> None:
