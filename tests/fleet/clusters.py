@@ -40,7 +40,8 @@ def losing_a_node(cluster, is_time):
     def kill():
         while not is_over.is_set():
             if is_time():
-                cluster.remove_node(cluster.list_all_nodes[-1], allow_graceful=False)
+                (lost, *_) = cluster.worker_nodes
+                cluster.remove_node(lost, allow_graceful=False)
                 killed.set()
                 return
             time.sleep(0.02)
