@@ -54,6 +54,9 @@ OFFLINE = [
 
 PARQUET = ["pyarrow>=16,<27"]  # Tables of predictions and features.
 
+# What spreads `pack` and `predict` over machines.
+FLEET = ["ray[data]>=2.40,<3"]
+
 PHOTOGRAPHS = "scikit-image>=0.22,<1"
 
 # What searches architectures: it trains, too.
@@ -94,6 +97,7 @@ setuptools.setup(
         "completion": COMPLETION,
         "offline": OFFLINE,
         "parquet": PARQUET,
+        "fleet": FLEET,
         "demo": [*TRAIN, *EXPORT, *OFFLINE, PHOTOGRAPHS],
         "test": [
             *TRAIN,
@@ -103,6 +107,7 @@ setuptools.setup(
             *COMPLETION,
             *OFFLINE,
             *PARQUET,
+            *FLEET,
             "foolbox>=3.3.4,<4",  # Its photographs, which have labels.
             PHOTOGRAPHS,
             "jax[cpu]>=0.4.30,<0.12",

@@ -154,9 +154,9 @@ def _answer(row: dict[str, bytes], function: _Function) -> dict[str, bytes]:
 def _table(tasks: Sequence[Any]) -> Any:
     """The tasks as a dataset of Ray's, each a block: what is done, or lost, at once."""
     import ray.data
-    from ray import cloudpickle
+    from ray.cloudpickle import dumps  # pyright: ignore[reportPrivateImportUsage]
 
-    rows = [{_COLUMN: cloudpickle.dumps(task)} for task in tasks]
+    rows = [{_COLUMN: dumps(task)} for task in tasks]
     return ray.data.from_items(rows, override_num_blocks=len(rows))
 
 
@@ -189,7 +189,9 @@ def _connected() -> Iterator[None]:
     # Of a cluster that is started here; Ray sends its makers a report otherwise.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
-        ray.init(include_dashboard=False, logging_level="error", log_to_driver=False)
+        ray.init(
+            include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False
+        )
     except ConnectionError as error:
         reason = " ".join(str(error).split())
         raise WorkerError(f"The Ray cluster cannot be reached: {reason}") from error

@@ -1,6 +1,7 @@
 """The files by which TensorFlow Datasets knows what is in shards."""
 
 import os
+import pathlib
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -56,7 +57,10 @@ def write(
 
     name, version = identity(folder)
     template = tfds.core.ShardedFileTemplate(
-        data_dir="", template=_TEMPLATE, dataset_name=name, filetype_suffix="tfrecord"
+        data_dir=pathlib.Path(folder),
+        template=_TEMPLATE,
+        dataset_name=name,
+        filetype_suffix="tfrecord",
     )
     infos = [
         tfds.core.SplitInfo(
