@@ -54,9 +54,9 @@ def write_network(path: pathlib.Path) -> None:
 
 
 def contents(path: pathlib.Path) -> dict[str, bytes]:
-    """The file, or what is in the folder, but what is hidden."""
+    """The file, or what is in the folder, but what is hidden; by names within it."""
     paths = [path] if path.is_file() else sorted(path.glob("[!.]*"))
-    return {x.name: x.read_bytes() for x in paths}
+    return {x.name.removeprefix(path.name): x.read_bytes() for x in paths}
 
 
 def timed(name: str, num: int, work: Callable[[], object]) -> None:
