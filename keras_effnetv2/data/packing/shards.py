@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -149,7 +150,10 @@ def write_file(path: str, contents: bytes) -> None:
 def _whole(path: str) -> Iterator[str]:
     """A name to write to, of what is to be a whole file."""
     if folders.is_remote(path):
-        yield path  # Buckets have a file when all of it has arrived.
+        folder, _, name = path.rpartition("/")
+        temporary = f"{folder}/.{uuid.uuid4().hex}.{name}"
+        yield temporary
+        tf.io.gfile.rename(temporary, path, overwrite=True)
         return
     with files.replacing(path) as temporary:
         yield os.fspath(temporary)
