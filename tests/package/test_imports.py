@@ -1,6 +1,7 @@
 """Imports point one way, and importing the package is light."""
 
 import ast
+import importlib
 import pathlib
 import subprocess
 import sys
@@ -159,3 +160,11 @@ def test_importing_the_package_is_light_and_gives_all_its_packages():
     assert not names & {"keras", "numpy", "tensorflow", "keras_effnetv2.models"}
     last = result.stderr.strip().splitlines()[-1]
     assert last == "AttributeError: keras_effnetv2 has no attribute 'absent'."
+
+
+def test_every_public_name_is_there():
+    for path in PACKAGE.rglob("__init__.py"):
+        name = ".".join(path.parent.relative_to(PACKAGE.parent).parts)
+        package = importlib.import_module(name)
+        for public in getattr(package, "__all__", ()):
+            assert getattr(package, public) is not None, f"{name}.{public}"
