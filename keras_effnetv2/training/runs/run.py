@@ -30,7 +30,7 @@ from keras_effnetv2.training.runs.checkpoints import (
     write_state,
     write_weights,
 )
-from keras_effnetv2.training.runs.evaluation import measure
+from keras_effnetv2.training.runs.evaluation import Evaluation
 from keras_effnetv2.training.runs.feasibility import check, check_class_counts
 from keras_effnetv2.training.runs.loop import LoopCallback, stopped_by_signals
 from keras_effnetv2.training.runs.workdir import (
@@ -191,7 +191,7 @@ class _Run:
             self.devices,
             checkpoints,
             position,
-            lambda: measure(learner, self.eval_feed, batch_size, self.devices),
+            Evaluation(learner, self.eval_feed, batch_size, self.devices),
             reporter.report_step,
             reporter.report_epoch,
             callbacks,

@@ -168,6 +168,7 @@ def test_the_command_line_says_errors_in_one_line(tmp_path):
     assert not pathlib.Path(tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_no_number_names_the_step_and_keeps_the_checkpoint(tmp_path):
     workdir = tmp_path / "run"
     settings = (
