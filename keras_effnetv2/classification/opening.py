@@ -1,6 +1,5 @@
 """From what a user names to what runs it."""
 
-import difflib
 import json
 import os
 import pathlib
@@ -14,7 +13,7 @@ from keras_effnetv2.classification.engines import exports
 from keras_effnetv2.classification.engines.engine import Engine
 from keras_effnetv2.classification.engines.keras_models import KerasEngine
 from keras_effnetv2.data.printable import printable, shown
-from keras_effnetv2.errors import InputError
+from keras_effnetv2.errors import InputError, expected
 from keras_effnetv2.export.lite.conversion import FORMATS
 from keras_effnetv2.export.onnx_models import FILE
 from keras_effnetv2.export.tf_hub.archives import SUFFIXES
@@ -99,11 +98,9 @@ def _usual_weights(variant: str) -> str:
 def _unknown(name: str) -> InputError:
     if re.search(r"[/\\]|\.\w{1,6}$", name):
         return InputError(f"There is no file or folder {name}. Expected {_EXPECTED}.")
-    close = difflib.get_close_matches(name, VARIANTS, n=5)
-    hint = f" Close to it: {', '.join(close)}." if close else ""
     return InputError(
-        f"Unknown model {name!r}.{hint} Expected a name that list_variants() gives, "
-        "hf://USER/REPO, or the path of a model."
+        f"Unknown model {name!r}. {expected(name, VARIANTS)} Or pass hf://USER/REPO, "
+        "or the path of a model."
     )
 
 

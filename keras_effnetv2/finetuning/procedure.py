@@ -142,15 +142,6 @@ def default_workdir(photographs: str) -> pathlib.Path:
 
 def _open_devices(strategy: str, tpu: str | None) -> Devices:
     """The devices, if they are of one process and what was asked for."""
-    import tensorflow as tf
-
-    has_gpu = bool(tf.config.list_physical_devices("GPU"))
-    num_processors = len(tf.config.list_logical_devices("CPU"))
-    if strategy == "mirrored" and not has_gpu and num_processors == 1:
-        raise InputError(
-            "The strategy mirrored trains on all GPUs, and TensorFlow finds none here. "
-            "Leave it out, to train on the processor."
-        )
     if strategy != "multiworker":
         devices = open_devices(strategy, tpu)
         if devices.num_workers == 1:
