@@ -45,7 +45,7 @@ def decide(
         situation: what was found.
         options: of the user.
         paces: measured, of different precisions.
-        seconds: for the training and its evaluations.
+        seconds: for the training, its evaluations and what the report looks at.
     """
     pace = min(paces, key=lambda pace: pace.step)
     experiment = draft_experiment(situation, options, pace.precision)
@@ -54,6 +54,8 @@ def decide(
         situation.num_validation,
         experiment.batch_size,
         experiment.eval_size,
+        # All once, to suspect labels; the validation part for its figures too.
+        situation.num_train + 3 * situation.num_validation,
     )
     plan = plan_epochs(
         amounts,

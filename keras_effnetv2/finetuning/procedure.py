@@ -49,7 +49,7 @@ from keras_effnetv2.training.progressive.feeding import Feed
 from keras_effnetv2.training.runs.run import set_up_process, train
 
 # Minutes from which it is worth to measure a second precision.
-_PRECISION_MINUTES = 10.0
+_PRECISION_MINUTES = 20.0
 # Of the report and the files, besides the images that they look at.
 _FINISH_SECONDS = 15.0
 # What starting a training takes over what `measure_pace` has traced: the evaluation.
@@ -181,19 +181,12 @@ def _choose(
     minutes = options.minutes or MINUTES
     paces = _paces(situation, options, feed, devices, minutes)
     pace = min(paces, key=lambda pace: pace.step)
-    spent = time.monotonic() - start + _seconds_besides(situation, options, pace)
-    experiment, rows = decide(situation, options, paces, 60 * minutes - spent)
+    around = _TRACING_SHARE * pace.tracing + _FINISH_SECONDS
+    left = 60 * minutes - around - (time.monotonic() - start)
+    experiment, rows = decide(situation, options, paces, left)
     print("", *table(rows), "", sep="\n", flush=True)
     write_chosen(workdir, request, experiment, dataset.test_split, rows)
     return Chosen(experiment, dataset.test_split, tuple(rows))
-
-
-def _seconds_besides(situation: Situation, options: Options, pace: Pace) -> float:
-    """What is still to be done besides the training: tracing it, and the report."""
-    num_images = situation.num_train + 3 * situation.num_validation
-    batch_size = draft_experiment(situation, options, pace.precision).batch_size
-    report = _FINISH_SECONDS + num_images / batch_size * pace.head_step
-    return _TRACING_SHARE * pace.tracing + report
 
 
 def _prepare(name: str, labels: str | None, workdir: pathlib.Path) -> Dataset:
