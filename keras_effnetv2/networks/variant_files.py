@@ -11,7 +11,6 @@ import dataclasses
 import json
 import math
 import os
-import pathlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -24,6 +23,7 @@ from keras_effnetv2.networks.architecture import (
     BlockSpec,
     Variant,
 )
+from keras_effnetv2.paths import AnyPathLike, as_path
 
 SUFFIX = ".json"
 
@@ -95,7 +95,7 @@ def is_variant_file(name: str | os.PathLike | Variant) -> bool:
     return is_path or (isinstance(name, str) and name.endswith(SUFFIX))
 
 
-def write_variant(variant: Variant, path: str | os.PathLike) -> None:
+def write_variant(variant: Variant, path: AnyPathLike) -> None:
     """Writes `variant` as JSON; the file is always whole: the old one or the new one.
 
     Args:
@@ -106,7 +106,7 @@ def write_variant(variant: Variant, path: str | os.PathLike) -> None:
         ValueError: another ending, a folder that is not there, or a variant that could
             not be read back.
     """
-    path = pathlib.Path(path).expanduser()
+    path = as_path(path)
     if path.suffix != SUFFIX:
         raise InputError(f"A variant file must end in {SUFFIX}. Received: {path}.")
     check_variant(variant)
@@ -131,7 +131,7 @@ def read_variant(path: str | os.PathLike) -> Variant:
     Raises:
         ValueError: there is no such file, or something else is in it.
     """
-    path = pathlib.Path(path).expanduser()
+    path = as_path(path)
     if not path.is_file():  # Nor a pipe, which would be waited for.
         raise InputError(
             f"There is no variant file {path}. Expected the path of a file that "
