@@ -223,7 +223,7 @@ def _reason(error: Exception, url: str) -> str:
         known = ", ".join(x for x in sorted(_gfile().get_registered_schemes()) if x)
         return f"TensorFlow knows no {scheme}:// here, only {known}"
     if isinstance(error, tf.errors.NotFoundError):
-        return f"there is no such file in {place}, or no {place}"
+        return f"there is no {scheme}://{place}, or no such file in it"
     rights = (tf.errors.PermissionDeniedError, tf.errors.UnauthenticatedError)
     if isinstance(error, rights):
         return (

@@ -107,7 +107,7 @@ def test_a_folder_that_can_be_written_stays_as_it_was(folder):
 
 def test_what_cannot_be_reached_is_said_in_a_line(server):
     for place, reason in {
-        "gs://nowhere/a": "there is no such file in nowhere, or no nowhere",
+        "gs://nowhere/a": "there is no gs://nowhere, or no such file in it",
         "abc://place/a": "TensorFlow knows no abc:// here, only .*gs",
     }.items():
         with pytest.raises(OSError, match=reason) as caught:

@@ -93,8 +93,6 @@ def train(
     """
     if experiment is None:
         experiment = read_experiment(workdir)
-    if is_remote(workdir):
-        check_workdir(workdir)  # Before the data is looked at, which can take long.
     devices = open_devices(strategy, tpu)
     set_up_process(experiment, devices)
     remedy = f"Make room, then go on with: {train_command(workdir)}"
@@ -125,6 +123,8 @@ class _Run:
         log: Sequence[str],
     ) -> "_Run":
         check_trackers(log)
+        if is_remote(workdir) and devices.is_chief:
+            check_workdir(workdir)  # Before the data is looked at, which can take long.
         experiment, train_feed, eval_feed = feeding.open_feeds(experiment)
         data = experiment.data
         num_images = train_feed.source.num_examples

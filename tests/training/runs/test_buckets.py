@@ -1,5 +1,6 @@
 """Runs whose work folder and data are in a bucket, killed and not."""
 
+import json
 import pathlib
 import time
 
@@ -18,6 +19,7 @@ from tests import forked
 from tests.bucket_server import BucketServer, Settings
 from tests.tiny_networks import NANO_SETTINGS
 from tests.training import run_processes
+from tests.training.devices import test_workers
 
 _DATA, _RUNS = "training-data", "training-runs"
 # A stage of two epochs of three steps, each of them saved.
@@ -214,7 +216,7 @@ def test_a_part_of_another_name_is_not_read(server):
 @pytest.mark.parametrize(
     ("workdir", "changes", "message"),
     [
-        ("gs://training-none/run", {}, "no training-none"),
+        ("gs://training-none/run", {}, "no gs://training-none"),
         (f"gs://{_RUNS}/new", {"read_only": [_RUNS]}, f"no rights on {_RUNS}"),
         (f"gs://{_RUNS}/new", {"refused": [_RUNS]}, f"no rights on {_RUNS}"),
         ("abc://place/run", {}, "TensorFlow knows no abc://"),
@@ -238,3 +240,35 @@ def test_no_work_folder_in_a_bucket_for_what_needs_files_here():
 
     with pytest.raises(ValueError, match="finetune works in a folder of this machine"):
         finetune("photographs", f"gs://{_RUNS}/tuned")
+
+
+@pytest.mark.slow
+def test_two_workers_share_a_bucket(server, data, tmp_path):
+    """The chief writes, and both go on from the same step after both were killed."""
+    workdir, log = f"gs://{_RUNS}/workers", tmp_path / "log"
+    settings = (*QUICK, f"data.directory=gs://{_DATA}", "epochs=4")
+
+    def begin(workdir, *settings, options, environment):
+        parts = run_processes.command(workdir, *settings, options=options)
+        return forked.Process(parts, log, server.environment | environment)
+
+    def start_both():
+        addresses = test_workers.free_addresses(2)
+        return [
+            test_workers.start_worker(workdir, x, addresses, *settings, begin=begin)
+            for x in range(2)
+        ]
+
+    workers = start_both()
+    while steps_saved(server, "workers") < 4:
+        assert {x.poll() for x in workers} == {None}, log.read_text()[-3000:]
+        time.sleep(0.02)
+    for worker in workers:
+        worker.kill()
+        worker.wait()
+    assert [x.wait() for x in start_both()] == [0, 0], log.read_text()[-3000:]
+    assert "Going on after step" in log.read_text()
+    run_processes.finish(tmp_path / "one", *settings)
+    lines = server.read(_RUNS, "workers/metrics.jsonl").decode().splitlines()
+    found = [json.loads(x)["loss"] for x in lines]
+    assert found == pytest.approx(test_workers.losses(tmp_path / "one"), abs=1e-4)
