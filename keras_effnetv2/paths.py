@@ -35,6 +35,11 @@ def as_path(path: "AnyPathLike") -> "AnyPath":
     return pathlib.Path(path).expanduser()
 
 
+def is_in_bucket(path: "AnyPathLike") -> bool:
+    """Whether it is of a file system without folders that shows whole files only."""
+    return is_remote(path) and str(path).startswith(_BUCKETS)
+
+
 class Stat(NamedTuple):
     """What is known of a file; named as by `os.stat`."""
 
@@ -83,8 +88,8 @@ class RemotePath:
 
     @property
     def is_in_bucket(self) -> bool:
-        """Whether files are there only when they are whole, and folders never."""
-        return self.url.startswith(_BUCKETS)
+        """As `is_in_bucket` says."""
+        return is_in_bucket(self)
 
     def with_name(self, name: str) -> "RemotePath":
         """Another in the same folder."""

@@ -27,7 +27,7 @@ ALLOWED = {
     "preprocessing": "",
     "layers": "preprocessing private_apis",
     "networks": "files layers paths preprocessing private_apis",
-    "weights": "files networks preprocessing progress version",
+    "weights": "files networks paths preprocessing progress version",
     "models": "layers networks preprocessing weights",
     "explanation": "backends files lazy networks private_apis",
     "profiling": "models networks tables",

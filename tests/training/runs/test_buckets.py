@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_effnetv2 import training
+from keras_effnetv2 import create_model, training
 from keras_effnetv2.commands.shared.classifiers import Classifier
 from keras_effnetv2.training.experiments.named import get_experiment
 from keras_effnetv2.training.experiments.settings import override
@@ -17,7 +17,7 @@ from keras_effnetv2.training.runs.checkpoints import Checkpoints, Position
 from keras_effnetv2.training.runs.run import train
 from tests import forked
 from tests.bucket_server import BucketServer, Settings
-from tests.tiny_networks import NANO_SETTINGS
+from tests.tiny_networks import NANO, NANO_SETTINGS
 from tests.training import run_processes
 from tests.training.devices import test_workers
 
@@ -142,12 +142,21 @@ def test_killed_while_a_checkpoint_is_written_the_bits_are_the_same(
     check_readers(workdir)
 
 
+def assert_same_weights(model, other):
+    for one, another in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, another)
+
+
 def check_readers(workdir):
     """What reads a run gives the same in the bucket as of its copy on this machine."""
     remote = f"gs://{_RUNS}/killed"
     image = np.zeros((16, 16, 3), "uint8")
     results = [Classifier(x).predict(image) for x in (workdir, remote)]
     assert str(results[0]) == str(results[1])
+    models = [
+        create_model(NANO, weights=f"{x}/final.weights.h5") for x in (workdir, remote)
+    ]
+    assert_same_weights(*models)
     measured = [training.evaluate_run(x, strategy="cpu") for x in (workdir, remote)]
     assert measured[0] == measured[1]
     with pytest.raises(ValueError, match="seed is 0 there and 1 now"):
