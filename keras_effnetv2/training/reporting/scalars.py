@@ -7,7 +7,6 @@ start on. (Its fast loader does not look at that, and keeps an old value until t
 tag is written again.)
 """
 
-import os
 import time
 import uuid
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_effnetv2.paths import AnyPathLike
+from keras_effnetv2.paths import AnyPathLike, as_path
 
 # Of a record, what TensorBoard calls it; everything else is "other".
 _GROUPS = {
@@ -44,12 +43,11 @@ class Scalars:
     """
 
     def __init__(self, folder: AnyPathLike, step: int = 0) -> None:
-        folder = str(folder)
-        tf.io.gfile.makedirs(folder)
+        as_path(folder).mkdir(parents=True, exist_ok=True)
         # TensorBoard reads the files of a folder in the order of their names.
         seconds, rest = divmod(time.time_ns(), 10**9)
         name = f"events.out.tfevents.{seconds:010d}.{rest:09d}.{uuid.uuid4().hex}"
-        self._file = tf.io.TFRecordWriter(os.path.join(folder, name))
+        self._file = tf.io.TFRecordWriter(str(as_path(folder) / name))
         # From version 2 on, TensorBoard heeds session starts.
         self._write(file_version="brain.Event:2")
         start = _SessionLog(status=_SessionLog.START)
