@@ -151,8 +151,8 @@ class RemotePath:
         """Removes the file."""
         import tensorflow as tf
 
-        ignored = tf.errors.NotFoundError if missing_ok else ()
-        with self._explained("removed"), contextlib.suppress(ignored):
+        ignored = (tf.errors.NotFoundError,) if missing_ok else ()
+        with self._explained("removed"), contextlib.suppress(*ignored):
             _gfile().remove(self.url)
 
     @contextlib.contextmanager

@@ -63,12 +63,12 @@ def open_engine(
         options = {} if checkpoint is None else {"checkpoint": checkpoint}
         return KerasEngine(training.load_run(path, **options), image_size)
     _refuse_checkpoint(name, checkpoint)
-    if isinstance(path, RemotePath) and not is_name:
-        raise InputError(
-            f"{name} is no work folder of train, and models are read from this machine "
-            "only. Copy it here."
-        )
     if not is_name:
+        if isinstance(path, RemotePath):
+            raise InputError(
+                f"{name} is no work folder of train. Other models are read from this "
+                "machine only: copy it here."
+            )
         return _open_path(path, name, image_size)
     if weights is None and name in VARIANTS:
         weights = _usual_weights(name)
