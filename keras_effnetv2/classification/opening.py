@@ -21,6 +21,7 @@ from keras_effnetv2.export.tf_serving.versions import versions
 from keras_effnetv2.models import create_model
 from keras_effnetv2.networks.variant_files import is_variant_file
 from keras_effnetv2.networks.variants import VARIANTS
+from keras_effnetv2.paths import AnyPath, RemotePath, as_path
 from keras_effnetv2.weights import releases
 from keras_effnetv2.weights.hub import addresses
 
@@ -55,13 +56,18 @@ def open_engine(
             )
         return KerasEngine(model, image_size)
     name = os.fspath(model)
-    path = pathlib.Path(name).expanduser()
+    path = as_path(name)
     is_name = name in VARIANTS or addresses.is_address(name) or weights is not None
     if not is_name and _is_workdir(path):
         options = {} if checkpoint is None else {"checkpoint": checkpoint}
         return KerasEngine(training.load_run(path, **options), image_size)
     _refuse_checkpoint(name, checkpoint)
     if not is_name:
+        if isinstance(path, RemotePath):
+            raise InputError(
+                f"{name} is no work folder of train. Other models are read from this "
+                "machine only: copy it here."
+            )
         return _open_path(path, name, image_size)
     if weights is None and name in VARIANTS:
         weights = _usual_weights(name)
@@ -104,7 +110,7 @@ def _unknown(name: str) -> InputError:
     )
 
 
-def _is_workdir(path: pathlib.Path) -> bool:
+def _is_workdir(path: AnyPath) -> bool:
     """Whether a folder has a run's configuration, and not that of a repository."""
     try:
         values = json.loads((path / addresses.CONFIG).read_bytes())

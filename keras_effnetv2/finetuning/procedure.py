@@ -42,6 +42,7 @@ from keras_effnetv2.finetuning.saved_choices import (
     read_chosen,
     write_chosen,
 )
+from keras_effnetv2.paths import is_remote
 from keras_effnetv2.reports.writing import write_report
 from keras_effnetv2.training.devices.strategies import Devices, open_devices
 from keras_effnetv2.training.experiments.configuration import Experiment, Precision
@@ -113,6 +114,12 @@ def finetune(
     )
     name = os.fspath(photographs)
     labels_file = _text(labels)
+    if workdir is not None and is_remote(workdir):
+        raise InputError(
+            f"finetune works in a folder of this machine. Received: {workdir}. Choose "
+            "another --workdir; train --experiment WORKDIR --workdir gs://... trains "
+            "what it has chosen in a bucket."
+        )
     folder = pathlib.Path(workdir or default_workdir(name)).expanduser()
     request = describe_request(name, labels_file, options)
     chosen = read_chosen(folder, request)

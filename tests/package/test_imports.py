@@ -17,7 +17,8 @@ PACKAGE = pathlib.Path(keras_effnetv2.__file__).parent
 ALLOWED = {
     "version": "",
     "backends": "",
-    "files": "",
+    "paths": "",
+    "files": "paths",
     "lazy": "",
     "private_apis": "",
     "progress": "",
@@ -26,30 +27,30 @@ ALLOWED = {
     "optimizers": "lazy private_apis",
     "preprocessing": "",
     "layers": "preprocessing private_apis",
-    "networks": "files layers preprocessing private_apis",
-    "weights": "files networks preprocessing progress version",
+    "networks": "files layers paths preprocessing private_apis",
+    "weights": "files networks paths preprocessing progress version",
     "models": "layers networks preprocessing weights",
     "explanation": "backends files lazy networks private_apis",
     "profiling": "models networks tables",
-    "data": "lazy preprocessing private_apis progress",
+    "data": "lazy paths preprocessing private_apis progress",
     "export": (
         "backends data files layers lazy models networks preprocessing private_apis "
         "version weights"
     ),
     "training": (
-        "backends data files layers lazy models networks optimizers preprocessing "
-        "private_apis progress tables"
+        "backends data files layers lazy models networks optimizers paths "
+        "preprocessing private_apis progress tables"
     ),
     "classification": (
-        "backends data explanation export lazy models networks preprocessing training "
-        "weights"
+        "backends data explanation export lazy models networks paths preprocessing "
+        "training weights"
     ),
     "reports": (
-        "classification data explanation files lazy models networks preprocessing "
-        "profiling progress training version"
+        "classification data explanation files lazy models networks paths "
+        "preprocessing profiling progress training version"
     ),
     "finetuning": (
-        "data files lazy networks preprocessing progress reports tables training "
+        "data files lazy networks paths preprocessing progress reports tables training "
         "weights"
     ),
     "search": (
@@ -58,8 +59,8 @@ ALLOWED = {
     ),
     "commands": (
         "backends classification data explanation export files finetuning models "
-        "networks preprocessing profiling progress reports search tables training "
-        "weights"
+        "networks paths preprocessing profiling progress reports search tables "
+        "training weights"
     ),
 }
 HEAVY = {"tensorflow", "h5py", "PIL", "safetensors", "filelock", "sklearn"}
@@ -78,6 +79,7 @@ KERAS_ONLY = (
 PLAIN = (
     "errors",
     "files",
+    "paths",
     "preprocessing",
     "progress",
     "tables",

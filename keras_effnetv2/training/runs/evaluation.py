@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from keras_effnetv2.files import on_this_machine
 from keras_effnetv2.models import create_model
 from keras_effnetv2.networks.functional import find_normalization
 from keras_effnetv2.training.devices.strategies import Devices, open_devices
@@ -53,12 +54,12 @@ def evaluate_run(
         ValueError: no run with such weights, or no such data.
     """
     experiment = experiment_to_evaluate(workdir, assignments)
-    weights = str(trained_weights(workdir, checkpoint))
+    weights = trained_weights(workdir, checkpoint)
     temperature = fitted_temperature(workdir, checkpoint)
     devices = open_devices(strategy, tpu)
     feed = Feed.open(experiment.data, experiment.data.eval_split)
-    with devices.scope():
-        network = build_network(experiment, weights)
+    with on_this_machine(weights) as file, devices.scope():
+        network = build_network(experiment, str(file))
         if temperature is not None:
             divide_logits(network, temperature)
     return _evaluate_network(network, experiment, feed, devices)

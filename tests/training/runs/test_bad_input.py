@@ -92,11 +92,6 @@ def test_a_folder_that_may_not_be_written(tmp_path):
     refused(tmp_path / "run", "cannot be written")
 
 
-def test_a_work_folder_in_a_bucket():
-    refused("gs://bucket/run", "a folder of the file system")
-    assert not pathlib.Path("gs:").exists()
-
-
 def test_a_work_folder_that_is_a_file(tmp_path):
     path = tmp_path / "file"
     path.write_text("")
