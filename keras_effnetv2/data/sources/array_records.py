@@ -55,7 +55,7 @@ def open_array_records(
             f"{paths[0]}. Mount the bucket, or prepare the dataset as tfrecord."
         )
     sizes = file_sizes(paths)
-    store = ArrayRecordStore(paths, sizes, parts, reading.chunk_mb * MB)
+    store = ArrayRecordStore(paths, sizes, parts, round(reading.chunk_mb * MB))
     num = len(store.addresses())
     if num != reading.num_records:
         raise InputError(

@@ -50,7 +50,7 @@ class Reading:
     """
 
     order: str = "auto"
-    chunk_mb: int = 4
+    chunk_mb: float = 4.0
     window_chunks: int = 128
     num_records: int | None = None
 
@@ -59,11 +59,11 @@ class Reading:
             raise InputError(
                 f"order is 'auto', 'full' or 'chunks'. Received: order={self.order!r}."
             )
-        for name in ("chunk_mb", "window_chunks"):
-            if getattr(self, name) < 1:
-                raise InputError(
-                    f"{name} is 1 or more. Received: {name}={getattr(self, name)}."
-                )
+        if self.chunk_mb * MB < 1 or self.window_chunks < 1:
+            raise InputError(
+                "Chunks have some bytes, and a window some chunks. Received: "
+                f"chunk_mb={self.chunk_mb}, window_chunks={self.window_chunks}."
+            )
 
     def in_chunks(self, paths: Sequence[str], sizes: Sequence[int]) -> bool:
         """Whether files are read in chunks."""
@@ -140,7 +140,7 @@ def _in_chunks(
             _used_bytes(*file, parts=part)
             for *file, part in zip(paths, sizes, parts, strict=True)
         ],
-        reading.chunk_mb * MB,
+        round(reading.chunk_mb * MB),
         records,
     )
 

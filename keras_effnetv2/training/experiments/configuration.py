@@ -57,7 +57,7 @@ class Data(Checked):
             by one; `"chunks"`: neighbours in a file are read together, and many such
             chunks shuffled together; `"auto"`: chunks where records are in a bucket or
             take more than 64 GiB.
-        chunk_mb: size of a chunk, MiB.
+        chunk_mb: size of a chunk, MiB; above 0.
         window_chunks: chunks that are shuffled together, over all workers.
     """
 
@@ -76,7 +76,7 @@ class Data(Checked):
     on_error: Literal["skip", "raise"] = "skip"
     orientation: Literal["auto", "upright", "stored"] = "auto"
     order: Literal["auto", "full", "chunks"] = "auto"
-    chunk_mb: Count = 4
+    chunk_mb: Amount = 4.0
     window_chunks: Count = 128
 
     @property

@@ -72,7 +72,7 @@ _EARLIER = {
     "data": {
         "orientation": "stored",
         "order": "full",
-        "chunk_mb": 4,
+        "chunk_mb": 4.0,
         "window_chunks": 128,
     },
     "loop": {"patience": 0},
