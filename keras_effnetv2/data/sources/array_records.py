@@ -5,6 +5,7 @@ reads files of the file system alone.
 """
 
 import concurrent.futures
+import importlib
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -20,6 +21,7 @@ from keras_effnetv2.data.sources.record_search import file_sizes
 from keras_effnetv2.data.sources.source import Source
 from keras_effnetv2.errors import InputError, require_modules
 
+_LIBRARY = "array_record.python.array_record_module"
 # For reads here and there: nothing is read ahead.
 _OPTIONS = "readahead_buffer_size:0,max_parallelism:0"
 # What the library raises of files, damaged or not there.
@@ -181,12 +183,11 @@ class ArrayRecordStore:
 
     def _reader(self, path: str) -> tuple[Any, threading.Lock]:
         """The reader of a file, opened once, and its lock."""
-        from array_record.python import array_record_module
-
+        library: Any = importlib.import_module(_LIBRARY)
         with self._lock:
             if path not in self._readers:
                 try:
-                    reader = array_record_module.ArrayRecordReader(path, _OPTIONS)
+                    reader = library.ArrayRecordReader(path, _OPTIONS)
                     reader.num_records()
                 except _ERRORS as error:
                     reason = " ".join(str(error).split())[:200]

@@ -137,8 +137,8 @@ def _in_chunks(
         paths,
         sizes,
         [
-            _used_bytes(*file, parts=part)
-            for *file, part in zip(paths, sizes, parts, strict=True)
+            _used_bytes(path, size, part)
+            for path, size, part in zip(paths, sizes, parts, strict=True)
         ],
         round(reading.chunk_mb * MB),
         records,

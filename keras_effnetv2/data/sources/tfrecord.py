@@ -137,10 +137,10 @@ def _paths(directory: str, patterns: tuple[str, ...]) -> list[str]:
 
 def _check_complete(names: list[str], folder: str) -> None:
     """Refuses files that say how many they are, where some are missing."""
-    matches = [re.fullmatch(r"(.*)-\d+-of-(\d{1,6})", name) for name in names]
-    if not all(matches):
+    match = re.fullmatch(r"(.*)-\d+-of-(\d{1,6})", names[0])
+    if match is None:
         return
-    stem, num = matches[0].groups()
+    stem, num = match.groups()
     width = len(num)
     expected = [f"{stem}-{x:0{width}}-of-{num}" for x in range(int(num))]
     missing = sorted({*expected} - {*names})

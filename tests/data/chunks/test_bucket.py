@@ -82,7 +82,9 @@ def test_where_nobody_may_write_the_index_is_in_the_cache(
 
 def test_without_rights_or_files_one_line_says_so(server, local_paths, monkeypatch):
     server.change(refused=("chunks-refused",))
-    with pytest.raises(OSError, match="part-00000 cannot be read.*does not have acces"):
+    with pytest.raises(
+        OSError, match="part-00000 cannot be read.*does not have access"
+    ):
         record_datasets.open_files(
             in_bucket("chunks-refused", local_paths), monkeypatch
         )
