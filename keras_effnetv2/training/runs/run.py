@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from absl import logging
 
+from keras_effnetv2.data.chunks.reading import describe_order
 from keras_effnetv2.files import full_disk_named
 from keras_effnetv2.paths import is_remote
 from keras_effnetv2.training.devices import replicas
@@ -169,6 +170,7 @@ class _Run:
                 self.devices,
                 position,
                 self.log,
+                self._notes(),
             )
         with reporter:
             callback = self._callback(
@@ -181,6 +183,14 @@ class _Run:
             if self.devices.is_chief:
                 write_weights(learner.result, self.workdir.weights)
         return reporter.finish(self.train_feed.decode_errors)
+
+    def _notes(self) -> list[str]:
+        """What else the plan says."""
+        order = self.train_feed.source.chunks
+        if order is None:
+            return []
+        batch_size = self.stages[-1].batch_size
+        return [describe_order(order, batch_size, self.devices.num_workers)]
 
     def _callback(
         self,

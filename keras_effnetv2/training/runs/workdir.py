@@ -310,4 +310,6 @@ def _is_same(name: str, wanted: Any, found: Any, can_change: tuple[str, ...]) ->
     """Whether a setting is the same, or only decides how a run goes on."""
     if name == "model.variant":  # A file may have moved.
         return get_variant(wanted) == get_variant(found)
+    if name == "data.order":  # Where it is "auto" still, no chunks are read.
+        return wanted == found or "chunks" not in (wanted, found)
     return wanted == found or name.startswith("loop.") or name in can_change
