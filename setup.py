@@ -57,6 +57,9 @@ ARRAY_RECORD = ["array_record>=0.6,<1; sys_platform != 'win32'"]
 
 PARQUET = ["pyarrow>=16,<27"]  # Tables of predictions and features.
 
+# What spreads `pack` and `predict` over machines.
+FLEET = ["ray[data]>=2.40,<3"]
+
 PHOTOGRAPHS = "scikit-image>=0.22,<1"
 
 # What searches architectures: it trains, too.
@@ -98,6 +101,7 @@ setuptools.setup(
         "offline": OFFLINE,
         "parquet": PARQUET,
         "array_record": ARRAY_RECORD,
+        "fleet": FLEET,
         "demo": [*TRAIN, *EXPORT, *OFFLINE, PHOTOGRAPHS],
         "test": [
             *TRAIN,
@@ -108,6 +112,7 @@ setuptools.setup(
             *OFFLINE,
             *PARQUET,
             *ARRAY_RECORD,
+            *FLEET,
             "foolbox>=3.3.4,<4",  # Its photographs, which have labels.
             PHOTOGRAPHS,
             "jax[cpu]>=0.4.30,<0.12",

@@ -26,6 +26,7 @@ COMMANDS = {
     "similar": "find the images that are most like one",
     "explain": "draw where in image files a network sees their classes",
     "finetune": "make a classifier of a folder of photographs",
+    "pack": "pack folders of images into shards that are read at speed",
     "train": "train an experiment, or go on with it",
     "evaluate": "measure the accuracy of a trained run or of weights",
     "export": "write a model in the form it is deployed in",

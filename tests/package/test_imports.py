@@ -19,6 +19,7 @@ ALLOWED = {
     "backends": "",
     "paths": "",
     "files": "paths",
+    "fleet": "",
     "lazy": "",
     "private_apis": "",
     "progress": "",
@@ -32,7 +33,7 @@ ALLOWED = {
     "models": "layers networks preprocessing weights",
     "explanation": "backends files lazy networks private_apis",
     "profiling": "models networks tables",
-    "data": "lazy paths preprocessing private_apis progress",
+    "data": "files fleet lazy paths preprocessing private_apis progress",
     "export": (
         "backends data files layers lazy models networks preprocessing private_apis "
         "version weights"
@@ -58,8 +59,8 @@ ALLOWED = {
         "progress tables training"
     ),
     "commands": (
-        "backends classification data explanation export files finetuning models "
-        "networks paths preprocessing profiling progress reports search tables "
+        "backends classification data explanation export files finetuning fleet "
+        "models networks paths preprocessing profiling progress reports search tables "
         "training weights"
     ),
 }
@@ -79,6 +80,7 @@ KERAS_ONLY = (
 PLAIN = (
     "errors",
     "files",
+    "fleet",
     "paths",
     "preprocessing",
     "progress",
