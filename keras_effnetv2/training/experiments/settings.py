@@ -71,6 +71,7 @@ def to_text(value: Any) -> str:
 _EARLIER = {
     "data": {"orientation": "stored"},
     "loop": {"patience": 0},
+    "model": {"remat": False},
     "optimizer": {"head_epochs": 0},
     "regularization": {"class_weights": "none"},
 }
