@@ -27,6 +27,7 @@ COMMANDS = {
     "explain": "draw where in image files a network sees their classes",
     "finetune": "make a classifier of a folder of photographs",
     "train": "train an experiment, or go on with it",
+    "plan": "compile a training for TPUs that are not here: what fits, what it takes",
     "evaluate": "measure the accuracy of a trained run or of weights",
     "export": "write a model in the form it is deployed in",
     "search": "search for a network, or go on with a search",

@@ -39,6 +39,7 @@ ALLOWED = {
         "backends data files layers lazy models networks optimizers preprocessing "
         "private_apis progress tables"
     ),
+    "planning": "lazy progress tables training",
     "classification": (
         "backends data explanation export lazy models networks preprocessing training "
         "weights"
@@ -57,8 +58,8 @@ ALLOWED = {
     ),
     "commands": (
         "backends classification data explanation export files finetuning models "
-        "networks preprocessing profiling progress reports search tables training "
-        "weights"
+        "networks planning preprocessing profiling progress reports search tables "
+        "training weights"
     ),
 }
 HEAVY = {"tensorflow", "h5py", "PIL", "safetensors", "filelock", "sklearn"}
