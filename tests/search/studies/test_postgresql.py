@@ -18,6 +18,7 @@ from tests.search.studies.test_workers import states, wait_for
 pytest.importorskip("psycopg2", reason="needs psycopg2")
 
 CLAIM, ATTEMPTS = "keras_effnetv2:claim", "keras_effnetv2:attempts"
+SEARCH_TRIALS = 8
 # Of candidates that are trained in seconds.
 QUICK = ("epochs=1", "progressive.num_stages=1", "data.train_split=train[:64]")
 
@@ -62,25 +63,23 @@ def test_killed_workers_lose_no_trial_and_none_counts_twice(url, tmp_path):
     assert states(study) == expected
 
 
-@pytest.mark.slow
-def test_a_search_goes_on_when_two_of_four_commands_are_killed(url, tmp_path):
-    """Each trains its candidates, as on four machines that share a study."""
-    num_trials, storage = 8, open_storage(url)
-    words = [
-        sys.executable,
-        "-m",
-        "keras_effnetv2",
-        "search",
-        "--experiment",
-        "digits-search",
-    ]
-    words += ["--study", url, "--trials", str(num_trials)]
+@pytest.fixture
+def commands(url, tmp_path):
+    """Four that search, as on four machines that share a study."""
+    words = [sys.executable, "-m", "keras_effnetv2", "search", "--study", url]
+    words += ["--experiment", "digits-search", "--trials", str(SEARCH_TRIALS)]
     words += [word for setting in QUICK for word in ("--set", setting)]
-    folders = [tmp_path / str(number) for number in range(4)]
-    commands = [
-        subprocess.Popen([*words, "--output", folder], cwd=ROOT) for folder in folders
+    processes = [
+        subprocess.Popen([*words, "--output", tmp_path / str(number)], cwd=ROOT)
+        for number in range(4)
     ]
-    victims, others = commands[:2], commands[2:]
+    yield processes
+    kill(processes)
+
+
+@pytest.mark.slow
+def test_a_search_goes_on_when_two_of_four_commands_are_killed(url, commands, tmp_path):
+    storage, victims = open_storage(url), commands[:2]
 
     def trials():
         if "search" not in optuna.get_all_study_names(storage):
@@ -90,19 +89,23 @@ def test_a_search_goes_on_when_two_of_four_commands_are_killed(url, tmp_path):
     def claimed():
         """Numbers of the trials that the victims evaluate now."""
         pids = {process.pid for process in victims}
-        running = (x for x in trials() if x.state.name == "RUNNING")
-        return {x.number for x in running if x.system_attrs[CLAIM]["pid"] in pids}
+        claims = {
+            x.number: x.system_attrs.get(CLAIM) or {}
+            for x in trials()
+            if x.state.name == "RUNNING"
+        }
+        return {number for number, claim in claims.items() if claim.get("pid") in pids}
 
-    wait_for(lambda: len(claimed()) == 2)
+    wait_for(lambda: len(claimed()) == 2, seconds=1200, pause=1.0)
     lost = claimed()
     kill(victims)
-    assert [other.wait(1200) for other in others] == [0, 0]
+    assert [other.wait(1200) for other in commands[2:]] == [0, 0]
     found = trials()
-    assert [x.number for x in found] == [*range(num_trials)]
+    assert [x.number for x in found] == [*range(SEARCH_TRIALS)]
     assert {x.state.name for x in found} == {"COMPLETE"}
     again = {x.number for x in found if x.system_attrs[ATTEMPTS] == 2}
     assert len(lost) == 2 and again == lost
-    for folder in folders[2:]:
-        with (folder / "results.csv").open() as file:
+    for number in (2, 3):
+        with (tmp_path / str(number) / "results.csv").open() as file:
             rows = list(csv.DictReader(file))
-        assert [int(row["number"]) for row in rows] == [*range(num_trials)]
+        assert [int(row["number"]) for row in rows] == [*range(SEARCH_TRIALS)]
