@@ -33,11 +33,12 @@ def find_largest(
 
     while len(fitting := _fitting(known)) < 2:
         smallest = min(cost.batch_size for cost in known)
-        if smallest == multiple and not fitting:
-            return _largest(known)
-        is_least = smallest == multiple
-        add(_round(2 * smallest if is_least else smallest // 2, multiple))
-        if is_least and not known[-1].fits:
+        refused = _largest(known).too_large
+        if smallest > multiple:
+            add(_round(smallest // 2, multiple))
+        elif fitting and (refused is None or refused > 2 * multiple):
+            add(2 * multiple)
+        else:
             return _largest(known)
     batch_size = _predict(fitting, multiple, usable)
     for _ in range(_MOST_TRIES):

@@ -44,3 +44,5 @@ def test_where_one_image_a_device_does_not_fit_none_does():
 
 def test_where_only_the_least_fits_that_is_the_largest():
     assert find(lambda batch: 40 * batch, 16, 16) == (16, 32, [16, 32])
+    assert find(lambda batch: 40 * batch, 32, 16) == (16, 32, [32, 16])
+    assert find(lambda batch: 40 * batch, 48, 16) == (16, 32, [48, 16, 32])
