@@ -42,6 +42,7 @@ ALLOWED = {
         "backends data files layers lazy models networks optimizers paths "
         "preprocessing private_apis progress tables"
     ),
+    "planning": "lazy progress tables training",
     "classification": (
         "backends data explanation export lazy models networks paths preprocessing "
         "training weights"
@@ -60,7 +61,8 @@ ALLOWED = {
     ),
     "commands": (
         "backends classification data explanation export files finetuning fleet "
-        "models networks paths preprocessing profiling progress reports search tables "
+        "models networks paths planning preprocessing profiling progress reports "
+        "search tables "
         "training weights"
     ),
 }

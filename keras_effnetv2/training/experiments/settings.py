@@ -76,6 +76,7 @@ _EARLIER = {
         "window_chunks": 128,
     },
     "loop": {"patience": 0},
+    "model": {"remat": False},
     "optimizer": {"head_epochs": 0},
     "regularization": {"class_weights": "none"},
 }
