@@ -214,10 +214,15 @@ def read_state(model: keras.Model) -> dict[str, np.ndarray]:
 
     All workers must call it at once: metrics are summed over them.
     """
-    return {
-        name: np.array(keras.ops.convert_to_numpy(variable), order="C")
-        for name, variable in _state_variables(model)
-    }
+    return {name: _copied(variable) for name, variable in _state_variables(model)}
+
+
+def _copied(variable: Any) -> np.ndarray:
+    """The value of a variable, which its next one leaves alone."""
+    array = keras.ops.convert_to_numpy(variable)
+    # On TensorFlow it is a copy already, on JAX it may be the memory of the device.
+    is_own = array.flags.owndata and array.flags.writeable
+    return array if is_own and array.flags.c_contiguous else np.array(array, order="C")
 
 
 def write_state(model: keras.Model, arrays: dict[str, np.ndarray]) -> None:
