@@ -22,7 +22,7 @@ from keras_effnetv2.data.chunks.steps import (
     records_in_order,
     training_records,
 )
-from keras_effnetv2.data.chunks.storage import ChunkOrder
+from keras_effnetv2.data.chunks.stores import ChunkOrder
 from keras_effnetv2.data.decode_errors import DecodeErrors
 from keras_effnetv2.data.decoding import cropping, images
 from keras_effnetv2.data.order import (

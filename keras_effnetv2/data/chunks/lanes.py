@@ -22,7 +22,7 @@ from itertools import islice
 
 import numpy as np
 
-from keras_effnetv2.data.chunks.storage import Chunk, Store
+from keras_effnetv2.data.chunks.stores import Chunk, Store
 
 # More hosts than this share lanes, and then read more than their own.
 _MOST_LANES = 32

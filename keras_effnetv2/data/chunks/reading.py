@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import TypeVar
 
 from keras_effnetv2.data.chunks.lanes import num_lanes
-from keras_effnetv2.data.chunks.storage import Chunk, ChunkOrder, Store
+from keras_effnetv2.data.chunks.stores import Chunk, ChunkOrder, Store
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")

@@ -3,7 +3,7 @@
 import numpy as np
 
 from keras_effnetv2.data.chunks.lanes import EpochLanes, num_lanes
-from keras_effnetv2.data.chunks.storage import Chunk, ChunkOrder, Store
+from keras_effnetv2.data.chunks.stores import Chunk, ChunkOrder, Store
 
 
 def chunk_share(chunks: np.ndarray) -> float:

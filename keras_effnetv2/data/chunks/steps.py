@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from keras_effnetv2.data.chunks.lanes import EpochLanes, Record, num_lanes
 from keras_effnetv2.data.chunks.reading import NUM_STREAMS, ChunkReader
-from keras_effnetv2.data.chunks.storage import ChunkOrder, Store
+from keras_effnetv2.data.chunks.stores import ChunkOrder, Store
 from keras_effnetv2.data.decode_errors import DecodeErrors
 from keras_effnetv2.errors import InputError, UserError
 

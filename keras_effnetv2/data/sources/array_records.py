@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_effnetv2.data.chunks.reading import NUM_STREAMS
-from keras_effnetv2.data.chunks.storage import Chunk, ChunkOrder
+from keras_effnetv2.data.chunks.stores import Chunk, ChunkOrder
 from keras_effnetv2.data.decoding.retrying import retried
 from keras_effnetv2.data.sources.record_opening import MB, Reading, are_remote
 from keras_effnetv2.data.sources.record_search import file_sizes

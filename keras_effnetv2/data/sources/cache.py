@@ -5,7 +5,7 @@ import dataclasses
 import tensorflow as tf
 
 from keras_effnetv2.data.chunks.steps import records_in_order
-from keras_effnetv2.data.chunks.storage import ChunkOrder
+from keras_effnetv2.data.chunks.stores import ChunkOrder
 from keras_effnetv2.data.decoding.retrying import OF_DATA, retried
 from keras_effnetv2.data.parallelism import parallel
 from keras_effnetv2.data.sources.source import Source

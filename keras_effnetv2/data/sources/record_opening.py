@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from keras_effnetv2.data.chunks.storage import ChunkOrder
+from keras_effnetv2.data.chunks.stores import ChunkOrder
 from keras_effnetv2.data.sources.record_files import (
     RECORD_OVERHEAD,
     Records,

@@ -62,6 +62,7 @@ def find_lengths(paths: Sequence[str], sizes: Sequence[int]) -> list[np.ndarray]
     found = read_index(paths, sizes)
     if found is not None:
         return found
+    _lengths_reader()  # Traced here, not in every thread that is the first to read.
     progress = Progress(
         f"index of {len(paths)} files", sum(sizes), form=lambda x: f"{x // _MB:,} MB"
     )
@@ -89,7 +90,7 @@ def lengths_of(path: str, size: int) -> np.ndarray:
     if "://" not in path:
         return retried(lambda: scan_headers(path), path)
     try:
-        found = retried(lambda: _lengths_reader()(path).numpy(), path)
+        found = retried(lambda: _lengths_reader()(tf.constant(path)).numpy(), path)
     except OF_DATA:
         found = np.zeros(0, np.int64)
     if len(found) * RECORD_OVERHEAD + found.sum() == size:
@@ -100,7 +101,7 @@ def lengths_of(path: str, size: int) -> np.ndarray:
 
 @functools.cache
 def _lengths_reader() -> Callable[[Any], tf.Tensor]:
-    @tf.function(input_signature=[tf.TensorSpec((), tf.string)])
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec((), tf.string)])
     def lengths(path):
         records = records_from(path, tf.constant(0, tf.int64), _RUN)
         found = records.batch(8).map(lambda x: tf.cast(tf.strings.length(x), tf.int64))
@@ -109,7 +110,7 @@ def _lengths_reader() -> Callable[[Any], tf.Tensor]:
         everything = found.unbatch().concatenate(last).batch(2**31)
         return everything.get_single_element()[:-1]
 
-    return lengths
+    return lengths.get_concrete_function()
 
 
 def in_background(task: Callable[[], _Result]) -> "concurrent.futures.Future[_Result]":

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_effnetv2.data.chunks.storage import Chunk
+from keras_effnetv2.data.chunks.stores import Chunk
 from keras_effnetv2.data.decoding.retrying import OF_DATA, retried
 from keras_effnetv2.data.sources.record_files import (
     RECORD_OVERHEAD,
@@ -56,6 +56,8 @@ class RecordStore:
         self._ranges = _chunk_ranges(ranges, chunk_bytes)
         self._seen: dict[int, np.ndarray] = {}
         self._lock = threading.Lock()
+        # Traced here, not in every thread that is the first to read.
+        _reader(), _reader_until()
 
     @property
     def num_chunks(self) -> int:
@@ -125,7 +127,14 @@ class RecordStore:
         if begin == end:
             return Chunk(np.zeros(0, np.int64), [])
         try:
-            lengths, contents = retried(lambda: _reader_until()(path, begin, end), path)
+            lengths, contents = retried(
+                lambda: _reader_until()(
+                    tf.constant(path),
+                    tf.constant(begin, tf.int64),
+                    tf.constant(end, tf.int64),
+                ),
+                path,
+            )
         except OF_DATA:
             # A record is damaged; which ones there are is known when all are found.
             self._records.result()
@@ -162,10 +171,14 @@ def _chunk_ranges(ranges: Sequence[tuple[int, int]], chunk_bytes: int) -> np.nda
 
 def _read_records(path: str, offset: int, size: int, num: int) -> list[bytes]:
     """Neighbouring records in one read; from a damaged one on, they are empty."""
+    place = (
+        tf.constant(path),
+        *(tf.constant(x, tf.int64) for x in (offset, size, num)),
+    )
     try:
-        found = retried(lambda: _reader()(path, offset, size, num, False), path)
+        found = retried(lambda: _reader()(*place, tf.constant(False)), path)
     except OF_DATA:
-        found = retried(lambda: _reader()(path, offset, size, num, True), path)
+        found = retried(lambda: _reader()(*place, tf.constant(True)), path)
     contents = [*found.numpy()]
     return contents + [b""] * (num - len(contents))
 
@@ -176,7 +189,8 @@ def _reader() -> Callable[..., Any]:
     path = tf.TensorSpec((), tf.string)
 
     @tf.function(
-        input_signature=[path, number, number, number, tf.TensorSpec((), tf.bool)]
+        autograph=False,
+        input_signature=[path, number, number, number, tf.TensorSpec((), tf.bool)],
     )
     def read(path, offset, size, num, ignores_errors):
         def gathered(records):
@@ -191,14 +205,16 @@ def _reader() -> Callable[..., Any]:
             lambda: gathered(records),
         )
 
-    return read
+    return read.get_concrete_function()
 
 
 @functools.cache
 def _reader_until() -> Callable[..., Any]:
     number = tf.TensorSpec((), tf.int64)
 
-    @tf.function(input_signature=[tf.TensorSpec((), tf.string), number, number])
+    @tf.function(
+        autograph=False, input_signature=[tf.TensorSpec((), tf.string), number, number]
+    )
     def read(path, offset, end):
         def advance(offset, record):
             length = tf.cast(tf.strings.length(record), tf.int64)
@@ -210,4 +226,4 @@ def _reader_until() -> Callable[..., Any]:
         records = records.map(lambda _, length, record: (length, record))
         return records.batch(2**31).get_single_element()
 
-    return read
+    return read.get_concrete_function()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from keras_effnetv2.data.chunks.storage import ChunkOrder
+from keras_effnetv2.data.chunks.stores import ChunkOrder
 from keras_effnetv2.errors import InputError
 
 

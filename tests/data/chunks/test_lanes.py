@@ -13,7 +13,7 @@ from keras_effnetv2.data.chunks.spread import (
     order_of_addresses,
     order_of_chunks,
 )
-from keras_effnetv2.data.chunks.storage import Chunk, ChunkOrder
+from keras_effnetv2.data.chunks.stores import Chunk, ChunkOrder
 
 
 class Numbers:

@@ -207,7 +207,7 @@ def test_making_an_index_shows_how_far_it_is(paths, monkeypatch, capsys):
 
 def test_reading_through_a_file_finds_what_its_headers_say(paths):
     for path in paths:
-        found = record_search._lengths_reader()(path).numpy()
+        found = record_search._lengths_reader()(tf.constant(path)).numpy()
         np.testing.assert_array_equal(found, scan_headers(path))
 
 
