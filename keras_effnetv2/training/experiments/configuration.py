@@ -53,6 +53,12 @@ class Data(Checked):
         orientation: `"upright"`: images are turned as their EXIF says, as in prediction
             and serving; `"stored"`: they are not. `"auto"`: those of ImageNet's
             TFRecords are not, as in released code, all others are.
+        order: that images are trained on in. `"full"`: all are shuffled, and read one
+            by one; `"chunks"`: neighbours in a file are read together, and many such
+            chunks shuffled together; `"auto"`: chunks where records are in a bucket or
+            take more than 64 GiB.
+        chunk_mb: size of a chunk, MiB; above 0.
+        window_chunks: chunks that are shuffled together, over all workers.
     """
 
     source: Literal[
@@ -69,6 +75,9 @@ class Data(Checked):
     cache: bool = False
     on_error: Literal["skip", "raise"] = "skip"
     orientation: Literal["auto", "upright", "stored"] = "auto"
+    order: Literal["auto", "full", "chunks"] = "auto"
+    chunk_mb: Amount = 4.0
+    window_chunks: Count = 128
 
     @property
     def is_held_out(self) -> bool:
