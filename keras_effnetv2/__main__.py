@@ -28,6 +28,7 @@ COMMANDS = {
     "finetune": "make a classifier of a folder of photographs",
     "pack": "pack folders of images into shards that are read at speed",
     "train": "train an experiment, or go on with it",
+    "plan": "compile a training for TPUs that are not here: what fits, what it takes",
     "evaluate": "measure the accuracy of a trained run or of weights",
     "export": "write a model in the form it is deployed in",
     "search": "search for a network, or go on with a search",
@@ -151,6 +152,9 @@ def _drop_noise() -> None:
 
 def run() -> None:
     """Entry point of the console script."""
+    # TensorFlow looks at it when it is imported: by default, each read of a bucket gets
+    # 64 MB more than it asks for.
+    os.environ.setdefault("GCS_READAHEAD_BUFFER_SIZE_BYTES", "0")
     # Names that the output's encoding lacks are escaped, as on standard error.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")

@@ -154,7 +154,9 @@ def _answer(row: dict[str, bytes], function: _Function) -> dict[str, bytes]:
 def _table(tasks: Sequence[Any]) -> Any:
     """The tasks as a dataset of Ray's, each a block: what is done, or lost, at once."""
     import ray.data
-    from ray.cloudpickle import dumps  # pyright: ignore[reportPrivateImportUsage]
+    from ray.cloudpickle import (
+        dumps,  # pyright: ignore[reportAttributeAccessIssue, reportPrivateImportUsage]
+    )
 
     rows = [{_COLUMN: dumps(task)} for task in tasks]
     return ray.data.from_items(rows, override_num_blocks=len(rows))

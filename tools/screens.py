@@ -42,6 +42,7 @@ COMMANDS = (
     ["list", "*v2-b*"],
     ["profile", "--variant", "efficientnetv2-b0"],
     ["train", "--experiment", "digits-smoke", *_RUN, *_SMALL],
+    ["plan", "--experiment", "digits-smoke", "--device", "v5e:2x2", "--quick"],
     ["finetune", "photographs", "--weights", "none", "--image-size", "32",
      "--epochs", "1"],
     ["evaluate", *_RUN],

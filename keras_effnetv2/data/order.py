@@ -1,4 +1,7 @@
-"""Which examples each training step sees: a function of seed, epoch and step alone."""
+"""Which examples each training step sees: a function of seed, epoch and step alone.
+
+This is the full shuffle; `chunks` has the order for storage that is slow to begin.
+"""
 
 import dataclasses
 
@@ -93,7 +96,7 @@ def training_steps(
     Raises:
         ValueError: an epoch has no such steps.
     """
-    _check_steps(num_examples, batch_size, steps_per_epoch, first_step)
+    check_steps(num_examples, batch_size, steps_per_epoch, first_step)
 
     def with_order(epoch):
         return epoch, epoch_order(num_examples, seed, epoch)
@@ -118,9 +121,20 @@ def training_steps(
     return steps.apply(tf.data.experimental.assert_cardinality(num_steps))
 
 
-def _check_steps(
+def check_steps(
     num_examples: int, batch_size: int, steps_per_epoch: int, first_step: int
 ) -> None:
+    """Refuses steps that an epoch does not have.
+
+    Args:
+        num_examples: to choose from.
+        batch_size: examples a step.
+        steps_per_epoch: at most as many as there are full batches.
+        first_step: its place in its epoch, from 0.
+
+    Raises:
+        ValueError: an epoch has no such steps.
+    """
     if not 0 <= first_step < steps_per_epoch:
         raise InputError(
             f"An epoch has the steps 0 to {steps_per_epoch - 1}. "

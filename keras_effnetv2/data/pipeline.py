@@ -5,6 +5,7 @@ training goes on at any step as if it had not stopped, and any number of workers
 the same global batches.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -14,11 +15,20 @@ import tensorflow as tf
 from keras_effnetv2.data import rows
 from keras_effnetv2.data.augmentation.augmenter import Augmenter
 from keras_effnetv2.data.augmentation.mixing import Mixing
+from keras_effnetv2.data.chunks.lanes import num_lanes
+from keras_effnetv2.data.chunks.steps import (
+    Steps,
+    first_addresses,
+    records_in_order,
+    training_records,
+)
+from keras_effnetv2.data.chunks.stores import ChunkOrder
 from keras_effnetv2.data.decode_errors import DecodeErrors
 from keras_effnetv2.data.decoding import cropping, images
 from keras_effnetv2.data.order import (
     ALL_ROWS,
     Shard,
+    check_steps,
     epoch_order,
     epoch_seeds,
     training_steps,
@@ -72,6 +82,13 @@ def training_batches(
     Raises:
         ValueError: batches or steps that the source does not have.
     """
+    if source.chunks is not None:
+        steps = Steps(
+            batch_size, steps_per_epoch, first_epoch, first_step, num_steps, seed
+        )
+        return _in_chunks(
+            source, source.chunks, augmenter, mixing, steps, shard, decode_errors
+        )
     # A mixed image needs the one before it, which another worker may have.
     num_before = int(shard.count > 1 and not mixing.is_off)
     places = shard.rows(batch_size, num_before)
@@ -102,6 +119,60 @@ def training_batches(
     return _in_parallel(steps, batch)
 
 
+def _in_chunks(
+    source: Source,
+    order: ChunkOrder,
+    augmenter: Augmenter,
+    mixing: Mixing,
+    steps: Steps,
+    shard: Shard,
+    decode_errors: DecodeErrors,
+) -> tf.data.Dataset:
+    """Batches in chunk order, whose images are mixed with those of the same lane."""
+    check_steps(
+        source.num_examples, steps.batch_size, steps.per_epoch, steps.first_step
+    )
+    own = shard.rows(steps.batch_size)
+    per_lane = steps.batch_size // num_lanes(steps.batch_size, order.store.num_chunks)
+    before = [row // per_lane * per_lane + (row - 1) % per_lane for row in own]
+    # A mixed image needs the one before it, which another worker may have.
+    made = own if mixing.is_off else sorted({*own, *before})
+    by_address = _by_address(source, order)
+
+    def batch(epoch, step, addresses, contents):
+        _, image_seed, mixing_seed = epoch_seeds(steps.seed, epoch)
+        pixels, labels = _augmented(
+            addresses,
+            image_seed,
+            by_address,
+            augmenter,
+            decode_errors,
+            rows.Records(contents, order.parse),
+        )
+        if mixing.is_off:
+            return pixels, labels
+        return mixing.apply_pairs(
+            pixels,
+            labels,
+            _fold_in(mixing_seed, step),
+            rows=[made.index(row) for row in own],
+            before=[made.index(row) for row in before],
+            first_row=own[0],
+            batch_size=steps.batch_size,
+        )
+
+    return _in_parallel(training_records(order, steps, made, decode_errors), batch)
+
+
+def _by_address(source: Source, order: ChunkOrder) -> Source:
+    """The same images by their addresses."""
+    return dataclasses.replace(
+        source,
+        read=lambda address: order.parse(order.store.record(address)),
+        name_of=order.store.name_of,
+    )
+
+
 def first_images(
     source: Source,
     augmenter: Augmenter,
@@ -114,6 +185,8 @@ def first_images(
 ) -> np.ndarray:
     """What an epoch begins with, if its batches were of `num` images.
 
+    In chunk order, the first that the epoch takes of a few chunks.
+
     Made eagerly: to trace and optimize the graph of `training_batches` takes longer
     than few images do. Those that cannot be decoded are black.
 
@@ -122,7 +195,11 @@ def first_images(
     """
     index_of_epoch = tf.constant(epoch, tf.int64)
     _, image_seed, mixing_seed = epoch_seeds(seed, index_of_epoch)
-    indices = epoch_order(source.num_examples, seed, index_of_epoch)[:num]
+    if source.chunks is None:
+        indices = epoch_order(source.num_examples, seed, index_of_epoch)[:num]
+    else:
+        indices = tf.constant(first_addresses(source.chunks, num, seed, epoch))
+        source = _by_address(source, source.chunks)
     side = augmenter.image_size
     spec = tf.TensorSpec((side, side, 3), tf.uint8)
     prepare = _preparation(source, augmenter)
@@ -164,20 +241,35 @@ def evaluation_batches(
     """
     places = shard.rows(batch_size)
     first, num_rows = places[0], len(places)
-    starts = tf.data.Dataset.range(first, first + source.num_examples, batch_size)
+    num = source.num_examples
+    starts = tf.data.Dataset.range(first, first + num, batch_size)
 
     def prepare(_, image):
         image = images.to_rgb(image, source.turn_upright)
         return cropping.evaluation_image(image, preprocessing)
 
-    def batch(start):
-        end = tf.minimum(start + num_rows, source.num_examples)
-        indices = tf.range(start, tf.maximum(start, end))
-        made = rows.make_rows(indices, prepare, source, decode_errors, at_least=0)
+    def batch(indices, records=None, examples=source):
+        made = rows.make_rows(
+            indices, prepare, examples, decode_errors, at_least=0, records=records
+        )
         (pixels, labels), weights = rows.fill_with_zeros(*made, num_rows)
         return pixels, labels, weights
 
-    return _in_parallel(starts, batch)
+    def from_start(start):
+        end = tf.minimum(start + num_rows, num)
+        return batch(tf.range(start, tf.maximum(start, end)))
+
+    order = source.chunks
+    if order is None:
+        return _in_parallel(starts, from_start)
+    by_address = _by_address(source, order)
+    spans = [(x, min(x + num_rows, num)) for x in range(first, first + num, batch_size)]
+    return _in_parallel(
+        records_in_order(order.store, spans, decode_errors),
+        lambda addresses, contents: batch(
+            addresses, rows.Records(contents, order.parse), by_address
+        ),
+    )
 
 
 def _augmented(
@@ -186,11 +278,17 @@ def _augmented(
     source: Source,
     augmenter: Augmenter,
     decode_errors: DecodeErrors,
+    records: rows.Records | None = None,
 ) -> list[tf.Tensor]:
     """Images of an epoch and their labels, before they are mixed."""
-    prepare = _preparation(source, augmenter)
     made = rows.make_rows(
-        indices, prepare, source, decode_errors, at_least=1, arguments=[seed]
+        indices,
+        _preparation(source, augmenter),
+        source,
+        decode_errors,
+        at_least=1,
+        arguments=[seed],
+        records=records,
     )
     return rows.fill_with_previous(*made, indices.shape[0])
 

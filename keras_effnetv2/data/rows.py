@@ -7,6 +7,7 @@ Pillow decodes what TensorFlow cannot, and an error of the disk is told from dam
 import functools
 import re
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -21,6 +22,18 @@ from keras_effnetv2.errors import FileError, InputError, UserError
 _Prepare = Callable[..., tf.Tensor]
 
 
+class Records(NamedTuple):
+    """Records of examples.
+
+    Attributes:
+        contents: strings `(num,)`.
+        parse: from one of them to an image and its label, as `Source.read` has them.
+    """
+
+    contents: tf.Tensor
+    parse: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+
+
 def make_rows(
     indices: tf.Tensor,
     prepare: _Prepare,
@@ -29,6 +42,7 @@ def make_rows(
     *,
     at_least: int,
     arguments: Sequence[tf.Tensor] = (),
+    records: Records | None = None,
 ) -> tuple[tf.Tensor, list[tf.Tensor]]:
     """Prepared images and labels of examples, inside a dataset's `map`.
 
@@ -41,6 +55,8 @@ def make_rows(
         decode_errors: told which cannot be decoded; stops where a file cannot be read.
         at_least: so many must be made, else `decode_errors` stops.
         arguments: tensors that `prepare` needs.
+        records: of the examples, where they are read already; `source` reads again
+            those that cannot be made.
 
     Returns:
         Places in `indices` that could be made, int64 `(num_made,)`, in order; and
@@ -49,7 +65,10 @@ def make_rows(
     num = tf.size(indices, tf.int64)
 
     def row(place):
-        image, label = source.example(indices[place])
+        if records is None:
+            image, label = source.example(indices[place])
+        else:
+            image, label = source.checked(*records.parse(records.contents[place]))
         return place, prepare(indices[place], image, *arguments), label
 
     rows = tf.data.Dataset.range(num).map(row, **parallel())

@@ -18,8 +18,9 @@ from keras_effnetv2.commands.shared import fleet_rows, result_files
 from keras_effnetv2.commands.shared.classifiers import open_classifier
 from keras_effnetv2.commands.shared.result_files import Layout, Row, UnfinishedRows
 from keras_effnetv2.data.printable import printable
-from keras_effnetv2.errors import InputError
+from keras_effnetv2.errors import FileError, InputError
 from keras_effnetv2.fleet import ENGINES, check_engine
+from keras_effnetv2.paths import as_path
 from keras_effnetv2.progress import Progress
 
 _QUICK = 2.0  # Seconds: of less no rate is told.
@@ -69,11 +70,14 @@ def settings(args: argparse.Namespace, **others: Any) -> dict[str, Any]:
 
 def _modified(name: str) -> int:
     """When a file, or the newest right in a folder, was written, ns; 0 of no path."""
-    path = pathlib.Path(name).expanduser()
-    if not path.exists():
+    path = as_path(name)
+    try:
+        if not path.exists():
+            return 0
+        inside = path.iterdir() if path.is_dir() else ()
+        return max(x.stat().st_mtime_ns for x in (path, *inside))
+    except FileError:  # An address on the Hub, say.
         return 0
-    inside = path.iterdir() if path.is_dir() else ()
-    return max(x.stat().st_mtime_ns for x in (path, *inside))
 
 
 def run(

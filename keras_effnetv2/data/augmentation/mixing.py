@@ -86,6 +86,41 @@ class Mixing:
         rows, before = (images[1:], labels[1:]), (images[:-1], labels[:-1])
         return self._mix(rows, before, seed, first_row, batch_size)
 
+    def apply_pairs(
+        self,
+        images: Any,
+        labels: Any,
+        seed: Any,
+        *,
+        rows: Any,
+        before: Any,
+        first_row: Any,
+        batch_size: Any,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Some rows of a larger batch, each mixed with a neighbour that is given.
+
+        Args:
+            images: as in `apply`, of those rows and their neighbours.
+            labels: of the same rows.
+            seed: int `(2,)`.
+            rows: places in `images` of the result's rows, which follow each other in
+                the larger batch.
+            before: places in `images` of their neighbours.
+            first_row: of the result, in the larger batch.
+            batch_size: rows of the larger batch.
+
+        Returns:
+            Images and labels, as many as `rows`.
+
+        Raises:
+            ValueError: another shape or type.
+        """
+        both = _checked(images, labels)
+        own, neighbours = (
+            tuple(tf.gather(x, places) for x in both) for places in (rows, before)
+        )
+        return self._mix(own, neighbours, seed, first_row, batch_size)
+
     @property
     def is_off(self) -> bool:
         """Whether no image will ever be mixed; a variable may yet change."""

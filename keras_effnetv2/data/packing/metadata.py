@@ -57,7 +57,7 @@ def write(
 
     name, version = identity(folder)
     template = tfds.core.ShardedFileTemplate(
-        data_dir=pathlib.Path(folder),
+        data_dir=pathlib.Path(folder),  # pyright: ignore[reportArgumentType]
         template=_TEMPLATE,
         dataset_name=name,
         filetype_suffix="tfrecord",

@@ -178,7 +178,7 @@ def _planned(
 
 @contextlib.contextmanager
 def _sole(target: str) -> Iterator[None]:
-    """Inside the block, nobody else packs into a folder, but of a bucket."""
+    """Inside the block, nobody else packs into a folder; buckets have no locks."""
     if folders.is_remote(target):
         tf.io.gfile.makedirs(target)
         yield

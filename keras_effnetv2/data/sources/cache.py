@@ -4,6 +4,8 @@ import dataclasses
 
 import tensorflow as tf
 
+from keras_effnetv2.data.chunks.steps import records_in_order
+from keras_effnetv2.data.chunks.stores import ChunkOrder
 from keras_effnetv2.data.decoding.retrying import OF_DATA, retried
 from keras_effnetv2.data.parallelism import parallel
 from keras_effnetv2.data.sources.source import Source
@@ -30,7 +32,10 @@ def cached(source: Source) -> Source:
             return tf.identity(indices)
 
     indices = tf.data.Dataset.range(num).batch(_CHUNK).map(count).unbatch()
-    examples = indices.map(lambda index: (index, *source.read(index)), **parallel())
+    if source.chunks is None:
+        examples = indices.map(lambda index: (index, *source.read(index)), **parallel())
+    else:
+        examples = _from_chunks(indices, source.chunks, num)
     _, image_spec, label_spec = examples.element_spec
     if image_spec.dtype != tf.string:
         return source  # Pixels are in memory already.
@@ -45,7 +50,18 @@ def cached(source: Source) -> Source:
         labels = tf.scatter_nd(places[:, None], labels, (num + 1, *label_spec.shape))
         images, labels = _read_again(source, set(places.numpy()), images, labels)
     return dataclasses.replace(
-        source, read=lambda index: (images[index], labels[index])
+        source, read=lambda index: (images[index], labels[index]), chunks=None
+    )
+
+
+def _from_chunks(
+    indices: tf.data.Dataset, order: ChunkOrder, num: int
+) -> tf.data.Dataset:
+    """Index, image and label of each record, from few large reads."""
+    spans = [(x, min(x + _CHUNK, num)) for x in range(0, num, _CHUNK)]
+    records = records_in_order(order.store, spans).unbatch()
+    return tf.data.Dataset.zip((indices, records)).map(
+        lambda index, record: (index, *order.parse(record[1])), **parallel()
     )
 
 

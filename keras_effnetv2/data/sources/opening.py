@@ -4,6 +4,7 @@ import dataclasses
 
 from keras_effnetv2.data.sources import csv_files, digits, folder, idx, tfds, tfrecord
 from keras_effnetv2.data.sources.cache import cached
+from keras_effnetv2.data.sources.record_opening import Reading
 from keras_effnetv2.data.sources.source import Source
 from keras_effnetv2.errors import InputError
 
@@ -25,6 +26,7 @@ def open_source(
     cache: bool = False,
     orientation: str = "auto",
     train_split: str = "train",
+    reading: Reading | None = None,
 ) -> Source:
     """Opens a split of a dataset.
 
@@ -42,14 +44,20 @@ def open_source(
             `"stored"`: as they are. `"auto"`: upright, but in ImageNet's TFRecords as
             they are, since the released code does not look at EXIF.
         train_split: of the kinds `"folder"` and `"csv"`, the split whose classes count.
+        reading: how records are read. None: as `Reading` has it; with `cache`, all at
+            once, and then in any order.
 
     Raises:
         ValueError: there is no such kind, dataset, split or orientation, or it is not
             as described.
         ImportError: the kind needs a package that is not installed.
     """
+    reading = reading or Reading()
+    _check_reading(reading, kind, cache)
     if kind == "tfds":
-        source = tfds.open_tfds(name, split, num_classes, directory, multi_label)
+        source = tfds.open_tfds(
+            name, split, num_classes, directory, multi_label, reading
+        )
     elif kind == "digits":
         source = digits.open_digits(split, num_classes)
     elif kind == "folder":
@@ -63,7 +71,7 @@ def open_source(
         )
     elif kind in _OF_RECORDS:
         root = _required(directory, kind)
-        source = _OF_RECORDS[kind](split, num_classes, root)
+        source = _OF_RECORDS[kind](split, num_classes, root, reading)
     else:
         raise InputError(f"kind is one of {', '.join(_KINDS)}. Received: {kind!r}.")
     if source.multi_label != multi_label:
@@ -73,6 +81,26 @@ def open_source(
         )
     source = dataclasses.replace(source, turn_upright=_is_turned(kind, orientation))
     return cached(source) if cache else source
+
+
+def _check_reading(reading: Reading, kind: str, cache: bool) -> None:
+    """Refuses chunks of what has none.
+
+    Raises:
+        ValueError: the kind has no records, or they are kept in memory.
+    """
+    if reading.order != "chunks":
+        return
+    if kind not in ("tfds", *_OF_RECORDS):
+        raise InputError(
+            f"Chunks are of records: of tfds, {', '.join(_OF_RECORDS)}. Received: "
+            f"order='chunks' with the kind {kind!r}. Leave it at 'auto'."
+        )
+    if cache:
+        raise InputError(
+            "Images in memory are taken in any order. Received: order='chunks' with "
+            "cache=True. Leave out one of them."
+        )
 
 
 def _required(directory: str | None, kind: str) -> str:

@@ -8,7 +8,7 @@ import concurrent.futures
 import dataclasses
 import struct
 from collections.abc import Callable, Sequence
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import tensorflow as tf
@@ -19,6 +19,7 @@ from keras_effnetv2.progress import Progress
 
 _HEADER = struct.Struct("<QI")
 _FOOTER_SIZE = 4
+RECORD_OVERHEAD = _HEADER.size + _FOOTER_SIZE  # Bytes of a record besides its data.
 # Files whose headers are read at the same time; of a remote file each takes a while.
 _NUM_THREADS = 16
 # The first bytes of files that were compressed.
@@ -46,6 +47,35 @@ class Records:
     def __len__(self) -> int:
         return len(self.files)
 
+    @classmethod
+    def of(
+        cls,
+        paths: Sequence[str],
+        lengths: Sequence[np.ndarray],
+        parts: Sequence[slice] | None = None,
+    ) -> "Records":
+        """Records one after another, of the lengths that each file has.
+
+        Args:
+            paths: of the files.
+            lengths: of the records of each.
+            parts: which records of each file. None: all.
+
+        Raises:
+            ValueError: there are none.
+        """
+        tables = []
+        for own, part in zip(lengths, parts or [slice(None)] * len(paths), strict=True):
+            ends = np.cumsum(own + RECORD_OVERHEAD)
+            offsets = ends - own - RECORD_OVERHEAD
+            table = np.stack([np.arange(len(own)), offsets, own], axis=1)
+            tables.append(table[part])
+        files = np.repeat(np.arange(len(paths)), [len(table) for table in tables])
+        if not len(files):
+            raise InputError(f"There are no records in {', '.join(paths[:3])}.")
+        numbers, offsets, own = np.concatenate(tables).T.copy()
+        return cls(tuple(paths), files, numbers, offsets, own)
+
     def name_of(self, index: int) -> str:
         """The file and the place in it of a record."""
         return f"{self.paths[self.files[index]]} record {self.numbers[index]}"
@@ -57,20 +87,31 @@ class Records:
         """
         paths = tf.constant(self.paths)
         files, offsets = tf.constant(self.files), tf.constant(self.offsets)
-        sizes = tf.constant(self.lengths + _HEADER.size + _FOOTER_SIZE)
+        sizes = tf.constant(self.lengths + RECORD_OVERHEAD)
 
         def read(index):
-            variant = tf.raw_ops.TFRecordDatasetV2(
-                filenames=paths[files[index]][None],
-                compression_type="",
-                buffer_size=sizes[index],  # One read gets it all.
-                byte_offsets=offsets[index][None],
-            )
-            spec = tf.TensorSpec((), tf.string)
-            dataset = tf.data.experimental.from_variant(variant, spec)
+            # One read gets it all.
+            dataset = records_from(paths[files[index]], offsets[index], sizes[index])
             return dataset.take(1).get_single_element()
 
         return read
+
+
+def records_from(path: Any, offset: Any, buffer_size: Any) -> tf.data.Dataset:
+    """Records of a file from a byte on; a changed one is a tf.errors.DataLossError.
+
+    Args:
+        path: of the file.
+        offset: where a record starts, bytes.
+        buffer_size: bytes of each read.
+    """
+    variant = tf.raw_ops.TFRecordDatasetV2(
+        filenames=tf.reshape(path, (1,)),
+        compression_type="",
+        buffer_size=buffer_size,
+        byte_offsets=tf.reshape(offset, (1,)),
+    )
+    return tf.data.experimental.from_variant(variant, tf.TensorSpec((), tf.string))
 
 
 def find_records(paths: Sequence[str], parts: Sequence[slice] | None = None) -> Records:
@@ -86,24 +127,23 @@ def find_records(paths: Sequence[str], parts: Sequence[slice] | None = None) -> 
     """
     progress = Progress(f"records found in {len(paths)} files")
 
-    def scan(path, part):
-        found = retried(lambda: _scan(path), path)
+    def scan(path):
+        found = retried(lambda: scan_headers(path), path)
         progress.advance(len(found))
-        return np.insert(found, 0, np.arange(len(found)), axis=1)[part]
+        return found
 
-    parts = parts or [slice(None)] * len(paths)
     with concurrent.futures.ThreadPoolExecutor(_NUM_THREADS) as pool:
-        tables = [*pool.map(scan, paths, parts)]
+        lengths = [*pool.map(scan, paths)]
     progress.finish()
-    files = np.repeat(np.arange(len(paths)), [len(table) for table in tables])
-    if not len(files):
-        raise InputError(f"There are no records in {', '.join(paths[:3])}.")
-    numbers, offsets, lengths = np.concatenate(tables).T.copy()
-    return Records(tuple(paths), files, numbers, offsets, lengths)
+    return Records.of(paths, lengths, parts)
 
 
-def _scan(path: str) -> np.ndarray:
-    """Offsets and lengths of the records of a file, int64 `(num_records, 2)`."""
+def scan_headers(path: str) -> np.ndarray:
+    """Lengths of the records of a file, int64 `(num_records,)`, by their headers alone.
+
+    Raises:
+        ValueError: a file that is compressed, cut off or no TFRecord.
+    """
     size = tf.io.gfile.stat(path).length
     found, offset = [], 0
     with _open(path) as file:
@@ -114,9 +154,9 @@ def _scan(path: str) -> np.ndarray:
             end = offset + _HEADER.size + length + _FOOTER_SIZE
             if end > size:
                 raise InputError(_complaint(path, offset, size, header))
-            found.append((offset, length))
+            found.append(length)
             offset = end
-    return np.array(found, np.int64).reshape(-1, 2)
+    return np.array(found, np.int64)
 
 
 def _complaint(path: str, offset: int, size: int, header: bytes) -> str:

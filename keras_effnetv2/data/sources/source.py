@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from keras_effnetv2.data.chunks.stores import ChunkOrder
 from keras_effnetv2.errors import InputError
 
 
@@ -25,6 +26,7 @@ class Source:
         class_names: a name for each class, or None.
         turn_upright: encoded images, as their EXIF orientation says.
         class_counts: images of each class, or None where that takes reading them all.
+        chunks: how images are read chunk by chunk. None: one by one, in any order.
     """
 
     num_examples: int
@@ -35,6 +37,7 @@ class Source:
     class_names: tuple[str, ...] | None = None
     turn_upright: bool = True
     class_counts: tuple[int, ...] | None = None
+    chunks: ChunkOrder | None = None
 
     def example(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """An image as `read` has it, and its label as float32 `(num_classes,)`.
@@ -42,7 +45,12 @@ class Source:
         Raises:
             tf.errors.InvalidArgumentError: the label is no class.
         """
-        image, label = self.read(index)
+        return self.checked(*self.read(index))
+
+    def checked(
+        self, image: tf.Tensor, label: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """What `example` gives, of what `read` has given."""
         if self.multi_label:
             return image, tf.ensure_shape(label, (self.num_classes,))
         check = tf.debugging.Assert(

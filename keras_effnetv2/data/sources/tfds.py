@@ -1,12 +1,14 @@
 """Datasets of TensorFlow Datasets, without decoding their images."""
 
+import dataclasses
 import os
 import textwrap
 from typing import Any
 
 import tensorflow as tf
 
-from keras_effnetv2.data.sources.record_files import Records, find_records
+from keras_effnetv2.data.sources.array_records import open_array_records
+from keras_effnetv2.data.sources.record_opening import Reading, open_records
 from keras_effnetv2.data.sources.source import Source, check_num_classes
 from keras_effnetv2.errors import InputError, require_modules
 
@@ -19,6 +21,7 @@ def open_tfds(
     num_classes: int | None,
     directory: str | None,
     multi_label: bool,
+    reading: Reading | None = None,
 ) -> Source:
     """A split of a dataset, which is downloaded and prepared where it is not yet.
 
@@ -29,10 +32,11 @@ def open_tfds(
         num_classes: how many the dataset has. None: it says so.
         directory: of TensorFlow Datasets. None: its default.
         multi_label: labels are sequences of classes.
+        reading: how. None: as `Reading` has it.
 
     Raises:
         ValueError: no such dataset or split, or not one of images and classes.
-        ImportError: tensorflow-datasets is not installed.
+        ImportError: tensorflow-datasets is not installed, or array_record is not.
     """
     require_modules("Datasets by name need", "train", "tensorflow_datasets")
     import tensorflow_datasets as tfds
@@ -43,30 +47,35 @@ def open_tfds(
     class_feature = label_feature.feature if multi_label else label_feature
     check_num_classes(num_classes, class_feature.num_classes, f"The dataset {name}")
     found: int = class_feature.num_classes
-    records = _records(builder, split)
-    read_record = records.reader()
     # Only what is used of an example is parsed.
     features = tfds.features.FeaturesDict(
         {key: builder.info.features[key] for key in (image_key, label_key)}
     )
     decoders = {image_key: tfds.decode.SkipDecoding()}
 
-    def read(index):
-        example = features.deserialize_example(read_record(index), decoders=decoders)
+    def parse(record):
+        example = features.deserialize_example(record, decoders=decoders)
         label = tf.cast(example[label_key], tf.int64)
         if multi_label:
             label = tf.reduce_max(tf.one_hot(label, found), axis=0)
             label = tf.maximum(label, 0)  # Of no class, the maximum is minus infinity.
         return example[image_key], label
 
-    return Source(
-        num_examples=len(records),
+    paths, parts, num = _shards(builder, split)
+    open_files = _FORMATS[builder.info.file_format.value]
+    return open_files(
+        paths,
+        parse,
+        dataclasses.replace(reading or Reading(), num_records=num),
+        parts=parts,
         num_classes=found,
         multi_label=multi_label,
-        read=read,
-        name_of=records.name_of,
         class_names=tuple(class_feature.names),
     )
+
+
+# Of files, and what opens them.
+_FORMATS = {"tfrecord": open_records, "array_record": open_array_records}
 
 
 def _prepared(tfds: Any, name: str, directory: str | None) -> Any:
@@ -85,11 +94,11 @@ def _prepared(tfds: Any, name: str, directory: str | None) -> Any:
             f"{directory or 'its default folder'}: {reason}"
         ) from error
     file_format = builder.info.file_format.value
-    if file_format != "tfrecord":
+    if file_format not in _FORMATS:
         raise InputError(
-            f"The dataset {name!r} is stored as {file_format}, expected is tfrecord. "
-            f"Prepare it again: tfds.builder({name!r}, file_format='tfrecord')"
-            ".download_and_prepare()."
+            f"The dataset {name!r} is stored as {file_format}, expected is "
+            f"{' or '.join(_FORMATS)}. Prepare it again: tfds.builder({name!r}, "
+            "file_format='tfrecord').download_and_prepare()."
         )
     return builder
 
@@ -112,7 +121,8 @@ def _keys(tfds: Any, builder: Any, multi_label: bool) -> tuple[str, str]:
     return keys
 
 
-def _records(builder: Any, split: str) -> Records:
+def _shards(builder: Any, split: str) -> tuple[list[str], list[slice], int]:
+    """Files of a split, which records of each, and how many these are in all."""
     try:
         instructions = builder.info.splits[split].file_instructions
     except Exception as error:  # Which one depends on what is wrong with the split.
@@ -120,9 +130,16 @@ def _records(builder: Any, split: str) -> Records:
             f"The dataset {builder.info.full_name} has no split {split!r}. It has "
             f"{', '.join(builder.info.splits)}, and parts of them as train[:98%]."
         ) from error
-    paths, parts = [], []
+    paths, parts, num = [], [], 0
     for instruction in instructions:
-        skip, take = instruction.skip, instruction.take
+        skip, end = instruction.skip, instruction.skip + instruction.take
+        is_whole = skip == 0 and end == instruction.examples_in_shard
         paths.append(os.fspath(instruction.filename))
-        parts.append(slice(skip, None if take == -1 else skip + take))
-    return find_records(paths, parts)
+        parts.append(slice(None) if is_whole else slice(skip, end))
+        num += instruction.take
+    if not num:
+        raise InputError(
+            f"The split {split!r} of {builder.info.full_name} holds no images. Choose "
+            "another."
+        )
+    return paths, parts, num

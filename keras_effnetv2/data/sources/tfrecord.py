@@ -5,10 +5,12 @@ Layouts and divisions into splits: google/automl, efficientnetv2/datasets.py.
 
 import fnmatch
 import os
+import re
 
 import tensorflow as tf
 
-from keras_effnetv2.data.sources.record_files import find_records
+from keras_effnetv2.data.printable import shown
+from keras_effnetv2.data.sources.record_opening import Reading, open_records
 from keras_effnetv2.data.sources.source import Source
 from keras_effnetv2.errors import InputError
 
@@ -18,7 +20,12 @@ _MINIVAL_SHARE = 20 / 1024
 _NUM_EVALUATION, _NUM_MINIVAL = 16, 4
 
 
-def open_imagenet(split: str, num_classes: int | None, directory: str) -> Source:
+def open_imagenet(
+    split: str,
+    num_classes: int | None,
+    directory: str,
+    reading: Reading | None = None,
+) -> Source:
     """Records with `image/encoded` and `image/class/label`, whose 0 is background.
 
     Args:
@@ -26,6 +33,7 @@ def open_imagenet(split: str, num_classes: int | None, directory: str) -> Source
             `"train+minival"`: both; `"validation"`: the files `validation-*`.
         num_classes: labels are 1 to it.
         directory: of the files, or of folders `train` and `validation` of them.
+        reading: how. None: as `Reading` has it.
 
     Raises:
         ValueError: no such files or split, or files that are no TFRecords.
@@ -39,22 +47,31 @@ def open_imagenet(split: str, num_classes: int | None, directory: str) -> Source
         "train+minival": slice(None),
         "validation": slice(None),
     }
-    records = find_records(_choose(paths, parts, split))
     num_classes = _stated(num_classes, directory)
-    read_record = records.reader()
     features = {
         "image/encoded": tf.io.FixedLenFeature((), tf.string),
         "image/class/label": tf.io.FixedLenFeature((), tf.int64),
     }
 
-    def read(index):
-        parsed = tf.io.parse_single_example(read_record(index), features)
+    def parse(record):
+        parsed = tf.io.parse_single_example(record, features)
         return parsed["image/encoded"], parsed["image/class/label"] - 1
 
-    return Source(len(records), num_classes, False, read, records.name_of)
+    return open_records(
+        _choose(paths, parts, split),
+        parse,
+        reading or Reading(),
+        num_classes=num_classes,
+        multi_label=False,
+    )
 
 
-def open_imagenet21k(split: str, num_classes: int | None, directory: str) -> Source:
+def open_imagenet21k(
+    split: str,
+    num_classes: int | None,
+    directory: str,
+    reading: Reading | None = None,
+) -> Source:
     """Records with `image` and `labels`: 0 or 1 for each class.
 
     Args:
@@ -62,6 +79,7 @@ def open_imagenet21k(split: str, num_classes: int | None, directory: str) -> Sou
             the others; `"train+minival"`.
         num_classes: values in `labels`.
         directory: of the files, called `imagenet21k*`, `train-*` or `*.tfrecord*`.
+        reading: how. None: as `Reading` has it.
 
     Raises:
         ValueError: no such files or split, or files that are no TFRecords.
@@ -74,19 +92,23 @@ def open_imagenet21k(split: str, num_classes: int | None, directory: str) -> Sou
         "train+minival": slice(first, None),
         "validation": slice(first),
     }
-    records = find_records(_choose(paths, parts, split))
     num_classes = _stated(num_classes, directory)
-    read_record = records.reader()
     features = {
         "image": tf.io.FixedLenFeature((), tf.string),
         "labels": tf.io.FixedLenFeature((num_classes,), tf.int64),
     }
 
-    def read(index):
-        parsed = tf.io.parse_single_example(read_record(index), features)
+    def parse(record):
+        parsed = tf.io.parse_single_example(record, features)
         return parsed["image"], tf.cast(parsed["labels"], tf.float32)
 
-    return Source(len(records), num_classes, True, read, records.name_of)
+    return open_records(
+        _choose(paths, parts, split),
+        parse,
+        reading or Reading(),
+        num_classes=num_classes,
+        multi_label=True,
+    )
 
 
 def _stated(num_classes: int | None, directory: str) -> int:
@@ -105,11 +127,28 @@ def _paths(directory: str, patterns: tuple[str, ...]) -> list[str]:
         if tf.io.gfile.isdir(folder):
             found = fnmatch.filter(tf.io.gfile.listdir(folder), name)
             if found:
+                _check_complete(sorted(found), folder)
                 return [os.path.join(folder, name) for name in sorted(found)]
     raise InputError(
         f"There are no files {' or '.join(patterns)} in {directory}. Pass the folder "
         "of the TFRecord files as directory."
     )
+
+
+def _check_complete(names: list[str], folder: str) -> None:
+    """Refuses files that say how many they are, where some are missing."""
+    match = re.fullmatch(r"(.*)-\d+-of-(\d{1,6})", names[0])
+    if match is None:
+        return
+    stem, num = match.groups()
+    width = len(num)
+    expected = [f"{stem}-{x:0{width}}-of-{num}" for x in range(int(num))]
+    missing = sorted({*expected} - {*names})
+    if missing and {*names} < {*expected}:
+        raise InputError(
+            f"{len(missing):,} of {int(num):,} files are missing in {folder}: "
+            f"{shown(missing)}. Get them."
+        )
 
 
 def _choose(paths: list[str], parts: dict[str, slice], split: str) -> list[str]:

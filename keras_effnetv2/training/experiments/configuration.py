@@ -53,6 +53,12 @@ class Data(Checked):
         orientation: `"upright"`: images are turned as their EXIF says, as in prediction
             and serving; `"stored"`: they are not. `"auto"`: those of ImageNet's
             TFRecords are not, as in released code, all others are.
+        order: that images are trained on in. `"full"`: all are shuffled, and read one
+            by one; `"chunks"`: neighbours in a file are read together, and many such
+            chunks shuffled together; `"auto"`: chunks where records are in a bucket or
+            take more than 64 GiB.
+        chunk_mb: size of a chunk, MiB; above 0.
+        window_chunks: chunks that are shuffled together, over all workers.
     """
 
     source: Literal[
@@ -69,6 +75,9 @@ class Data(Checked):
     cache: bool = False
     on_error: Literal["skip", "raise"] = "skip"
     orientation: Literal["auto", "upright", "stored"] = "auto"
+    order: Literal["auto", "full", "chunks"] = "auto"
+    chunk_mb: Amount = 4.0
+    window_chunks: Count = 128
 
     @property
     def is_held_out(self) -> bool:
@@ -124,6 +133,8 @@ class Model(Checked):
             on TPU.
         frozen: patterns of layer names that keep their weights, batch statistics
             included.
+        remat: keep only the outputs of the blocks' convolutions for the gradient and
+            compute what lies between them again: less memory, longer steps.
     """
 
     variant: str | Variant
@@ -136,6 +147,7 @@ class Model(Checked):
     bn_group_size: Whole = 8
     precision: Precision = "mixed_bfloat16"
     frozen: tuple[str, ...] = ()
+    remat: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.variant, os.PathLike):

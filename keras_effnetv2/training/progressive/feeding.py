@@ -23,7 +23,7 @@ from keras_effnetv2.data.pipeline import (
     first_images,
     training_batches,
 )
-from keras_effnetv2.data.sources import Source, open_source
+from keras_effnetv2.data.sources import Reading, Source, open_source
 from keras_effnetv2.preprocessing import Preprocessing
 from keras_effnetv2.training.devices.strategies import Devices
 from keras_effnetv2.training.experiments.configuration import Data, Experiment
@@ -63,6 +63,12 @@ class Feed:
             cache=data.cache,
             orientation=data.orientation,
             train_split=data.train_split,
+            reading=Reading(
+                data.order,
+                data.chunk_mb,
+                data.window_chunks,
+                data.num_train_images if split == data.train_split else None,
+            ),
         )
         return cls(source, DecodeErrors(split, source.num_examples, data.on_error))
 
@@ -71,8 +77,8 @@ def open_feeds(experiment: Experiment) -> tuple[Experiment, Feed, Feed]:
     """The images to train on and to evaluate on, and what they say of themselves.
 
     Returns:
-        The experiment with the number of classes that the training images have, these
-        images, and those to evaluate on.
+        The experiment with the number of classes that the training images have and
+        their order, these images, and those to evaluate on.
 
     Raises:
         ValueError: as `Feed.open`.
@@ -80,6 +86,9 @@ def open_feeds(experiment: Experiment) -> tuple[Experiment, Feed, Feed]:
     train_feed = Feed.open(experiment.data, experiment.data.train_split)
     num_classes = train_feed.source.num_classes
     data = dataclasses.replace(experiment.data, num_classes=num_classes)
+    if train_feed.source.chunks is not None:
+        # What was decided by where the data is stays, wherever it goes.
+        data = dataclasses.replace(data, order="chunks")
     experiment = dataclasses.replace(experiment, data=data)
     return experiment, train_feed, Feed.open(data, data.eval_split)
 

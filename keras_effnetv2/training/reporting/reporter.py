@@ -45,6 +45,7 @@ class Reporter:
         devices: what it runs on; workers but the chief are silent.
         position: where the training starts, which is not its start after a restart.
         log: trackers to write to; see `open_trackers`.
+        notes: lines that follow the plan.
 
     Raises:
         ValueError: a tracker cannot be opened.
@@ -59,6 +60,7 @@ class Reporter:
         devices: Devices,
         position: Position,
         log: Sequence[str] = (),
+        notes: Sequence[str] = (),
     ) -> None:
         self._workdir = workdir
         self._name = experiment.name
@@ -75,7 +77,7 @@ class Reporter:
             stages, [steps_per_epoch(num_images, x.batch_size) for x in stages]
         )
         print(f"{self._name} on {devices.describe()}, in {workdir.path}\n")
-        print(format_plan(stages, num_images), flush=True)
+        print("\n".join([format_plan(stages, num_images), *notes]), flush=True)
         if position.step:
             print(
                 f"\nGoing on after step {position.step:,}, in epoch "

@@ -1,14 +1,16 @@
 """Splits of TensorFlow Datasets, written by its own writer."""
 
 import collections
+import shutil
 
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from keras_effnetv2.data.sources import open_source
+from keras_effnetv2.data.decode_errors import DecodeErrors
+from keras_effnetv2.data.sources import Reading, open_source
 from tests.data import image_folders
-from tests.data.test_pipeline import evaluate, train
+from tests.data.test_pipeline import assert_same, evaluate, train
 
 
 class Pictures(tfds.core.GeneratorBasedBuilder):
@@ -123,8 +125,59 @@ def test_what_tfds_does_not_have_is_refused(datasets):
 
 
 def test_a_dataset_of_another_format_says_how_to_convert_it(tmp_path):
-    pytest.importorskip("array_record")  # Shard of tensorflow-datasets on Linux.
-    builder = Pictures(data_dir=tmp_path, file_format="array_record")
+    builder = Pictures(data_dir=tmp_path, file_format="parquet")
     builder.download_and_prepare()
-    with pytest.raises(ValueError, match="stored as array_record.*file_format='tfr"):
+    with pytest.raises(ValueError, match="stored as parquet.*or array_record.*='tfr"):
+        open_tfds(tmp_path, "train")
+
+
+@pytest.fixture(scope="module")
+def array_records(tmp_path_factory):
+    """The same dataset as ArrayRecord files, with its folder."""
+    pytest.importorskip("array_record")
+    root = tmp_path_factory.mktemp("array_records")
+    config = tfds.download.DownloadConfig(num_shards=3)
+    builder = Pictures(data_dir=root, file_format="array_record")
+    builder.download_and_prepare(download_config=config)
+    return root
+
+
+@pytest.mark.parametrize("split", ["train", "train[7:31]", "train+test"])
+def test_array_record_files_hold_the_same(datasets, array_records, split):
+    found, expected = (
+        sorted((x.numpy(), int(y)) for x, y in map(source.read, range(100)[:num]))
+        for source in (open_tfds(array_records, split), open_tfds(datasets, split))
+        for num in [source.num_examples]
+    )
+    assert found == expected
+
+
+def test_array_record_files_are_read_in_chunks(array_records):
+    ours = {"reading": Reading("chunks", window_chunks=2)}
+    source = open_tfds(array_records, "train[3:]", **ours)
+    assert source.chunks.store.num_chunks == 3
+    batches = train(source, 9)
+    assert len(batches) == 10
+    rows = [row.tobytes() for images, _ in batches[:5] for row in images]
+    assert len({*rows}) == 45
+    assert_same(evaluate(source, 4), evaluate(open_tfds(array_records, "train[3:]"), 4))
+
+
+def test_damaged_array_records_are_skipped_or_refused(array_records, tmp_path):
+    shutil.copytree(array_records, tmp_path, dirs_exist_ok=True)
+    folder = tmp_path / "pictures" / "1.0.0"
+    path = sorted(folder.glob("*train*-of-*"))[1]
+    contents = bytearray(path.read_bytes())
+    contents[2000] ^= 1
+    path.write_bytes(contents)
+    for order in ("full", "chunks"):
+        source = open_tfds(tmp_path, "train", reading=Reading(order))
+        decode_errors = DecodeErrors("train", 50, max_share=0.5)
+        assert len(train(source, 10, decode_errors=decode_errors)) == 10
+        assert 0 < decode_errors.num_damaged < 20
+    path.write_bytes(contents[:3000])
+    with pytest.raises(ValueError, match="the dataset says 50: one of them is cut"):
+        open_tfds(tmp_path, "train")
+    path.unlink()
+    with pytest.raises(ValueError, match=f"{path.name} is missing"):
         open_tfds(tmp_path, "train")

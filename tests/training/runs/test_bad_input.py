@@ -92,11 +92,6 @@ def test_a_folder_that_may_not_be_written(tmp_path):
     refused(tmp_path / "run", "cannot be written")
 
 
-def test_a_work_folder_in_a_bucket():
-    refused("gs://bucket/run", "a folder of the file system")
-    assert not pathlib.Path("gs:").exists()
-
-
 def test_a_work_folder_that_is_a_file(tmp_path):
     path = tmp_path / "file"
     path.write_text("")
@@ -168,6 +163,7 @@ def test_the_command_line_says_errors_in_one_line(tmp_path):
     assert not pathlib.Path(tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_no_number_names_the_step_and_keeps_the_checkpoint(tmp_path):
     workdir = tmp_path / "run"
     settings = (

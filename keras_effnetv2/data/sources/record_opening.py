@@ -1,0 +1,193 @@
+"""Sources of TFRecord files, read in the order that suits their storage."""
+
+import concurrent.futures
+import dataclasses
+import functools
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from keras_effnetv2.data.chunks.stores import ChunkOrder
+from keras_effnetv2.data.sources.record_files import (
+    RECORD_OVERHEAD,
+    Records,
+    find_records,
+)
+from keras_effnetv2.data.sources.record_index import has_index
+from keras_effnetv2.data.sources.record_search import (
+    file_sizes,
+    find_lengths,
+    in_background,
+    lengths_of,
+)
+from keras_effnetv2.data.sources.record_store import RecordStore
+from keras_effnetv2.data.sources.source import Source
+from keras_effnetv2.errors import InputError
+
+# Of local files, bytes: more do not stay in the memory of most machines.
+_LARGE = 64 << 30
+# Of `chunk_mb`.
+MB = 1 << 20
+# Has TensorFlow read what it is asked for from gs://, and no more.
+READ_AHEAD = "GCS_READAHEAD_BUFFER_SIZE_BYTES"
+
+
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """How the records of a dataset are read.
+
+    Attributes:
+        order: `"full"`: any record at any time; `"chunks"`: neighbours together, as
+            storage likes it; `"auto"`: chunks where files are remote or large.
+        chunk_mb: of a chunk, MiB.
+        window_chunks: chunks that are mixed at any time.
+        num_records: how many there are, if that is known; with it, chunks are read
+            before all records are found.
+    """
+
+    order: str = "auto"
+    chunk_mb: float = 4.0
+    window_chunks: int = 128
+    num_records: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.order not in ("auto", "full", "chunks"):
+            raise InputError(
+                f"order is 'auto', 'full' or 'chunks'. Received: order={self.order!r}."
+            )
+        if self.chunk_mb * MB < 1 or self.window_chunks < 1:
+            raise InputError(
+                "Chunks have some bytes, and a window some chunks. Received: "
+                f"chunk_mb={self.chunk_mb}, window_chunks={self.window_chunks}."
+            )
+
+    def in_chunks(self, paths: Sequence[str], sizes: Sequence[int]) -> bool:
+        """Whether files are read in chunks."""
+        if self.order == "auto":
+            return are_remote(paths) or sum(sizes) > _LARGE
+        return self.order == "chunks"
+
+
+def are_remote(paths: Sequence[str]) -> bool:
+    """Whether files are in a bucket, or on another file system with an address."""
+    return "://" in paths[0]
+
+
+def open_records(
+    paths: Sequence[str],
+    parse: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]],
+    reading: Reading,
+    *,
+    parts: Sequence[slice] | None = None,
+    **fields: Any,
+) -> Source:
+    """A source of TFRecord files.
+
+    Args:
+        paths: of uncompressed files.
+        parse: from a record to an image and its label.
+        reading: how.
+        parts: which records of each file. None: all.
+        **fields: others of `Source`.
+
+    Raises:
+        ValueError: no records, or a file that is compressed, cut off or no TFRecord; an
+            index of other files.
+        OSError: a file cannot be read, tried several times.
+    """
+    sizes = file_sizes(paths)
+    parts = parts or [slice(None)] * len(paths)
+    if reading.in_chunks(paths, sizes):
+        return _in_chunks(paths, sizes, parse, reading, parts, fields)
+    if are_remote(paths):
+        records = Records.of(paths, find_lengths(paths, sizes), parts)
+    else:
+        records = find_records(paths, parts)
+    read_record = records.reader()
+    return Source(
+        num_examples=len(records),
+        read=lambda index: parse(read_record(index)),
+        name_of=records.name_of,
+        **fields,
+    )
+
+
+def _in_chunks(
+    paths: Sequence[str],
+    sizes: Sequence[int],
+    parse: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]],
+    reading: Reading,
+    parts: Sequence[slice],
+    fields: dict[str, Any],
+) -> Source:
+    if paths[0].startswith("gs://") and READ_AHEAD not in os.environ:
+        logging.warning(
+            "TensorFlow reads up to 64 MB more of gs:// than it is asked for, each "
+            "time. Set %s=0 before it is imported.",
+            READ_AHEAD,
+        )
+    num, records = reading.num_records, _find(paths, sizes, parts, reading.num_records)
+    if num is None:
+        num = len(records.result())
+    store = RecordStore(
+        paths,
+        sizes,
+        [
+            _used_bytes(path, size, part)
+            for path, size, part in zip(paths, sizes, parts, strict=True)
+        ],
+        round(reading.chunk_mb * MB),
+        records,
+    )
+
+    @functools.cache
+    def reader():
+        with tf.init_scope():
+            return records.result().reader()
+
+    return Source(
+        num_examples=num,
+        read=lambda index: parse(reader()(index)),
+        name_of=lambda index: records.result().name_of(index),
+        chunks=ChunkOrder(store, reading.window_chunks, parse),
+        **fields,
+    )
+
+
+def _find(
+    paths: Sequence[str],
+    sizes: Sequence[int],
+    parts: Sequence[slice],
+    num_records: int | None,
+) -> "concurrent.futures.Future[Records]":
+    """The records, soon where their number is known, else now."""
+
+    def find():
+        records = Records.of(paths, find_lengths(paths, sizes), parts)
+        if num_records not in (None, len(records)):
+            raise InputError(
+                f"The files beside {paths[0]} hold {len(records):,} images. Received: "
+                f"data.num_train_images={num_records:,}. Set it to what they hold, or "
+                "to none."
+            )
+        return records
+
+    if num_records is not None and not has_index(paths):
+        return in_background(find)
+    future: concurrent.futures.Future[Records] = concurrent.futures.Future()
+    future.set_result(find())
+    return future
+
+
+def _used_bytes(path: str, size: int, parts: slice) -> tuple[int, int]:
+    """The bytes of the records of a file that are used: where they begin and end."""
+    if parts.indices(2**62) == (0, 2**62, 1):
+        return 0, size
+    lengths = lengths_of(path, size)
+    edges = np.cumsum([0, *(lengths + RECORD_OVERHEAD)])
+    first, end, _ = parts.indices(len(lengths))
+    return int(edges[first]), int(edges[max(first, end)])

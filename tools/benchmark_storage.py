@@ -1,0 +1,128 @@
+"""How soon and how fast images come out of a bucket, before and after chunk order.
+
+    python tools/benchmark_storage.py [--images 200000] [--files 160] [--kb 4]
+        [--batch_size 256] [--seconds 60]
+
+ImageNet's TFRecord files, of random bytes instead of photographs, are put into a bucket
+on this machine (`tests/bucket_server.py`): 50 ms until a read begins, then 100 MB/s a
+stream. Each way has a process of its own, in which TensorFlow's own client reads an
+epoch, or as much of it as it can in the time given, without decoding:
+
+- before: every file is searched for its records first, then each image is a read;
+- index: chunks, when nobody has made an index yet, and the number of images is unknown;
+- indexed: chunks, with the index that the one before has left;
+- stream: chunks, without an index, which is made while the first images are there.
+
+The server and its encryption take the processors of the same machine: what is measured
+is a lower bound of what a network gives.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+
+ROOT = pathlib.Path(__file__).parents[1]
+sys.path.append(str(ROOT))
+from tests.bucket_server import BucketServer  # noqa: E402
+
+WAYS = ("before", "index", "indexed", "stream")
+_COLUMNS = ("way", "first batch", "images/s", "bytes read", "opens a chunk")
+
+
+def write_files(folder: pathlib.Path, images: int, files: int, kb: float) -> None:
+    """Writes files as ImageNet's, with images of half to one and a half times `kb`."""
+    import tensorflow as tf
+
+    generator = np.random.default_rng(0)
+    for file in range(files):
+        path = folder / f"train-{file:05}-of-{files:05}"
+        with tf.io.TFRecordWriter(str(path)) as writer:
+            for number in range(file, images, files):
+                size = int(generator.uniform(0.5, 1.5) * 1000 * kb)
+                writer.write(_record(generator.bytes(size), 1 + number % 1000))
+
+
+def _record(contents: bytes, label: int) -> bytes:
+    import tensorflow as tf
+
+    feature = {
+        "image/encoded": tf.train.Feature(
+            bytes_list=tf.train.BytesList(value=[contents])
+        ),
+        "image/class/label": tf.train.Feature(
+            int64_list=tf.train.Int64List(value=[label])
+        ),
+    }
+    example = tf.train.Example(features=tf.train.Features(feature=feature))
+    return example.SerializeToString()
+
+
+def measure(way: str, server: BucketServer, arguments: argparse.Namespace) -> dict:
+    """What a process says of one way, and the server of what it was asked for."""
+    server.reset_counts()
+    command = [sys.executable, "-m", "benchmarks.storage_side", way]
+    command += ["gs://benchmark", *map(str, (arguments.images, arguments.batch_size))]
+    paths = [str(ROOT), str(ROOT / "tools")]
+    environment = os.environ | server.environment | {
+        "PYTHONPATH": os.pathsep.join(paths), "TF_CPP_MIN_LOG_LEVEL": "3",
+    }  # fmt: skip
+    result = subprocess.run(
+        [*command, str(arguments.seconds)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    counts = server.counts()
+    report = json.loads(result.stdout.splitlines()[-1])
+    of_data = {x: n for x, n in counts.bytes_read.items() if "/train-" in x}
+    opens = sum(n for x, n in counts.opens.items() if x in of_data)
+    return report | {"way": way, "bytes": sum(of_data.values()), "opens": opens}
+
+
+def row(report: dict, num_images: int, num_bytes: int) -> tuple[str, ...]:
+    """A row of the table; bytes are of each byte of the images that were read."""
+    share = report["images"] / num_images
+    opens = report["opens"] / (report["chunks"] * share) if report["chunks"] else 0
+    return (
+        report["way"],
+        f"{report['first']:.1f} s",
+        f"{report['images_per_second']:,.0f}",
+        f"{report['bytes'] / (num_bytes * share):.2f}",
+        f"{opens:.2f}" if opens else "-",
+    )
+
+
+def main() -> None:
+    """Prints a row for each way."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--images", type=int, default=200_000)
+    parser.add_argument("--files", type=int, default=160)
+    parser.add_argument("--kb", type=float, default=4, help="of an image")
+    parser.add_argument("--batch_size", type=int, default=256)
+    parser.add_argument("--seconds", type=float, default=60, help="of reading, at most")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        write_files(
+            pathlib.Path(folder), arguments.images, arguments.files, arguments.kb
+        )
+        num_bytes = sum(x.stat().st_size for x in pathlib.Path(folder).iterdir())
+        print(*_COLUMNS, sep="\t", flush=True)
+        with BucketServer({"benchmark": folder}) as server:
+            for way in WAYS:
+                if way == "stream":
+                    for name in server.names("benchmark"):
+                        if name.endswith(".records"):
+                            server.remove("benchmark", name)
+                report = measure(way, server, arguments)
+                print(*row(report, arguments.images, num_bytes), sep="\t", flush=True)
+
+
+if __name__ == "__main__":
+    main()
