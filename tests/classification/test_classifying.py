@@ -14,7 +14,7 @@ import keras_effnetv2
 from keras_effnetv2.classification import Prediction
 from keras_effnetv2.classification.classifying import Classifier
 from keras_effnetv2.data.decoding import cropping, images
-from keras_effnetv2.errors import InputError
+from keras_effnetv2.errors import FileError, InputError
 from keras_effnetv2.networks.heads import find_head
 from keras_effnetv2.preprocessing import record
 from tests import image_files as files
@@ -165,12 +165,16 @@ def test_a_damaged_image_among_many_is_a_result_and_alone_an_error(classify, pho
         (np.full((8, 8, 3), -1.0), r"must have pixels 0..255, as they are before"),
         (np.full((8, 8, 3), np.nan), "must have pixels 0..255"),
         (np.full((8, 8, 3), 0.5), "Multiply by 255"),
-        ("gs://bucket/a.jpg", "gs://bucket/a.jpg is not on this machine"),
     ],
 )
 def test_what_is_no_image_is_said(classify, given, message):
     with pytest.raises(InputError, match=message):
         classify(given)
+
+
+def test_file_systems_that_nothing_here_opens_are_said(classify):
+    with pytest.raises(FileError, match="TensorFlow knows no nfs:// here"):
+        classify("nfs://machine/a.jpg")
 
 
 def test_a_folder_without_images_is_an_error_in_its_place(classify, tmp_path):

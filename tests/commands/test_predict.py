@@ -14,6 +14,7 @@ from keras_effnetv2.networks import variants
 from keras_effnetv2.preprocessing import preprocess_input, record
 from keras_effnetv2.training import load_run
 from tests import image_files as files
+from tests.bucket_server import BucketServer
 from tests.commands import finished_run
 from tests.data import image_folders
 from tests.data.image_folders import AWKWARD, NOT_UTF8
@@ -137,9 +138,17 @@ def test_classes_of_any_name_are_printed(capfd, photos, tmp_path):
     assert {line[12:] for line in lines} == {*names}
 
 
-def test_images_of_other_file_systems_are_refused(capsys, network):
-    assert run("gs://bucket/photos", "--weights", network) == 1
-    assert "gs://bucket/photos is not on this machine" in capsys.readouterr().err
+def test_images_in_a_bucket_are_classified(capsys, network, photos, monkeypatch):
+    assert run(photos, "--weights", network, "--top", 1) == 0
+    here = capsys.readouterr().out
+    with BucketServer({"predict-photos": photos}) as server:
+        server.use(monkeypatch)
+        for names in (["gs://predict-photos"], ["gs://predict-photos/a.jpg"]):
+            assert run(*names, "--weights", network, "--top", 1) == 0
+            found = capsys.readouterr().out.replace("gs://predict-photos", str(photos))
+            assert here.startswith(found) and found
+        assert run("gs://predict-absent/photos", "--weights", network) == 1
+        assert "there is no gs://predict-absent" in capsys.readouterr().err
 
 
 def test_classes_of_imagenet_have_names(capsys, photos, tmp_path):
