@@ -32,6 +32,15 @@ PYTEST := -m pytest -n 2 --dist loadfile
 		> "$$(.venv-torch/bin/python -c "$$site")/venv.pth"
 	touch $@
 
+# The compiler of TPUs beside what .venv has, where JAX would look for a TPU in each test.
+.venv-plan/installed: .venv/installed
+	$(BIN)/python -m venv .venv-plan
+	site='import sysconfig; print(sysconfig.get_path("purelib"))'; \
+		echo "import site; site.addsitedir('$$($(BIN)/python -c "$$site")')" \
+		> "$$(.venv-plan/bin/python -c "$$site")/venv.pth"
+	.venv-plan/bin/python -m pip install --quiet --no-compile "jax[tpu]"
+	touch $@
+
 demo: .venv/installed
 	rm -rf runs/demo
 	$(BIN)/python examples/classify_photographs.py --workdir runs/demo/photographs
@@ -63,7 +72,7 @@ coverage: .venv/installed
 # The same with the tests on PyTorch, which are left out without its environment.
 test-torch: .venv-torch/installed test
 
-test-all: .venv/installed .venv-torch/installed test-oldest
+test-all: .venv/installed .venv-torch/installed .venv-plan/installed test-oldest
 	$(BIN)/python $(PYTEST) -m "not online"
 
 test-online: .venv/installed
@@ -83,4 +92,4 @@ benchmark: .venv/installed
 	$(BIN)/python tools/benchmark.py startup
 
 clean:
-	rm -rf .venv .venv-oldest .venv-newest .venv-torch htmlcov .coverage runs build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv .venv-oldest .venv-newest .venv-torch .venv-plan htmlcov .coverage runs build dist *.egg-info .pytest_cache .ruff_cache

@@ -55,7 +55,14 @@ OFFLINE = [
 # What reads datasets of TensorFlow Datasets in that format; for Linux and macOS alone.
 ARRAY_RECORD = ["array_record>=0.6,<1; sys_platform != 'win32'"]
 
+# What compiles for TPUs that are not here. JAX says which libtpu; before 0.5.3, one
+# that PyPI does not have.
+PLAN = ["jax[tpu]>=0.5.3,<0.12"]
+
 PARQUET = ["pyarrow>=16,<27"]  # Tables of predictions and features.
+
+# What spreads `pack` and `predict` over machines.
+FLEET = ["ray[data]>=2.40,<3"]
 
 PHOTOGRAPHS = "scikit-image>=0.22,<1"
 
@@ -98,6 +105,8 @@ setuptools.setup(
         "offline": OFFLINE,
         "parquet": PARQUET,
         "array_record": ARRAY_RECORD,
+        "fleet": FLEET,
+        "plan": PLAN,
         "demo": [*TRAIN, *EXPORT, *OFFLINE, PHOTOGRAPHS],
         "test": [
             *TRAIN,
@@ -108,9 +117,11 @@ setuptools.setup(
             *OFFLINE,
             *PARQUET,
             *ARRAY_RECORD,
+            *FLEET,
             "foolbox>=3.3.4,<4",  # Its photographs, which have labels.
             PHOTOGRAPHS,
-            "jax[cpu]>=0.4.30,<0.12",
+            "jax[cpu]>=0.5.3,<0.12",
+            "psycopg2-binary>=2.9.10,<3",  # Of a study in PostgreSQL.
             "pytest>=8,<10",
             "pytest-timeout>=2.3.1,<3",
             "pytest-xdist>=3.6.1,<4",

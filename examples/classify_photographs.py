@@ -15,6 +15,7 @@ import sklearn.datasets
 from skimage import data
 
 import keras_effnetv2
+from keras_effnetv2.commands.shared.noise import drop_noise
 
 CAT = "cat (chelsea)"
 NUM_EXPLAINED = 3
@@ -34,6 +35,7 @@ def photographs() -> dict[str, np.ndarray]:
 
 
 def main() -> None:
+    drop_noise()  # Lines of TensorFlow's libraries that say nothing to anybody.
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--workdir", type=pathlib.Path, default="runs/photographs")
     workdir = parser.parse_args().workdir

@@ -20,6 +20,7 @@ import sklearn.datasets
 from PIL import Image
 
 from keras_effnetv2 import export, training
+from keras_effnetv2.commands.shared.noise import drop_noise
 
 WANTED_ACCURACY = 0.97
 CLASSIFY = pathlib.Path(__file__).with_name("classify_exported.py")
@@ -52,6 +53,7 @@ def classify(version: pathlib.Path, paths: list[pathlib.Path]) -> np.ndarray:
 
 
 def main() -> None:
+    drop_noise()  # Lines of TensorFlow's libraries that say nothing to anybody.
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--workdir", type=pathlib.Path, default="runs/digits")
     parser.add_argument(

@@ -5,14 +5,15 @@ On a Cloud TPU VM of one host, with tensorflow-tpu, which ends at TensorFlow 2.2
     python examples/train_imagenet_tpu.py --data DIRECTORY --workdir runs/s --tpu local
 
 On a pod, with jax[tpu], the same command on every host, all of which see the same work
-folder (tools/launch_tpu_pod.sh makes a pod and starts the command line on it):
+folder, in a bucket say (tools/launch_tpu_pod.sh makes a pod and starts the command line
+on it):
 
     KERAS_BACKEND=jax python examples/train_imagenet_tpu.py --data DIRECTORY \
-        --workdir /mnt/runs/s --strategy multiworker
+        --workdir gs://BUCKET/runs/s --strategy multiworker
 
 DIRECTORY has the TFRecord files `train-*` and `validation-*` of ImageNet as Google's
 imagenet_to_gcs.py writes them, or, with --tfds, `imagenet2012` as TensorFlow Datasets
-prepares it. It may be gs://BUCKET/FOLDER; the work folder may not.
+prepares it. Both it and the work folder may be gs://BUCKET/FOLDER.
 
 Hardware and results, as published for 32 TPU v3 cores (Tan and Le 2021, Table 7):
 imagenet-s-paper 83.9% in 7.1 hours, imagenet-m-paper 85.1% in 13, imagenet-l-paper

@@ -4,7 +4,9 @@ Each is an ordinary `ValueError`, `ImportError`, ... too, for whoever catches th
 other error of the package is a bug and keeps its traceback.
 """
 
+import difflib
 import importlib.util
+from collections.abc import Iterable
 
 
 class UserError(Exception):
@@ -39,6 +41,15 @@ class Interrupted(Exception):
 
 class DownloadError(UserError, ConnectionError):
     """A file that could not be fetched."""
+
+
+def expected(name: str, known: Iterable[str]) -> str:
+    """What may have been meant by an unknown name: what is close to it, or all."""
+    known = [*known]
+    close = difflib.get_close_matches(name, known, n=5)
+    if close:
+        return f"Close to it: {', '.join(close)}."
+    return f"Expected one of: {', '.join(known)}."
 
 
 # Module -> the package that brings it, where that is called something else.

@@ -1,4 +1,4 @@
-"""Files that are whole at any moment, and names that they may have."""
+"""Files that are whole at any moment, here or in a bucket, and names they may have."""
 
 import contextlib
 import errno
@@ -6,11 +6,13 @@ import logging
 import os
 import pathlib
 import re
+import tempfile
 import uuid
 from collections.abc import Iterator
 from typing import Any
 
 from keras_effnetv2.errors import FileError, InputError
+from keras_effnetv2.paths import AnyPathLike, RemotePath, as_path
 
 _LOG = logging.getLogger(__name__)
 
@@ -21,9 +23,7 @@ _TEMPORARY = r"\.[0-9a-f]{32}\..+"
 
 
 @contextlib.contextmanager
-def replacing(
-    path: str | os.PathLike, *, is_locked: bool = False
-) -> Iterator[pathlib.Path]:
+def replacing(path: AnyPathLike, *, is_locked: bool = False) -> Iterator[pathlib.Path]:
     """Gives `path` new contents at once: the old ones stay until the new are whole.
 
     Args:
@@ -32,11 +32,18 @@ def replacing(
             it is written over.
 
     Yields:
-        A name beside `path`, with its suffixes, that no other process or machine uses.
-        What is written there takes the place of `path` when the block ends, and is
-        removed if it raises.
+        A name beside `path`, or on this machine for one that is not, with its suffixes,
+        that no other process or machine uses. What is written there takes the place of
+        `path` when the block ends, and is removed if it raises.
     """
-    path = pathlib.Path(path)
+    path = as_path(path)
+    if isinstance(path, RemotePath):
+        with tempfile.TemporaryDirectory() as folder:
+            temporary = pathlib.Path(folder, path.name)
+            yield temporary
+            with _whole(path) as target:
+                target.upload(temporary)
+        return
     if is_locked:
         temporary = path.with_name(f".{path.name}.part")
     else:
@@ -51,37 +58,79 @@ def replacing(
     _sync_folder(path.parent)
 
 
-def remove_unfinished(folder: str | os.PathLike) -> None:
+@contextlib.contextmanager
+def _whole(path: RemotePath) -> Iterator[RemotePath]:
+    """Where to write a file, so that it takes the place of `path` when it is whole."""
+    if path.is_in_bucket:
+        yield path
+        return
+    temporary = path.with_name(_unique_name(path.name))
+    try:
+        yield temporary
+        temporary.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
+def on_this_machine(path: AnyPathLike) -> Iterator[pathlib.Path]:
+    """A file of this machine with the contents of `path`, for the block.
+
+    Raises:
+        OSError: it is elsewhere, and cannot be read.
+    """
+    path = as_path(path)
+    if isinstance(path, pathlib.Path):
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copy = pathlib.Path(folder, path.name)
+        path.download(copy)
+        yield copy
+
+
+def remove_unfinished(folder: AnyPathLike) -> None:
     """Removes what killed processes have left of `replacing` in a folder.
 
     Args:
         folder: that no other process writes to.
     """
-    for path in pathlib.Path(folder).iterdir():
+    folder = as_path(folder)
+    if isinstance(folder, RemotePath) and folder.is_in_bucket:
+        return  # Where nothing unfinished is.
+    for path in folder.iterdir():
         if re.fullmatch(_TEMPORARY, path.name):
             path.unlink(missing_ok=True)
 
 
-def replace_file(path: str | os.PathLike, contents: bytes) -> None:
+def replace_file(path: AnyPathLike, contents: bytes) -> None:
     """Writes a file that is always whole: the old one, until the new one is."""
+    path = as_path(path)
+    if isinstance(path, RemotePath):
+        with _whole(path) as target:
+            target.write_bytes(contents)
+        return
     with replacing(path) as temporary:
         temporary.write_bytes(contents)
 
 
-def check_writable(folder: str | os.PathLike) -> None:
+def check_writable(folder: AnyPathLike) -> None:
     """Makes a folder, if need be, and a file in it, which goes at once.
 
     Raises:
         OSError: that cannot be done.
     """
-    probe = pathlib.Path(folder, _unique_name("probe"))
-    probe.parent.mkdir(parents=True, exist_ok=True)
-    probe.touch(exist_ok=False)
+    folder = as_path(folder)
+    probe = folder / _unique_name("probe")
+    folder.mkdir(parents=True, exist_ok=True)
+    probe.write_bytes(b"probe")
     probe.unlink()
 
 
 @contextlib.contextmanager
-def full_disk_named(folder: str | os.PathLike, remedy: str) -> Iterator[None]:
+def full_disk_named(folder: AnyPathLike, remedy: str) -> Iterator[None]:
     """Says of a disk that gets full inside the block whose it is, and what to do.
 
     Args:
@@ -99,8 +148,7 @@ def full_disk_named(folder: str | os.PathLike, remedy: str) -> Iterator[None]:
         if not is_full and os.strerror(errno.ENOSPC) not in str(error):
             raise
         raise FileError(
-            f"The disk of {os.fspath(folder)} is full. What was saved before is not "
-            f"lost. {remedy}"
+            f"The disk of {folder} is full. What was saved before is not lost. {remedy}"
         ) from error
 
 

@@ -469,7 +469,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         else:
             bucket, name, received = storage.uploads[query["upload_id"]]
             self._receive(f"{bucket}/{name}", received)
-            if len(received) < int(self.headers["Content-Range"].rpartition("/")[2]):
+            span = self.headers["Content-Range"]  # None: it has come as a whole.
+            if span and len(received) < int(span.rpartition("/")[2]):
                 has = {"Range": f"bytes=0-{len(received) - 1}"} if received else {}
                 self._send(308, headers=has)
             else:
@@ -532,7 +533,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 def _parts(path: str, most: int = -1) -> list[str]:
     """The names in the path of an address, the last of which may have slashes."""
-    return [urllib.parse.unquote(x) for x in path.strip("/").split("/", most)]
+    return [urllib.parse.unquote(x) for x in path.lstrip("/").split("/", most)]
 
 
 def _list(objects: Mapping[str, _Object], query: Mapping[str, str]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ LEFT_OUT = {
     "__main__",
     "errors",
     "lazy",
+    "paths",
     "private_apis",
     "progress",
     "registration",

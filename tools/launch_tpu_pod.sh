@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Trains an experiment on a Cloud TPU: one host or a pod slice of several.
 #
-#   PROJECT=my-project NFS_SHARE=10.0.0.2:/runs tools/launch_tpu_pod.sh
+#   PROJECT=my-project BUCKET=gs://my-bucket tools/launch_tpu_pod.sh
 #   gcloud compute tpus tpu-vm delete "$NAME" --zone "$ZONE"    # when it is done
 #
 # Run it again after a preemption or a crash: it makes what is missing, leaves a running
@@ -10,8 +10,8 @@
 set -euo pipefail
 
 PROJECT=${PROJECT:?the Google Cloud project}
-NFS_SHARE=${NFS_SHARE:?HOST:/PATH of a Filestore share for work folders}
-DATA=${DATA:-gs://BUCKET/imagenet}
+BUCKET=${BUCKET:?gs://NAME near the zone, for work folders and data}
+DATA=${DATA:-$BUCKET/imagenet}
 ZONE=${ZONE:-europe-west4-a}
 NAME=${NAME:-efficientnetv2}
 ACCELERATOR=${ACCELERATOR:-v3-32}
@@ -20,7 +20,7 @@ EXPERIMENT=${EXPERIMENT:-imagenet-s}
 # jax: one process a host, which find each other; for pods and single hosts.
 # tensorflow: TPUStrategy with tensorflow-tpu, which ends at 2.20; a single host only.
 ROUTE=${ROUTE:-jax}
-WORKDIR=/mnt/runs/$EXPERIMENT
+WORKDIR=$BUCKET/runs/$EXPERIMENT
 LOCK=/tmp/keras_effnetv2.lock
 LIBTPU=https://storage.googleapis.com/jax-releases/libtpu_releases.html
 
@@ -87,12 +87,6 @@ tpu scp "$build/$wheel" "$build/requirements.txt" "$NAME:" --worker all
 on_all_workers "
   set -e
   flock --nonblock $LOCK true || exit 0
-  mountpoint --quiet /mnt/runs || {
-    sudo apt-get install --yes nfs-common
-    sudo mkdir -p /mnt/runs
-    sudo mount $NFS_SHARE /mnt/runs
-    sudo chmod a+rwx /mnt/runs
-  }
   python3 -m pip install --quiet --find-links $LIBTPU --requirement requirements.txt
   python3 -m pip install --quiet --no-deps --force-reinstall $wheel
 "

@@ -1,6 +1,5 @@
 """From what a user names to what runs it."""
 
-import difflib
 import json
 import os
 import pathlib
@@ -14,7 +13,7 @@ from keras_effnetv2.classification.engines import exports
 from keras_effnetv2.classification.engines.engine import Engine
 from keras_effnetv2.classification.engines.keras_models import KerasEngine
 from keras_effnetv2.data.printable import printable, shown
-from keras_effnetv2.errors import InputError
+from keras_effnetv2.errors import InputError, expected
 from keras_effnetv2.export.lite.conversion import FORMATS
 from keras_effnetv2.export.onnx_models import FILE
 from keras_effnetv2.export.tf_hub.archives import SUFFIXES
@@ -22,6 +21,7 @@ from keras_effnetv2.export.tf_serving.versions import versions
 from keras_effnetv2.models import create_model
 from keras_effnetv2.networks.variant_files import is_variant_file
 from keras_effnetv2.networks.variants import VARIANTS
+from keras_effnetv2.paths import AnyPath, RemotePath, as_path
 from keras_effnetv2.weights import releases
 from keras_effnetv2.weights.hub import addresses
 
@@ -56,13 +56,18 @@ def open_engine(
             )
         return KerasEngine(model, image_size)
     name = os.fspath(model)
-    path = pathlib.Path(name).expanduser()
+    path = as_path(name)
     is_name = name in VARIANTS or addresses.is_address(name) or weights is not None
     if not is_name and _is_workdir(path):
         options = {} if checkpoint is None else {"checkpoint": checkpoint}
         return KerasEngine(training.load_run(path, **options), image_size)
     _refuse_checkpoint(name, checkpoint)
     if not is_name:
+        if isinstance(path, RemotePath):
+            raise InputError(
+                f"{name} is no work folder of train. Other models are read from this "
+                "machine only: copy it here."
+            )
         return _open_path(path, name, image_size)
     if weights is None and name in VARIANTS:
         weights = _usual_weights(name)
@@ -99,15 +104,13 @@ def _usual_weights(variant: str) -> str:
 def _unknown(name: str) -> InputError:
     if re.search(r"[/\\]|\.\w{1,6}$", name):
         return InputError(f"There is no file or folder {name}. Expected {_EXPECTED}.")
-    close = difflib.get_close_matches(name, VARIANTS, n=5)
-    hint = f" Close to it: {', '.join(close)}." if close else ""
     return InputError(
-        f"Unknown model {name!r}.{hint} Expected a name that list_variants() gives, "
-        "hf://USER/REPO, or the path of a model."
+        f"Unknown model {name!r}. {expected(name, VARIANTS)} Or pass hf://USER/REPO, "
+        "or the path of a model."
     )
 
 
-def _is_workdir(path: pathlib.Path) -> bool:
+def _is_workdir(path: AnyPath) -> bool:
     """Whether a folder has a run's configuration, and not that of a repository."""
     try:
         values = json.loads((path / addresses.CONFIG).read_bytes())

@@ -11,6 +11,7 @@ from keras_effnetv2 import search as searching
 from keras_effnetv2.commands.shared.renaming import add_old_name
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.files import check_name
+from keras_effnetv2.paths import is_remote
 from keras_effnetv2.search.named_searches import SEARCHES, SearchExperiment, get_search
 
 EXAMPLE = (
@@ -155,6 +156,11 @@ def _check(args: argparse.Namespace, search: SearchExperiment, num_trials: int) 
 
 
 def _output(args: argparse.Namespace) -> pathlib.Path:
+    if args.output is not None and is_remote(args.output):
+        raise InputError(
+            "Results of searches go to folders of this machine. Received: --output "
+            f"{args.output}. Choose another, and copy it."
+        )
     if args.output is None and "://" in args.study:
         raise InputError(
             f"--output is needed with a database. Received: --study {args.study}."

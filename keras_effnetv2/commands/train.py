@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import pathlib
 import sys
 
 from absl import logging
@@ -12,6 +11,7 @@ from keras_effnetv2.commands.shared.arguments import (
     add_log_argument,
 )
 from keras_effnetv2.errors import InputError, Interrupted
+from keras_effnetv2.paths import as_path, is_remote
 from keras_effnetv2.training.experiments.configuration import Experiment
 from keras_effnetv2.training.experiments.named import RECIPES, get_experiment
 from keras_effnetv2.training.experiments.settings import (
@@ -40,8 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workdir",
         metavar="DIR",
-        help="folder for weights, metrics and checkpoints; that of a run goes on with "
-        "it, and needs no --experiment",
+        help="folder for weights, metrics and checkpoints, also in a bucket (gs://); "
+        "that of a run goes on with it, and needs no --experiment",
     )
     add_device_arguments(parser)
     parser.add_argument(
@@ -122,7 +122,7 @@ def find_experiment(args: argparse.Namespace) -> Experiment:
 
     named = None if args.experiment is None else _named(args.experiment)
     if args.workdir is not None:
-        workdir = Workdir(pathlib.Path(args.workdir).expanduser())
+        workdir = Workdir(as_path(args.workdir))
         if workdir.config.is_file() and (named is None or workdir.has_begun()):
             own = read_experiment(args.workdir)
             named = own if named is None or named.name == own.name else named
@@ -137,7 +137,8 @@ def find_experiment(args: argparse.Namespace) -> Experiment:
 def _named(name: str) -> Experiment:
     from keras_effnetv2.training.runs.workdir import read_experiment
 
-    return read_experiment(name) if os.path.isdir(name) else get_experiment(name)
+    is_workdir = is_remote(name) or os.path.isdir(name)
+    return read_experiment(name) if is_workdir else get_experiment(name)
 
 
 def _print_settings(experiment: Experiment) -> None:

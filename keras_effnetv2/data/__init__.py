@@ -19,6 +19,7 @@ _MODULES = {
     "evaluation_image": "decoding.cropping",
     "images": "decoding.images",
     "open_source": "sources",
+    "pack": "packing.procedure",
     "training_batches": "pipeline",
 }
 

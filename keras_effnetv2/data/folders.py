@@ -16,6 +16,7 @@ from absl import logging
 from keras_effnetv2.data.decoding import images
 from keras_effnetv2.data.printable import composed, printable, shown
 from keras_effnetv2.errors import InputError
+from keras_effnetv2.paths import is_remote
 
 # Of macOS's archives, Windows, Synology's and Linux's disks; in lower case.
 _LEFT_BEHIND = {
@@ -122,11 +123,6 @@ def find_below(folder: str | os.PathLike) -> list[pathlib.Path]:
             f"{expected()}"
         )
     return sorted(files, key=lambda path: ([*map(composed, path.parts)], path))
-
-
-def is_remote(path: str | os.PathLike) -> bool:
-    """Whether it is a path such as `gs://...`, which TensorFlow alone opens."""
-    return "://" in os.fspath(path)
 
 
 def absence(path: str | os.PathLike) -> str:

@@ -9,9 +9,9 @@ from keras_effnetv2 import lazy
 # Imported when they are asked for: all but plans need TensorFlow.
 _MODULES = {
     "FineTuned": "outcome",
-    "finetune": "path",
-    "find_photographs": "photographs",
-    "survey_photographs": "survey",
+    "finetune": "procedure",
+    "find_photographs": "photographs.folder",
+    "survey_photographs": "photographs.survey",
 }
 
 __all__ = sorted(_MODULES)

@@ -16,7 +16,7 @@ from keras_effnetv2.data.labelled_files import BETWEEN_LABELS, read_table
 from keras_effnetv2.data.pipeline import evaluation_batches
 from keras_effnetv2.data.sources import Source
 from keras_effnetv2.files import replace_file, replacing
-from keras_effnetv2.finetuning.material import SURVEY, names_of
+from keras_effnetv2.finetuning.dataset import SURVEY, names_of
 from keras_effnetv2.networks.functional import find_normalization
 from keras_effnetv2.progress import Progress, format_duration
 from keras_effnetv2.reports.survey import DataSurvey

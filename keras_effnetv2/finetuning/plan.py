@@ -49,12 +49,14 @@ class Amounts:
         num_validation: images, evaluated after each epoch.
         batch_size: images a step.
         full_size: side of the images that the pace was measured with, pixels.
+        num_reported: images that the report looks at, after the training.
     """
 
     num_train: int
     num_validation: int
     batch_size: int
     full_size: int
+    num_reported: int = 0
 
     @property
     def steps(self) -> int:
@@ -95,7 +97,7 @@ def plan_epochs(
     Args:
         amounts: of images.
         pace: measured.
-        seconds: for the training and its evaluations.
+        seconds: for the training, its evaluations and what the report looks at.
         epochs: None: as many as there is time for.
         is_size_fixed: the last stage is of the full size.
         has_head_first: the classifier learns alone first.
@@ -123,8 +125,9 @@ def _plan(
     head = min(math.ceil(_HEAD_STEPS / amounts.steps), max(1, epochs // 3))
     head = head if has_head_first else 0
     sizes = sizes if epochs >= _ENOUGH_EPOCHS else sizes[-1:]
-    batches = math.ceil(amounts.num_validation / amounts.batch_size)
-    seconds = epochs * batches * pace.head_step * _area(sizes[-1], amounts)
+    num_evaluated = epochs * amounts.num_validation + amounts.num_reported
+    batches = math.ceil(num_evaluated / amounts.batch_size)
+    seconds = batches * pace.head_step * _area(sizes[-1], amounts)
     for epoch in range(epochs):
         size = sizes[epoch * len(sizes) // epochs]
         step = pace.head_step if epoch < head else pace.step

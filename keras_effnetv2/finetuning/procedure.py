@@ -11,18 +11,20 @@ import keras
 from keras_effnetv2.data.labelled_files import read_table
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.files import full_disk_named
-from keras_effnetv2.finetuning import choices as chosen_settings
-from keras_effnetv2.finetuning.choices import Situation
-from keras_effnetv2.finetuning.material import (
+from keras_effnetv2.finetuning.backbone import choose_backbone
+from keras_effnetv2.finetuning.choices import decide, table
+from keras_effnetv2.finetuning.dataset import (
     SPLIT,
     SURVEY,
     TFDS,
-    Material,
+    Dataset,
     names_of,
-    prepare_dataset,
     prepare_photographs,
+    prepare_tfds,
     refuse_labels,
 )
+from keras_effnetv2.finetuning.draft import Situation, draft_experiment
+from keras_effnetv2.finetuning.options import MINUTES, Options
 from keras_effnetv2.finetuning.outcome import (
     MODEL,
     PREDICTIONS,
@@ -33,15 +35,14 @@ from keras_effnetv2.finetuning.outcome import (
 )
 from keras_effnetv2.finetuning.pace import has_bfloat16, measure_pace
 from keras_effnetv2.finetuning.plan import Pace
-from keras_effnetv2.finetuning.requests import (
+from keras_effnetv2.finetuning.saved_choices import (
     CHOICES,
     Chosen,
     describe_request,
     read_chosen,
     write_chosen,
 )
-from keras_effnetv2.finetuning.starts import choose_start
-from keras_effnetv2.finetuning.wishes import MINUTES, Wishes
+from keras_effnetv2.paths import is_remote
 from keras_effnetv2.reports.writing import write_report
 from keras_effnetv2.training.devices.strategies import Devices, open_devices
 from keras_effnetv2.training.experiments.configuration import Experiment, Precision
@@ -49,7 +50,9 @@ from keras_effnetv2.training.progressive.feeding import Feed
 from keras_effnetv2.training.runs.run import set_up_process, train
 
 # Minutes from which it is worth to measure a second precision.
-_PRECISION_MINUTES = 10.0
+_PRECISION_MINUTES = 20.0
+# Of the report and the files, besides the images that they look at.
+_FINISH_SECONDS = 15.0
 # What starting a training takes over what `measure_pace` has traced: the evaluation.
 _TRACING_SHARE = 1.5
 
@@ -104,21 +107,29 @@ def finetune(
         Interrupted: SIGINT or SIGTERM came.
     """
     start = time.monotonic()
-    wishes = Wishes(
+    options = Options(
         variant,
         _text(weights),
         *(image_size, batch_size, epochs, minutes, tuple(settings)),
     )
     name = os.fspath(photographs)
-    table = _text(labels)
+    labels_file = _text(labels)
+    if workdir is not None and is_remote(workdir):
+        raise InputError(
+            f"finetune works in a folder of this machine. Received: {workdir}. Choose "
+            "another --workdir; train --experiment WORKDIR --workdir gs://... trains "
+            "what it has chosen in a bucket."
+        )
     folder = pathlib.Path(workdir or default_workdir(name)).expanduser()
-    request = describe_request(name, table, wishes)
+    request = describe_request(name, labels_file, options)
     chosen = read_chosen(folder, request)
     devices = _open_devices(strategy, tpu)
     remedy = "Make room, then start the same again."
     with full_disk_named(folder, remedy):
         if chosen is None:
-            chosen = _choose(name, table, folder, request, wishes, devices, start)
+            chosen = _choose(
+                name, labels_file, folder, request, options, devices, start
+            )
         train(
             *(chosen.experiment, folder),
             **{"strategy": strategy, "tpu": tpu, "callbacks": callbacks, "log": log},
@@ -138,15 +149,6 @@ def default_workdir(photographs: str) -> pathlib.Path:
 
 def _open_devices(strategy: str, tpu: str | None) -> Devices:
     """The devices, if they are of one process and what was asked for."""
-    import tensorflow as tf
-
-    has_gpu = bool(tf.config.list_physical_devices("GPU"))
-    num_processors = len(tf.config.list_logical_devices("CPU"))
-    if strategy == "mirrored" and not has_gpu and num_processors == 1:
-        raise InputError(
-            "The strategy mirrored trains on all GPUs, and TensorFlow finds none here. "
-            "Leave it out, to train on the processor."
-        )
     if strategy != "multiworker":
         devices = open_devices(strategy, tpu)
         if devices.num_workers == 1:
@@ -162,51 +164,49 @@ def _choose(
     labels: str | None,
     workdir: pathlib.Path,
     request: dict[str, Any],
-    wishes: Wishes,
+    options: Options,
     devices: Devices,
     start: float,
 ) -> Chosen:
     """Looks at the photographs and at the pace, chooses, and says what and why."""
-    choice_of_start = choose_start(devices.kind, wishes)
-    material = _material(name, labels, workdir)
-    print("\n".join(material.lines), flush=True)
-    feed = Feed.open(material.data, material.data.train_split)
+    backbone = choose_backbone(devices.kind, options)
+    dataset = _prepare(name, labels, workdir)
+    print("\n".join(dataset.lines), flush=True)
+    feed = Feed.open(dataset.data, dataset.data.train_split)
     num_validation = Feed.open(
-        material.data, material.data.eval_split
+        dataset.data, dataset.data.eval_split
     ).source.num_examples
     situation = Situation(
-        material.data,
+        dataset.data,
         feed.source.num_examples,
         num_validation,
         feed.source.class_counts,
         devices.kind,
         has_bfloat16(devices.kind),
-        choice_of_start,
+        backbone,
     )
-    minutes = wishes.minutes or MINUTES
-    paces = _paces(situation, wishes, feed, devices, minutes)
+    minutes = options.minutes or MINUTES
+    paces = _paces(situation, options, feed, devices, minutes)
     pace = min(paces, key=lambda pace: pace.step)
-    final = 2 * num_validation / feed.source.num_examples * pace.head_step
-    spent = time.monotonic() - start + _TRACING_SHARE * pace.tracing + final
-    experiment, rows = chosen_settings.decide(
-        situation, wishes, paces, 60 * minutes - spent
-    )
-    print("", *chosen_settings.table(rows), "", sep="\n", flush=True)
-    write_chosen(workdir, request, experiment, material.test_split, rows)
-    return Chosen(experiment, material.test_split, tuple(rows))
+    around = _TRACING_SHARE * pace.tracing + _FINISH_SECONDS
+    left = 60 * minutes - around - (time.monotonic() - start)
+    experiment, rows = decide(situation, options, paces, left)
+    print("", *table(rows), "", sep="\n", flush=True)
+    write_chosen(workdir, request, experiment, dataset.test_split, rows)
+    return Chosen(experiment, dataset.test_split, tuple(rows))
 
 
-def _material(name: str, labels: str | None, workdir: pathlib.Path) -> Material:
+def _prepare(name: str, labels: str | None, workdir: pathlib.Path) -> Dataset:
     if not name.startswith(TFDS):
         return prepare_photographs(name, labels, workdir)
     dataset = name.removeprefix(TFDS)
     refuse_labels(dataset, labels)
-    return prepare_dataset(dataset, workdir)
+    return prepare_tfds(dataset, workdir)
 
 
 def _paces(
     situation: Situation,
-    wishes: Wishes,
+    options: Options,
     feed: Feed,
     devices: Devices,
     minutes: float,
@@ -216,18 +216,18 @@ def _paces(
     Where epochs and image size are asked for, nothing depends on it.
     """
     asked = any(
-        x.partition("=")[0].strip() == "model.precision" for x in wishes.settings
+        x.partition("=")[0].strip() == "model.precision" for x in options.settings
     )
     compares = situation.has_bfloat16 and minutes >= _PRECISION_MINUTES and not asked
     precisions: list[Precision] = ["float32"]
     if compares:
         precisions.append("mixed_bfloat16")
-    if wishes.epochs and wishes.image_size:
+    if options.epochs and options.image_size:
         return [Pace(0.0, 0.0, 0.0)]
     print("\nMeasuring how long a training step takes here ...", flush=True)
     found = []
     for precision in precisions:
-        experiment: Experiment = chosen_settings.sketch(situation, wishes, precision)
+        experiment: Experiment = draft_experiment(situation, options, precision)
         set_up_process(experiment, devices)
         found.append(measure_pace(experiment, feed, devices))
     return found

@@ -11,7 +11,6 @@ import dataclasses
 import json
 import math
 import os
-import pathlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -24,6 +23,7 @@ from keras_effnetv2.networks.architecture import (
     BlockSpec,
     Variant,
 )
+from keras_effnetv2.paths import AnyPathLike, as_path
 
 SUFFIX = ".json"
 
@@ -95,7 +95,7 @@ def is_variant_file(name: str | os.PathLike | Variant) -> bool:
     return is_path or (isinstance(name, str) and name.endswith(SUFFIX))
 
 
-def write_variant(variant: Variant, path: str | os.PathLike) -> None:
+def write_variant(variant: Variant, path: AnyPathLike) -> None:
     """Writes `variant` as JSON; the file is always whole: the old one or the new one.
 
     Args:
@@ -106,14 +106,14 @@ def write_variant(variant: Variant, path: str | os.PathLike) -> None:
         ValueError: another ending, a folder that is not there, or a variant that could
             not be read back.
     """
-    path = pathlib.Path(path).expanduser()
-    if path.suffix != SUFFIX:
-        raise InputError(f"A variant file must end in {SUFFIX}. Received: {path}.")
+    target = as_path(path)
+    if target.suffix != SUFFIX:
+        raise InputError(f"A variant file must end in {SUFFIX}. Received: {target}.")
     check_variant(variant)
     try:
-        replace_file(path, to_json(variant).encode())
+        replace_file(target, to_json(variant).encode())
     except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}.") from error
+        raise InputError(f"{target} cannot be written: {error.strerror}.") from error
 
 
 def check_variant(variant: Variant) -> None:
@@ -125,26 +125,26 @@ def check_variant(variant: Variant) -> None:
     from_values(to_values(variant))
 
 
-def read_variant(path: str | os.PathLike) -> Variant:
+def read_variant(path: AnyPathLike) -> Variant:
     """The variant that `write_variant` wrote into the file `path`.
 
     Raises:
         ValueError: there is no such file, or something else is in it.
     """
-    path = pathlib.Path(path).expanduser()
-    if not path.is_file():  # Nor a pipe, which would be waited for.
+    source = as_path(path)
+    if not source.is_file():  # Nor a pipe, which would be waited for.
         raise InputError(
-            f"There is no variant file {path}. Expected the path of a file that "
+            f"There is no variant file {source}. Expected the path of a file that "
             "write_variant or a search wrote."
         )
     try:
-        with path.open("rb") as file:
+        with source.open("rb") as file:
             contents = file.read(_MAX_BYTES + 1)
         if len(contents) > _MAX_BYTES:
             raise InputError(f"It has more than {_MAX_BYTES:,} bytes")
         return from_json(contents.decode("utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} is not a variant file. {error}") from error
+        raise InputError(f"{source} is not a variant file. {error}") from error
 
 
 def to_json(variant: Variant) -> str:

@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
-from keras_effnetv2.errors import InputError
+from keras_effnetv2.errors import InputError, expected
 from keras_effnetv2.networks.architecture import (
     FUSED_MBCONV,
     MBCONV,
@@ -225,8 +225,9 @@ def get_variant(name_or_variant: str | os.PathLike | Variant) -> Variant:
         return VARIANTS[name_or_variant]
     if not is_variant_file(name_or_variant):
         raise InputError(
-            f"Unknown variant {name_or_variant!r}. Expected a Variant, a .json file of "
-            f"one, or one of: {', '.join(VARIANTS)}."
+            f"Unknown variant {name_or_variant!r}. "
+            f"{expected(str(name_or_variant), VARIANTS)} Or pass a Variant, or a .json "
+            "file of one."
         )
     variant = read_variant(name_or_variant)
     if VARIANTS.get(variant.name, variant) != variant:

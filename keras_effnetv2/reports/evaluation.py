@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import os
-import pathlib
 from collections.abc import Sequence
 
 import keras
@@ -17,8 +16,10 @@ from keras_effnetv2.data.pipeline import evaluation_batches
 from keras_effnetv2.data.printable import printable
 from keras_effnetv2.data.sources import Source
 from keras_effnetv2.errors import InputError
+from keras_effnetv2.files import on_this_machine
 from keras_effnetv2.models import create_model
 from keras_effnetv2.networks.functional import find_normalization
+from keras_effnetv2.paths import AnyPath, as_path
 from keras_effnetv2.preprocessing import Preprocessing
 from keras_effnetv2.progress import Progress
 from keras_effnetv2.reports import calibration
@@ -47,7 +48,7 @@ class RunNetwork:
 
     workdir: Workdir
     experiment: Experiment
-    weights: pathlib.Path
+    weights: AnyPath
     network: keras.Model
     is_own: bool
 
@@ -65,12 +66,13 @@ class RunNetwork:
         """
         experiment = experiment_to_evaluate(path, assignments)
         weights = trained_weights(path, checkpoint)
-        network = create_model(
-            trained_variant(experiment.model),
-            weights=weights,
-            classifier_activation=None,
-        )
-        folder = Workdir(pathlib.Path(path).expanduser())
+        with on_this_machine(weights) as file:
+            network = create_model(
+                trained_variant(experiment.model),
+                weights=file,
+                classifier_activation=None,
+            )
+        folder = Workdir(as_path(path))
         return cls(folder, experiment, weights, network, not assignments)
 
     @property

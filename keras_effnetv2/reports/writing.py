@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from keras_effnetv2.errors import require_modules
 from keras_effnetv2.files import check_writable, replace_file
+from keras_effnetv2.paths import AnyPath, as_path
 from keras_effnetv2.reports.calibration import fit_temperature
 from keras_effnetv2.reports.contents import Fitted, gather
 from keras_effnetv2.reports.evaluation import Evaluation, RunNetwork, evaluate
@@ -39,7 +40,7 @@ def write_report(
     check_training_labels: bool = False,
     checkpoint: str = CHECKPOINTS[0],
     assignments: Sequence[str] = (),
-) -> pathlib.Path:
+) -> AnyPath:
     """Writes what the network of a run can do, and how sure of it one may be.
 
     It is one HTML file that needs nothing else. The network is that of `load_run`, and
@@ -89,11 +90,11 @@ def report(
     check_training_labels: bool = False,
     checkpoint: str = CHECKPOINTS[0],
     assignments: Sequence[str] = (),
-) -> tuple[pathlib.Path, dict[str, float]]:
+) -> tuple[AnyPath, dict[str, float]]:
     """As `write_report`; also gives what `evaluate_run` does."""
     check_modules()
     run = RunNetwork.open(workdir, checkpoint, assignments)
-    written = pathlib.Path(path or run.workdir.report).expanduser()
+    written = as_path(path or run.workdir.report)
     check_writable(written.parent)
     data = run.experiment.data
     evaluation = evaluate(run, data.eval_split, tta)

@@ -17,7 +17,7 @@ from keras_effnetv2.training.learner.building import build_learner
 from keras_effnetv2.training.progressive import feeding
 from keras_effnetv2.training.progressive.learning import fit_segment, plan_segments
 from keras_effnetv2.training.progressive.stages import steps_per_epoch
-from keras_effnetv2.training.runs.evaluation import measure
+from keras_effnetv2.training.runs.evaluation import Evaluation
 from keras_effnetv2.training.runs.feasibility import check
 from keras_effnetv2.training.runs.run import set_up_process
 
@@ -96,7 +96,7 @@ class Evaluator:
                 class_names=train_feed.source.class_names,
             )
         callback = _EpochEnd(
-            lambda: measure(learner, eval_feed, stages[-1].batch_size, self.devices),
+            Evaluation(learner, eval_feed, stages[-1].batch_size, self.devices),
             report,
         )
         segments = plan_segments(

@@ -12,7 +12,9 @@ import numpy as np
 
 from keras_effnetv2 import preprocessing as records
 from keras_effnetv2.errors import DownloadError, InputError, UserError
+from keras_effnetv2.files import on_this_machine
 from keras_effnetv2.networks.architecture import Variant
+from keras_effnetv2.paths import is_in_bucket
 from keras_effnetv2.preprocessing import Preprocessing
 from keras_effnetv2.weights import (
     alternatives,
@@ -83,8 +85,9 @@ def open_pretrained(
     """Finds, downloads if need be, and opens `weights`.
 
     Args:
-        weights: a dataset of `releases.DATASETS`, a file or folder, an https URL, or a
-            repository of the Hub, by its address, its folder or open.
+        weights: a dataset of `releases.DATASETS`, a file or folder, an https URL, a
+            file in a bucket (`gs://`), or a repository of the Hub, by its address, its
+            folder or open.
         variant: the network they are for.
         include_top: whether the classifier is wanted.
         classes: width of the classifier wanted; None for that of the weights.
@@ -93,6 +96,14 @@ def open_pretrained(
     Raises:
         ValueError: no such weights, or not of this network.
     """
+    if not isinstance(weights, Repository) and is_in_bucket(weights):
+        options = (variant, include_top, classes, preprocessing)
+        with (
+            on_this_machine(weights) as copy,
+            open_pretrained(copy, *options) as opened,
+        ):
+            yield opened
+        return
     found = _locate(weights, variant, include_top, classes)
     path = found.path
     with loading.open_weights(path, variant) as source:

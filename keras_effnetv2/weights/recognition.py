@@ -5,8 +5,10 @@ import pathlib
 import zipfile
 
 from keras_effnetv2.errors import InputError
+from keras_effnetv2.files import on_this_machine
 from keras_effnetv2.networks.architecture import Variant
 from keras_effnetv2.networks.variants import TORCHVISION_VARIANTS, VARIANTS
+from keras_effnetv2.paths import is_in_bucket
 from keras_effnetv2.weights import alternatives, matching, names, releases
 from keras_effnetv2.weights.downloads import download
 from keras_effnetv2.weights.files import readers
@@ -36,6 +38,9 @@ def recognize(weights: str | os.PathLike) -> Variant:
         )
     if addresses.is_repository(name):
         return Repository(name).config.variant
+    if is_in_bucket(name):
+        with on_this_machine(name) as copy:
+            return _fitting(copy)
     if "://" in name:
         known = alternatives.from_url(name)
         if known:

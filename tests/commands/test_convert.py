@@ -57,6 +57,7 @@ def test_checkpoint_becomes_one_file(reference, ending, tmp_path, capsys):
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.slow
 def test_without_classifier(reference, tmp_path, capsys):
     source, path = reference / "checkpoints/tiny-b0.tgz", tmp_path / "a.keras"
     assert run(source, path, "--variant", "tiny-b0", "--no-include_top") == 0

@@ -243,8 +243,8 @@ def test_a_run_and_other_weights_exclude_each_other(capsys, flags):
     assert "--workdir runs/digits says which network" in capsys.readouterr().err
 
 
-def test_a_run_that_is_not_there_is_said(capsys, tmp_path):
-    assert run("photo.jpg", "--workdir", tmp_path) == 2
+def test_a_run_that_is_not_there_is_said(capsys, photos, tmp_path):
+    assert run(photos, "--workdir", tmp_path) == 2
     assert "is not the work folder of a run" in capsys.readouterr().err
 
 
@@ -262,18 +262,18 @@ def test_a_run_that_is_not_there_is_said(capsys, tmp_path):
         (["--weights", "absent.keras"], "absent.keras"),
     ],
 )
-def test_wrong_flags_end_in_one_line(capsys, flags, message):
-    assert run("photo.jpg", *flags) == 2
+def test_wrong_flags_end_in_one_line(capsys, photos, flags, message):
+    assert run(photos, *flags) == 2
     errors = capsys.readouterr().err
     assert message in errors
     assert errors.startswith("error: ") and errors.count("\n") == 1
 
 
 @pytest.mark.parametrize("contents", [b"", b"PK\x03\x04 and no more", b"<html>"])
-def test_a_damaged_model_file_is_named(capsys, tmp_path, contents):
+def test_a_damaged_model_file_is_named(capsys, photos, tmp_path, contents):
     path = tmp_path / "model.keras"
     path.write_bytes(contents)
-    assert run("photo.jpg", "--weights", path) == 2
+    assert run(photos, "--weights", path) == 2
     assert f"{path} cannot be read as a Keras model" in capsys.readouterr().err
 
 

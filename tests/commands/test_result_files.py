@@ -81,7 +81,9 @@ def check(path, network, photos):
         assert ("3.png cannot be read" in (error or "")) == name.endswith("3.png")
 
 
-@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize(
+    "kind", ["csv", pytest.param("jsonl", marks=pytest.mark.slow), "parquet"]
+)
 def test_every_format_has_classes_and_errors(capsys, network, photos, kind):
     if kind == "parquet":
         pytest.importorskip("pyarrow")

@@ -24,6 +24,9 @@ E0000 00:00:1795985190.768480   19476 cuda_platform.cc:52] failed call to cuInit
 2025-09-17 14:44:05.176998: E external/cuda_fft.cc:467] Unable to register cuFFT factory
 W0000 00:00:1795985589.797017   22981 tf_tfl_flatbuffer_helpers.cc:364] Ignored output_format.
 fully_quantize: 0, inference_type: 6, input_inference_type: FLOAT32
+Improper call to JPEG library in state 201
+W0000 00:00:1796000918.618102  3290 local_rendezvous.cc:412] Local rendezvous is aborting with status: INVALID_ARGUMENT: Invalid JPEG data, size 229
+[[{{function_node cond_true_10}}{{node cond/ExtractJpegShape}}]]
 """.strip().splitlines()  # noqa: E501
 USED = """
 W0000 00:00:1795985589.797017   22981 cpu_allocator_impl.cc:82] Allocation of 9 exceeds

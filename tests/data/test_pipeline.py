@@ -164,7 +164,7 @@ def test_an_example_is_augmented_anew_each_epoch(folder):
     [
         (RandAugment(2, 10.0), "bilinear"),
         pytest.param(AutoAugment(), "bicubic", marks=SLOW),
-        (RandomCutout(), "bilinear"),
+        pytest.param(RandomCutout(), "bilinear", marks=SLOW),
     ],
 )
 def test_batches_are_of_static_shape_and_repeatable(folder, policy, interpolation):
@@ -239,6 +239,7 @@ def test_only_mixing_needs_the_image_of_another_worker():
         assert read.total() == expected
 
 
+@pytest.mark.slow
 def test_alphas_and_magnitudes_may_be_variables():
     source = numbered(12)
     variables = [tf.Variable(0.0), tf.Variable(0.0)]

@@ -97,6 +97,7 @@ def test_the_newest_operators(tmp_path):
     assert [x.version for x in versions] == [18]
 
 
+@pytest.mark.slow
 def test_a_users_model_of_mixed_precision_bytes_and_one_size(tmp_path, images):
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:

@@ -135,6 +135,7 @@ def test_card_and_labels(exported):
     assert (folder / "assets" / "labels.txt").read_text().split() == list(LABELS)
 
 
+@pytest.mark.slow
 def test_a_head_on_mixed_precision_and_images_of_one_size_in_bytes(
     images, tmp_path, engines_here
 ):
@@ -214,7 +215,13 @@ def test_other_backends_are_refused(classifier, tmp_path, monkeypatch):
         export.saved_model(classifier, tmp_path / "export")
 
 
-@pytest.mark.parametrize("crop", ["center", "squash", "border"])
+@pytest.mark.parametrize(
+    "crop",
+    [
+        "center",
+        *(pytest.param(x, marks=pytest.mark.slow) for x in ("squash", "border")),
+    ],
+)
 def test_image_files_are_cropped_as_timm_does(crop, tmp_path, engines_here):
     record = Preprocessing(
         (128,), (128,), "bicubic", crop, 32, tuple("abcdefg"), crop_pct=0.9

@@ -5,24 +5,24 @@ import dataclasses
 import pytest
 
 from keras_effnetv2.errors import InputError
-from keras_effnetv2.finetuning import choices
+from keras_effnetv2.finetuning import choices, draft
+from keras_effnetv2.finetuning.backbone import Backbone, choose_backbone
+from keras_effnetv2.finetuning.options import Options
 from keras_effnetv2.finetuning.plan import Amounts, Pace, plan_epochs
-from keras_effnetv2.finetuning.starts import Start, choose_start
-from keras_effnetv2.finetuning.wishes import Wishes
 from keras_effnetv2.training.experiments.configuration import Data
 
 PACE = Pace(step=1.0, head_step=0.3, tracing=10.0)
 AMOUNTS = Amounts(num_train=640, num_validation=160, batch_size=32, full_size=224)
-START = Start("efficientnetv2-b0", "imagenet", "of a reason", "of another")
-NOTHING = Wishes()
-SITUATION = choices.Situation(
+START = Backbone("efficientnetv2-b0", "imagenet", "of a reason", "of another")
+NOTHING = Options()
+SITUATION = draft.Situation(
     Data("csv", 3, "split.csv", directory="x"),
     *(640, 160, (400, 200, 40), "CPU", True, START),
 )
 
 
-def reasons(wishes=NOTHING, paces=(PACE,), seconds=300.0, situation=SITUATION):
-    experiment, rows = choices.decide(situation, wishes, paces, seconds)
+def reasons(options=NOTHING, paces=(PACE,), seconds=300.0, situation=SITUATION):
+    experiment, rows = choices.decide(situation, options, paces, seconds)
     return experiment, {row.name: row for row in rows}
 
 
@@ -65,8 +65,8 @@ def test_the_faster_precision_is_taken():
 
 
 def test_a_setting_that_is_asked_for_wins_and_is_said_to():
-    wishes = Wishes(settings=("optimizer.learning_rate=0.02", "seed=3"), batch_size=8)
-    experiment, rows = reasons(wishes)
+    options = Options(settings=("optimizer.learning_rate=0.02", "seed=3"), batch_size=8)
+    experiment, rows = reasons(options)
     assert experiment.optimizer.learning_rate == 0.02 and experiment.seed == 3
     assert rows["learning rate"].reason == rows["batch size"].reason == "asked for"
     assert experiment.batch_size == 8
@@ -74,7 +74,7 @@ def test_a_setting_that_is_asked_for_wins_and_is_said_to():
 
 def test_from_scratch_all_learns_from_the_start():
     start = dataclasses.replace(START, weights=None)
-    experiment, rows = reasons(situation=dataclasses.replace(SITUATION, start=start))
+    experiment, rows = reasons(situation=dataclasses.replace(SITUATION, backbone=start))
     assert experiment.optimizer.head_epochs == 0
     assert experiment.optimizer.layer_decay == 1
     assert "scratch" in rows["learning rate"].reason
@@ -82,20 +82,20 @@ def test_from_scratch_all_learns_from_the_start():
 
 def test_few_images_make_small_batches():
     few = dataclasses.replace(SITUATION, num_train=40)
-    assert choices.sketch(few, Wishes(), "float32").batch_size == 4
-    assert choices.sketch(SITUATION, Wishes(), "float32").batch_size == 32
+    assert draft.draft_experiment(few, Options(), "float32").batch_size == 4
+    assert draft.draft_experiment(SITUATION, Options(), "float32").batch_size == 32
 
 
 def test_the_table_has_three_columns_and_every_choice():
-    _, rows = choices.decide(SITUATION, Wishes(), [PACE], 300)
+    _, rows = choices.decide(SITUATION, Options(), [PACE], 300)
     lines = choices.table(rows)
     assert lines[0].split() == ["choice", "value", "reason"]
     assert len(lines) == len(rows) + 1
 
 
-def start_of(wishes=NOTHING, kind="CPU", at_hand=(), reachable=()):
-    return choose_start(
-        kind, wishes, lambda *x: x in at_hand, lambda *x: x in reachable
+def start_of(options=NOTHING, kind="CPU", at_hand=(), reachable=()):
+    return choose_backbone(
+        kind, options, lambda *x: x in at_hand, lambda *x: x in reachable
     )
 
 
@@ -111,27 +111,27 @@ def test_the_best_weights_that_can_be_had_are_taken():
 
 
 def test_a_network_that_is_asked_for_is_taken_or_refused():
-    wishes = Wishes(variant="efficientnetv2-s")
+    options = Options(variant="efficientnetv2-s")
     best = ("efficientnetv2-s", "imagenet21k-ft1k")
-    assert start_of(wishes, reachable=[best]).weights == best[1]
+    assert start_of(options, reachable=[best]).weights == best[1]
     with pytest.raises(InputError, match="cannot be downloaded now"):
-        start_of(wishes)
-    assert start_of(Wishes(weights="none")).weights is None
+        start_of(options)
+    assert start_of(Options(weights="none")).weights is None
     with pytest.raises(InputError, match="Say which network"):
-        start_of(Wishes(weights="mine.h5"))
+        start_of(Options(weights="mine.h5"))
     with pytest.raises(InputError, match="noisy-student"):
-        start_of(Wishes(weights="noisy-student"))
+        start_of(Options(weights="noisy-student"))
 
 
 @pytest.mark.parametrize("minutes", [0, -1, float("nan"), float("inf"), True])
 def test_wrong_minutes(minutes):
     with pytest.raises(InputError, match="minutes must be a number above 0"):
-        Wishes(minutes=minutes)
+        Options(minutes=minutes)
 
 
 def test_wrong_numbers_and_names():
     for wish in ({"epochs": 0}, {"batch_size": 1.5}, {"image_size": 8}):
         with pytest.raises(InputError, match="must be a whole number, at least"):
-            Wishes(**wish)
+            Options(**wish)
     with pytest.raises(InputError, match="efficientnetv2-z"):
-        Wishes(variant="efficientnetv2-z")
+        Options(variant="efficientnetv2-z")

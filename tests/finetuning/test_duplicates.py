@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_effnetv2.finetuning import duplicates
+from keras_effnetv2.finetuning.photographs import duplicates
 from tests.image_files import encode
 
 RANDOM = np.random.default_rng(0)

@@ -122,6 +122,7 @@ def test_a_call_that_was_stopped_goes_on_to_the_same_end(result, photographs, tm
         assert (one == other).all()
 
 
+@pytest.mark.slow
 def test_several_labels_from_a_table(photographs, tmp_path):
     table = tmp_path / "labels.csv"
     files = [f"{name}/{i:02}.jpg" for name in ("cat", "dog") for i in range(8)]

@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 
-from keras_effnetv2.training.runs.checkpoints import write_arrays
+from keras_effnetv2.training.runs.array_files import write_arrays
 
 
 def main(path, count):

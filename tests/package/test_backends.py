@@ -103,6 +103,7 @@ def test_torch_gives_the_numbers_of_tensorflow_and_trains(saved):
     check(saved, "torch", TORCH)
 
 
+@pytest.mark.slow
 def test_openvino_predicts_and_refuses_the_rest(saved):
     pytest.importorskip("openvino", reason="needs openvino")
     check(saved, "openvino")

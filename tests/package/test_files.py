@@ -18,7 +18,7 @@ from keras_effnetv2.files import (
     replace_file,
     replacing,
 )
-from keras_effnetv2.training.runs.checkpoints import read_arrays
+from keras_effnetv2.training.runs.array_files import read_arrays
 from tests import containers
 from tests.conftest import ROOT
 
@@ -42,7 +42,8 @@ FULL = """
 import pathlib, resource, signal, sys
 import keras, numpy as np
 from keras_effnetv2.files import replace_file
-from keras_effnetv2.training.runs.checkpoints import write_arrays, write_weights
+from keras_effnetv2.training.runs.array_files import write_arrays
+from keras_effnetv2.training.runs.checkpoints import write_weights
 
 network = keras.Sequential([keras.Input((300,)), keras.layers.Dense(300)])
 writers = {

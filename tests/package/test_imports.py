@@ -1,6 +1,7 @@
 """Imports point one way, and importing the package is light."""
 
 import ast
+import importlib
 import pathlib
 import subprocess
 import sys
@@ -16,7 +17,9 @@ PACKAGE = pathlib.Path(keras_effnetv2.__file__).parent
 ALLOWED = {
     "version": "",
     "backends": "",
-    "files": "",
+    "paths": "",
+    "files": "paths",
+    "fleet": "",
     "lazy": "",
     "private_apis": "",
     "progress": "",
@@ -25,30 +28,31 @@ ALLOWED = {
     "optimizers": "lazy private_apis",
     "preprocessing": "",
     "layers": "preprocessing private_apis",
-    "networks": "files layers preprocessing private_apis",
-    "weights": "files networks preprocessing progress version",
+    "networks": "files layers paths preprocessing private_apis",
+    "weights": "files networks paths preprocessing progress version",
     "models": "layers networks preprocessing weights",
     "explanation": "backends files lazy networks private_apis",
     "profiling": "models networks tables",
-    "data": "lazy preprocessing private_apis progress",
+    "data": "files fleet lazy paths preprocessing private_apis progress",
     "export": (
         "backends data files layers lazy models networks preprocessing private_apis "
         "version weights"
     ),
     "training": (
-        "backends data files layers lazy models networks optimizers preprocessing "
-        "private_apis progress tables"
+        "backends data files layers lazy models networks optimizers paths "
+        "preprocessing private_apis progress tables"
     ),
+    "planning": "lazy progress tables training",
     "classification": (
-        "backends data explanation export lazy models networks preprocessing training "
-        "weights"
+        "backends data explanation export lazy models networks paths preprocessing "
+        "training weights"
     ),
     "reports": (
-        "classification data explanation files lazy models networks preprocessing "
-        "profiling progress training version"
+        "classification data explanation files lazy models networks paths "
+        "preprocessing profiling progress training version"
     ),
     "finetuning": (
-        "data files lazy networks preprocessing progress reports tables training "
+        "data files lazy networks paths preprocessing progress reports tables training "
         "weights"
     ),
     "search": (
@@ -56,9 +60,10 @@ ALLOWED = {
         "progress tables training"
     ),
     "commands": (
-        "backends classification data explanation export files finetuning models "
-        "networks preprocessing profiling progress reports search tables training "
-        "weights"
+        "backends classification data explanation export files finetuning fleet "
+        "models networks paths planning preprocessing profiling progress reports "
+        "search tables "
+        "training weights"
     ),
 }
 HEAVY = {"tensorflow", "h5py", "PIL", "safetensors", "filelock", "sklearn"}
@@ -77,6 +82,8 @@ KERAS_ONLY = (
 PLAIN = (
     "errors",
     "files",
+    "fleet",
+    "paths",
     "preprocessing",
     "progress",
     "tables",
@@ -159,3 +166,11 @@ def test_importing_the_package_is_light_and_gives_all_its_packages():
     assert not names & {"keras", "numpy", "tensorflow", "keras_effnetv2.models"}
     last = result.stderr.strip().splitlines()[-1]
     assert last == "AttributeError: keras_effnetv2 has no attribute 'absent'."
+
+
+def test_every_public_name_is_there():
+    for path in PACKAGE.rglob("__init__.py"):
+        name = ".".join(path.parent.relative_to(PACKAGE.parent).parts)
+        package = importlib.import_module(name)
+        for public in getattr(package, "__all__", ()):
+            assert getattr(package, public) is not None, f"{name}.{public}"

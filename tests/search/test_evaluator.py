@@ -63,6 +63,7 @@ def test_accuracy_is_learned_and_reported(trained):
     assert accuracy * 200 == pytest.approx(round(accuracy * 200))
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_no_number_fails_the_candidate():
     diverging = Evaluator(search("epochs=1", "optimizer.learning_rate=1e30").training)
     with pytest.raises(CandidateError, match="the loss is"):

@@ -86,7 +86,7 @@ def test_the_launch_script_makes_installs_and_trains(tmp_path, route):
         "PATH": f"{tmp_path}:{os.environ['PATH']}",
         "CALLS": str(tmp_path / "calls"),
         "PROJECT": "project",
-        "NFS_SHARE": "10.0.0.2:/runs",
+        "BUCKET": "gs://bucket",
         "ROUTE": route,
     }
     subprocess.run(["bash", SCRIPT], check=True, env=environment)
@@ -99,4 +99,5 @@ def test_the_launch_script_makes_installs_and_trains(tmp_path, route):
     assert ("tensorflow-tpu==2.20.0" in requirements) == (route == "tensorflow")
     command = re.search(r"python3 (-m keras_effnetv2 train .*?) >> train.log", calls)
     args, _ = check_train_command(["python", *command[1].split()])
+    assert args.workdir == "gs://bucket/runs/imagenet-s"
     assert args.strategy == {"jax": "multiworker", "tensorflow": "tpu"}[route]

@@ -17,9 +17,14 @@ from keras_effnetv2.weights import packages, pretrained, releases
 from tests.tiny_networks import NANO
 
 PHOTOGRAPHS = 20
+FIRST, *OTHERS = packages.PACKAGED_FILES
 
 
-@pytest.fixture(scope="module", params=packages.PACKAGED_FILES, ids=lambda x: x.variant)
+@pytest.fixture(
+    scope="module",
+    params=[FIRST, *(pytest.param(x, marks=pytest.mark.slow) for x in OTHERS)],
+    ids=lambda x: x.variant,
+)
 def model(request):
     """A network with the weights of an installed package, that gives logits."""
     row = request.param

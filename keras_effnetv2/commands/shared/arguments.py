@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from keras_effnetv2.classification.choices import BATCH_SIZE
 from keras_effnetv2.errors import InputError
+from keras_effnetv2.fleet import ENGINES
 from keras_effnetv2.training.choices import CHECKPOINTS, STRATEGIES, TRACKERS
 
 
@@ -67,6 +68,7 @@ def add_output_arguments(
         "wrong; stopped, the same command goes on where it was",
     )
     add_batch_argument(parser)
+    add_engine_argument(parser)
 
 
 def add_batch_argument(parser: argparse.ArgumentParser) -> None:
@@ -76,6 +78,17 @@ def add_batch_argument(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=BATCH_SIZE,
         help=f"images at a time (default: {BATCH_SIZE})",
+    )
+
+
+def add_engine_argument(parser: argparse.ArgumentParser) -> None:
+    """What spreads the work."""
+    parser.add_argument(
+        "--engine",
+        choices=ENGINES,
+        default=ENGINES[0],
+        help="local: this machine; ray: the machines of a Ray cluster, which all see "
+        f"the files by these names (default: {ENGINES[0]})",
     )
 
 

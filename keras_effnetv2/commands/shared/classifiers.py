@@ -3,9 +3,11 @@
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 
 from keras_effnetv2.classification.choices import BATCH_SIZE
 from keras_effnetv2.classification.classifying import Classifier
+from keras_effnetv2.data.printable import shown
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.training import load_run
 from keras_effnetv2.training.runs.workdir import describe_weights
@@ -25,6 +27,14 @@ def open_classifier(args: argparse.Namespace) -> Classifier:
     for flag in ("workdir", "model"):
         if getattr(args, flag) is not None:
             _refuse_others(args, flag)
+    named = (args.workdir, args.model, args.variant)
+    if all(x is None for x in named) and not says_its_network(args.weights or ""):
+        raise InputError(
+            f"--variant is needed with weights {args.weights or 'imagenet'!r}: only a "
+            ".keras file and a repository of the Hub (hf://USER/REPO) say which "
+            "network they hold. Or name what holds all: --model or --workdir."
+        )
+    check_images(getattr(args, "images", []))
     if args.workdir is not None:
         print(describe_weights(args.workdir, args.checkpoint), file=sys.stderr)
         return Classifier(load_run(args.workdir, args.checkpoint), **options)
@@ -32,14 +42,25 @@ def open_classifier(args: argparse.Namespace) -> Classifier:
         return Classifier(args.model, **options)
     if args.variant is not None:
         return Classifier(args.variant, args.weights, **options)
-    weights = args.weights
-    if weights is not None and says_its_network(weights):
-        return Classifier(weights, **options)
-    raise InputError(
-        f"--variant is needed with weights {weights or 'imagenet'!r}: only a .keras "
-        "file and a repository of the Hub (hf://USER/REPO) say which network they "
-        "hold. Or name what holds all: --model or --workdir."
-    )
+    return Classifier(args.weights, **options)
+
+
+def check_images(names: Sequence[str]) -> None:
+    """Refuses names of files and folders of which none is there.
+
+    Before a network is opened or downloaded; what is missing among others is named
+    when it is its turn.
+
+    Raises:
+        ValueError: none is there.
+    """
+    if names and not any(
+        "://" in x or os.path.exists(os.path.expanduser(x)) for x in names
+    ):
+        raise InputError(
+            f"There is no file or folder {shown(names)}. Pass images, or folders of "
+            "them."
+        )
 
 
 def says_its_network(weights: str | os.PathLike) -> bool:

@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import functools
 import itertools
 import os
 import pathlib
@@ -13,10 +14,13 @@ from typing import Any
 from keras_effnetv2.classification.classifying import Classifier
 from keras_effnetv2.classification.classifying import Row as ImageRow
 from keras_effnetv2.classification.inputs import Item, items
-from keras_effnetv2.commands.shared import result_files
+from keras_effnetv2.commands.shared import fleet_rows, result_files
 from keras_effnetv2.commands.shared.classifiers import open_classifier
 from keras_effnetv2.commands.shared.result_files import Layout, Row, UnfinishedRows
 from keras_effnetv2.data.printable import printable
+from keras_effnetv2.errors import FileError, InputError
+from keras_effnetv2.fleet import ENGINES, check_engine
+from keras_effnetv2.paths import as_path
 from keras_effnetv2.progress import Progress
 
 _QUICK = 2.0  # Seconds: of less no rate is told.
@@ -41,6 +45,9 @@ class Task:
     write: Callable[[str, Iterator[Row], pathlib.Path], None]
 
 
+TaskOf = Callable[[Classifier], Task]
+
+
 def chosen_format(args: argparse.Namespace, formats: Sequence[str]) -> str:
     """The format that the flags mean.
 
@@ -63,18 +70,21 @@ def settings(args: argparse.Namespace, **others: Any) -> dict[str, Any]:
 
 def _modified(name: str) -> int:
     """When a file, or the newest right in a folder, was written, ns; 0 of no path."""
-    path = pathlib.Path(name).expanduser()
-    if not path.exists():
+    path = as_path(name)
+    try:
+        if not path.exists():
+            return 0
+        inside = path.iterdir() if path.is_dir() else ()
+        return max(x.stat().st_mtime_ns for x in (path, *inside))
+    except FileError:  # An address on the Hub, say.
         return 0
-    inside = path.iterdir() if path.is_dir() else ()
-    return max(x.stat().st_mtime_ns for x in (path, *inside))
 
 
 def run(
     args: argparse.Namespace,
     kind: str,
     kept: Mapping[str, Any],
-    task_of: Callable[[Classifier], Task],
+    task_of: TaskOf,
 ) -> int:
     """Prints or writes a row of each image; 1 if one could not be read.
 
@@ -85,16 +95,31 @@ def run(
         task_of: what is asked of the classifier.
     """
     if args.output is None:
+        if args.engine != ENGINES[0]:
+            raise InputError(
+                f"--engine {args.engine} writes to a file. Name it: --output "
+                "FILE.parquet"
+            )
         classifier = open_classifier(args)
         return _print_rows(classifier, args.images, task_of(classifier), kind)
+    check_engine(args.engine)
     path = pathlib.Path(args.output).expanduser()
     unfinished = UnfinishedRows(path, kept)
-    classifier = open_classifier(args)
-    task = task_of(classifier)
-    write_rows(classifier, args.images, task, unfinished)
+    write = _write_of_fleet if args.engine == "ray" else _write
+    task = write(args, task_of, unfinished)
     result_files.finish(unfinished, path, kind, task.write)
     print(f"{printable(path)}: {len(unfinished.done):,} images", flush=True)
     return report_failures(unfinished.num_failed, len(unfinished.done))
+
+
+def _write(
+    args: argparse.Namespace, task_of: TaskOf, unfinished: UnfinishedRows
+) -> Task:
+    """Adds a row of each image that is not there yet; gives the task."""
+    classifier = open_classifier(args)
+    task = task_of(classifier)
+    write_rows(classifier, args.images, task, unfinished)
+    return task
 
 
 def write_rows(
@@ -104,13 +129,37 @@ def write_rows(
     unfinished: UnfinishedRows,
 ) -> None:
     """Adds a row of each image that is not there yet."""
-    found = [x for x in find_images(images) if x.name not in unfinished.done]
+    rows = _rows(classifier, _left(images, unfinished), task, True)
+    while batch := [*itertools.islice(rows, classifier.batch_size)]:
+        unfinished.append(batch)
+
+
+def _write_of_fleet(
+    args: argparse.Namespace, task_of: TaskOf, unfinished: UnfinishedRows
+) -> Task:
+    """As `_write`, of a Ray cluster."""
+    fleet_rows.leave_devices()
+    task = task_of(open_classifier(args))  # What is wrong with it is known at once.
+    found = _left(args.images, unfinished)
+    rows_of = functools.partial(_listed_rows, task_of)
+    for rows in fleet_rows.rows(args, found, rows_of):
+        unfinished.append(rows)
+    return task
+
+
+def _listed_rows(
+    task_of: TaskOf, classifier: Classifier, images: Sequence[Item]
+) -> list[Row]:
+    return [*_rows(classifier, images, task_of(classifier), False)]
+
+
+def _left(names: Sequence[str | os.PathLike], unfinished: UnfinishedRows) -> list[Item]:
+    """Images that have no row yet."""
+    found = [x for x in find_images(names) if x.name not in unfinished.done]
     if unfinished.done:
         done, left = f"{len(unfinished.done):,}", f"{len(found):,}"
         print(f"Going on: {done} images are done, {left} are left.", file=sys.stderr)
-    rows = _rows(classifier, found, task, True)
-    while batch := [*itertools.islice(rows, classifier.batch_size)]:
-        unfinished.append(batch)
+    return found
 
 
 def find_images(names: Sequence[str | os.PathLike]) -> list[Item]:

@@ -40,7 +40,10 @@ _KNOWN = re.compile(
     rb"|^fully_quantize: \d, inference_type: "
     # Of damaged images, which we try otherwise, and name if that fails too.
     rb"|Premature end of JPEG data"
+    rb"|Improper call to JPEG library"
     rb"|INVALID_ARGUMENT: jpeg::Uncompress failed"
+    rb"|INVALID_ARGUMENT: Invalid JPEG data"
+    rb"|^\s*\[\[\{\{(function_)?node "
     # The second line of the list of what the processor has.
     rb"|^To enable the following instructions:"
 )

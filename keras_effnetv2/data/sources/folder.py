@@ -19,7 +19,7 @@ from keras_effnetv2.errors import InputError
 _VALIDATION = 10
 
 # The folders of each class, by its name; several where their names look the same.
-_Classes = dict[str, list[folders.Listing]]
+Classes = dict[str, list[folders.Listing]]
 
 
 def open_folder(
@@ -41,26 +41,55 @@ def open_folder(
     Raises:
         ValueError: no such folder or split, no images, or other classes.
     """
+    top = _top(directory)
+    if has_splits(top, {split, train_split}):
+        found = _of_split(top, split, train_split, num_classes)
+    else:
+        found = _of_hash(top, split, num_classes)
+    _log_left_out(found)
+    files, labels = zip(*labelled_paths(found), strict=True)
+    return _from_files(files, labels, [*found])
+
+
+def find_splits(directory: str, train_split: str = "train") -> dict[str, Classes]:
+    """Every split of a folder, with the same images as `open_folder` gives of each.
+
+    All have the classes of the training split, which comes first.
+
+    Raises:
+        ValueError: no such folder, no such training split, no images, or other classes.
+    """
+    top = _top(directory)
+    if not has_splits(top, {train_split}):
+        return _splits_of_hash(top)
+    found = {train_split: _of_split(top, train_split, train_split, None)}
+    for split in top.folders:
+        if split != train_split and _with_classes(top.folder(split)):
+            found[split] = _of_split(top, split, train_split, None)
+    for classes in found.values():
+        _log_left_out(classes)
+    return found
+
+
+def labelled_paths(classes: Classes) -> list[tuple[str, int]]:
+    """Paths of all images, each with the number of its class."""
+    return [
+        (path, label)
+        for label, of_class in enumerate(classes.values())
+        for listing in of_class
+        for path in listing.paths()
+    ]
+
+
+def _top(directory: str) -> folders.Listing:
+    """What is right in the folder of a dataset."""
     directory = os.path.expanduser(directory)
     if not tf.io.gfile.isdir(os.fsencode(directory)):
         raise InputError(
             f"{folders.absence(directory)} Pass the folder of your images as "
             "directory, with a sub-folder for each split, and in it one for each class."
         )
-    top = folders.listing(directory)
-    if has_splits(top, {split, train_split}):
-        found = _of_split(top, split, train_split, num_classes)
-    else:
-        found = _of_hash(top, split, num_classes)
-    _log_left_out(found)
-    paths = [
-        (path, label)
-        for label, of_class in enumerate(found.values())
-        for listing in of_class
-        for path in listing.paths()
-    ]
-    files, labels = zip(*paths, strict=True)
-    return _from_files(files, labels, [*found])
+    return folders.listing(directory)
 
 
 def _from_files(
@@ -80,9 +109,21 @@ def _from_files(
     )
 
 
+def _with_classes(root: folders.Listing) -> bool:
+    """Whether a folder beside that of the training split has labelled images too."""
+    if any(root.folder(name).images for name in root.folders):
+        return True
+    if root.images:
+        logging.warning(
+            "%s is no split, and left out: its images are in no folder of a class.",
+            root.title,
+        )
+    return False
+
+
 def _of_split(
     top: folders.Listing, split: str, train_split: str, num_classes: int | None
-) -> _Classes:
+) -> Classes:
     """The classes of a folder of a split."""
     if split not in top.folders:
         raise InputError(
@@ -113,8 +154,30 @@ def _of_split(
     return classes
 
 
-def _of_hash(top: folders.Listing, split: str, num_classes: int | None) -> _Classes:
+def _of_hash(top: folders.Listing, split: str, num_classes: int | None) -> Classes:
     """The classes of a folder without splits, with the files that belong to one."""
+    chosen = _chosen(_undivided(top, split, num_classes), split)
+    if not _with_images(chosen):
+        raise InputError(
+            f"None of the images in {top.title} falls into {split!r}, which happens "
+            "where there are few. Make folders train and validation in it."
+        )
+    _log_missing(f"The split {split!r} of {top.title}", chosen)
+    return chosen
+
+
+def _splits_of_hash(top: folders.Listing) -> dict[str, Classes]:
+    """The splits of a folder without splits: of few images, one may get them all."""
+    found = _undivided(top, "train", None)
+    _log_left_out(found)
+    splits = {split: _chosen(found, split) for split in ("train", "validation")}
+    return {
+        split: classes for split, classes in splits.items() if _with_images(classes)
+    }
+
+
+def _undivided(top: folders.Listing, split: str, num_classes: int | None) -> Classes:
+    """The classes of a folder without splits, with all of their files."""
     found = _read_classes(top)
     if split not in ("train", "validation") or not _with_images(found):
         raise InputError(
@@ -124,17 +187,14 @@ def _of_hash(top: folders.Listing, split: str, num_classes: int | None) -> _Clas
             "that holds folders of classes."
         )
     _check_classes(top, found, num_classes)
-    chosen = {
+    return found
+
+
+def _chosen(classes: Classes, split: str) -> Classes:
+    return {
         name: [_part(listing, split) for listing in of_class]
-        for name, of_class in found.items()
+        for name, of_class in classes.items()
     }
-    if not _with_images(chosen):
-        raise InputError(
-            f"None of the images in {top.title} falls into {split!r}, which happens "
-            "where there are few. Make folders train and validation in it."
-        )
-    _log_missing(f"The split {split!r} of {top.title}", chosen)
-    return chosen
 
 
 def _part(listing: folders.Listing, split: str) -> folders.Listing:
@@ -151,9 +211,9 @@ def _is_in_split(name: str, split: str) -> bool:
     return is_validation == (split == "validation")
 
 
-def _read_classes(root: folders.Listing) -> _Classes:
+def _read_classes(root: folders.Listing) -> Classes:
     """The folders of each class, in the order of the classes' names."""
-    found: _Classes = {}
+    found: Classes = {}
     for name in root.folders:
         found.setdefault(printable(composed(name)), []).append(root.folder(name))
     doubled = [name for name, of_class in found.items() if len(of_class) > 1]
@@ -171,12 +231,12 @@ def _read_classes(root: folders.Listing) -> _Classes:
     return dict(sorted(found.items()))
 
 
-def _with_images(classes: _Classes) -> list[str]:
+def _with_images(classes: Classes) -> list[str]:
     return [x for x, of_class in classes.items() if any(y.images for y in of_class)]
 
 
 def _check_classes(
-    root: folders.Listing, found: _Classes, num_classes: int | None
+    root: folders.Listing, found: Classes, num_classes: int | None
 ) -> None:
     """Refuses what a network cannot be trained on."""
     empty = sorted(found.keys() - _with_images(found))
@@ -211,7 +271,7 @@ def _check_known(
 
 
 def _unnumbered(
-    root: folders.Listing, found: _Classes, train: str, num_classes: int | None
+    root: folders.Listing, found: Classes, train: str, num_classes: int | None
 ) -> str:
     return (
         f"{root.title} has {len(found)} classes. Received: "
@@ -221,7 +281,7 @@ def _unnumbered(
     )
 
 
-def _log_missing(where: str, classes: _Classes) -> None:
+def _log_missing(where: str, classes: Classes) -> None:
     missing = sorted(classes.keys() - _with_images(classes))
     if missing:
         logging.warning(
@@ -230,7 +290,7 @@ def _log_missing(where: str, classes: _Classes) -> None:
         )
 
 
-def _log_left_out(classes: _Classes) -> None:
+def _log_left_out(classes: Classes) -> None:
     listings = [listing for of_class in classes.values() for listing in of_class]
     deeper = [x for listing in listings for x in map(listing.folder, listing.folders)]
     names = [x.path for x in deeper if x.images]

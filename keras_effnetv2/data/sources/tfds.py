@@ -26,7 +26,8 @@ def open_tfds(
     """A split of a dataset, which is downloaded and prepared where it is not yet.
 
     Args:
-        name: such as `"cifar10"` or `"imagenet2012:5.1.0"`.
+        name: such as `"cifar10"` or `"imagenet2012:5.1.0"`. Empty: the dataset that is
+            right in `directory`, as `pack` writes them.
         split: such as `"train"`, `"train[:98%]"` or `"train+validation"`.
         num_classes: how many the dataset has. None: it says so.
         directory: of TensorFlow Datasets. None: its default.
@@ -80,7 +81,10 @@ _FORMATS = {"tfrecord": open_records, "array_record": open_array_records}
 def _prepared(tfds: Any, name: str, directory: str | None) -> Any:
     """The builder of a dataset that is there."""
     try:
-        builder = tfds.builder(name, data_dir=directory)
+        if not name and directory:
+            builder = tfds.builder_from_directory(os.path.expanduser(directory))
+        else:
+            builder = tfds.builder(name, data_dir=directory)
         builder.download_and_prepare()  # Does nothing where the dataset is there.
     except Exception as error:  # It raises anything, from many libraries.
         # Of an unknown name, it lists the thousands that there are.

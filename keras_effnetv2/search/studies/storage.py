@@ -4,11 +4,13 @@ import json
 import os
 import pathlib
 import re
-from collections.abc import Iterator
-from typing import Any
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import filelock
 import optuna
+from optuna.exceptions import StorageInternalError
 from optuna.storages.journal import BaseJournalBackend, JournalFileBackend
 
 from keras_effnetv2.errors import InputError
@@ -18,6 +20,9 @@ _DATABASES = (".db", ".sqlite", ".sqlite3")
 _JOURNAL_START = b'{"op_code":'
 # Seconds that a worker waits for the SQLite file while others write.
 _SQLITE_TIMEOUT = 60
+# Seconds to wait for another worker to have done what this one could not.
+_PAUSES = (0.1, 0.5, 2.0)
+_T = TypeVar("_T")
 
 
 class _MemoryJournal(BaseJournalBackend):
@@ -70,7 +75,7 @@ def open_storage(location: str | os.PathLike | None) -> optuna.storages.BaseStor
     location = os.fspath(location)
     try:
         if "://" in location:
-            return optuna.storages.RDBStorage(location)
+            return tried_again(lambda: optuna.storages.RDBStorage(location))
         return _open_file(pathlib.Path(location).expanduser().absolute())
     except (
         Exception
@@ -83,6 +88,23 @@ def open_storage(location: str | os.PathLike | None) -> optuna.storages.BaseStor
             f"a file that ends in {', '.join(_JOURNALS + _DATABASES)}, or the URL of a "
             "database. Choose another, or move a damaged file away."
         ) from error
+
+
+def tried_again(action: Callable[[], _T]) -> _T:
+    """What `action` returns, also where other workers do the same at the same time.
+
+    Of several that make the tables of an empty database, or a study's attributes, at
+    once, a database server lets one do it, and the others fail: what they wanted is
+    there a moment later.
+    """
+    from sqlalchemy import exc
+
+    for pause in _PAUSES:
+        try:
+            return action()
+        except (exc.IntegrityError, exc.ProgrammingError, StorageInternalError):
+            time.sleep(pause)
+    return action()
 
 
 def _open_file(path: pathlib.Path) -> optuna.storages.BaseStorage:

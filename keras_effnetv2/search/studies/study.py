@@ -1,6 +1,7 @@
 """A study: the space that is searched, how, and all trials so far."""
 
 import contextlib
+import functools
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.files import check_name
 from keras_effnetv2.search.sampling.policy import Choice
-from keras_effnetv2.search.studies.storage import open_storage
+from keras_effnetv2.search.studies.storage import open_storage, tried_again
 from keras_effnetv2.training.experiments.settings import with_later_settings
 
 Decisions = Mapping[str, Sequence[Choice]]
@@ -70,7 +71,7 @@ def open_study(
         wanted[_BACKBONE] = dict(backbone)
     for key, value in wanted.items():
         if key not in study.user_attrs:
-            study.set_user_attr(key, value)
+            tried_again(functools.partial(study.set_user_attr, key, value))
         # Read anew: another worker may have made the study at the same time.
         _check_same(study, key, value)
     return study
@@ -129,9 +130,19 @@ def _by_path(values: Mapping[str, Any], start: str = "") -> dict[str, Any]:
     for name, value in values.items():
         # An experiment is kept as JSON in a string.
         with contextlib.suppress(TypeError, ValueError):
-            value = with_later_settings(json.loads(value))
+            value = _completed(json.loads(value))
         if isinstance(value, dict):
             settings |= _by_path(value, f"{start}{name}.")
         else:
             settings[start + name] = values[name]
     return settings
+
+
+def _completed(values: Any) -> Any:
+    """What JSON holds; an experiment with the settings that are newer than it."""
+    completed = with_later_settings(values)
+    data = values.get("data") if isinstance(values, dict) else None
+    if isinstance(data, dict) and "order" not in data:
+        # Of all that could be searched on then, `auto` is what was done.
+        completed["data"]["order"] = "auto"
+    return completed

@@ -18,7 +18,6 @@ import socket
 from typing import Any
 
 import keras
-from absl import logging
 
 from keras_effnetv2.backends import require_backend
 from keras_effnetv2.errors import InputError
@@ -141,10 +140,10 @@ def _open_mirrored() -> Devices:
 
     kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
     names = [device.name for device in tf.config.list_logical_devices(kind)]
-    if len(names) == 1:
-        logging.warning(
-            "The strategy mirrored found no other device than 1 %s, and runs on that.",
-            kind,
+    if len(names) == 1 and kind == "CPU":
+        raise InputError(
+            "The strategy mirrored trains on all GPUs, and TensorFlow finds none here. "
+            "Leave it out, to train on the processor."
         )
     strategy = tf.distribute.MirroredStrategy(names)
     return Devices("mirrored", strategy, len(names), kind=kind)

@@ -133,6 +133,8 @@ class Model(Checked):
             on TPU.
         frozen: patterns of layer names that keep their weights, batch statistics
             included.
+        remat: keep only the outputs of the blocks' convolutions for the gradient and
+            compute what lies between them again: less memory, longer steps.
     """
 
     variant: str | Variant
@@ -145,6 +147,7 @@ class Model(Checked):
     bn_group_size: Whole = 8
     precision: Precision = "mixed_bfloat16"
     frozen: tuple[str, ...] = ()
+    remat: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.variant, os.PathLike):

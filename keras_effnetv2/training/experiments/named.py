@@ -7,7 +7,7 @@ print(RECIPES["imagenet-s"].command)
 
 import dataclasses
 
-from keras_effnetv2.errors import InputError
+from keras_effnetv2.errors import InputError, expected
 from keras_effnetv2.training.experiments.configuration import (
     Augmentation,
     Data,
@@ -157,7 +157,5 @@ def get_experiment(name: str) -> Experiment:
         ValueError: no recipe has that name.
     """
     if name not in RECIPES:
-        raise InputError(
-            f"Unknown experiment {name!r}. Expected one of: {', '.join(RECIPES)}."
-        )
+        raise InputError(f"Unknown experiment {name!r}. {expected(name, RECIPES)}")
     return RECIPES[name].experiment

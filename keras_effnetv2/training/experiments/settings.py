@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from keras_effnetv2.errors import InputError
+from keras_effnetv2.errors import InputError, expected
 from keras_effnetv2.networks.architecture import Variant
 from keras_effnetv2.networks.variant_files import (
     from_values,
@@ -76,6 +76,7 @@ _EARLIER = {
         "window_chunks": 128,
     },
     "loop": {"patience": 0},
+    "model": {"remat": False},
     "optimizer": {"head_epochs": 0},
     "regularization": {"class_weights": "none"},
 }
@@ -154,8 +155,9 @@ def _without_counts(
 
 def _unknown(path: str, paths: dict[str, Any]) -> str:
     group = path.partition(".")[0] + "."
-    near = [known for known in paths if known.startswith(group)] or [*paths]
-    return f"No setting is called {path!r}. Expected one of: {', '.join(near)}."
+    near = [known for known in paths if known.startswith(group)]
+    hint = f"Expected one of: {', '.join(near)}." if near else expected(path, paths)
+    return f"No setting is called {path!r}. {hint}"
 
 
 def _plain(value: Any) -> Any:

@@ -56,6 +56,7 @@ def build_network(
         bn_synchronized={0: True, 1: False}.get(
             settings.bn_group_size, settings.bn_group_size
         ),
+        remat=settings.remat,
         preprocessing=settings.preprocessing,
         dropout_rate=dropout_rate,
         drop_path_rate=drop_path_rate,

@@ -1,12 +1,12 @@
 """The course of a run as a picture."""
 
 import itertools
-import os
 from collections.abc import Sequence
 from typing import Any
 
 from keras_effnetv2.errors import InputError, require_modules
 from keras_effnetv2.files import replacing
+from keras_effnetv2.paths import AnyPathLike
 from keras_effnetv2.progress import format_duration
 from keras_effnetv2.training.reporting.records import best_evaluation
 
@@ -23,7 +23,7 @@ _STRENGTHS = {
 _Records = Sequence[dict[str, Any]]
 
 
-def draw_curves(records: _Records, path: str | os.PathLike, title: str) -> None:
+def draw_curves(records: _Records, path: AnyPathLike, title: str) -> None:
     """Writes a PNG of `curves_figure`.
 
     Args:

@@ -3,12 +3,12 @@
 import json
 import math
 import os
-import pathlib
 from collections.abc import Sequence
 from typing import Any
 
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.files import replace_file
+from keras_effnetv2.paths import AnyPathLike, RemotePath, as_path
 
 
 class Records:
@@ -27,8 +27,8 @@ class Records:
         path: of the file, in a folder that exists; made with the first record.
     """
 
-    def __init__(self, path: str | os.PathLike) -> None:
-        self.path = pathlib.Path(path)
+    def __init__(self, path: AnyPathLike) -> None:
+        self.path = as_path(path)
 
     def append(self, record: dict[str, Any]) -> None:
         """Adds a record; it is on the disk when this returns.
@@ -36,6 +36,10 @@ class Records:
         When a run resumes, call `drop_after` first: it also removes the half of a line
         that a killed run may have left.
         """
+        if isinstance(self.path, RemotePath):  # Files of buckets do not grow.
+            before = self.path.read_bytes() if self.path.exists() else b""
+            replace_file(self.path, before + _to_line(record))
+            return
         with self.path.open("ab") as file:
             file.write(_to_line(record))
             file.flush()

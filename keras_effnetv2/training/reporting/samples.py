@@ -1,12 +1,11 @@
 """A look at the images that a stage trains on."""
 
-import os
-
 import numpy as np
 from PIL import Image
 
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.files import replacing
+from keras_effnetv2.paths import AnyPathLike
 
 _MAX_IMAGES = 8
 _MIN_SIDE = 128  # Pixels; smaller images are enlarged to at least that.
@@ -14,7 +13,7 @@ _GAP = 8  # Pixels.
 _BACKGROUND = (255, 255, 255)
 
 
-def draw_samples(images: np.ndarray, path: str | os.PathLike) -> None:
+def draw_samples(images: np.ndarray, path: AnyPathLike) -> None:
     """Writes the first images, at most 8, side by side as a PNG.
 
     Small images are enlarged by a whole factor, so that every pixel is a square.

@@ -7,13 +7,14 @@ start on. (Its fast loader does not look at that, and keeps an old value until t
 tag is written again.)
 """
 
-import os
 import time
 import uuid
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+
+from keras_effnetv2.paths import AnyPathLike, as_path
 
 # Of a record, what TensorBoard calls it; everything else is "other".
 _GROUPS = {
@@ -41,17 +42,17 @@ class Scalars:
             longer counts.
     """
 
-    def __init__(self, folder: str | os.PathLike, step: int = 0) -> None:
-        folder = os.fspath(folder)
-        tf.io.gfile.makedirs(folder)
+    def __init__(self, folder: AnyPathLike, step: int = 0) -> None:
+        as_path(folder).mkdir(parents=True, exist_ok=True)
         # TensorBoard reads the files of a folder in the order of their names.
         seconds, rest = divmod(time.time_ns(), 10**9)
         name = f"events.out.tfevents.{seconds:010d}.{rest:09d}.{uuid.uuid4().hex}"
-        self._file = tf.io.TFRecordWriter(os.path.join(folder, name))
+        self._file = tf.io.TFRecordWriter(str(as_path(folder) / name))
         # From version 2 on, TensorBoard heeds session starts.
         self._write(file_version="brain.Event:2")
         start = _SessionLog(status=_SessionLog.START)
         self._write(session_log=start, step=step + 1)
+        self._file.flush()
 
     def write(self, record: dict[str, Any]) -> None:
         """Every number of a record, at its `step`; see `Records`."""
@@ -61,6 +62,7 @@ class Scalars:
             if name != "step" and isinstance(value, int | float)
         ]
         self._write(summary=_Summary(value=values), step=record["step"])
+        self._file.flush()  # For those who look on. In a bucket it is written anew.
 
     def write_images(self, name: str, images: np.ndarray, step: int) -> None:
         """Images of uint8 `(n, height, width, 3)` under one name."""
@@ -71,6 +73,7 @@ class Scalars:
         metadata = tf.compat.v1.SummaryMetadata(plugin_data={"plugin_name": "images"})
         value = _Summary.Value(tag=name, metadata=metadata, tensor=tensor)
         self._write(summary=_Summary(value=[value]), step=step)
+        self._file.flush()
 
     def close(self) -> None:
         """Closes the file."""
@@ -79,7 +82,6 @@ class Scalars:
     def _write(self, **fields: Any) -> None:
         event = _Event(wall_time=time.time(), **fields)
         self._file.write(event.SerializeToString())
-        self._file.flush()  # For those who look on.
 
 
 def tag(name: str) -> str:

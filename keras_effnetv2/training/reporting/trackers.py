@@ -8,7 +8,6 @@ ids are kept in its work folder.
 import contextlib
 import json
 import os
-import pathlib
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
@@ -17,6 +16,7 @@ from absl import logging
 
 from keras_effnetv2.errors import InputError, require_modules
 from keras_effnetv2.files import replace_file
+from keras_effnetv2.paths import AnyPath, RemotePath
 from keras_effnetv2.training.choices import TRACKERS
 from keras_effnetv2.training.experiments.configuration import Experiment
 from keras_effnetv2.training.experiments.settings import list_settings, to_text
@@ -63,7 +63,7 @@ def check_trackers(names: Sequence[str]) -> None:
 
 
 def open_trackers(
-    names: Sequence[str], path: pathlib.Path, experiment: Experiment
+    names: Sequence[str], path: AnyPath, experiment: Experiment
 ) -> list[Tracker]:
     """Begins or goes on with a run in each tracker.
 
@@ -99,7 +99,7 @@ class _MLflow:
     def __init__(
         self,
         run_id: str | None,
-        folder: pathlib.Path,
+        folder: AnyPath,
         name: str,
         settings: dict[str, Any],
     ) -> None:
@@ -115,7 +115,7 @@ class _MLflow:
             self._client.update_run(run_id, status="RUNNING")
         self.id = run_id
 
-    def _begin(self, folder: pathlib.Path, name: str, settings: dict[str, Any]) -> str:
+    def _begin(self, folder: AnyPath, name: str, settings: dict[str, Any]) -> str:
         from mlflow.entities import Param
 
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or name
@@ -150,7 +150,7 @@ class _WandB:
     def __init__(
         self,
         run_id: str | None,
-        folder: pathlib.Path,
+        folder: AnyPath,
         name: str,
         settings: dict[str, Any],
     ) -> None:
@@ -162,7 +162,8 @@ class _WandB:
                 project=os.environ.get("WANDB_PROJECT") or "keras_effnetv2",
                 group=name,
                 name=folder.name,
-                dir=os.fspath(folder),
+                # Its own files are of this machine.
+                dir=None if isinstance(folder, RemotePath) else os.fspath(folder),
                 id=run_id,
                 resume="allow" if run_id else None,
             )
@@ -181,7 +182,7 @@ _TRACKERS = {"mlflow": _MLflow, "wandb": _WandB}
 
 @contextlib.contextmanager
 def _errors_explained(
-    tracker: str, errors: type[Exception], remedy: str, folder: pathlib.Path
+    tracker: str, errors: type[Exception], remedy: str, folder: AnyPath
 ) -> Iterator[None]:
     try:
         yield

@@ -2,17 +2,16 @@
 
 A checkpoint holds every number that the rest of the training depends on: weights, batch
 statistics, moving averages, the optimizer's slots and step, the states of random
-generators, metrics. The files are safetensors, which cannot hold code.
+generators, metrics.
 """
 
+import contextlib
 import dataclasses
 import json
 import math
-import os
-import pathlib
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -21,6 +20,12 @@ from absl import logging
 
 from keras_effnetv2.errors import FileError, InputError
 from keras_effnetv2.files import remove_unfinished, replacing
+from keras_effnetv2.paths import AnyPath, AnyPathLike, RemotePath, as_path
+from keras_effnetv2.training.runs.array_files import (
+    read_arrays,
+    read_metadata,
+    write_arrays,
+)
 
 _NAME = re.compile(r"step_(\d+)\.safetensors")
 BEST = "best.weights.h5"
@@ -55,12 +60,12 @@ class Checkpoints:
     """The newest checkpoints of a run, and its best weights, in a folder.
 
     Args:
-        folder: made when the first checkpoint is saved.
+        folder: made when the first checkpoint is saved; also one of a bucket.
         keep: how many of the newest stay.
     """
 
-    def __init__(self, folder: str | os.PathLike, keep: int) -> None:
-        self.folder = pathlib.Path(folder)
+    def __init__(self, folder: AnyPathLike, keep: int) -> None:
+        self.folder = as_path(folder)
         self.keep = keep
 
     def save(
@@ -68,7 +73,7 @@ class Checkpoints:
         arrays: dict[str, np.ndarray],
         position: Position,
         best: keras.Model | None = None,
-    ) -> pathlib.Path:
+    ) -> AnyPath:
         """Writes a checkpoint and removes those that are too many.
 
         Args:
@@ -76,16 +81,53 @@ class Checkpoints:
             position: that they are of.
             best: network that has just been measured as the best so far.
         """
+        return self.write(arrays, position, self.stage(best))
+
+    def stage(self, best: keras.Model | None) -> Callable[[], None] | None:
+        """Reads the weights of the best network, and gives what then publishes them."""
+        if best is None:
+            return None
         self.folder.mkdir(parents=True, exist_ok=True)
-        if best is not None:
+        with contextlib.ExitStack() as stack:
+            temporary = stack.enter_context(replacing(self.folder / BEST))
+            best.save_weights(temporary)
+            staged = stack.pop_all()
+        return staged.close
+
+    def write(
+        self,
+        arrays: dict[str, np.ndarray],
+        position: Position,
+        publish_best: Callable[[], None] | None = None,
+    ) -> AnyPath:
+        """As `save`, of the best network that was staged, if one was."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if publish_best is not None:
             # Before the state that knows of it: a kill in between loses neither.
-            write_weights(best, self.folder / BEST)
+            publish_best()
         path = self._path(position.step)
-        write_arrays(path, arrays, {"position": json.dumps(vars(position))})
-        for old in self._paths()[self.keep :]:
+        metadata = {"position": json.dumps(vars(position))}
+        own_parts = write_arrays(path, arrays, metadata)
+        paths = self._paths()
+        for old in paths[self.keep :]:
             old.unlink(missing_ok=True)
+        if isinstance(path, RemotePath):
+            others = {x.stem for x in paths[: self.keep] if x != path}
+            self._remove_parts(others, own_parts)
         remove_unfinished(self.folder)
         return path
+
+    def _remove_parts(self, kept: set[str], own: Sequence[str]) -> None:
+        """Removes parts of checkpoints that are gone, or were never finished."""
+        for part in self.folder.glob("step_*.part.safetensors"):
+            if part.name not in own and part.name.partition(".")[0] not in kept:
+                part.unlink(missing_ok=True)
+
+    def last_good(self) -> str:
+        """A sentence on where the last checkpoint is, if there is one."""
+        if not self.folder.exists():
+            return "No checkpoint had been saved."
+        return f"The last good checkpoint is in {self.folder}."
 
     def restore(self) -> tuple[dict[str, np.ndarray], Position] | None:
         """The newest checkpoint that can be read, or None where there is none.
@@ -109,13 +151,10 @@ class Checkpoints:
 
     def position(self) -> Position:
         """That of the newest checkpoint that tells, or the start of a training."""
-        import safetensors
-
         for path in self._paths():
             try:
-                with safetensors.safe_open(path, "numpy") as file:
-                    return _position(path, file.metadata() or {})
-            except (ValueError, OSError, safetensors.SafetensorError):
+                return _position(path, read_metadata(path))
+            except (ValueError, OSError):
                 continue
         return Position()
 
@@ -144,16 +183,16 @@ class Checkpoints:
                     ) from error
             time.sleep(_POLL)
 
-    def _path(self, step: int) -> pathlib.Path:
+    def _path(self, step: int) -> AnyPath:
         return self.folder / f"step_{step:09d}.safetensors"
 
-    def _paths(self) -> list[pathlib.Path]:
+    def _paths(self) -> list[AnyPath]:
         """Those of single steps, the newest first."""
         found = self.folder.glob("step_*.safetensors")
         return sorted((x for x in found if _NAME.fullmatch(x.name)), reverse=True)
 
 
-def _read(path: pathlib.Path) -> tuple[dict[str, np.ndarray], Position]:
+def _read(path: AnyPath) -> tuple[dict[str, np.ndarray], Position]:
     """A checkpoint.
 
     Raises:
@@ -163,7 +202,7 @@ def _read(path: pathlib.Path) -> tuple[dict[str, np.ndarray], Position]:
     return arrays, _position(path, metadata)
 
 
-def _position(path: pathlib.Path, metadata: dict[str, str]) -> Position:
+def _position(path: AnyPath, metadata: dict[str, str]) -> Position:
     try:
         return Position(**json.loads(metadata["position"]))
     except (ValueError, KeyError, TypeError) as error:
@@ -175,10 +214,15 @@ def read_state(model: keras.Model) -> dict[str, np.ndarray]:
 
     All workers must call it at once: metrics are summed over them.
     """
-    return {
-        name: np.array(keras.ops.convert_to_numpy(variable), order="C")
-        for name, variable in _state_variables(model)
-    }
+    return {name: _copied(variable) for name, variable in _state_variables(model)}
+
+
+def _copied(variable: Any) -> np.ndarray:
+    """The value of a variable, which its next one leaves alone."""
+    array = keras.ops.convert_to_numpy(variable)
+    # On TensorFlow it is a copy already, on JAX it may be the memory of the device.
+    is_own = array.flags.owndata and array.flags.writeable
+    return array if is_own and array.flags.c_contiguous else np.array(array, order="C")
 
 
 def write_state(model: keras.Model, arrays: dict[str, np.ndarray]) -> None:
@@ -214,24 +258,7 @@ def _state_variables(model: keras.Model) -> Iterator[tuple[str, Any]]:
             yield f"{group}/{number:05d}/{variable.name}", variable
 
 
-def write_arrays(
-    path: pathlib.Path, arrays: dict[str, np.ndarray], metadata: dict[str, str]
-) -> None:
-    """Writes a safetensors file that is whole or not there.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    import safetensors.numpy
-
-    try:
-        with replacing(path) as temporary:
-            safetensors.numpy.save_file(arrays, temporary, metadata)
-    except safetensors.SafetensorError as error:  # Of a full disk, too.
-        raise FileError(f"{path} cannot be written: {error}.") from error
-
-
-def write_weights(network: keras.Model, path: pathlib.Path) -> None:
+def write_weights(network: keras.Model, path: AnyPath) -> None:
     """Writes the weights of a network to a file that is whole or not there.
 
     Args:
@@ -243,19 +270,3 @@ def write_weights(network: keras.Model, path: pathlib.Path) -> None:
     """
     with replacing(path) as temporary:
         network.save_weights(temporary)
-
-
-def read_arrays(path: pathlib.Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """What `write_arrays` wrote.
-
-    Raises:
-        ValueError: the file is damaged.
-    """
-    import safetensors
-
-    try:
-        with safetensors.safe_open(path, "numpy") as file:
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            return arrays, file.metadata() or {}
-    except safetensors.SafetensorError as error:
-        raise InputError(f"{path} is damaged: {error}.") from error

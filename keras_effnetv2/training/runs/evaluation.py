@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from keras_effnetv2.files import on_this_machine
 from keras_effnetv2.models import create_model
 from keras_effnetv2.networks.functional import find_normalization
 from keras_effnetv2.training.devices.strategies import Devices, open_devices
@@ -53,12 +54,12 @@ def evaluate_run(
         ValueError: no run with such weights, or no such data.
     """
     experiment = experiment_to_evaluate(workdir, assignments)
-    weights = str(trained_weights(workdir, checkpoint))
+    weights = trained_weights(workdir, checkpoint)
     temperature = fitted_temperature(workdir, checkpoint)
     devices = open_devices(strategy, tpu)
     feed = Feed.open(experiment.data, experiment.data.eval_split)
-    with devices.scope():
-        network = build_network(experiment, weights)
+    with on_this_machine(weights) as file, devices.scope():
+        network = build_network(experiment, str(file))
         if temperature is not None:
             divide_logits(network, temperature)
     return _evaluate_network(network, experiment, feed, devices)
@@ -116,17 +117,31 @@ def evaluate_weights(
     return _evaluate_network(network, experiment, feed, devices)
 
 
-def measure(
-    learner: Learner, feed: Feed, batch_size: int, devices: Devices
-) -> dict[str, float]:
-    """What `Learner.measured` has of a learner's result on all of a feed."""
-    record = find_normalization(learner.result).preprocessing
-    data = evaluation_data(feed, record, batch_size, devices)
-    with warnings.catch_warnings():
-        # Keras cannot count the batches of several devices, and warns at their end.
-        warnings.filterwarnings("ignore", "Your input ran out of data")
-        learner.evaluate(data, verbose=0)
-    return learner.measured()
+class Evaluation:
+    """Measures a learner's result on all of a feed, as often as it is called.
+
+    Args:
+        learner: whose result is measured.
+        feed: the images; each counts once.
+        batch_size: of all devices together.
+        devices: to evaluate on.
+    """
+
+    def __init__(
+        self, learner: Learner, feed: Feed, batch_size: int, devices: Devices
+    ) -> None:
+        self._learner = learner
+        record = find_normalization(learner.result).preprocessing
+        # Made once: of few images, to trace it takes longer than to run it.
+        self._data = evaluation_data(feed, record, batch_size, devices)
+
+    def __call__(self) -> dict[str, float]:
+        """What `Learner.measured` has now."""
+        with warnings.catch_warnings():
+            # Keras cannot count the batches of several devices, and warns at their end.
+            warnings.filterwarnings("ignore", "Your input ran out of data")
+            self._learner.evaluate(self._data, verbose=0)
+        return self._learner.measured()
 
 
 def _evaluate_network(
@@ -137,4 +152,5 @@ def _evaluate_network(
         learner: Any = create_learner(network, None, experiment)
         learner.compile()
     with data_errors_raised(feed):
-        return measure(learner, feed, batch_size * devices.num_replicas, devices)
+        batch_size *= devices.num_replicas
+        return Evaluation(learner, feed, batch_size, devices)()

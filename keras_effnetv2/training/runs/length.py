@@ -1,10 +1,10 @@
 """Runs that are made longer, or shorter, after they have begun."""
 
 import dataclasses
-import pathlib
 import shlex
 
 from keras_effnetv2.errors import InputError
+from keras_effnetv2.paths import AnyPath
 from keras_effnetv2.training.experiments.configuration import Experiment
 from keras_effnetv2.training.progressive.stages import Stage
 from keras_effnetv2.training.runs.checkpoints import BEST, Position
@@ -18,7 +18,7 @@ def check_length(
     found: Experiment,
     position: Position,
     num_images: int,
-    path: pathlib.Path,
+    path: AnyPath,
 ) -> None:
     """Refuses another length where it would not go on from what is trained.
 
@@ -71,7 +71,7 @@ def _first_epochs(stages: tuple[Stage, ...], num: int) -> list[Stage]:
     return sum(alike, [])[:num]
 
 
-def _instead(path: pathlib.Path, epochs: int) -> str:
+def _instead(path: AnyPath, epochs: int) -> str:
     words = ["--experiment", path, "--workdir", f"{path}-longer"]
     words += ["--set", f"epochs={epochs}"]
     weights = path / "checkpoints" / BEST

@@ -16,6 +16,7 @@ from keras_effnetv2.training.devices.agreement import from_chief, together
 from keras_effnetv2.training.devices.strategies import Devices
 from keras_effnetv2.training.experiments.configuration import Experiment
 from keras_effnetv2.training.progressive.learning import Segment
+from keras_effnetv2.training.runs.checkpoint_writer import CheckpointWriter
 from keras_effnetv2.training.runs.checkpoints import Checkpoints, Position, read_state
 
 # Steps between looks at the loss: each look waits for the device.
@@ -50,7 +51,7 @@ class LoopCallback(keras.callbacks.Callback):
         super().__init__()
         self.experiment = experiment
         self.devices = devices
-        self.checkpoints = checkpoints
+        self.writer = CheckpointWriter(checkpoints)
         self.position = position
         self.evaluate = evaluate
         self.report_step = report_step
@@ -73,8 +74,11 @@ class LoopCallback(keras.callbacks.Callback):
 
     @contextlib.contextmanager
     def training(self) -> Iterator[None]:
-        """Around all segments that a process trains, for the user's callbacks."""
-        yield
+        """Around all segments that a process trains: what was saved is there then."""
+        with self.writer:
+            yield
+            with together(self.devices):
+                self.writer.wait()
         if self._told:
             self._told.on_train_end()
 
@@ -221,41 +225,32 @@ class LoopCallback(keras.callbacks.Callback):
         }
 
     def _look(self) -> None:
-        """Are the losses of the last steps numbers?"""
+        """Are the losses of the last steps numbers, and checkpoints written?"""
         value = None
         for step, loss in self._losses:
             value = float(np.mean(keras.ops.convert_to_numpy(loss)))
             if not math.isfinite(value):
                 raise DivergedError(
                     f"The loss is {value} at step {step} (epoch "
-                    f"{self.position.epoch + 1}). {self._last_good()} Lower "
+                    f"{self.position.epoch + 1}). {self.writer.last_good()} Lower "
                     "optimizer.learning_rate or set optimizer.global_clipnorm."
                 )
         if value is not None:
             rate = float(self.model.optimizer.learning_rate)
             self.report_step(self.position, {"loss": value, "learning_rate": rate})
         self._losses = []
+        if self.devices.num_workers == 1:  # Several are told when they next save.
+            self.writer.check()
 
     def _save(self, is_best: bool = False) -> None:
         self._look()
+        with together(self.devices):
+            self.writer.wait()  # First: of the arrays there is one copy at a time.
         arrays = read_state(self.model)
-        if not all(
-            np.isfinite(x).all() for x in arrays.values() if x.dtype.kind == "f"
-        ):
-            raise DivergedError(
-                f"The weights are not finite after step {self.position.step}. "
-                f"{self._last_good()} Lower optimizer.learning_rate or set "
-                "optimizer.global_clipnorm."
-            )
         with together(self.devices):
             if self.devices.is_chief:
                 best = self.model.result if is_best else None
-                self.checkpoints.save(arrays, self.position, best)
-
-    def _last_good(self) -> str:
-        if not self.checkpoints.folder.exists():
-            return "No checkpoint had been saved."
-        return f"The last good checkpoint is in {self.checkpoints.folder}."
+                self.writer.save(arrays, self.position, best)
 
     @property
     def _must_stop(self) -> bool:

@@ -10,6 +10,7 @@ from absl import logging
 
 from keras_effnetv2.data.chunks.reading import describe_order
 from keras_effnetv2.files import full_disk_named
+from keras_effnetv2.paths import is_remote
 from keras_effnetv2.training.devices import replicas
 from keras_effnetv2.training.devices.agreement import from_chief, together
 from keras_effnetv2.training.devices.strategies import Devices, open_devices
@@ -31,11 +32,12 @@ from keras_effnetv2.training.runs.checkpoints import (
     write_state,
     write_weights,
 )
-from keras_effnetv2.training.runs.evaluation import measure
+from keras_effnetv2.training.runs.evaluation import Evaluation
 from keras_effnetv2.training.runs.feasibility import check, check_class_counts
 from keras_effnetv2.training.runs.loop import LoopCallback, stopped_by_signals
 from keras_effnetv2.training.runs.workdir import (
     Workdir,
+    check_workdir,
     open_workdir,
     read_experiment,
     train_command,
@@ -74,7 +76,8 @@ def train(
 
     Args:
         experiment: what to train. None: that of the work folder, which has one.
-        workdir: where to. Workers must share it.
+        workdir: where to; also in a bucket, as `"gs://BUCKET/runs/digits"`. Workers
+            must share it.
         strategy: `"auto"`, `"cpu"`, `"mirrored"`, `"multiworker"` or `"tpu"`.
         tpu: name of a TPU, or `"local"`.
         callbacks: of Keras.
@@ -121,6 +124,8 @@ class _Run:
         log: Sequence[str],
     ) -> "_Run":
         check_trackers(log)
+        if is_remote(workdir) and devices.is_chief:
+            check_workdir(workdir)  # Before the data is looked at, which can take long.
         experiment, train_feed, eval_feed = feeding.open_feeds(experiment)
         data = experiment.data
         num_images = train_feed.source.num_examples
@@ -201,7 +206,7 @@ class _Run:
             self.devices,
             checkpoints,
             position,
-            lambda: measure(learner, self.eval_feed, batch_size, self.devices),
+            Evaluation(learner, self.eval_feed, batch_size, self.devices),
             reporter.report_step,
             reporter.report_epoch,
             callbacks,

@@ -7,7 +7,6 @@ Guo et al. 2017, https://arxiv.org/abs/1706.04599.
 import hashlib
 import json
 import math
-import pathlib
 from typing import Any
 
 import keras
@@ -15,10 +14,11 @@ import keras
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.files import replace_file
 from keras_effnetv2.networks.heads import find_head
+from keras_effnetv2.paths import AnyPath
 
 
 def write_temperature(
-    path: pathlib.Path, weights: pathlib.Path, temperature: float, num_images: int
+    path: AnyPath, weights: AnyPath, temperature: float, num_images: int
 ) -> None:
     """Keeps the temperature that belongs to a file of weights.
 
@@ -37,7 +37,7 @@ def write_temperature(
     replace_file(path, json.dumps(contents, indent=2).encode() + b"\n")
 
 
-def read_temperature(path: pathlib.Path, weights: pathlib.Path) -> float | None:
+def read_temperature(path: AnyPath, weights: AnyPath) -> float | None:
     """The temperature of a file of weights; None where none belongs to what is in it.
 
     Raises:
@@ -61,7 +61,7 @@ def divide_logits(model: keras.Model, temperature: float) -> None:
         variable.assign(variable / temperature)
 
 
-def _read(path: pathlib.Path) -> dict[str, Any]:
+def _read(path: AnyPath) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
@@ -73,13 +73,13 @@ def _read(path: pathlib.Path) -> dict[str, Any]:
     return contents
 
 
-def _damaged(path: pathlib.Path, reason: object) -> InputError:
+def _damaged(path: AnyPath, reason: object) -> InputError:
     return InputError(
         f"{path} is damaged: {reason}. Remove it, and write the report again."
     )
 
 
-def _digest(path: pathlib.Path) -> str:
+def _digest(path: AnyPath) -> str:
     found = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(2**20):

@@ -1,18 +1,22 @@
 """The work folder of a run: what is in it, and that it belongs to one experiment."""
 
 import dataclasses
-import os
-import pathlib
 import shlex
 from typing import Any
 
 import keras
 
 from keras_effnetv2.errors import InputError
-from keras_effnetv2.files import check_writable, remove_unfinished, replace_file
+from keras_effnetv2.files import (
+    check_writable,
+    on_this_machine,
+    remove_unfinished,
+    replace_file,
+)
 from keras_effnetv2.models import create_model
 from keras_effnetv2.networks.variant_files import is_variant_file, write_variant
 from keras_effnetv2.networks.variants import get_variant
+from keras_effnetv2.paths import AnyPath, AnyPathLike, as_path
 from keras_effnetv2.training.choices import CHECKPOINTS
 from keras_effnetv2.training.experiments.configuration import Experiment
 from keras_effnetv2.training.experiments.settings import (
@@ -30,66 +34,66 @@ from keras_effnetv2.training.runs.temperature import divide_logits, read_tempera
 
 @dataclasses.dataclass(frozen=True)
 class Workdir:
-    """Paths in the work folder of a run."""
+    """Paths in the work folder of a run, on this machine or in a bucket."""
 
-    path: pathlib.Path
+    path: AnyPath
 
     @property
-    def config(self) -> pathlib.Path:
+    def config(self) -> AnyPath:
         """The resolved experiment, JSON."""
         return self.path / "config.json"
 
     @property
-    def variant(self) -> pathlib.Path:
+    def variant(self) -> AnyPath:
         """Copy of the experiment's variant, where that is a file: the run's own."""
         return self.path / "variant.json"
 
     @property
-    def checkpoints(self) -> pathlib.Path:
+    def checkpoints(self) -> AnyPath:
         """Folder of complete states."""
         return self.path / "checkpoints"
 
     @property
-    def metrics(self) -> pathlib.Path:
+    def metrics(self) -> AnyPath:
         """Numbers of every epoch, a JSON object a line."""
         return self.path / "metrics.jsonl"
 
     @property
-    def curves(self) -> pathlib.Path:
+    def curves(self) -> AnyPath:
         """Picture of the numbers."""
         return self.path / "curves.png"
 
     @property
-    def scalars(self) -> pathlib.Path:
+    def scalars(self) -> AnyPath:
         """Folder for TensorBoard."""
         return self.path / "tensorboard"
 
     @property
-    def tracking(self) -> pathlib.Path:
+    def tracking(self) -> AnyPath:
         """Ids of the run in MLflow and other trackers, by name; JSON."""
         return self.path / TRACKING
 
     @property
-    def weights(self) -> pathlib.Path:
+    def weights(self) -> AnyPath:
         """Weights of a run's end, moving averages where it has them."""
         return self.path / "final.weights.h5"
 
     @property
-    def best_weights(self) -> pathlib.Path:
+    def best_weights(self) -> AnyPath:
         """Weights of the best evaluation so far: exactly the network it measured."""
         return self.checkpoints / BEST
 
     @property
-    def calibration(self) -> pathlib.Path:
+    def calibration(self) -> AnyPath:
         """Temperatures of the weights that a report has looked at; JSON."""
         return self.path / "calibration.json"
 
     @property
-    def report(self) -> pathlib.Path:
+    def report(self) -> AnyPath:
         """What is known of the run and its network, HTML."""
         return self.path / "report.html"
 
-    def samples(self, stage: int) -> pathlib.Path:
+    def samples(self, stage: int) -> AnyPath:
         """Picture of a few training images of a stage, from 1."""
         return self.path / f"stage{stage}.png"
 
@@ -104,7 +108,7 @@ class Workdir:
 
 
 def open_workdir(
-    path: str | os.PathLike,
+    path: AnyPathLike,
     experiment: Experiment,
     is_chief: bool = True,
     num_images: int | None = None,
@@ -120,14 +124,9 @@ def open_workdir(
     Raises:
         ValueError: it cannot be written, or is that of another experiment.
     """
-    if "://" in os.fspath(path):
-        raise InputError(
-            f"The work folder must be a folder of the file system. Received: {path}. "
-            "Mount the bucket, or copy the folder there after the training."
-        )
-    workdir = Workdir(pathlib.Path(path).expanduser())
+    workdir = Workdir(as_path(path))
     if is_chief:
-        _check_writable(workdir.path)
+        check_workdir(workdir.path)
     if workdir.config.exists() and workdir.has_begun():
         _check_same(experiment, read_experiment(path), workdir, num_images)
     if not is_chief:
@@ -139,7 +138,23 @@ def open_workdir(
     return workdir
 
 
-def read_experiment(path: str | os.PathLike) -> Experiment:
+def check_workdir(path: AnyPathLike) -> None:
+    """Makes a work folder, if need be.
+
+    Raises:
+        ValueError: there is no such bucket or file system, or it cannot be written.
+    """
+    folder = as_path(path)
+    try:
+        check_writable(folder)
+    except OSError as error:
+        raise InputError(
+            f"The work folder {folder} cannot be written: {error.strerror}. "
+            "Choose another --workdir."
+        ) from error
+
+
+def read_experiment(path: AnyPathLike) -> Experiment:
     """The experiment of the run in a work folder.
 
     Its variant is the run's own copy, where the run was started with a variant file.
@@ -147,7 +162,7 @@ def read_experiment(path: str | os.PathLike) -> Experiment:
     Raises:
         ValueError: there is none, or its configuration is damaged.
     """
-    workdir = Workdir(pathlib.Path(path).expanduser())
+    workdir = Workdir(as_path(path))
     config = workdir.config
     try:
         text = config.read_text()
@@ -163,7 +178,7 @@ def read_experiment(path: str | os.PathLike) -> Experiment:
 
 
 def load_run(
-    path: str | os.PathLike,
+    path: AnyPathLike,
     checkpoint: str = CHECKPOINTS[0],
     *,
     calibrated: bool = True,
@@ -184,7 +199,8 @@ def load_run(
         ValueError: not the work folder of a run that has such weights.
     """
     variant = trained_variant(read_experiment(path).model)
-    model = create_model(variant, weights=trained_weights(path, checkpoint))
+    with on_this_machine(trained_weights(path, checkpoint)) as weights:
+        model = create_model(variant, weights=weights)
     temperature = fitted_temperature(path, checkpoint) if calibrated else None
     if temperature is not None:
         divide_logits(model, temperature)
@@ -192,20 +208,18 @@ def load_run(
 
 
 def fitted_temperature(
-    path: str | os.PathLike, checkpoint: str = CHECKPOINTS[0]
+    path: AnyPathLike, checkpoint: str = CHECKPOINTS[0]
 ) -> float | None:
     """What `load_run` divides logits by; None where no report has fitted it.
 
     Raises:
         ValueError: as `trained_weights`; or the file of it is damaged.
     """
-    workdir = Workdir(pathlib.Path(path).expanduser())
+    workdir = Workdir(as_path(path))
     return read_temperature(workdir.calibration, trained_weights(path, checkpoint))
 
 
-def trained_weights(
-    path: str | os.PathLike, checkpoint: str = CHECKPOINTS[0]
-) -> pathlib.Path:
+def trained_weights(path: AnyPathLike, checkpoint: str = CHECKPOINTS[0]) -> AnyPath:
     """The weights that a run in a work folder has left; see `load_run`.
 
     Raises:
@@ -217,7 +231,7 @@ def trained_weights(
             f"{checkpoint!r}."
         )
     experiment = read_experiment(path)
-    workdir = Workdir(pathlib.Path(path).expanduser())
+    workdir = Workdir(as_path(path))
     if checkpoint == "auto":
         is_chosen = experiment.data.is_held_out and workdir.best_weights.is_file()
         checkpoint = "best" if is_chosen else "last"
@@ -235,14 +249,14 @@ def trained_weights(
     )
 
 
-def describe_weights(path: str | os.PathLike, checkpoint: str = CHECKPOINTS[0]) -> str:
+def describe_weights(path: AnyPathLike, checkpoint: str = CHECKPOINTS[0]) -> str:
     """A line on which weights `load_run` takes of a run, for people.
 
     Raises:
         ValueError: as `trained_weights`.
     """
     weights = trained_weights(path, checkpoint)
-    workdir = Workdir(pathlib.Path(path).expanduser())
+    workdir = Workdir(as_path(path))
     best = best_evaluation(Records(workdir.metrics).read())
     if weights != workdir.best_weights:
         origin = "of the end of the run"
@@ -258,20 +272,10 @@ def describe_weights(path: str | os.PathLike, checkpoint: str = CHECKPOINTS[0]) 
     return f"Weights: {weights}, {origin}.{scores}"
 
 
-def train_command(path: str | os.PathLike, *options: str) -> str:
+def train_command(path: AnyPathLike, *options: str) -> str:
     """What goes on with the run in a work folder, in a shell."""
-    words = ["train", "--workdir", os.fspath(path), *options]
+    words = ["train", "--workdir", str(path), *options]
     return shlex.join(["python", "-m", "keras_effnetv2", *words])
-
-
-def _check_writable(folder: pathlib.Path) -> None:
-    try:
-        check_writable(folder)
-    except OSError as error:
-        raise InputError(
-            f"The work folder {folder} cannot be written: {error.strerror}. "
-            "Choose another --workdir."
-        ) from error
 
 
 def _check_same(

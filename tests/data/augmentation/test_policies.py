@@ -57,6 +57,7 @@ def test_sizes_may_be_unknown(name):
         assert apply(np.zeros(shape, "u1")).shape == shape
 
 
+@pytest.mark.slow
 def test_randaugment_draws_every_operation_equally_often(applied):
     num = 1600
     for seed in seeds(num // 2):
@@ -91,7 +92,9 @@ def test_autoaugment_draws_every_row_with_its_probabilities(applied):
     assert (np.abs(found - expected) <= 5 * np.sqrt(expected)).all()
 
 
-@pytest.mark.parametrize("kind", [tf.Variable, tf.constant])
+@pytest.mark.parametrize(
+    "kind", [tf.Variable, pytest.param(tf.constant, marks=pytest.mark.slow)]
+)
 def test_a_tensor_magnitude_changes_without_a_retrace(kind):
     num_traces = 0
     variable = tf.Variable(5.0)
@@ -146,6 +149,7 @@ def test_bad_magnitudes_are_refused(magnitude):
         RandAugment(2, magnitude)
 
 
+@pytest.mark.slow
 def test_translations_of_small_images_shrink_with_the_scale():
     image = np.zeros((32, 32, 3), "u1")
     image[:, :, :] = np.arange(1, 33, dtype="u1")[None, :, None]

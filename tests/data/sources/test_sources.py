@@ -47,6 +47,7 @@ def test_a_folder_for_each_class_is_a_source(split_folders):
     assert folder(split_folders, "validation").num_examples == 6
 
 
+@pytest.mark.slow
 def test_a_folder_trains_and_evaluates(split_folders):
     for images, labels in train(folder(split_folders), 5):
         assert images.any((1, 2, 3)).all() and (labels.sum(1) == 1).all()

@@ -82,8 +82,10 @@ def test_the_card_says_how_to_load_it(model, tmp_path):
     [
         {"include_top": False},
         {"input_shape": (32, 48, 1), "classes": 2},
-        {"classes": 1},
-        {"classes": 3, "classifier_activation": None},
+        pytest.param({"classes": 1}, marks=pytest.mark.slow),
+        pytest.param(
+            {"classes": 3, "classifier_activation": None}, marks=pytest.mark.slow
+        ),
         {"classes": 3, "include_preprocessing": False},
         {
             "classes": 2,

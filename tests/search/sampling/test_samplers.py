@@ -35,6 +35,7 @@ def suggest(trial, decisions=DECISIONS):
     return {name: trial.suggest_categorical(name, c) for name, c in decisions.items()}
 
 
+@pytest.mark.slow
 def test_reinforce_finds_the_top_percent():
     found = [
         search("reinforce", seed)[1] > PlantedReward(seed).quantile(0.01)

@@ -174,11 +174,11 @@ def test_containers_leave_each_other_their_trials(tmp_path):
     assert begun == ["0", "1", "2"]
 
 
-def wait_for(condition):
-    deadline = time.monotonic() + 120
+def wait_for(condition, seconds=120.0, pause=0.05):
+    deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
-        time.sleep(0.05)
+        time.sleep(pause)
 
 
 def gpus_of_workers(folder, num_workers, gpus):

@@ -105,13 +105,12 @@ def test_gpus_that_are_in_use_cannot_be_hidden(monkeypatch):
         open_devices("cpu")
 
 
-def test_mirrored_says_where_there_is_nothing_to_mirror(warnings, monkeypatch):
+def test_mirrored_says_where_there_is_nothing_to_mirror(monkeypatch):
     monkeypatch.setattr(
         strategies, "_open_mirrored", strategies._open_mirrored.__wrapped__
     )
-    assert open_devices("mirrored").describe() == "1 CPU, mirrored"
-    (line,) = warnings
-    assert "found no other device than 1 CPU, and runs on that" in line
+    with pytest.raises(ValueError, match="TensorFlow finds none here"):
+        open_devices("mirrored")
 
 
 def test_mirrored_takes_all_logical_cpus(tmp_path):

@@ -63,6 +63,7 @@ def test_a_configuration_of_an_earlier_version_is_read_as_it_was_trained():
     experiment = get_experiment("digits")
     values = json.loads(to_json(experiment))
     del values["data"]["orientation"], values["loop"]["patience"]
+    del values["model"]["remat"]
     found = from_json(json.dumps(values))
     assert found == override(experiment, ["data.orientation=stored"])
 
@@ -128,7 +129,7 @@ def test_later_settings_win():
             "optimizer.lr=1",
             "'optimizer.lr'.*: optimizer.name, optimizer.learning",
         ),
-        ("optimiser.name=sgd", r"'optimiser.name'.*data.source,.*batch_size,.*seed\."),
+        ("optimiser.name=sgd", "'optimiser.name'. Close to it: optimizer.name"),
         ("data=1", "'data'.*data.source"),
         ("name=x", "No setting is called 'name'"),
         ("optimizer.name.x=1", "No setting is called 'optimizer.name.x'"),

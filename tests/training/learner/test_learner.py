@@ -53,6 +53,16 @@ def fit(learner, steps=1):
     )
 
 
+def test_rematerialization_learns_the_same():
+    learners = [learner_of(experiment(f"model.remat={x}")) for x in ("false", "true")]
+    for learner in learners:
+        fit(learner, 2)
+    for a, b in zip(*(x.network.get_weights() for x in learners), strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-4, atol=1e-5)
+    blocks = [x for x in learners[1].network.layers if hasattr(x, "remat")]
+    assert blocks and all(block.remat for block in blocks)
+
+
 @pytest.mark.parametrize("num_classes", [5, 6])
 def test_of_five_classes_the_best_five_are_not_measured(num_classes):
     learner = learner_of(experiment(f"data.num_classes={num_classes}"))

@@ -108,6 +108,7 @@ def test_a_compiled_step_drops_at_the_rate_of_its_stage():
     assert shares == pytest.approx([0.1, 0.8], abs=0.03)
 
 
+@pytest.mark.slow
 def test_stages_of_the_same_rates_share_one_traced_step(tmp_path, monkeypatch):
     create, shapes = building.create_learner, []
 

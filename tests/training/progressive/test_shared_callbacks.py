@@ -121,7 +121,14 @@ def test_callbacks_see_the_events_of_one_fit():
     assert_same_bits(models)
 
 
-@pytest.mark.parametrize("form", ["one callback", "list of Keras's", "nested"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        pytest.param("one callback", marks=pytest.mark.slow),
+        pytest.param("list of Keras's", marks=pytest.mark.slow),
+        "nested",
+    ],
+)
 def test_callbacks_come_in_every_form_that_fit_takes(form):
     model, diary = model_of_anybody(), Diary()
     callbacks = {
@@ -179,7 +186,7 @@ def tensorboard_points(folder):
     ]
 
 
-@pytest.mark.parametrize("epoch", [0, 1])
+@pytest.mark.parametrize("epoch", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_a_stopped_training_ends_as_one_fit_does(epoch):
     diaries, models = [], []
     for fit in WAYS:
@@ -225,7 +232,13 @@ def uninterrupted():
 
 # Within a stage, before the first step of one, and within its first epoch.
 @pytest.mark.parametrize(
-    ("epoch", "after_step"), [(1, False), (2, False), (4, False), (4, True)]
+    ("epoch", "after_step"),
+    [
+        (1, False),
+        pytest.param(2, False, marks=pytest.mark.slow),
+        pytest.param(4, False, marks=pytest.mark.slow),
+        (4, True),
+    ],
 )
 def test_a_backup_resumes_in_any_stage(tmp_path, uninterrupted, epoch, after_step):
     def backup():
@@ -272,7 +285,9 @@ def test_an_error_ends_nothing_and_leaves_model_and_callbacks_usable():
 
 # Keras's own, of data whose length nobody knows.
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")
-@pytest.mark.parametrize("are_counted", [True, False])
+@pytest.mark.parametrize(
+    "are_counted", [True, pytest.param(False, marks=pytest.mark.slow)]
+)
 def test_the_progress_bar_counts_all_epochs_and_the_steps_of_each_stage(
     capsys, are_counted
 ):

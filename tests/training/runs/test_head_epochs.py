@@ -60,7 +60,14 @@ def test_the_network_waits_for_its_classifier(whole):
     assert (first == second).all() and (second != third).any()
 
 
-@pytest.mark.parametrize("stop_at", [2, 6, 7])
+@pytest.mark.parametrize(
+    "stop_at",
+    [
+        pytest.param(2, marks=pytest.mark.slow),
+        6,
+        pytest.param(7, marks=pytest.mark.slow),
+    ],
+)
 def test_a_run_that_is_stopped_ends_with_the_same_bits(whole, tmp_path, stop_at):
     run(tmp_path / "run", stop_at=stop_at)
     run(tmp_path / "run")

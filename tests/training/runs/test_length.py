@@ -68,6 +68,7 @@ def test_a_refusal_says_a_command_that_begins_a_new_run(tmp_path, capsys):
     assert "epochs=20" in lines and "schedule.name=cosine" in lines
 
 
+@pytest.mark.slow
 def test_a_longer_run_is_the_run_that_was_so_long_from_its_start(tmp_path):
     settings = [*QUICK, *ONE_STAGE, "data.train_split=train[:64]", "epochs=1"]
     short = override(get_experiment("digits-smoke"), settings)

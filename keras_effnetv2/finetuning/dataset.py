@@ -9,9 +9,9 @@ from keras_effnetv2.data.labelled_files import LabelledFile, table_text
 from keras_effnetv2.data.sources import open_source
 from keras_effnetv2.errors import InputError, require_modules
 from keras_effnetv2.files import replace_file
-from keras_effnetv2.finetuning.photographs import find_photographs
-from keras_effnetv2.finetuning.split import split_photographs
-from keras_effnetv2.finetuning.survey import survey_photographs
+from keras_effnetv2.finetuning.photographs.folder import find_photographs
+from keras_effnetv2.finetuning.photographs.split import split_photographs
+from keras_effnetv2.finetuning.photographs.survey import survey_photographs
 from keras_effnetv2.tables import align
 from keras_effnetv2.training.experiments.configuration import Data
 
@@ -21,7 +21,7 @@ _MOST_CACHED = 1 << 30  # Bytes of encoded images that are kept in memory.
 
 
 @dataclasses.dataclass(frozen=True)
-class Material:
+class Dataset:
     """Images with their parts.
 
     Attributes:
@@ -37,7 +37,7 @@ class Material:
 
 def prepare_photographs(
     folder: str, labels: str | None, workdir: pathlib.Path
-) -> Material:
+) -> Dataset:
     """Surveys and splits the photographs in a folder, and writes both down.
 
     Raises:
@@ -69,10 +69,10 @@ def prepare_photographs(
         multi_label=photographs.multi_label,
         cache=survey.num_bytes <= _MOST_CACHED,
     )
-    return Material(data, "test" if num["test"] else None, lines)
+    return Dataset(data, "test" if num["test"] else None, lines)
 
 
-def prepare_dataset(name: str, workdir: pathlib.Path) -> Material:
+def prepare_tfds(name: str, workdir: pathlib.Path) -> Dataset:
     """The splits of a dataset of TensorFlow Datasets, downloaded where it is not yet.
 
     Its images are not looked at: they are in one place with their labels, and those
@@ -110,7 +110,7 @@ def prepare_dataset(name: str, workdir: pathlib.Path) -> Material:
         num_train_images=num_images["train"],
     )
     lines = [f"{name}: {source.num_classes:,} classes", *align(rows, num_left=2)]
-    return Material(data, splits.get("test"), lines)
+    return Dataset(data, splits.get("test"), lines)
 
 
 def refuse_labels(name: str, labels: str | None) -> None:

@@ -16,9 +16,9 @@ from keras_effnetv2.data.decoding import images
 from keras_effnetv2.data.labelled_files import LabelledFile
 from keras_effnetv2.data.printable import printable, shown
 from keras_effnetv2.errors import UserError
-from keras_effnetv2.finetuning import duplicates
-from keras_effnetv2.finetuning.choices import UNEVEN
-from keras_effnetv2.finetuning.photographs import Photographs
+from keras_effnetv2.finetuning.draft import UNEVEN
+from keras_effnetv2.finetuning.photographs import duplicates
+from keras_effnetv2.finetuning.photographs.folder import Photographs
 from keras_effnetv2.progress import Progress
 from keras_effnetv2.tables import align
 

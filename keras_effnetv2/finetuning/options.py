@@ -12,7 +12,7 @@ FROM_SCRATCH = "none"
 
 
 @dataclasses.dataclass(frozen=True)
-class Wishes:
+class Options:
     """What is asked for; None is left to what is found.
 
     Attributes:

@@ -10,8 +10,8 @@ from typing import Any
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.files import check_writable, replace_file
 from keras_effnetv2.finetuning.choices import Choice, to_values
-from keras_effnetv2.finetuning.material import SPLIT, SURVEY
-from keras_effnetv2.finetuning.wishes import Wishes
+from keras_effnetv2.finetuning.dataset import SPLIT, SURVEY
+from keras_effnetv2.finetuning.options import Options
 from keras_effnetv2.training.experiments.configuration import Experiment
 from keras_effnetv2.training.experiments.settings import from_json
 
@@ -35,13 +35,13 @@ class Chosen:
 
 
 def describe_request(
-    photographs: str, labels: str | None, wishes: Wishes
+    photographs: str, labels: str | None, options: Options
 ) -> dict[str, Any]:
     """A call in JSON's types; two that are equal mean the same training."""
     return {
         "photographs": photographs if ":" in photographs else _absolute(photographs),
         "labels": labels and _absolute(labels),
-        **wishes.to_values(),
+        **options.to_values(),
     }
 
 

@@ -1,0 +1,59 @@
+"""`plan`: what a training takes on TPUs that are not here, before paying for them."""
+
+import argparse
+import sys
+
+from keras_effnetv2 import planning
+from keras_effnetv2.commands.train import find_experiment
+from keras_effnetv2.planning.chips import CHIPS
+from keras_effnetv2.training.experiments.named import RECIPES
+
+EXAMPLE = "python -m keras_effnetv2 plan --experiment imagenet-s --device v5e:4x4"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which experiment, on what, and how much of it."""
+    parser.add_argument(
+        "--experiment",
+        metavar="NAME",
+        help=f"{', '.join(RECIPES)}; or the work folder of a run, with its settings",
+    )
+    parser.add_argument(
+        "--device",
+        required=True,
+        metavar="CHIP:TOPOLOGY",
+        help="; ".join(f"{x.name}: {x.examples}" for x in CHIPS.values()),
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="SETTING=VALUE",
+        help="change a setting, as in --set batch_size=1024; may be repeated",
+    )
+    parser.add_argument(
+        "--stages",
+        action="store_true",
+        help="compile every stage, not only the one with most pixels a batch",
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="compile the batch that the settings say, and leave out the largest batch "
+        "that fits and what model.remat changes, which take about six times as long",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Compiles, and prints the table; a line for each step as it is compiled."""
+    experiment = find_experiment(argparse.Namespace(**vars(args), workdir=None))
+    from keras_effnetv2.planning.report import format_step
+
+    def tell(step: planning.StepCost) -> None:
+        print(format_step(step), file=sys.stderr, flush=True)
+
+    plan = planning.plan(
+        experiment, args.device, every_stage=args.stages, quick=args.quick, tell=tell
+    )
+    print(planning.format_plan(plan))
+    return 0

@@ -1,0 +1,1 @@
+"""`pack`: folders of images as TFRecord shards, as TensorFlow Datasets has them."""

@@ -1,0 +1,229 @@
+"""`pack`, from a folder of images to shards that are all there."""
+
+import collections
+import contextlib
+import dataclasses
+import itertools
+import math
+import os
+from collections.abc import Iterator, Mapping
+
+import tensorflow as tf
+
+from keras_effnetv2 import files, fleet
+from keras_effnetv2.data import folders
+from keras_effnetv2.data.packing import contents, metadata, shards
+from keras_effnetv2.data.packing.manifest import Manifest
+from keras_effnetv2.data.packing.shards import Shard, WrittenShard
+from keras_effnetv2.data.printable import printable
+from keras_effnetv2.errors import InputError, require_modules
+from keras_effnetv2.progress import Progress
+
+# Of images as ImageNet's, shards of about 120 MB: TensorFlow Datasets advises 100 MB
+# and more, and what is lost when a process is killed is done again in a minute.
+_IMAGES_OF_A_SHARD = 1000
+_LOCK = ".lock"
+
+
+@dataclasses.dataclass(frozen=True)
+class Pack:
+    """What a folder of shards holds.
+
+    Attributes:
+        folder: of the shards.
+        num_images: in the shards of each split.
+        num_shards: in all.
+        damaged: name of each image that is in no shard, and why.
+    """
+
+    folder: str
+    num_images: Mapping[str, int]
+    num_shards: int
+    damaged: tuple[tuple[str, str], ...]
+
+
+def pack(
+    folder: str | os.PathLike,
+    output: str | os.PathLike,
+    *,
+    image_size: int | None = None,
+    num_shards: int | None = None,
+    seed: int = 0,
+    train_split: str = "train",
+    engine: str = "local",
+    processes: int | None = None,
+) -> Pack:
+    """Packs a folder of images into TFRecord files, laid out for TensorFlow Datasets.
+
+    Splits, classes and their numbers are those of the source `folder`. Images of a
+    split are mixed by `seed`, then divided into shards. Bytes of JPEGs and PNGs stay
+    what they are; an image that some readers would turn, colour or not read is
+    converted: a JPEG at quality 95, others to PNG. Damaged images are left out, and
+    listed in `damaged.jsonl`. Killed anywhere, the same call goes on and ends with the
+    same bytes, whichever the engine.
+
+    Args:
+        folder: with a folder for each class, or for each split and in it for each
+            class; local, or of a file system that TensorFlow knows, as `gs://...`.
+        output: a new folder, or that of the same pack; where it is called as a version,
+            `DIRECTORY/flowers/1.0.0`, `tfds.load("flowers", data_dir=DIRECTORY)` reads
+            it; `tfds.builder_from_directory(output)` always does.
+        image_size: images whose shorter side is longer are shrunk to it, pixels. None:
+            none are.
+        num_shards: of the largest split; others get as many images a shard. None: one
+            for every 1,000 images.
+        seed: of the order.
+        train_split: the split whose folders are the classes.
+        engine: `"local"`: processes of this machine; `"ray"`: all processors of a Ray
+            cluster, whose machines see both folders by these names.
+        processes: of `"local"`; a program that starts several has to be guarded by
+            `if __name__ == "__main__"`. None: one for each processor.
+
+    Raises:
+        ValueError: nothing that can be packed, or nowhere to.
+        OSError: an image cannot be read, tried several times, or nothing be written.
+        ImportError: a package is missing.
+        ChildProcessError: a process was killed.
+    """
+    _check_numbers(image_size=image_size, num_shards=num_shards, processes=processes)
+    fleet.check_engine(engine)
+    require_modules("Packing needs", "train", "tensorflow_datasets")
+    source, target = _absolute(folder), _absolute(output)
+    _check_apart(source, target)
+    found = contents.find(source, train_split)
+    num_images = {split: len(images) for split, images in found.splits.items()}
+    counts = _num_shards(num_images, num_shards)
+    request = {
+        "image_size": image_size,
+        "seed": seed,
+        "images": num_images,
+        "shards": counts,
+        "contents": found.digest(),
+    }
+    plan = _planned(found, target, counts, seed, image_size)
+    with _sole(target):
+        manifest = Manifest(target, request)
+        _write_missing(manifest, [*itertools.chain(*plan.values())], engine, processes)
+        manifest.finish()
+        written = {shard.name: shard for shard in manifest.written}
+        splits = {split: [written[x.name] for x in y] for split, y in plan.items()}
+        _refuse_empty(target, splits)
+        metadata.write(target, found.class_names, splits)
+    return Pack(
+        target,
+        {split: sum(x.num_records for x in y) for split, y in splits.items()},
+        len(written),
+        tuple(itertools.chain(*(shard.damaged for shard in manifest.written))),
+    )
+
+
+def _check_numbers(**numbers: int | None) -> None:
+    for name, number in numbers.items():
+        if number is not None and number < 1:
+            raise InputError(f"{name} must be at least 1. Received: {number}.")
+
+
+def _absolute(path: str | os.PathLike) -> str:
+    """The path as other processes and machines have it."""
+    if folders.is_remote(path):
+        return os.fspath(path).rstrip("/")
+    return os.path.abspath(os.path.expanduser(path))
+
+
+def _check_apart(source: str, target: str) -> None:
+    """Refuses a folder of shards that would be a class of the images."""
+    if not (folders.is_remote(source) or folders.is_remote(target)):
+        source, target = os.path.realpath(source), os.path.realpath(target)
+    if target == source or target.startswith(os.path.join(source, "")):
+        raise InputError(
+            f"{printable(target)} is inside of {printable(source)}, whose images are "
+            "packed. Choose another folder."
+        )
+
+
+def _num_shards(num_images: Mapping[str, int], wanted: int | None) -> dict[str, int]:
+    """Shards of each split."""
+    largest = max(num_images.values())
+    of_a_shard = _IMAGES_OF_A_SHARD if wanted is None else largest / wanted
+    return {
+        split: max(1, min(num, math.ceil(round(num / of_a_shard, 6))))
+        for split, num in num_images.items()
+    }
+
+
+def _planned(
+    found: contents.Contents,
+    target: str,
+    counts: Mapping[str, int],
+    seed: int,
+    image_size: int | None,
+) -> dict[str, list[Shard]]:
+    """The shards of each split."""
+    name, _ = metadata.identity(target)
+    return {
+        split: [
+            Shard(
+                target,
+                metadata.shard_name(name, split, number, counts[split]),
+                images,
+                image_size,
+            )
+            for number, images in enumerate(
+                shards.divided(of_split, counts[split], seed)
+            )
+        ]
+        for split, of_split in found.splits.items()
+    }
+
+
+@contextlib.contextmanager
+def _sole(target: str) -> Iterator[None]:
+    """Inside the block, nobody else packs into a folder; buckets have no locks."""
+    if folders.is_remote(target):
+        tf.io.gfile.makedirs(target)
+        yield
+        return
+    try:
+        target.encode()  # As TensorFlow does.
+        files.check_writable(target)
+    except (OSError, UnicodeEncodeError) as error:
+        reason = getattr(error, "strerror", None) or "its name is not UTF-8"
+        raise InputError(
+            f"Nothing can be written to {printable(target)}: {reason}. Choose another "
+            "folder."
+        ) from error
+    with files.locked(os.path.join(target, _LOCK), "packs into this folder"):
+        files.remove_unfinished(target)
+        yield
+
+
+def _write_missing(
+    manifest: Manifest, plan: list[Shard], engine: str, processes: int | None
+) -> None:
+    missing = manifest.missing(plan)
+    if not missing:
+        return
+    metadata.remove(missing[0].folder)
+    sizes = {shard.name: len(shard.images) for shard in missing}
+    progress = Progress("images packed", sum(sizes.values()))
+    if engine == "ray":
+        written = fleet.on_ray(shards.write, missing)
+    else:
+        processes = processes or os.cpu_count() or 1
+        written = fleet.in_processes(shards.write, missing, processes)
+    for shard in written:
+        progress.advance(sizes[shard.name])
+    progress.finish()
+
+
+def _refuse_empty(target: str, splits: Mapping[str, list[WrittenShard]]) -> None:
+    for split, of_split in splits.items():
+        if not any(shard.num_records for shard in of_split):
+            reasons = collections.Counter(
+                reason for shard in of_split for _, reason in shard.damaged
+            )
+            ((reason, _),) = reasons.most_common(1)
+            raise InputError(
+                f"None of the images of the split {split!r} can be decoded, mostly "
+                f"since {reason}. {printable(target)} lists them in damaged.jsonl."
+            )

@@ -1,0 +1,1 @@
+"""Photographs before anything is trained: listed, looked at, and divided."""

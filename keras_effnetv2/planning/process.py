@@ -1,0 +1,117 @@
+"""Plans, made in a process whose Keras runs on JAX, and whose JAX on the CPU."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from keras_effnetv2.errors import InputError, WorkerError, require_modules
+from keras_effnetv2.planning.chips import find_slice
+from keras_effnetv2.planning.plans import Plan, StepCost
+from keras_effnetv2.training.experiments.configuration import Experiment
+from keras_effnetv2.training.experiments.settings import to_json
+
+# Read when Keras, JAX and libtpu are imported.
+_ENVIRONMENT = {
+    "KERAS_BACKEND": "jax",
+    "JAX_PLATFORMS": "cpu",  # A TPU that this machine may have is left alone,
+    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",  # and so are other plans.
+    "TPU_SKIP_MDS_QUERY": "1",  # There is no cloud to ask about this machine.
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+}
+
+
+def plan(
+    experiment: Experiment,
+    device: str,
+    *,
+    every_stage: bool = False,
+    quick: bool = False,
+    tell: Callable[[StepCost], Any] | None = None,
+) -> Plan:
+    """Compiles an experiment's training step for TPUs, which need not be here.
+
+    What is compiled is the step that `train` runs on JAX, data-parallel, of the stage
+    with most pixels a batch. A large network takes many minutes of processor time a
+    compile.
+
+    Args:
+        experiment: its data must say how many classes and training images there are;
+            it is not opened.
+        device: a slice of Cloud TPU chips, such as `"v5e:4x4"`.
+        every_stage: compile the step of every other stage too.
+        quick: leave out the largest batch, and what `model.remat` changes.
+        tell: called with each step that was compiled.
+
+    Raises:
+        ValueError: no such slice, or the experiment cannot be trained on it.
+        ImportError: JAX or libtpu is missing.
+        ChildProcessError: the compiler has failed.
+    """
+    find_slice(device)
+    _check_data(experiment)
+    require_modules("A plan for TPUs needs", "plan", "jax", "libtpu")
+    request = {
+        "experiment": to_json(experiment),
+        "device": device,
+        "every_stage": every_stage,
+        "quick": quick,
+    }
+    values = _run(request, tell or (lambda step: None))
+    return Plan.from_values(values)
+
+
+def _check_data(experiment: Experiment) -> None:
+    for name in ("num_classes", "num_train_images"):
+        if getattr(experiment.data, name) is None:
+            raise InputError(
+                f"A plan opens no data, and needs to know data.{name}. Received: None. "
+                f"Say it: --set data.{name}=NUMBER."
+            )
+
+
+def _run(request: dict[str, Any], tell: Callable[[StepCost], Any]) -> dict[str, Any]:
+    """The plan's values, as the other process writes them."""
+    with (
+        tempfile.TemporaryFile("w+") as asked,
+        tempfile.TemporaryFile("w+", errors="replace") as errors,
+    ):
+        json.dump(request, asked)
+        asked.seek(0)
+        with subprocess.Popen(
+            [sys.executable, "-m", "keras_effnetv2.planning.planner"],
+            stdin=asked,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            env=os.environ | _ENVIRONMENT,
+        ) as process:
+            try:
+                values = _read_plan(process.stdout or (), tell)
+            except BaseException:
+                process.kill()
+                raise
+        if values is not None:
+            return values
+        errors.seek(0)
+        lines = errors.read().strip().splitlines() or ["it was killed"]
+        raise WorkerError(
+            f"The compiler has failed (exit status {process.returncode}): {lines[-1]}"
+        )
+
+
+def _read_plan(
+    lines: Iterable[str], tell: Callable[[StepCost], Any]
+) -> dict[str, Any] | None:
+    """The plan's values; None where the lines end without."""
+    for line in lines:
+        ((kind, value),) = json.loads(line).items()
+        if kind == "error":
+            raise InputError(value)
+        if kind == "plan":
+            return value
+        tell(StepCost(**value))
+    return None

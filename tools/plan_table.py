@@ -1,0 +1,117 @@
+"""What a training step of each EfficientNetV2 takes on TPUs, by their compiler.
+
+    python tools/plan_table.py --variants b0 s --chips v5e
+    python tools/plan_table.py
+
+Compiles what is asked for, which takes from minutes (B0) to more than an hour (XL) of
+processor time each, keeps it in examples/plans.json, and writes all that is there as a
+table to examples/plans.md; without flags, only the latter. It needs the extra `plan`.
+"""
+
+import argparse
+import dataclasses
+import json
+import pathlib
+import time
+
+from keras_effnetv2 import planning
+from keras_effnetv2.planning.chips import GIB, find_slice
+from keras_effnetv2.planning.plans import Plan
+from keras_effnetv2.planning.report import format_step
+from keras_effnetv2.training.experiments.named import get_experiment
+
+EXAMPLES = pathlib.Path(__file__).parents[1] / "examples"
+PLANS, TABLE = EXAMPLES / "plans.json", EXAMPLES / "plans.md"
+# The experiment that trains each variant.
+VARIANTS = {
+    **{size: f"imagenet-{size}" for size in ("b0", "b1", "b2", "b3", "s", "m", "l")},
+    "xl": "imagenet21k-xl",
+}
+# 16 chips of each.
+SLICES = {"v5e": "v5e:4x4", "v5p": "v5p:2x2x4", "v6e": "v6e:4x4"}
+_HEADER = (
+    "Experiment", "Device", "Pixels", "Batch", "TFLOPs", "GB moved", "Arguments, GiB",
+    "Temporaries, GiB", "Of", "Fits", "All-reduces", "Arithmetic, ms", "Memory, ms",
+    "Images/s at most",
+)  # fmt: skip
+_TITLE = """# Training steps on TPUs, by their compiler
+
+`python tools/plan_table.py` has written this from `plans.json`. Each row is the largest
+stage of an experiment as it stands, data-parallel over 16 chips:
+`python -m keras_effnetv2 plan --experiment EXPERIMENT --device DEVICE --quick`. Nothing
+was run on a TPU: these are figures of the compiler, of a chip in a step, and times are
+what arithmetic and memory would take at the published speeds of the chip.
+
+"""
+
+
+def compile_rows(variants: list[str], chips: list[str]) -> None:
+    """Adds plans to `PLANS`, one by one."""
+    for variant in variants:
+        for chip in chips:
+            name, device = VARIANTS[variant], SLICES[chip]
+            start = time.perf_counter()
+            plan = planning.plan(get_experiment(name), device, quick=True)
+            print(f"{name} on {device}: {format_step(plan.steps[0])}", flush=True)
+            print(f"  {time.perf_counter() - start:.0f} s in all", flush=True)
+            plans = read_plans()
+            plans[name, device] = plan
+            rows = [dataclasses.asdict(plans[key]) for key in sorted(plans)]
+            PLANS.write_text(json.dumps(rows, indent=1) + "\n")
+
+
+def read_plans() -> dict[tuple[str, str], Plan]:
+    """By experiment and device."""
+    rows = json.loads(PLANS.read_text()) if PLANS.exists() else []
+    plans = map(Plan.from_values, rows)
+    return {(plan.experiment, plan.device): plan for plan in plans}
+
+
+def table(plans: dict[tuple[str, str], Plan]) -> str:
+    """Every variant on every slice; those that were not compiled say so."""
+    rows = [_HEADER, ("---",) * len(_HEADER)]
+    for name in VARIANTS.values():
+        for device in SLICES.values():
+            plan = plans.get((name, device))
+            if plan is None:
+                rest = "not compiled yet", *("",) * (len(_HEADER) - 3)
+                rows.append((f"`{name}`", device, *rest))
+            else:
+                rows.append((f"`{name}`", device, *_cells(plan)))
+    versions = sorted({plan.versions for plan in plans.values()})
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return f"{_TITLE}Compiled with {'; '.join(versions)}.\n\n" + "\n".join(lines) + "\n"
+
+
+def _cells(plan: Plan) -> tuple[str, ...]:
+    step, chip = plan.steps[0], find_slice(plan.device).chip
+    usable = f"{chip.usable / GIB:g}"
+    start = str(step.image_size), f"{step.batch_size:,}"
+    if not step.flops:
+        return (*start, "-", "-", "-", "-", usable, "no", "-", "-", "-", "-")
+    return (
+        *start,
+        f"{step.flops / 1e12:.3f}",
+        f"{step.moved_bytes / 1e9:.1f}",
+        f"{step.argument_bytes / GIB:.2f}",
+        f"{step.temporary_bytes / GIB:.2f}",
+        usable,
+        "yes" if step.fits else "no",
+        str(step.num_all_reduces),
+        f"{1000 * plan.arithmetic_seconds(step):.1f}",
+        f"{1000 * plan.memory_seconds(step):.1f}",
+        f"{step.batch_size / plan.step_seconds(step):,.0f}",
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=[])
+    parser.add_argument("--chips", nargs="+", choices=SLICES, default=[*SLICES])
+    args = parser.parse_args()
+    compile_rows(args.variants, args.chips)
+    TABLE.write_text(table(read_plans()))
+
+
+if __name__ == "__main__":
+    main()
