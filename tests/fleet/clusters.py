@@ -14,7 +14,9 @@ def running(num_nodes, **options):
     from ray.cluster_utils import Cluster
 
     kept = {name: os.environ.get(name) for name in ("PYTHONPATH", "RAY_ADDRESS")}
-    os.environ["PYTHONPATH"] = str(ROOT)  # Of nodes and what runs on them.
+    # Of nodes and what runs on them.
+    others = [kept["PYTHONPATH"]] if kept["PYTHONPATH"] else []
+    os.environ["PYTHONPATH"] = os.pathsep.join([*others, str(ROOT)])
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     options = {"num_cpus": 1, "object_store_memory": 100_000_000} | options
     head = {**options, "include_dashboard": False}
