@@ -135,8 +135,8 @@ class BucketServer:
         return {
             "HTTPS_PROXY": proxy,
             "https_proxy": proxy,
-            "NO_PROXY": "",
-            "no_proxy": "",
+            "NO_PROXY": "localhost,127.0.0.1",  # Of other workers, say.
+            "no_proxy": "localhost,127.0.0.1",
             "CURL_CA_BUNDLE": str(self._certificate),
             "GOOGLE_AUTH_TOKEN_FOR_TESTING": "a-token",  # Else it looks for one.
             "NO_GCE_CHECK": "true",

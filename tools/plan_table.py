@@ -32,7 +32,7 @@ SLICES = {"v5e": "v5e:4x4", "v5p": "v5p:2x2x4", "v6e": "v6e:4x4"}
 _HEADER = (
     "Experiment", "Device", "Pixels", "Batch", "TFLOPs", "GB moved", "Arguments, GiB",
     "Temporaries, GiB", "Of", "Fits", "All-reduces", "Arithmetic, ms", "Memory, ms",
-    "Images/s at most",
+    "Images/s, about",
 )  # fmt: skip
 _TITLE = """# Training steps on TPUs, by their compiler
 
@@ -40,13 +40,14 @@ _TITLE = """# Training steps on TPUs, by their compiler
 stage of an experiment as it stands, data-parallel over 16 chips:
 `python -m keras_effnetv2 plan --experiment EXPERIMENT --device DEVICE --quick`. Nothing
 was run on a TPU: these are figures of the compiler, of a chip in a step, and times are
-what arithmetic and memory would take at the published speeds of the chip.
+what arithmetic and memory would take at the published speeds of the chip, if every byte
+that an operation reads or writes went through memory.
 
 """
 
 
 def compile_rows(variants: list[str], chips: list[str]) -> None:
-    """Adds plans to `PLANS`, one by one."""
+    """Adds plans to both files, one by one."""
     for variant in variants:
         for chip in chips:
             name, device = VARIANTS[variant], SLICES[chip]
@@ -58,6 +59,7 @@ def compile_rows(variants: list[str], chips: list[str]) -> None:
             plans[name, device] = plan
             rows = [dataclasses.asdict(plans[key]) for key in sorted(plans)]
             PLANS.write_text(json.dumps(rows, indent=1) + "\n")
+            TABLE.write_text(table(plans))
 
 
 def read_plans() -> dict[tuple[str, str], Plan]:

@@ -27,6 +27,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 _FOREIGN = re.compile(
     r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IWEF] "
     r"|^[IWEF]\d{4} \d\d:\d\d:\d+\.\d+ +\d+ \S+\.cc:\d+\]"
+    r"|Improper call to JPEG library|^\[\[\{\{function_node"
     r"|absl::InitializeLog|^To enable the following instructions|^fully_quantize: "
     r"|^\S+\.py:\d+: \w*Warning: "
 )
@@ -45,6 +46,7 @@ COMMANDS = (
     ["plan", "--experiment", "digits-smoke", "--device", "v5e:2x2", "--quick"],
     ["finetune", "photographs", "--weights", "none", "--image-size", "32",
      "--epochs", "1"],
+    ["pack", "photographs", "packed"],
     ["evaluate", *_RUN],
     ["predict", "picture.png", *_RUN],
     ["embed", "picture.png", *_RUN, "--output", "features.npz"],

@@ -18,7 +18,7 @@ class StepCost:
         fits: whether it has room. If the compiler has refused it, all figures are 0 but
             `used_bytes`, and that is 0 where it has not said why.
         flops: floating-point operations.
-        moved_bytes: read from memory and written to it.
+        moved_bytes: that operations read and write, whether or not they stay in a core.
         argument_bytes: variables of the learner, and the batch.
         temporary_bytes: what is made and no longer needed after the step.
         used_bytes: of all together, program included: what has to fit.
@@ -86,11 +86,14 @@ class Plan:
         return step.flops / find_slice(self.device).chip.flops
 
     def memory_seconds(self, step: StepCost) -> float:
-        """Least time of a step by the published bandwidth of the chip's memory."""
+        """Time of a step's bytes by the published bandwidth of the chip's memory.
+
+        The compiler counts bytes that stay in the cores too: a step may take less.
+        """
         return step.moved_bytes / find_slice(self.device).chip.bandwidth
 
     def step_seconds(self, step: StepCost) -> float:
-        """Least time of a step by both; it may take longer, as nothing was measured."""
+        """The longer of both: an estimate, as nothing was measured."""
         return max(self.arithmetic_seconds(step), self.memory_seconds(step))
 
     @classmethod

@@ -97,10 +97,18 @@ def _run(request: dict[str, Any], tell: Callable[[StepCost], Any]) -> dict[str, 
         if values is not None:
             return values
         errors.seek(0)
-        lines = errors.read().strip().splitlines() or ["it was killed"]
-        raise WorkerError(
-            f"The compiler has failed (exit status {process.returncode}): {lines[-1]}"
+        raise WorkerError(_why(process.returncode, errors.read()))
+
+
+def _why(code: int, errors: str) -> str:
+    """What has become of a compiler that gave no answer."""
+    if code < 0:
+        return (
+            f"The compiler was killed by signal {-code}, as happens where memory ends. "
+            "A large network takes several GB."
         )
+    lines = errors.strip().splitlines() or ["it has not said why"]
+    return f"The compiler has failed (exit status {code}): {lines[-1]}"
 
 
 def _read_plan(

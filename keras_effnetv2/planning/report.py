@@ -27,10 +27,12 @@ def format_plan(plan: Plan) -> str:
         "(weights, averages,",
         "optimizer, batch), temporaries, and in all, with the program; the compiler "
         f"lets it use {chip.usable / GIB:g}",
-        f"(published: {chip.memory / GIB:g}). Arithmetic and memory: ms that a step "
-        f"takes at least, by the published",
+        f"(published: {chip.memory / GIB:g}). Arithmetic and memory: ms, by the "
+        "published",
         f"{chip.flops / 1e12:g} TFLOP/s in bfloat16 and {chip.bandwidth / 1e9:g} GB/s "
         f"({chip.page}).",
+        "Bytes that stay in a core are counted as moved: a step may take less, and for "
+        "other reasons more.",
         "",
         *_conclusions(plan),
     ]
@@ -81,8 +83,8 @@ def _conclusions(plan: Plan) -> list[str]:
         seconds = plan.step_seconds(first)
         lines.append(
             f"Stage {first.stage + 1} is bound by "
-            f"{'memory' if by_memory else 'arithmetic'}: {1000 * seconds:.1f} ms a "
-            f"step at least, {first.batch_size / seconds:,.0f} images/s at most."
+            f"{'memory' if by_memory else 'arithmetic'}: about {1000 * seconds:.1f} "
+            f"ms a step, {first.batch_size / seconds:,.0f} images/s."
         )
     asked = [step for step in plan.steps if step.remat == first.remat]
     whole = {step.stage: step for step in reversed(asked) if step.flops}
@@ -93,7 +95,7 @@ def _conclusions(plan: Plan) -> list[str]:
             for stage, epochs in enumerate(plan.epochs)
         )  # fmt: skip
         lines.append(
-            f"All {sum(plan.epochs)} epochs take {format_duration(seconds)} at least, "
+            f"All {sum(plan.epochs)} epochs take about {format_duration(seconds)}, "
             "without evaluation, if images come fast enough."
         )
     lines += [_describe_largest(largest) for largest in plan.largest]

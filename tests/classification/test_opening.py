@@ -156,7 +156,7 @@ def test_addresses_of_repositories_are_checked():
             "efficientnetv2-ss",
             "Unknown model 'efficientnetv2-ss'. Close to it: efficien",
         ),
-        ("zzz", "Unknown model 'zzz'. Expected a name that list_variants"),
+        ("zzz", "Unknown model 'zzz'. Expected one of: efficientnetv2-b0"),
         ("absent.keras", "There is no file or folder absent.keras. Expected a .keras"),
         ("runs/absent", "There is no file or folder runs/absent"),
         (NANO_FILE, "nano.json holds a network without weights"),

@@ -82,7 +82,9 @@ def name_of(value):
     return value.__name__ if isinstance(value, type) else None
 
 
-@pytest.mark.parametrize("policy", ["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    "policy", ["float32", pytest.param("bfloat16", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize(
     ("layer", "arguments", "inputs", "outputs"), CASES, ids=name_of
 )

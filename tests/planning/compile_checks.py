@@ -5,6 +5,7 @@ import sys
 from keras_effnetv2 import planning
 from keras_effnetv2.networks.variants import get_variant
 from keras_effnetv2.planning.chips import GIB
+from keras_effnetv2.planning.report import format_step
 from keras_effnetv2.profiling import profile
 from keras_effnetv2.training.experiments.named import get_experiment
 from keras_effnetv2.training.experiments.settings import override
@@ -24,6 +25,10 @@ ONE_STAGE = (
 
 def experiment(*settings):
     return override(get_experiment("digits-smoke"), [*ONE_STAGE, *settings])
+
+
+def show(step):
+    print(format_step(step), flush=True)
 
 
 def quick():
@@ -56,7 +61,7 @@ def whole():
         "progressive.image_size=128,256",
         "model.remat=true",
     )
-    plan = planning.plan(settings, "v5e:1x1", every_stage=True)
+    plan = planning.plan(settings, "v5e:1x1", every_stage=True, tell=show)
     steps = {(x.stage, x.batch_size, x.remat): x for x in plan.steps}
     first, other = plan.steps[:2]
     assert (first.stage, other.stage) == (1, 0) and first.remat

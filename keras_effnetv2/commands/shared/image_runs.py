@@ -105,29 +105,39 @@ def run(
     check_engine(args.engine)
     path = pathlib.Path(args.output).expanduser()
     unfinished = UnfinishedRows(path, kept)
-    write = _write_rows_of_fleet if args.engine == "ray" else _write_rows
+    write = _write_of_fleet if args.engine == "ray" else _write
     task = write(args, task_of, unfinished)
     result_files.finish(unfinished, path, kind, task.write)
     print(f"{printable(path)}: {len(unfinished.done):,} images", flush=True)
     return report_failures(unfinished.num_failed, len(unfinished.done))
 
 
-def _write_rows(
+def _write(
     args: argparse.Namespace, task_of: TaskOf, unfinished: UnfinishedRows
 ) -> Task:
     """Adds a row of each image that is not there yet; gives the task."""
     classifier = open_classifier(args)
     task = task_of(classifier)
-    rows = _rows(classifier, _left(args.images, unfinished), task, True)
-    while batch := [*itertools.islice(rows, classifier.batch_size)]:
-        unfinished.append(batch)
+    write_rows(classifier, args.images, task, unfinished)
     return task
 
 
-def _write_rows_of_fleet(
+def write_rows(
+    classifier: Classifier,
+    images: Sequence[str | os.PathLike],
+    task: Task,
+    unfinished: UnfinishedRows,
+) -> None:
+    """Adds a row of each image that is not there yet."""
+    rows = _rows(classifier, _left(images, unfinished), task, True)
+    while batch := [*itertools.islice(rows, classifier.batch_size)]:
+        unfinished.append(batch)
+
+
+def _write_of_fleet(
     args: argparse.Namespace, task_of: TaskOf, unfinished: UnfinishedRows
 ) -> Task:
-    """As `_write_rows`, of a Ray cluster."""
+    """As `_write`, of a Ray cluster."""
     fleet_rows.leave_devices()
     task = task_of(open_classifier(args))  # What is wrong with it is known at once.
     found = _left(args.images, unfinished)

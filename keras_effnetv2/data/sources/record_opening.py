@@ -3,6 +3,7 @@
 import concurrent.futures
 import dataclasses
 import functools
+import itertools
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -130,19 +131,14 @@ def _in_chunks(
             "time. Set %s=0 before it is imported.",
             READ_AHEAD,
         )
-    num, records = reading.num_records, _find(paths, sizes, parts, reading.num_records)
+    num, records = _find(paths, sizes, parts, reading.num_records)
     if num is None:
         num = len(records.result())
-    store = RecordStore(
-        paths,
-        sizes,
-        [
-            _used_bytes(path, size, part)
-            for path, size, part in zip(paths, sizes, parts, strict=True)
-        ],
-        round(reading.chunk_mb * MB),
-        records,
-    )
+        ranges = _ranges(records.result())
+    else:
+        ranges = [*map(_range, paths, sizes, parts)]
+    chunk_bytes = round(reading.chunk_mb * MB)
+    store = RecordStore(paths, sizes, ranges, chunk_bytes, records)
 
     @functools.cache
     def reader():
@@ -163,12 +159,18 @@ def _find(
     sizes: Sequence[int],
     parts: Sequence[slice],
     num_records: int | None,
-) -> "concurrent.futures.Future[Records]":
-    """The records, soon where their number is known, else now."""
+) -> "tuple[int | None, concurrent.futures.Future[Records]]":
+    """The records: now, or in the background, where their number is known; with that.
+
+    Where there is an index, it knows the number better.
+    """
 
     def find():
-        records = Records.of(paths, find_lengths(paths, sizes), parts)
-        if num_records not in (None, len(records)):
+        return Records.of(paths, find_lengths(paths, sizes), parts)
+
+    def find_as_stated():
+        records = find()
+        if len(records) != num_records:
             raise InputError(
                 f"The files beside {paths[0]} hold {len(records):,} images. Received: "
                 f"data.num_train_images={num_records:,}. Set it to what they hold, or "
@@ -177,17 +179,24 @@ def _find(
         return records
 
     if num_records is not None and not has_index(paths):
-        return in_background(find)
+        return num_records, in_background(find_as_stated)
     future: concurrent.futures.Future[Records] = concurrent.futures.Future()
     future.set_result(find())
-    return future
+    return None, future
 
 
-def _used_bytes(path: str, size: int, parts: slice) -> tuple[int, int]:
-    """The bytes of the records of a file that are used: where they begin and end."""
-    if parts.indices(2**62) == (0, 2**62, 1):
+def _ranges(records: Records) -> list[tuple[int, int]]:
+    """Of each file, the bytes of its records: where they begin and end."""
+    edges = np.searchsorted(records.files, np.arange(len(records.paths) + 1))
+    ends = records.offsets + records.lengths + RECORD_OVERHEAD
+    return [
+        (int(records.offsets[first]), int(ends[end - 1])) if first < end else (0, 0)
+        for first, end in itertools.pairwise(edges)
+    ]
+
+
+def _range(path: str, size: int, part: slice) -> tuple[int, int]:
+    """The same of a file whose records are not found yet."""
+    if part.indices(2**62) == (0, 2**62, 1):
         return 0, size
-    lengths = lengths_of(path, size)
-    edges = np.cumsum([0, *(lengths + RECORD_OVERHEAD)])
-    first, end, _ = parts.indices(len(lengths))
-    return int(edges[first]), int(edges[max(first, end)])
+    return _ranges(Records.of([path], [lengths_of(path, size)], [part]))[0]

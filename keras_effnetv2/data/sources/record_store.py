@@ -57,7 +57,8 @@ class RecordStore:
         self._seen: dict[int, np.ndarray] = {}
         self._lock = threading.Lock()
         # Traced here, not in every thread that is the first to read.
-        _reader(), _reader_until()
+        _reader()
+        _reader_until()
 
     @property
     def num_chunks(self) -> int:

@@ -130,9 +130,19 @@ def _by_path(values: Mapping[str, Any], start: str = "") -> dict[str, Any]:
     for name, value in values.items():
         # An experiment is kept as JSON in a string.
         with contextlib.suppress(TypeError, ValueError):
-            value = with_later_settings(json.loads(value))
+            value = _completed(json.loads(value))
         if isinstance(value, dict):
             settings |= _by_path(value, f"{start}{name}.")
         else:
             settings[start + name] = values[name]
     return settings
+
+
+def _completed(values: Any) -> Any:
+    """What JSON holds; an experiment with the settings that are newer than it."""
+    completed = with_later_settings(values)
+    data = values.get("data") if isinstance(values, dict) else None
+    if isinstance(data, dict) and "order" not in data:
+        # Of all that could be searched on then, `auto` is what was done.
+        completed["data"]["order"] = "auto"
+    return completed

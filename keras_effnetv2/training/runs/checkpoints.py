@@ -125,7 +125,7 @@ class Checkpoints:
 
     def last_good(self) -> str:
         """A sentence on where the last checkpoint is, if there is one."""
-        if not self.folder.exists():
+        if not self._paths():
             return "No checkpoint had been saved."
         return f"The last good checkpoint is in {self.folder}."
 

@@ -180,20 +180,25 @@ def test_a_wrong_number_of_images_stops_once_all_are_found(paths, monkeypatch):
         decode_errors.raise_if_any()
 
 
-def test_a_part_of_the_records_is_used(paths, monkeypatch):
-    parts = [slice(None)] * 18 + [slice(10, 50), slice(30)]
-    source = record_opening.open_records(
-        paths,
-        record_datasets.parse,
-        record_opening.Reading("chunks"),
-        parts=parts,
-        num_classes=NUM,
-        multi_label=False,
-    )
+def test_a_part_of_the_records_is_used_before_and_after_all_are_found(
+    paths, monkeypatch
+):
     expected = [*range(1080), *range(1090, 1130), *range(1140, 1170)]
-    assert source.num_examples == len(expected)
-    found = numbers_in(train(source, 50, num_steps=23))
-    assert sorted(found) == expected
+    monkeypatch.setattr(record_opening, "has_index", lambda paths: False)
+    found = []
+    for num_records in (None, len(expected)):
+        source = record_opening.open_records(
+            paths,
+            record_datasets.parse,
+            record_opening.Reading("chunks", 0.0004, num_records=num_records),
+            parts=[slice(None)] * 18 + [slice(10, 50), slice(30)],
+            num_classes=NUM,
+            multi_label=False,
+        )
+        assert source.num_examples == len(expected)
+        found.append(numbers_in(train(source, 50, num_steps=23)))
+    assert sorted(found[0]) == expected
+    assert found[0] == found[1]
 
 
 def test_a_damaged_record_is_skipped_and_named(tmp_path, monkeypatch, warnings):

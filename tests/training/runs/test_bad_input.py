@@ -10,6 +10,7 @@ from keras_effnetv2.training.experiments.named import get_experiment
 from keras_effnetv2.training.experiments.settings import override
 from keras_effnetv2.training.progressive.learning import plan_segments
 from keras_effnetv2.training.runs.checkpoints import Checkpoints, Position
+from keras_effnetv2.training.runs.feasibility import check
 from keras_effnetv2.training.runs.loop import LoopCallback
 from keras_effnetv2.training.runs.run import train
 from tests.data import image_folders
@@ -143,13 +144,12 @@ def test_a_batch_that_does_not_divide_among_devices(tmp_path):
     assert "A batch of 64 images does not divide into 3 devices" in line
 
 
-def test_several_steps_at_once_on_mirrored_devices(tmp_path):
-    refused(
-        tmp_path / "run",
-        "Several steps at once run on one device",
-        "loop.steps_per_execution=2",
-        strategy="mirrored",
-    )
+def test_several_steps_at_once_on_mirrored_devices():
+    experiment = get_experiment("digits-smoke")
+    experiment = override(experiment, ["loop.steps_per_execution=2"])
+    devices = Devices("mirrored", None, 2, kind="CPU")
+    with pytest.raises(ValueError, match="Several steps at once run on one device"):
+        check(experiment, experiment.stages(1437), devices)
 
 
 def test_the_command_line_says_errors_in_one_line(tmp_path):
