@@ -1,5 +1,6 @@
 """`pack.json`: what a folder of shards was asked for, and what is in each."""
 
+import concurrent.futures
 import dataclasses
 import json
 import pathlib
@@ -15,6 +16,9 @@ from keras_effnetv2.paths import AnyPath, as_path
 
 MANIFEST = "pack.json"
 DAMAGED = "damaged.jsonl"
+
+# Files that a bucket is asked about at the same time.
+_NUM_THREADS = 16
 
 _REQUEST, _SHARDS = "request", "shards"
 # What messages call the entries of a request that say nothing by themselves.
@@ -52,10 +56,11 @@ class Manifest:
     def missing(self, shards: Iterable[Shard]) -> list[Shard]:
         """Those that are not there, or are not as long as they should be."""
         self._read_notes()
+        sizes = self._sizes()
         self._written = {
             name: shard
             for name, shard in self._written.items()
-            if self._size(name) == shard.num_bytes
+            if sizes.get(name) == shard.num_bytes
         }
         return [shard for shard in shards if shard.name not in self._written]
 
@@ -123,9 +128,13 @@ class Manifest:
         found = (self._folder / NOTES).glob("*.json")
         return [note for note in found if not note.name.startswith(".")]
 
-    def _size(self, name: str) -> int:
-        path = self._folder / name
-        return path.stat().st_size if path.exists() else -1
+    def _sizes(self) -> dict[str, int]:
+        """Bytes of the shards that are there, by name."""
+        # Listed, as clients of buckets remember for a while that a file was there.
+        found = [x for x in self._folder.glob("*") if x.name in self._written]
+        with concurrent.futures.ThreadPoolExecutor(_NUM_THREADS) as pool:
+            sizes = pool.map(lambda path: path.stat().st_size, found)
+            return dict(zip((x.name for x in found), sizes, strict=True))
 
 
 def _difference(name: str, there: Any, now: Any) -> str:

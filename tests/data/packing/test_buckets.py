@@ -23,7 +23,7 @@ def photos(tmp_path_factory):
 def server(photos):
     buckets = {"packing-photos": photos, "packing-secret": photos, "packing-out": None}
     with (
-        BucketServer(buckets, refused=("packing-secret",)) as server,
+        BucketServer(buckets, latency=0.002, refused=("packing-secret",)) as server,
         pytest.MonkeyPatch.context() as monkeypatch,
     ):
         server.use(monkeypatch)
