@@ -28,6 +28,7 @@ COMMANDS = {
     "finetune": "make a classifier of a folder of photographs",
     "pack": "pack folders of images into shards that are read at speed",
     "train": "train an experiment, or go on with it",
+    "data_service": "make batches for trainings on other machines",
     "plan": "compile a training for TPUs that are not here: what fits, what it takes",
     "evaluate": "measure the accuracy of a trained run or of weights",
     "export": "write a model in the form it is deployed in",

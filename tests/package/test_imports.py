@@ -40,7 +40,7 @@ ALLOWED = {
     ),
     "training": (
         "backends data files layers lazy models networks optimizers paths "
-        "preprocessing private_apis progress tables"
+        "preprocessing private_apis progress tables version"
     ),
     "planning": "lazy progress tables training",
     "classification": (

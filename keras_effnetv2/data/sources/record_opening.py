@@ -13,6 +13,7 @@ import tensorflow as tf
 from absl import logging
 
 from keras_effnetv2.data.chunks.stores import ChunkOrder
+from keras_effnetv2.data.parallelism import in_background
 from keras_effnetv2.data.sources.record_files import (
     RECORD_OVERHEAD,
     Records,
@@ -22,7 +23,6 @@ from keras_effnetv2.data.sources.record_index import has_index
 from keras_effnetv2.data.sources.record_search import (
     file_sizes,
     find_lengths,
-    in_background,
     lengths_of,
 )
 from keras_effnetv2.data.sources.record_store import RecordStore
