@@ -141,7 +141,7 @@ def test_classes_of_any_name_are_printed(capfd, photos, tmp_path):
 def test_images_in_a_bucket_are_classified(capsys, network, photos, monkeypatch):
     assert run(photos, "--weights", network, "--top", 1) == 0
     here = capsys.readouterr().out
-    with BucketServer({"predict-photos": photos}) as server:
+    with BucketServer({"predict-photos": photos}, latency=0.002) as server:
         server.use(monkeypatch)
         for names in (["gs://predict-photos"], ["gs://predict-photos/a.jpg"]):
             assert run(*names, "--weights", network, "--top", 1) == 0
