@@ -8,6 +8,7 @@ its only worker gives them in their order.
 """
 
 import collections
+import functools
 import http
 import http.server
 import json
@@ -34,7 +35,7 @@ from keras_effnetv2.training.progressive.feeding import Feed, segment_batches
 # Batches and datasets that stay at hand: a training asks for other ones with each stage
 # and does not say when it has ended.
 _MOST_BATCHES = 256
-_MOST_FEEDS = 4
+_MOST_FEEDS = 2
 # After which what a training no longer takes goes, and how often that is looked at.
 _UNUSED_MS = 60_000
 _LARGEST = 1 << 20  # Bytes of a request.
@@ -85,7 +86,9 @@ class InputProcess:
             )
         )
         # Last: who reaches it finds the others ready.
-        self._server = _Server(self, (self.host, port))
+        self._server = http.server.ThreadingHTTPServer(
+            (self.host, port), functools.partial(_Handler, self)
+        )
 
     def serve(self) -> None:
         """Answers requests until the process is told to end."""
@@ -160,31 +163,24 @@ class InputProcess:
         )
 
 
-class _Server(http.server.ThreadingHTTPServer):
-    daemon_threads = True
-
-    def __init__(self, process: InputProcess, address: tuple[str, int]) -> None:
-        super().__init__(address, _Handler)
-        self.process = process
-
-
 class _Handler(http.server.BaseHTTPRequestHandler):
-    server: _Server
     timeout = 60  # Seconds, of a request that does not come to its end.
 
+    def __init__(self, process: InputProcess, *arguments: Any) -> None:
+        self._process = process
+        super().__init__(*arguments)  # Which answers, too.
+
     def do_GET(self) -> None:
-        process = self.server.process
         if self.path == "/":
-            self._answer(lambda: {"versions": VERSIONS, "host": process.host})
+            self._answer(lambda: {"versions": VERSIONS, "host": self._process.host})
         else:
             name = self.path.removeprefix(f"{PATH}/")
-            self._answer(lambda: process.state(name))
+            self._answer(lambda: self._process.state(name))
 
     def do_POST(self) -> None:
         size = min(_LARGEST, int(self.headers.get("Content-Length", 0)))
         text = self.rfile.read(size)
-        process = self.server.process
-        self._answer(lambda: {"name": process.add(BatchRequest.from_json(text))})
+        self._answer(lambda: {"name": self._process.add(BatchRequest.from_json(text))})
 
     def _answer(self, compute: Callable[[], dict[str, Any]]) -> None:
         try:
@@ -192,7 +188,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         except Exception as error:
             if not isinstance(error, UserError):
                 logging.exception("A bug, or no request of a training:")
-            status, answer = http.HTTPStatus.BAD_REQUEST, {"error": str(error)}
+            text = " ".join(str(error).split())
+            status, answer = http.HTTPStatus.BAD_REQUEST, {"error": text}
         contents = json.dumps(answer).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(contents)))
