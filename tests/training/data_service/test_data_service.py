@@ -25,6 +25,7 @@ from tests.data.sources.test_record_files import write_imagenet
 from tests.data.test_pipeline import assert_same, joined
 from tests.training import run_processes
 from tests.training.data_service import input_processes
+from tests.training.devices import test_workers
 from tests.training.runs.test_resume import assert_alike
 
 
@@ -63,6 +64,10 @@ def opened(settings):
 def made(make, training, segment, shard=ALL_ROWS):
     experiment, feed, _ = training
     return [*make(feed, experiment, segment, shard).as_numpy_iterator()]
+
+
+def service_options(addresses):
+    return [word for x in addresses for word in ("--data_service", x)]
 
 
 @pytest.fixture(scope="module")
@@ -105,12 +110,9 @@ def test_images_in_memory_and_in_full_order(addresses, settings):
 def test_a_process_that_is_lost_stops_a_training_that_goes_on_with_others(
     tmp_path, addresses, settings
 ):
-    def options(addresses):
-        return [word for x in addresses for word in ("--data_service", x)]
-
     workdir = tmp_path / "run"
     with input_processes.running(tmp_path, 1) as lost:
-        process = run_processes.start(workdir, *settings, options=options(lost))
+        process = run_processes.start(workdir, *settings, options=service_options(lost))
         while run_processes.steps_saved(workdir) < 3 and process.poll() is None:
             pass
         for each in lost.values():
@@ -119,11 +121,32 @@ def test_a_process_that_is_lost_stops_a_training_that_goes_on_with_others(
     (line,) = run_processes.errors_in(process.log)
     assert "No input process answers at localhost:" in line
     assert 3 <= run_processes.steps_saved(workdir) < 60
-    log = run_processes.finish(workdir, *settings, options=options(addresses))
+    log = run_processes.finish(workdir, *settings, options=service_options(addresses))
     assert "Going on after step" in log
     assert f"batches: of 2 input processes, {', '.join(addresses)}" in log
     run_processes.finish(tmp_path / "whole", *settings)
     assert_alike(workdir, tmp_path / "whole")
+
+
+@pytest.mark.slow
+def test_two_workers_train_as_one_process_on_batches_of_others(tmp_path, addresses):
+    def begin(workdir, *settings, options, environment):
+        options = (*options, *service_options(addresses))
+        return run_processes.start(
+            workdir, *settings, options=options, environment=environment
+        )
+
+    both = test_workers.free_addresses(2)
+    workers = [
+        test_workers.start_worker(
+            tmp_path / "two", x, both, *test_workers.ALIKE, begin=begin
+        )
+        for x in range(2)
+    ]
+    assert [x.wait() for x in workers] == [0, 0], workers[0].log.read_text()[-3000:]
+    run_processes.finish(tmp_path / "one", *test_workers.ALIKE)
+    found, wanted = (test_workers.losses(tmp_path / x) for x in ("two", "one"))
+    assert found == pytest.approx(wanted, abs=1e-4)
 
 
 @pytest.mark.parametrize("num_damaged", [1, 2])
@@ -214,9 +237,8 @@ def test_a_training_is_refused_before_it_begins(tmp_path, capsys, addresses, set
         ([nobody], "No input process answers"),
         ([addresses[0]] * 3, "A batch of 40 images does not divide among 3 input"),
     ):
-        options = [word for x in chosen for word in ("--data_service", x)]
         _, _, command, *words = run_processes.command(
-            workdir, *settings, options=options
+            workdir, *settings, options=service_options(chosen)
         )
         assert command_line.main(command_line.parse(["", command, *words])) == 2
         error = capsys.readouterr().err.splitlines()[-1]
