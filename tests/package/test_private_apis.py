@@ -135,6 +135,7 @@ def test_in_safe_mode():
         assert private_apis.in_safe_mode()
 
 
+@pytest.mark.long
 def test_is_op_determinism_enabled(tmp_path):
     # In a process of its own: it cannot be taken back.
     script = tmp_path / "enabling.py"
