@@ -1,7 +1,9 @@
 """What is used of other packages' private parts is as it was; names what is not."""
 
 import ast
+import gc
 import pathlib
+import weakref
 
 import keras
 import numpy as np
@@ -123,6 +125,30 @@ def test_traced_model():
     model.predict(np.zeros((2, 2)), verbose=0)
     assert traced[0] is None
     assert traced[-1] is model
+
+
+def test_graphs_that_were_traced_for_a_while_are_freed():
+    def traced():
+        """A graph that has a custom gradient of each block."""
+        import tensorflow as tf
+
+        model = small()
+
+        @tf.function
+        def gradients(images):
+            with tf.GradientTape() as tape:
+                outputs = model(images, training=True)
+            return tape.gradient(outputs, model.trainable_variables)
+
+        function = gradients.get_concrete_function(tf.zeros((1, 4, 4, 3)))
+        return weakref.ref(function.graph)
+
+    kept = traced()
+    with private_apis.traced_for_a_while():
+        freed = traced()
+    gc.collect()
+    assert kept() is not None, "TensorFlow forgets by itself: this can go"
+    assert freed() is None
 
 
 def test_lite_schema():
