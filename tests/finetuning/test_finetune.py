@@ -75,6 +75,7 @@ def test_what_was_chosen_is_written_and_is_the_experiment(result):
     assert [*survey["unreadable"]] == ["cat/damaged.jpg"]
 
 
+@pytest.mark.long
 def test_the_same_call_again_gives_what_it_gave(result, photographs, capsys):
     before = load_run(result.paths["workdir"]).get_weights()
     again = finetune(photographs, result.paths["workdir"], **pictures.QUICK)
