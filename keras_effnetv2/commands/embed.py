@@ -8,6 +8,7 @@ from keras_effnetv2.commands.shared.arguments import (
     add_output_arguments,
     check_checkpoint,
     check_counts,
+    check_output,
 )
 
 EXAMPLE = (
@@ -29,6 +30,7 @@ def run(args: argparse.Namespace) -> int:
 
     check_counts(args, "image_size", "batch_size")
     check_checkpoint(args)
+    check_output(args)
     kind = image_runs.chosen_format(args, FORMATS)
     kept = image_runs.settings(args)
     task_of = functools.partial(feature_rows.task_of, kept)

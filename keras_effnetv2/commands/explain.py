@@ -51,6 +51,7 @@ def run(args: argparse.Namespace) -> int:
 
     arguments.check_counts(args, "image_size", "top")
     arguments.check_checkpoint(args)
+    arguments.check_output(args)
     heat_maps.check_modules()
     activation_maps.check_backend()
     pictures = find_pictures(args.images, args.output)

@@ -8,6 +8,7 @@ from keras_effnetv2.commands.shared.arguments import (
     add_output_arguments,
     check_checkpoint,
     check_counts,
+    check_output,
 )
 
 EXAMPLE = "python -m keras_effnetv2 predict photographs --model efficientnetv2-s"
@@ -29,6 +30,7 @@ def run(args: argparse.Namespace) -> int:
 
     check_counts(args, "image_size", "top", "batch_size")
     check_checkpoint(args)
+    check_output(args)
     kind = image_runs.chosen_format(args, FORMATS)
     kept = image_runs.settings(args, top=args.top)
     task_of = functools.partial(score_rows.task_of, args.top)

@@ -7,6 +7,7 @@ from keras_effnetv2.commands.shared.arguments import (
     add_classifier_arguments,
     check_checkpoint,
     check_counts,
+    check_output,
 )
 
 EXAMPLE = (
@@ -39,5 +40,6 @@ def run(args: argparse.Namespace) -> int:
 
     check_counts(args, "image_size", "top", "batch_size")
     check_checkpoint(args)
+    check_output(args)
     similar_images.find(args)
     return 0

@@ -107,6 +107,7 @@ def test_images_in_memory_and_in_full_order(addresses, settings):
     assert_same(found, made(segment_batches, training, segment))
 
 
+@pytest.mark.long
 def test_a_process_that_is_lost_stops_a_training_that_goes_on_with_others(
     tmp_path, addresses, settings
 ):
