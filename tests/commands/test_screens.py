@@ -106,23 +106,3 @@ def test_a_reader_that_has_seen_enough_ends_a_command_quietly():
         process.stdout.close()
         assert process.wait() == 141
         assert process.stderr.read() == b""
-
-
-def test_a_shell_hears_what_could_come_next(tmp_path):
-    pytest.importorskip("argcomplete")
-    line = "keras_effnetv2 export litert --image"
-    heard = tmp_path / "heard"
-    environment = {
-        "_ARGCOMPLETE": "1",
-        "_ARGCOMPLETE_STDOUT_FILENAME": str(heard),
-        "_ARGCOMPLETE_IFS": "\n",
-        "COMP_LINE": line,
-        "COMP_POINT": str(len(line)),
-    }
-    subprocess.run(
-        [sys.executable, "-m", "keras_effnetv2"],
-        cwd=ROOT,
-        env=os.environ | environment,
-        check=True,
-    )
-    assert heard.read_text().split() == ["--images", "--image_size"]
