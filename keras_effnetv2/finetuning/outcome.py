@@ -41,7 +41,8 @@ class FineTuned:
             where all of them are right. `seconds`: of the whole call.
         paths: of what was written, by name: `workdir`, `model`, `report`,
             `predictions`, `survey`, `split`, `choices` and `config`; `example`, a
-            photograph that was not trained on.
+            photograph that was not trained on; `learning_rates`, the picture of a sweep
+            where one was asked for.
     """
 
     model: keras.Model

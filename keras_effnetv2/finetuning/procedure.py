@@ -25,6 +25,7 @@ from keras_effnetv2.finetuning.dataset import (
 )
 from keras_effnetv2.finetuning.draft import Situation, draft_experiment
 from keras_effnetv2.finetuning.options import MINUTES, Options
+from keras_effnetv2.finetuning.deadline import FINISH_SECONDS, Deadline
 from keras_effnetv2.finetuning.outcome import (
     MODEL,
     PREDICTIONS,
@@ -38,6 +39,7 @@ from keras_effnetv2.finetuning.plan import Pace
 from keras_effnetv2.finetuning.saved_choices import (
     CHOICES,
     Chosen,
+from keras_effnetv2.finetuning.rates import choose_rate, plan_sweep
     describe_request,
     read_chosen,
     write_chosen,
@@ -51,8 +53,6 @@ from keras_effnetv2.training.runs.run import set_up_process, train
 
 # Minutes from which it is worth to measure a second precision.
 _PRECISION_MINUTES = 20.0
-# Of the report and the files, besides the images that they look at.
-_FINISH_SECONDS = 15.0
 # What starting a training takes over what `measure_pace` has traced: the evaluation.
 _TRACING_SHARE = 1.5
 
@@ -69,6 +69,7 @@ def finetune(
     epochs: int | None = None,
     minutes: float | None = None,
     settings: Sequence[str] = (),
+    find_lr: bool = False,
     strategy: str = "auto",
     tpu: str | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
@@ -96,6 +97,7 @@ def finetune(
         settings: of the experiment, as `training.override` takes them.
         strategy: as for `training.train`; of one process.
         tpu: as for `training.train`.
+        find_lr: take the learning rate that a short sweep of rates suggests.
         callbacks: as for `training.train`.
         log: as for `training.train`.
 
@@ -110,7 +112,7 @@ def finetune(
     options = Options(
         variant,
         _text(weights),
-        *(image_size, batch_size, epochs, minutes, tuple(settings)),
+        *(image_size, batch_size, epochs, minutes, tuple(settings), find_lr),
     )
     name = os.fspath(photographs)
     labels_file = _text(labels)
@@ -132,12 +134,18 @@ def finetune(
             )
         train(
             *(chosen.experiment, folder),
-            **{"strategy": strategy, "tpu": tpu, "callbacks": callbacks, "log": log},
+            strategy=strategy,
+            tpu=tpu,
+            callbacks=[*callbacks, deadline] if deadline else callbacks,
+            log=log,
         )
+        deadline = Deadline(chosen.timetable, start) if chosen.timetable else None
         return _finish(chosen, folder, start)
 
 
 def _text(path: str | os.PathLike | None) -> str | None:
+        if deadline and deadline.why:
+            print("", deadline.why, sep="\n", flush=True)
     return None if path is None else os.fspath(path)
 
 
@@ -188,12 +196,19 @@ def _choose(
     minutes = options.minutes or MINUTES
     paces = _paces(situation, options, feed, devices, minutes)
     pace = min(paces, key=lambda pace: pace.step)
-    around = _TRACING_SHARE * pace.tracing + _FINISH_SECONDS
+    around = _TRACING_SHARE * pace.tracing + FINISH_SECONDS
     left = 60 * minutes - around - (time.monotonic() - start)
-    experiment, rows = decide(situation, options, paces, left)
+    sweep = plan_sweep(pace, left) if options.find_lr else None
+    left -= sweep.seconds if sweep else 0
+    experiment, rows, timetable = decide(situation, options, paces, left)
+    if sweep:
+        print("Looking for a learning rate ...", flush=True)
+        set_up_process(experiment, devices)
+        experiment, rows = choose_rate(experiment, rows, sweep, feed, devices, workdir)
     print("", *table(rows), "", sep="\n", flush=True)
-    write_chosen(workdir, request, experiment, dataset.test_split, rows)
-    return Chosen(experiment, dataset.test_split, tuple(rows))
+    chosen = Chosen(experiment, dataset.test_split, tuple(rows), timetable)
+    write_chosen(workdir, request, chosen)
+    return chosen
 
 
 def _prepare(name: str, labels: str | None, workdir: pathlib.Path) -> Dataset:
@@ -213,16 +228,14 @@ def _paces(
 ) -> list[Pace]:
     """Measured, in the precisions that the device has and there is time to compare.
 
-    Where epochs and image size are asked for, nothing depends on it.
+    Where epochs and image size are asked for, and no time, nothing depends on it.
     """
-    asked = any(
-        x.partition("=")[0].strip() == "model.precision" for x in options.settings
-    )
+    asked = options.asks_for("model.precision")
     compares = situation.has_bfloat16 and minutes >= _PRECISION_MINUTES and not asked
     precisions: list[Precision] = ["float32"]
     if compares:
         precisions.append("mixed_bfloat16")
-    if options.epochs and options.image_size:
+    if options.epochs and options.image_size and not options.minutes:
         return [Pace(0.0, 0.0, 0.0)]
     print("\nMeasuring how long a training step takes here ...", flush=True)
     found = []
@@ -244,7 +257,7 @@ def _finish(chosen: Chosen, workdir: pathlib.Path, start: float) -> FineTuned:
     figures = write_predictions(model, experiment, chosen.test_split, workdir)
     names = {"model": MODEL, "report": report.name, "predictions": PREDICTIONS}
     names |= {"survey": SURVEY, "split": SPLIT, "choices": CHOICES}
-    names["config"] = "config.json"
+    names |= {"config": "config.json", "learning_rates": "learning_rates.png"}
     paths = {name: workdir / file for name, file in names.items()}
     paths = {name: path for name, path in paths.items() if path.exists()}
     data = experiment.data
