@@ -76,7 +76,7 @@ class FineTuned:
 
 
 def read_survey(workdir: pathlib.Path) -> DataSurvey | None:
-    """What the report says of the photographs; None of a dataset that has a name."""
+    """What the report says of the photographs; None where they were not looked at."""
     path = workdir / SURVEY
     if not path.exists():
         return None
@@ -90,6 +90,8 @@ def read_survey(workdir: pathlib.Path) -> DataSurvey | None:
 
 def write_model(workdir: pathlib.Path) -> keras.Model:
     """The best network of a run, which is written beside it as a `.keras` file."""
+    if "duplicates" not in found:  # Of a dataset that has a name.
+        return None
     model = load_run(workdir)
     with replacing(workdir / MODEL) as temporary:
         model.save(temporary)

@@ -14,11 +14,13 @@ from keras_effnetv2.files import full_disk_named
 from keras_effnetv2.finetuning.backbone import choose_backbone
 from keras_effnetv2.finetuning.choices import decide, table
 from keras_effnetv2.finetuning.dataset import (
+    HUGGING_FACE,
     SPLIT,
     SURVEY,
     TFDS,
     Dataset,
     names_of,
+    prepare_hugging_face,
     prepare_photographs,
     prepare_tfds,
     refuse_labels,
@@ -83,7 +85,9 @@ def finetune(
 
     Args:
         photographs: folder with a folder for each class, which may have parts `train`,
-            `validation` and `test`; or `"tfds:NAME"`, of TensorFlow Datasets.
+            `validation` and `test`; or `"tfds:NAME"`, of TensorFlow Datasets; or
+            `"hf://OWNER/NAME"`, of the Hugging Face Hub, or `"hf://FOLDER"`, where its
+            library has saved a dataset or can load one.
         workdir: where to. None: `runs/NAME` of the folder's name.
         labels: table (CSV) with the columns `file` and `label`; of several labels with
             `;` between them. None: folders are classes.
@@ -151,7 +155,8 @@ def _text(path: str | os.PathLike | None) -> str | None:
 
 def default_workdir(photographs: str) -> pathlib.Path:
     """`runs/NAME`, of the name of a folder or a dataset."""
-    name = photographs.removeprefix(TFDS).partition(":")[0]
+    name = photographs.removeprefix(TFDS).removeprefix(HUGGING_FACE)
+    name = name.partition(":")[0].partition("@")[0] if name != photographs else name
     return pathlib.Path("runs", pathlib.Path(name).expanduser().resolve().name or "all")
 
 
@@ -212,11 +217,14 @@ def _choose(
 
 
 def _prepare(name: str, labels: str | None, workdir: pathlib.Path) -> Dataset:
-    if not name.startswith(TFDS):
-        return prepare_photographs(name, labels, workdir)
-    dataset = name.removeprefix(TFDS)
-    refuse_labels(dataset, labels)
-    return prepare_tfds(dataset, workdir)
+    for prefix, prepare in (
+        (TFDS, prepare_tfds),
+        (HUGGING_FACE, prepare_hugging_face),
+    ):
+        if name.startswith(prefix):
+            refuse_labels(name, labels)
+            return prepare(name.removeprefix(prefix), workdir)
+    return prepare_photographs(name, labels, workdir)
 
 
 def _paces(
