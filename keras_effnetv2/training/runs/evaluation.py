@@ -124,6 +124,9 @@ def evaluate_weights(
     return _evaluate_network(network, experiment, feed, devices)
 
 
+# Not `Classifier`, by which commands predict: what `evaluate` says of a run is what its
+# training measured, to the bit, so both measure with the learner: the loss too, on
+# several devices and workers, with images that cannot be decoded left out and counted.
 class Evaluation:
     """Measures a learner's result on all of a feed, as often as it is called.
 
