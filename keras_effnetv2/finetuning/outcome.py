@@ -23,6 +23,7 @@ from keras_effnetv2.data.sources import Source
 from keras_effnetv2.files import replace_file, replacing
 from keras_effnetv2.finetuning.dataset import SURVEY, names_of
 from keras_effnetv2.progress import Progress, format_duration
+from keras_effnetv2.reports.measures import describe_calibration
 from keras_effnetv2.reports.survey import DataSurvey
 from keras_effnetv2.training.experiments.configuration import Experiment
 from keras_effnetv2.training.progressive.feeding import Feed
@@ -63,6 +64,8 @@ class FineTuned:
             for part in ("validation", "test")
             if f"num_{part}" in self.figures
         ]
+        if "calibration_error" in self.figures:
+            found.append(describe_calibration(self.figures))
         names = ("model", "report", "predictions")
         written = [f"{name}: {self.paths[name]}" for name in names]
         took = f"Done in {format_duration(self.figures['seconds'])}. What to do next:"
@@ -87,11 +90,11 @@ def read_survey(workdir: pathlib.Path) -> DataSurvey | None:
     if not path.exists():
         return None
     found = json.loads(path.read_bytes())
+    if "duplicates" not in found:  # Of a dataset that has a name.
+        return None
     same = [f"The same: {', '.join(group)}" for group in found["duplicates"]]
     unreadable = [f"{file}: {why}" for file, why in found["unreadable"].items()]
     warnings = [*found["warnings"], *same[:_MAX_NAMED], *unreadable[:_MAX_NAMED]]
-    if "duplicates" not in found:  # Of a dataset that has a name.
-        return None
     counts = {name: {"images": count} for name, count in found["classes"].items()}
     return DataSurvey(warnings, counts)
 
@@ -121,10 +124,10 @@ def write_predictions(
     parts = {"validation": experiment.data.eval_split}
     parts |= {"test": test_split} if test_split else {}
     rows, figures = [], {}
+    classify = Classifier(model, batch_size=experiment.batch_size)
     for part, split in parts.items():
         found = [*_predictions(classify, experiment, part, split)]
         rows += found
-    classify = Classifier(model, batch_size=experiment.batch_size)
         hits = [row["label"] == row["predicted"] for row in found]
         figures |= {
             f"{part}_accuracy": float(np.mean(hits)) if hits else float("nan"),
@@ -158,9 +161,6 @@ def _predictions(
     progress.finish()
 
 
-def _row(source: Source, scores: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
-    names = source.class_names or tuple(map(str, range(source.num_classes)))
-    places = np.flatnonzero(scores >= _LIKELY)
 def _items(
     source: Source, names: Sequence[str] | None, truths: dict[int, np.ndarray]
 ) -> Iterator[Item]:
@@ -183,6 +183,9 @@ def _items(
         yield Item(name, None, functools.partial(read, place, name))
 
 
+def _row(source: Source, scores: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
+    names = source.class_names or tuple(map(str, range(source.num_classes)))
+    places = np.flatnonzero(scores >= _LIKELY)
     if not source.multi_label:
         places = [scores.argmax()]
     return {

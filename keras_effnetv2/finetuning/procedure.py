@@ -25,9 +25,9 @@ from keras_effnetv2.finetuning.dataset import (
     prepare_tfds,
     refuse_labels,
 )
+from keras_effnetv2.finetuning.deadline import FINISH_SECONDS, Deadline
 from keras_effnetv2.finetuning.draft import Situation, draft_experiment
 from keras_effnetv2.finetuning.options import MINUTES, Options
-from keras_effnetv2.finetuning.deadline import FINISH_SECONDS, Deadline
 from keras_effnetv2.finetuning.outcome import (
     MODEL,
     PREDICTIONS,
@@ -38,16 +38,16 @@ from keras_effnetv2.finetuning.outcome import (
 )
 from keras_effnetv2.finetuning.pace import has_bfloat16, measure_pace
 from keras_effnetv2.finetuning.plan import Pace
+from keras_effnetv2.finetuning.rates import choose_rate, plan_sweep
 from keras_effnetv2.finetuning.saved_choices import (
     CHOICES,
     Chosen,
-from keras_effnetv2.finetuning.rates import choose_rate, plan_sweep
     describe_request,
     read_chosen,
     write_chosen,
 )
 from keras_effnetv2.paths import is_remote
-from keras_effnetv2.reports.writing import write_report
+from keras_effnetv2.reports.writing import write_and_measure
 from keras_effnetv2.training.devices.strategies import Devices, open_devices
 from keras_effnetv2.training.experiments.configuration import Experiment, Precision
 from keras_effnetv2.training.progressive.feeding import Feed
@@ -70,8 +70,8 @@ def finetune(
     batch_size: int | None = None,
     epochs: int | None = None,
     minutes: float | None = None,
-    settings: Sequence[str] = (),
     find_lr: bool = False,
+    settings: Sequence[str] = (),
     strategy: str = "auto",
     tpu: str | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
@@ -98,10 +98,10 @@ def finetune(
         batch_size: images a step.
         epochs: None: as many as there is time for.
         minutes: that all may take together, roughly. None: 5.
+        find_lr: take the learning rate that a short sweep of rates suggests.
         settings: of the experiment, as `training.override` takes them.
         strategy: as for `training.train`; of one process.
         tpu: as for `training.train`.
-        find_lr: take the learning rate that a short sweep of rates suggests.
         callbacks: as for `training.train`.
         log: as for `training.train`.
 
@@ -136,6 +136,7 @@ def finetune(
             chosen = _choose(
                 name, labels_file, folder, request, options, devices, start
             )
+        deadline = Deadline(chosen.timetable, start) if chosen.timetable else None
         train(
             *(chosen.experiment, folder),
             strategy=strategy,
@@ -143,13 +144,12 @@ def finetune(
             callbacks=[*callbacks, deadline] if deadline else callbacks,
             log=log,
         )
-        deadline = Deadline(chosen.timetable, start) if chosen.timetable else None
+        if deadline and deadline.why:
+            print("", deadline.why, sep="\n", flush=True)
         return _finish(chosen, folder, start)
 
 
 def _text(path: str | os.PathLike | None) -> str | None:
-        if deadline and deadline.why:
-            print("", deadline.why, sep="\n", flush=True)
     return None if path is None else os.fspath(path)
 
 
@@ -258,7 +258,7 @@ def _finish(chosen: Chosen, workdir: pathlib.Path, start: float) -> FineTuned:
     """Writes what comes out of a finished run, and says where it is."""
     experiment = chosen.experiment
     # First: it finds the temperature, which the model is then saved with.
-    report = write_report(
+    report, measured = write_and_measure(
         workdir, survey=read_survey(workdir), check_training_labels=True
     )
     model = write_model(workdir)
@@ -275,7 +275,9 @@ def _finish(chosen: Chosen, workdir: pathlib.Path, start: float) -> FineTuned:
         here = pathlib.Path.cwd()
         is_below = example.is_relative_to(here)
         paths["example"] = example.relative_to(here) if is_below else example
-    seconds = {"seconds": time.monotonic() - start}
-    result = FineTuned(model, figures | seconds, {"workdir": workdir, **paths})
+    names = ("calibration_error", "calibrated_error", "temperature")
+    figures |= {name: measured[name] for name in names if name in measured}
+    figures["seconds"] = time.monotonic() - start
+    result = FineTuned(model, figures, {"workdir": workdir, **paths})
     print("\n".join(["", *result.lines()]), flush=True)
     return result
