@@ -13,6 +13,8 @@ from keras_effnetv2.training.experiments.configuration import Experiment
 _MOST = 1.15
 # What it may take as far as can be foreseen when another epoch begins.
 _FORESEEN = 1.1
+# That is thought to last until the end.
+_MOST_SLOWNESS = 2.0
 # Of the report and the files, besides the images that they look at.
 FINISH_SECONDS = 15.0
 
@@ -114,7 +116,8 @@ class Deadline(keras.callbacks.Callback):
     def _left(self, share: float) -> float:
         """Seconds until what follows has to begin, if all is to take that share."""
         gone = time.monotonic() - self._start
-        finish = self._timetable.finish_seconds * max(1.0, self._slowness)
+        slowness = min(max(1.0, self._slowness), _MOST_SLOWNESS)
+        finish = self._timetable.finish_seconds * slowness
         return share * self._timetable.seconds - finish - gone
 
     def _stop(self, num_done: int) -> None:

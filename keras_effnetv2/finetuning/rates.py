@@ -74,7 +74,7 @@ def choose_rate(
     files = Workdir(workdir)
     sweep.write(files.rates)
     if sweep.rates:
-        draw_rates(sweep, files.rates.with_suffix(".png"), workdir.name)
+        draw_rates(sweep, workdir / "learning_rates.png", workdir.name)
     rate, why = sweep.suggest()
     if rate is None:
         why = f"usual: {why}"

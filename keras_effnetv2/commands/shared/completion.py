@@ -22,8 +22,7 @@ def answer(parser: argparse.ArgumentParser) -> None:
 
         from keras_effnetv2.commands.shared.known_names import KnownNames
 
-        names = KnownNames(argcomplete.FilesCompleter())
-        argcomplete.autocomplete(parser, default_completer=names)
+        argcomplete.autocomplete(parser, default_completer=KnownNames())
 
 
 def code(shell: str) -> str:

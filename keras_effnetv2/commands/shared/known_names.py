@@ -4,6 +4,8 @@ import argparse
 from collections.abc import Iterable
 from typing import Any
 
+from argcomplete.completers import FilesCompleter
+
 from keras_effnetv2.networks.variants import VARIANTS, get_variant
 from keras_effnetv2.training.experiments.checked import choices
 from keras_effnetv2.training.experiments.named import RECIPES
@@ -11,40 +13,24 @@ from keras_effnetv2.training.experiments.settings import list_hints
 from keras_effnetv2.weights import releases
 
 
-class KnownNames:
-    """Completes by what a flag is called, and files everywhere else.
+class KnownNames(FilesCompleter):
+    """Completes by what a flag is called, and files everywhere else."""
 
-    Args:
-        files: completes names of files, as argcomplete's completers do.
-    """
+    def __call__(self, prefix: str, **context: Any) -> list[str]:
+        """Words that may stand where `prefix` is begun.
 
-    def __init__(self, files: Any) -> None:
-        self._files = files
-        self._known = {
-            "variant": _variants,
-            "pattern": _variants,
-            "model": _variants,
-            "weights": _weights,
-            "experiment": _experiments,
-            "set": _settings,
-        }
-
-    def __call__(
-        self,
-        prefix: str,
-        action: argparse.Action,
-        parser: argparse.ArgumentParser,
-        parsed_args: argparse.Namespace,
-        **others: Any,
-    ) -> list[str]:
-        """Words that may stand where `prefix` is begun."""
-        if action.dest not in self._known:
-            return self._files(prefix=prefix)
-        found = self._known[action.dest](prefix, parser, parsed_args)
+        Args:
+            prefix: what is typed so far.
+            **context: `action`, `parser` and `parsed_args`, as argcomplete gives them.
+        """
+        flag = context["action"].dest
+        if flag not in _KNOWN:
+            return super().__call__(prefix)
+        found = _KNOWN[flag](prefix, context["parser"], context["parsed_args"])
         fitting = [x for x in found if x.startswith(prefix)]
         # All of these may be files, too, but a setting.
-        is_name = fitting or action.dest in ("set", "pattern")
-        return fitting if is_name else self._files(prefix=prefix)
+        is_name = fitting or flag in ("set", "pattern")
+        return fitting if is_name else super().__call__(prefix)
 
 
 def _variants(*_: Any) -> Iterable[str]:
@@ -72,7 +58,7 @@ def _experiments(
 
 def _settings(prefix: str, *_: Any) -> Iterable[str]:
     """`optimizer.learning_rate=`, and after it the values of those that have few."""
-    name, equals, _ = prefix.partition("=")
+    name, equals, _begun = prefix.partition("=")
     hints = list_hints()
     if equals and name == "model.variant":
         return [f"{name}={x}" for x in VARIANTS]
@@ -81,3 +67,13 @@ def _settings(prefix: str, *_: Any) -> Iterable[str]:
     if equals:
         return [f"{name}={x}" for x in choices(hints[name])] if name in hints else ()
     return [f"{x}=" for x in hints]
+
+
+_KNOWN = {
+    "variant": _variants,
+    "pattern": _variants,
+    "model": _variants,
+    "weights": _weights,
+    "experiment": _experiments,
+    "set": _settings,
+}

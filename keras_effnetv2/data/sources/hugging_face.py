@@ -77,21 +77,15 @@ def load_splits(name: str) -> dict[str, Any]:
     require_modules("Datasets of the Hugging Face Hub need", "datasets", "datasets")
     import datasets
 
-    folder, match = pathlib.Path(name).expanduser(), _NAME.fullmatch(name)
-    if not folder.is_dir() and match is None:
-        raise InputError(
-            "A dataset of the Hugging Face Hub is OWNER/NAME, OWNER/NAME:CONFIG or "
-            f"OWNER/NAME@REVISION, or a folder. Received: {printable(name)!r}."
-        )
+    folder, address = pathlib.Path(name).expanduser(), _address(name)
     try:
         if any((folder / x).is_file() for x in ("dataset_dict.json", "state.json")):
             found = datasets.load_from_disk(str(folder))
         elif folder.is_dir():
             found = datasets.load_dataset(str(folder))
         else:
-            found = datasets.load_dataset(
-                match["repository"], match["config"], revision=match["revision"]
-            )
+            repository, config, revision = address
+            found = datasets.load_dataset(repository, config, revision=revision)
     except Exception as error:  # It raises anything, from many libraries.
         reason = textwrap.shorten(str(error), _LONGEST_REASON, placeholder=" ...")
         raise InputError(
@@ -101,6 +95,19 @@ def load_splits(name: str) -> dict[str, Any]:
     if isinstance(found, datasets.DatasetDict):
         return {str(split): dataset for split, dataset in found.items()}
     return {"train": found}  # Saved without a split.
+
+
+def _address(name: str) -> tuple[str, str | None, str | None]:
+    """Repository, configuration and revision of a name that is not a folder's."""
+    match = _NAME.fullmatch(name)
+    if match is not None:
+        return match["repository"], match["config"], match["revision"]
+    if pathlib.Path(name).expanduser().is_dir():
+        return name, None, None
+    raise InputError(
+        "A dataset of the Hugging Face Hub is OWNER/NAME, OWNER/NAME:CONFIG or "
+        f"OWNER/NAME@REVISION, or a folder. Received: {printable(name)!r}."
+    )
 
 
 def has_labels(name: str, dataset: Any) -> bool:
