@@ -15,6 +15,8 @@ from keras_effnetv2.training.runs.workdir import Workdir
 
 _SHARE = 0.15  # Of the time that is left.
 _LEAST_STEPS, _MOST_STEPS = 24, 60
+# Images of the first stage, which are smaller than those that were measured, mostly.
+_AREA = 0.6
 # Steps among others that take longer than those that were measured.
 _MARGIN = 1.5
 
@@ -44,8 +46,9 @@ def plan_sweep(pace: Pace, seconds: float) -> SweepPlan:
     share = _SHARE * max(0.0, seconds)
     if not pace.is_measured:
         return SweepPlan(_MOST_STEPS, share, share)
-    num = min(_MOST_STEPS, max(_LEAST_STEPS, int(share / pace.step)))
-    steps = num * pace.step
+    step = _AREA * pace.step
+    num = min(_MOST_STEPS, max(_LEAST_STEPS, int(share / step)))
+    steps = num * step
     return SweepPlan(num, pace.tracing + steps, _MARGIN * steps)
 
 

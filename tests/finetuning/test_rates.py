@@ -47,11 +47,11 @@ def test_the_same_call_goes_on_without_another_sweep(result, capsys):
 
 
 def test_a_sweep_leaves_most_of_the_time_to_the_training():
-    slow = plan_sweep(Pace(2.0, 0.5, 10.0), 240)
-    assert slow.num_steps == 24 and slow.seconds == 58
-    assert slow.most_seconds == pytest.approx(72)
+    slow = plan_sweep(Pace(3.0, 0.5, 10.0), 240)
+    assert slow.num_steps == 24 and slow.seconds == pytest.approx(10 + 24 * 1.8)
+    assert slow.most_seconds == pytest.approx(1.5 * 24 * 1.8)
     fast = plan_sweep(Pace(0.1, 0.05, 10.0), 240)
-    assert fast.num_steps == 60 and fast.seconds == pytest.approx(16)
+    assert fast.num_steps == 60 and fast.seconds == pytest.approx(13.6)
     unknown = plan_sweep(Pace(0.0, 0.0, 0.0), 200)
     assert unknown.num_steps == 60 and unknown.most_seconds == 30
 
