@@ -17,19 +17,21 @@ RW = [f"efficientnetv2-rw-{x}" for x in "tsm"]
 WORD_BREAKS = " \t\n\"'><=;|&(:"
 
 
-def heard(line, folder):
-    """What is offered where a line ends, to bash."""
+def heard(line, folder, shell="bash"):
+    """What is offered to a shell where a line ends."""
     answer = folder / "answer"
     environment = {
         "_ARGCOMPLETE": "1",
         "_ARGCOMPLETE_STDOUT_FILENAME": str(answer),
         "_ARGCOMPLETE_IFS": "\n",
         "_ARGCOMPLETE_COMP_WORDBREAKS": WORD_BREAKS,
-        "_ARGCOMPLETE_SHELL": "bash",
+        "_ARGCOMPLETE_SHELL": shell,
         "COMP_LINE": line,
         "COMP_POINT": str(len(line)),
         "PYTHONPATH": str(ROOT),
     }
+    if shell != "bash":  # Others do not divide words.
+        del environment["_ARGCOMPLETE_COMP_WORDBREAKS"]
     subprocess.run(PROGRAM, cwd=folder, env=os.environ | environment, check=True)
     return [x.strip() for x in answer.read_text().split("\n")]
 
@@ -67,6 +69,13 @@ def test_every_setting_is_offered_and_files_where_names_are_none(tmp_path):
     found = heard("keras_effnetv2 predict x --model flow", tmp_path)
     assert found == ["flowers.keras"]
     assert heard("keras_effnetv2 predict flow", tmp_path) == ["flowers.keras"]
+
+
+def test_zsh_hears_whole_words(tmp_path):
+    """It has a colon between a word and its description."""
+    found = heard("keras_effnetv2 train --set schedule.name=c", tmp_path, "zsh")
+    words = [x.partition(":")[0] for x in found]
+    assert sorted(words) == ["schedule.name=constant", "schedule.name=cosine"]
 
 
 def test_it_takes_less_than_a_second_and_no_tensorflow(tmp_path):
