@@ -61,6 +61,7 @@ def fixture_whole(experiment, tmp_path_factory):
     return load_run(folder, "last").get_weights()
 
 
+@pytest.mark.long
 def test_it_ends_after_an_epoch_and_goes_on_to_the_same_end(
     experiment, whole, tmp_path
 ):
@@ -79,7 +80,7 @@ def test_it_ends_after_an_epoch_and_goes_on_to_the_same_end(
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_it_ends_within_an_epoch_only_after_an_evaluation(experiment, whole, tmp_path):
     # What follows the training would have had to begin before it: the first epoch is
     # trained nevertheless, as planned steps say that the others take no time.

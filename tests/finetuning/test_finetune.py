@@ -84,6 +84,7 @@ def test_calibration_is_told_before_and_after_the_temperature(result):
         assert value in line and f"<strong>{value}</strong>" in report
 
 
+@pytest.mark.long
 def test_the_same_call_again_gives_what_it_gave(result, photographs, capsys):
     before = load_run(result.paths["workdir"]).get_weights()
     again = finetune(photographs, result.paths["workdir"], **pictures.QUICK)

@@ -30,7 +30,7 @@ def check(result, num_validation, num_test):
     assert json.loads(result.paths["survey"].read_text())["classes"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_dataset_of_tensorflow_datasets(tmp_path, capsys):
     Pictures(data_dir=tmp_path / "tfds").download_and_prepare()
     tfds.core.add_data_dir(tmp_path / "tfds")
@@ -53,6 +53,7 @@ def fixture_saved(tmp_path_factory):
     return folder
 
 
+@pytest.mark.long
 def test_a_dataset_of_the_hugging_face_library(saved, tmp_path, capsys):
     result = finetune(f"hf://{saved}", tmp_path / "run", **QUICK)
     check(result, num_validation=9, num_test=6)

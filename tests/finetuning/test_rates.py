@@ -20,6 +20,7 @@ def fixture_result(tmp_path_factory):
     return finetune(top, folder / "run", **pictures.QUICK, find_lr=True)
 
 
+@pytest.mark.long
 def test_the_rate_its_reason_and_its_picture_are_written(result):
     workdir = result.paths["workdir"]
     values = json.loads((workdir / "learning_rates.json").read_text())
@@ -36,6 +37,7 @@ def test_the_rate_its_reason_and_its_picture_are_written(result):
     assert "Learning rates" in report and 'class="rates"' in report
 
 
+@pytest.mark.long
 def test_the_same_call_goes_on_without_another_sweep(result, capsys):
     folder = result.paths["workdir"].parent
     before = result.paths["choices"].read_bytes()

@@ -46,6 +46,7 @@ def in_bucket(name, paths):
     return [f"gs://{name}/{os.path.basename(path)}" for path in paths]
 
 
+@pytest.mark.long
 def test_a_bucket_is_read_in_chunks_with_an_index_in_it(
     server, local_paths, monkeypatch
 ):

@@ -58,6 +58,7 @@ def test_an_epoch_has_every_record_once_with_its_label(source):
     assert numbers_in(epochs[:30]) != numbers_in(epochs[30:])
 
 
+@pytest.mark.long
 def test_a_training_goes_on_at_any_step_with_the_same_bits(source):
     whole = train(source, 40, PLAIN, BOTH)
     for done in np.random.default_rng(1).integers(1, 60, size=5):

@@ -38,6 +38,7 @@ def packed(photos, tmp_path_factory):
     return folder
 
 
+@pytest.mark.long
 def test_several_processes_write_the_same_bytes(photos, packed, tmp_path):
     found = pack(photos, tmp_path / "insects", num_shards=5, processes=2)
     assert contents(tmp_path / "insects") == contents(packed)

@@ -65,6 +65,7 @@ def losses(workdir):
     return [json.loads(line)["loss"] for line in lines]
 
 
+@pytest.mark.long
 def test_two_workers_train_as_one_process(tmp_path):
     run_processes.finish(tmp_path / "one", *ALIKE)
     train_with_workers(tmp_path / "two", *ALIKE)

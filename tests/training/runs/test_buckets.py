@@ -117,6 +117,7 @@ def steps_saved(server, name):
     return max(map(int, found), default=0)
 
 
+@pytest.mark.long
 def test_killed_while_a_checkpoint_is_written_the_bits_are_the_same(
     server, undisturbed, tmp_path
 ):

@@ -33,6 +33,7 @@ def settings(tmp_path_factory):
     )
 
 
+@pytest.mark.long
 def test_killed_in_chunk_order_the_weights_have_the_same_bits(tmp_path, settings):
     log = run_processes.finish(tmp_path / "whole", *settings)
     assert "order: 100 chunks of 0.0 MB, of which 8 are shuffled together" in log

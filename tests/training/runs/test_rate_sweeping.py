@@ -68,6 +68,7 @@ def test_weights_optimizer_and_seeds_are_put_back_to_the_bit(experiment, feed):
     assert learner.train_function is None  # The next step is traced with it.
 
 
+@pytest.mark.long
 def test_a_sweep_ends_where_time_is_up_or_the_loss_diverges(experiment, feed):
     devices = open_devices("cpu")
     found = rate_sweeping.find_rates(experiment, feed, devices, 12, 0.0)
