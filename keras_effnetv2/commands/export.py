@@ -7,8 +7,6 @@ import pathlib
 import zipfile
 from typing import Any
 
-from absl import logging
-
 from keras_effnetv2.commands.shared.arguments import (
     add_checkpoint_argument,
     check_checkpoint,
@@ -99,7 +97,6 @@ def run(args: argparse.Namespace) -> int:
     """Writes the export, and prints what was found when it was loaded back."""
     from keras_effnetv2.backends import require_backend
 
-    logging.set_verbosity(logging.WARNING)  # Of every function that TensorFlow saves.
     # Before a model is downloaded, or built for half a minute.
     require_backend("Exports need", "tensorflow")
     args.check(args)

@@ -215,6 +215,8 @@ def _looked_at(
     averaged = np.zeros(shape, "float32") if tta else None
     is_read = np.zeros(num, bool)
     progress = Progress(f"evaluating {split}", num)
+    # Not `Classifier`: a temperature is fitted to logits that have none yet, and the
+    # accuracy is to be that of the training's evaluation, with its batches and images.
     batches = evaluation_batches(
         feed.source,
         run.record,

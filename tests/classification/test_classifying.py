@@ -19,6 +19,7 @@ from keras_effnetv2.networks.heads import find_head
 from keras_effnetv2.preprocessing import record
 from tests import image_files as files
 from tests.export import micro
+from tests.tiny_networks import NANO, spread_weights
 
 NAMES = ("cat", "dog", "cow", "emu", "fox")
 RECORD = dataclasses.replace(record("efficientnetv2-b0", "imagenet", 32), labels=NAMES)
@@ -207,6 +208,28 @@ def test_features_are_what_the_last_layer_takes(model, classify, photos):
         classify.features(photos / "a.jpg"), wanted[0], rtol=1e-5
     )
     assert classify.features(photos).shape == (3, classify.num_features) == (3, 8)
+
+
+@pytest.mark.long
+def test_a_folded_classifier_gives_the_same_but_for_rounding(photos):
+    network = keras_effnetv2.create_model(NANO, classes=5, preprocessing=RECORD)
+    spread_weights(network, np.random.default_rng(0).uniform(0, 255, (4, 32, 32, 3)))
+    classify = Classifier(network, batch_size=4)
+    features, scores = classify.features(photos), classify.scores(photos)
+    classify.fold()
+    assert classify.model is network and classify.engine.running is not network
+    found = classify.features(photos)
+    assert (found != features).any()  # Another network has computed.
+    np.testing.assert_allclose(found, features, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(classify.scores(photos), scores, rtol=1e-3, atol=1e-5)
+
+
+def test_what_cannot_be_folded_stays_as_it_is(model):
+    half = keras_effnetv2.create_model(NANO, classes=2, dtype="mixed_bfloat16")
+    for each in (half, model):  # The second has no batch norms.
+        classify = Classifier(each)
+        classify.fold()
+        assert classify.engine.running is each
 
 
 def test_the_image_size_can_be_chosen(model, photos):

@@ -62,6 +62,8 @@ def prepare(folder: str, model: str, batch_size: str) -> tuple:
     """What the process says of itself, and what it can be asked."""
     classifier = Classifier(model, batch_size=int(batch_size))
     num = len([*items(folder)])
+    if num >= image_runs.MANY:
+        classifier.fold()
     compute(classifier, 2 * classifier.batch_size)  # Traces.
     megabytes: list[float] = []
     runs = {

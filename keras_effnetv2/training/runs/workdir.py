@@ -64,6 +64,11 @@ class Workdir:
         return self.path / "curves.png"
 
     @property
+    def rates(self) -> AnyPath:
+        """Sweep of learning rates that the run's own comes from, if one; JSON."""
+        return self.path / "learning_rates.json"
+
+    @property
     def scalars(self) -> AnyPath:
         """Folder for TensorBoard."""
         return self.path / "tensorboard"
