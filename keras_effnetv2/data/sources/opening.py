@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from keras_effnetv2.data.records.record_opening import Reading
 from keras_effnetv2.data.sources import (
     csv_files,
     digits,
@@ -12,7 +13,6 @@ from keras_effnetv2.data.sources import (
     tfrecord,
 )
 from keras_effnetv2.data.sources.cache import cached
-from keras_effnetv2.data.sources.record_opening import Reading
 from keras_effnetv2.data.sources.source import Source
 from keras_effnetv2.errors import InputError
 

@@ -10,7 +10,7 @@ import re
 import tensorflow as tf
 
 from keras_effnetv2.data.printable import shown
-from keras_effnetv2.data.sources.record_opening import Reading, open_records
+from keras_effnetv2.data.records.record_opening import Reading, open_records
 from keras_effnetv2.data.sources.source import Source
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.paths import as_path, is_remote

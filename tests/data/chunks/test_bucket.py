@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from keras_effnetv2.data.decode_errors import DecodeErrors
-from keras_effnetv2.data.sources import record_index
-from keras_effnetv2.data.sources.record_opening import READ_AHEAD
+from keras_effnetv2.data.records import record_index
+from keras_effnetv2.data.records.record_opening import READ_AHEAD
 from keras_effnetv2.errors import InputError
 from tests.bucket_server import BucketServer
 from tests.conftest import ROOT

@@ -8,7 +8,8 @@ import pytest
 from keras_effnetv2.data.augmentation.mixing import Mixing
 from keras_effnetv2.data.decode_errors import DecodeErrors
 from keras_effnetv2.data.pipeline import Shard, first_images
-from keras_effnetv2.data.sources import cache, record_opening
+from keras_effnetv2.data.records import record_opening
+from keras_effnetv2.data.sources import cache
 from tests.data.chunks import record_datasets
 from tests.data.chunks.record_datasets import numbers_in
 from tests.data.test_pipeline import (

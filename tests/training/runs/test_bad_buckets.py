@@ -8,11 +8,11 @@ import pytest
 
 from keras_effnetv2 import __main__ as command_line
 from keras_effnetv2.data import pack
-from keras_effnetv2.data.sources import record_index
-from keras_effnetv2.data.sources.record_search import file_sizes, find_lengths
+from keras_effnetv2.data.records import record_index
+from keras_effnetv2.data.records.record_search import file_sizes, find_lengths
 from tests.bucket_server import BucketServer
 from tests.data import image_folders
-from tests.data.sources.test_record_files import write_imagenet
+from tests.data.records.test_record_files import write_imagenet
 from tests.training import run_processes
 
 _PHOTOS, _PACKS, _RUNS = "bad-photos", "bad-packs", "bad-runs"

@@ -10,12 +10,12 @@ import tensorflow as tf
 
 from keras_effnetv2.data.chunks.reading import NUM_STREAMS, in_threads
 from keras_effnetv2.data.decoding.retrying import OF_DATA, retried
-from keras_effnetv2.data.sources.record_files import (
+from keras_effnetv2.data.records.record_files import (
     RECORD_OVERHEAD,
     records_from,
     scan_headers,
 )
-from keras_effnetv2.data.sources.record_index import read_index, write_index
+from keras_effnetv2.data.records.record_index import read_index, write_index
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.progress import Progress
 
