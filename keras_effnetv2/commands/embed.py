@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Writes the features of every image; 1 if one could not be read."""
-    from keras_effnetv2.commands.shared import feature_rows, image_runs
+    from keras_effnetv2.commands.results import feature_rows, image_runs
 
     check_counts(args, "image_size", "batch_size")
     check_checkpoint(args)

@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     """Prints loss and accuracies."""
     from keras_effnetv2.training.experiments.settings import override
     from keras_effnetv2.training.runs.evaluation import evaluate_run, evaluate_weights
-    from keras_effnetv2.training.runs.workdir import describe_weights
+    from keras_effnetv2.training.runs.trained import describe_weights
 
     check_checkpoint(args)
     _check_report(args)
@@ -107,7 +107,7 @@ def _report(args: argparse.Namespace) -> dict[str, float]:
     """Writes the report; what was measured for it."""
     from keras_effnetv2.reports.measures import describe_calibration
     from keras_effnetv2.reports.writing import write_and_measure
-    from keras_effnetv2.training.runs.workdir import describe_weights
+    from keras_effnetv2.training.runs.trained import describe_weights
 
     path, result = write_and_measure(
         args.workdir,

@@ -129,11 +129,8 @@ def open_model(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
             "say it, or --workdir."
         )
     if args.workdir is not None:
-        from keras_effnetv2.training.runs.workdir import (
-            fitted_temperature,
-            load_run,
-            read_experiment,
-        )
+        from keras_effnetv2.training.runs.trained import fitted_temperature, load_run
+        from keras_effnetv2.training.runs.workdir import read_experiment
 
         experiment = read_experiment(args.workdir)
         variant = get_variant(experiment.model.variant).name  # Not the file's.

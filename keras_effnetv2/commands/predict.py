@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints or writes the best classes of every image; 1 if one is unreadable."""
-    from keras_effnetv2.commands.shared import image_runs, score_rows
+    from keras_effnetv2.commands.results import image_runs, score_rows
 
     check_counts(args, "image_size", "top", "batch_size")
     check_checkpoint(args)

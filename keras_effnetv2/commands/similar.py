@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints the nearest images, nearest first."""
-    from keras_effnetv2.commands.shared import similar_images
+    from keras_effnetv2.commands.results import similar_images
 
     check_counts(args, "image_size", "top", "batch_size")
     check_checkpoint(args)

@@ -27,7 +27,7 @@ from keras_effnetv2.reports.measures import describe_calibration
 from keras_effnetv2.reports.survey import DataSurvey
 from keras_effnetv2.training.experiments.configuration import Experiment
 from keras_effnetv2.training.progressive.feeding import Feed
-from keras_effnetv2.training.runs.workdir import load_run
+from keras_effnetv2.training.runs.trained import load_run
 
 MODEL, PREDICTIONS = "model.keras", "predictions.csv"
 _COLUMNS = ("file", "label", "part", "predicted", "score")

@@ -29,7 +29,8 @@ from keras_effnetv2.training.experiments.configuration import Experiment
 from keras_effnetv2.training.learner.network import trained_variant
 from keras_effnetv2.training.progressive.feeding import Feed, data_errors_raised
 from keras_effnetv2.training.runs.evaluation import experiment_to_evaluate
-from keras_effnetv2.training.runs.workdir import Workdir, trained_weights
+from keras_effnetv2.training.runs.trained import trained_weights
+from keras_effnetv2.training.runs.workdir import Workdir
 
 _BATCH_SIZE = 64
 

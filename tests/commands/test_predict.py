@@ -10,7 +10,7 @@ import pytest
 from keras_effnetv2 import __main__ as command_line
 from keras_effnetv2 import create_model, decode_predictions
 from keras_effnetv2.classification import Classifier
-from keras_effnetv2.commands.shared import image_runs
+from keras_effnetv2.commands.results import image_runs
 from keras_effnetv2.data.decoding import cropping, images
 from keras_effnetv2.networks import variants
 from keras_effnetv2.preprocessing import preprocess_input, record

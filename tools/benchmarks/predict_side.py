@@ -16,7 +16,7 @@ from benchmarks.workers import answer, resident
 from keras_effnetv2.classification.classifying import Classifier
 from keras_effnetv2.classification.inputs import items
 from keras_effnetv2.classification.preparation import Preparation, prepared
-from keras_effnetv2.commands.shared import image_runs, result_files, score_rows
+from keras_effnetv2.commands.results import image_runs, result_files, score_rows
 
 
 def seconds(run: Callable[[], object]) -> float:

@@ -10,7 +10,7 @@ from keras_effnetv2.classification.classifying import Classifier
 from keras_effnetv2.data.printable import shown
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.training import load_run
-from keras_effnetv2.training.runs.workdir import describe_weights
+from keras_effnetv2.training.runs.trained import describe_weights
 from keras_effnetv2.weights.hub import addresses
 
 

@@ -12,6 +12,7 @@ from keras_effnetv2.errors import InputError
 from keras_effnetv2.files import on_this_machine
 from keras_effnetv2.models import create_model
 from keras_effnetv2.networks.functional import find_normalization
+from keras_effnetv2.training.choices import CHECKPOINTS
 from keras_effnetv2.training.devices.strategies import Devices, open_devices
 from keras_effnetv2.training.experiments.configuration import Experiment
 from keras_effnetv2.training.experiments.settings import override
@@ -23,12 +24,8 @@ from keras_effnetv2.training.progressive.feeding import (
     evaluation_data,
 )
 from keras_effnetv2.training.runs.temperature import divide_logits
-from keras_effnetv2.training.runs.workdir import (
-    CHECKPOINTS,
-    fitted_temperature,
-    read_experiment,
-    trained_weights,
-)
+from keras_effnetv2.training.runs.trained import fitted_temperature, trained_weights
+from keras_effnetv2.training.runs.workdir import read_experiment
 
 
 def evaluate_run(

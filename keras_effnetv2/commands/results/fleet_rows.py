@@ -10,8 +10,8 @@ import tensorflow as tf
 from keras_effnetv2 import fleet
 from keras_effnetv2.classification.classifying import Classifier
 from keras_effnetv2.classification.inputs import Item
+from keras_effnetv2.commands.results.result_files import Row
 from keras_effnetv2.commands.shared.classifiers import open_classifier
-from keras_effnetv2.commands.shared.result_files import Row
 from keras_effnetv2.progress import Progress
 
 # That an actor classifies before it hands in: a minute's work on a processor at most,

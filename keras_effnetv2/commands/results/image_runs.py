@@ -14,9 +14,9 @@ from typing import Any
 from keras_effnetv2.classification.classifying import Classifier
 from keras_effnetv2.classification.classifying import Row as ImageRow
 from keras_effnetv2.classification.inputs import Item, items
-from keras_effnetv2.commands.shared import fleet_rows, result_files
+from keras_effnetv2.commands.results import fleet_rows, result_files
+from keras_effnetv2.commands.results.result_files import Layout, Row, UnfinishedRows
 from keras_effnetv2.commands.shared.classifiers import open_classifier
-from keras_effnetv2.commands.shared.result_files import Layout, Row, UnfinishedRows
 from keras_effnetv2.data.printable import printable
 from keras_effnetv2.errors import FileError, InputError
 from keras_effnetv2.fleet import ENGINES, check_engine
