@@ -140,6 +140,7 @@ def test_classes_of_any_name_are_printed(capfd, photos, tmp_path):
     assert {line[12:] for line in lines} == {*names}
 
 
+@pytest.mark.long
 def test_images_in_a_bucket_are_classified(capsys, network, photos, monkeypatch):
     assert run(photos, "--weights", network, "--top", 1) == 0
     here = capsys.readouterr().out

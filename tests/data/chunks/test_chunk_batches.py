@@ -77,7 +77,11 @@ def test_a_training_goes_on_at_any_step_with_the_same_bits(source):
 
 @pytest.mark.parametrize(
     "mixing,count",
-    [(BOTH, 2), (Mixing(), 5), *(pytest.param(BOTH, x, marks=SLOW) for x in (4, 5))],
+    [
+        (BOTH, 2),
+        pytest.param(Mixing(), 5, marks=pytest.mark.long),
+        *(pytest.param(BOTH, x, marks=SLOW) for x in (4, 5)),
+    ],
 )
 def test_any_number_of_workers_makes_the_same_batches(source, mixing, count):
     # Of 5 workers, each has part of a lane.

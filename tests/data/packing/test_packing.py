@@ -130,6 +130,7 @@ def test_what_is_whole_stays_and_what_is_cut_is_mended(photos, packed, tmp_path)
     assert [x.name for x in folder.iterdir() if x.name.startswith(".")] == [".lock"]
 
 
+@pytest.mark.long
 def test_what_was_killed_goes_on_and_ends_with_the_same_bytes(photos, packed, tmp_path):
     folder = tmp_path / "insects"
     words = ["-m", "keras_effnetv2", "pack", photos, folder, "--shards", "5"]

@@ -69,6 +69,7 @@ def test_frozen_nothing_in_it_changes(module):
     assert np.array_equal(layer(images(), training=True), layer(images()))
 
 
+@pytest.mark.long
 def test_trained_everything_in_it_learns_and_is_saved(module, tmp_path):
     layer = HubLayer(module, trainable=True)
     model = classifier(layer)

@@ -269,6 +269,7 @@ def test_images_that_are_too_small_are_refused_before_anything_is_measured(tmp_p
         make_table(tmp_path, image_size=7)
 
 
+@pytest.mark.long
 def test_real_blocks_of_a_space(tmp_path):
     """Order only: a block of 16 times the work costs more."""
     rows = (dataclasses.replace(BACKBONE.blocks[0], filters=32),)

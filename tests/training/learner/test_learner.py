@@ -53,6 +53,7 @@ def fit(learner, steps=1):
     )
 
 
+@pytest.mark.long
 def test_rematerialization_learns_the_same():
     learners = [learner_of(experiment(f"model.remat={x}")) for x in ("false", "true")]
     for learner in learners:
