@@ -88,6 +88,7 @@ def test_any_number_of_processes_goes_on_at_any_step(addresses, training, whole)
         assert_same(found, whole[first : 5 * epoch + 5])
 
 
+@pytest.mark.long
 def test_several_epochs_for_two_workers(addresses, training, whole):
     experiment, feed, (_, stage) = training
     segment = Segment(stage, 7, 10, 0, 5)
