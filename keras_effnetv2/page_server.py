@@ -116,20 +116,24 @@ def listen(host: str, port: int) -> socket.socket:
     Raises:
         ValueError: the address is not this machine's, or the port is taken.
     """
-    try:
-        family, kind, _, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen()
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(
-            f"Nothing can be served at {printable(host)}, port {port}: {reason}. Pass "
-            "another --port (0: any that is free) or --host."
-        ) from error
+    with contextlib.ExitStack() as stack:
+        try:
+            if not 0 <= port < 1 << 16:
+                raise OverflowError("ports are 0 to 65535")
+            family, kind, _, _, address = socket.getaddrinfo(
+                host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )[0]
+            listener = stack.enter_context(socket.socket(family, kind))
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen()
+        except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise InputError(
+                f"Nothing can be served at {printable(host)}, port {port}: {reason}. "
+                "Pass another --port (0: any that is free) or --host."
+            ) from error
+        stack.pop_all()  # It stays open.
     return listener
 
 

@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     from keras_effnetv2 import export as exports
     from keras_effnetv2.classification.classifying import Classifier
     from keras_effnetv2.explanation import heat_maps
-    from keras_effnetv2.export.web.sites import check_options
+    from keras_effnetv2.export.pages.sites import check_options
     from keras_effnetv2.page_server import PageServer, listen
 
     check_options(args.format, args.not_sure_below)

@@ -8,7 +8,7 @@ from keras_effnetv2.export.publishing import check_target
 
 EXAMPLE = "python -m keras_effnetv2 export web --workdir runs/smoke --output site"
 
-# As in `keras_effnetv2.export.web.sites`, which takes TensorFlow to import.
+# As in `keras_effnetv2.export.pages.sites`, which takes TensorFlow to import.
 _FORMATS = ("float16", "dynamic", "float32")
 _NOT_SURE_BELOW = 0.5
 
@@ -26,6 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--image_size",
         type=int,
         help="side of the images (default: that of the model's evaluation)",
+    )
+    parser.add_argument(
+        "--fold",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="fold batch norms into convolutions (default: yes)",
     )
     parser.add_argument("--title", help="of the page (default: the model's name)")
     parser.add_argument(
@@ -58,7 +64,7 @@ def check(args: argparse.Namespace) -> None:
         ValueError: any of them.
     """
     check_target(args.output)  # Before TensorFlow is imported.
-    from keras_effnetv2.export.web.sites import check_options
+    from keras_effnetv2.export.pages.sites import check_options
 
     check_options(args.format, args.not_sure_below)
 
@@ -84,7 +90,8 @@ def write(model: Any, args: argparse.Namespace, source: Mapping[str, str]) -> No
 def page_options(args: argparse.Namespace) -> dict[str, Any]:
     """The arguments of `export.web` that the flags of `add_arguments` say."""
     names = ("format", "title", "examples", "not_sure_below", "runtime", "image_size")
-    return {name: getattr(args, name) for name in (*names, "classifier_activation")}
+    names += ("fold", "classifier_activation")
+    return {name: getattr(args, name) for name in names}
 
 
 def print_agreement(manifest: Any) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tests import browsers
 from tests.export import micro
-from tests.export.web import sites
+from tests.export.pages import sites
 
 AXE = "axe-core@4.14.1"
 LABELS = ("cat", "polar_bear", "tea, green")
@@ -17,7 +17,7 @@ LABELS = ("cat", "polar_bear", "tea, green")
 @pytest.fixture(scope="session")
 def runtime_folder(tmp_path_factory):
     """The package of the engine as npm unpacks it."""
-    from keras_effnetv2.export.web import runtime
+    from keras_effnetv2.export.pages import runtime
 
     sites.fetched_runtime()
     folder = tmp_path_factory.mktemp("npm") / "node_modules" / runtime.PACKAGE
@@ -63,7 +63,8 @@ def site(model, runtime_folder, tmp_path_factory):
             examples / f"{name}.jpg", exif=image_files.exif(orientation)
         )
     folder = tmp_path_factory.mktemp("sites") / "site"
-    export.web(model, folder, title="Small", examples=examples, not_sure_below=0.3)
+    options = {"title": "Small", "examples": examples, "not_sure_below": 0.3}
+    export.web(model, folder, **options, fold=False)
     return folder
 
 

@@ -8,7 +8,7 @@ import time
 import numpy as np
 
 from keras_effnetv2.errors import DownloadError
-from keras_effnetv2.export.web import runtime
+from keras_effnetv2.export.pages import runtime
 
 _PATIENCE = 60  # Seconds, on a machine that does other things too.
 

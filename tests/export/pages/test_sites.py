@@ -8,7 +8,7 @@ from PIL import Image
 
 from keras_effnetv2 import Classifier, export
 from keras_effnetv2.errors import InputError
-from keras_effnetv2.export.web import example_images
+from keras_effnetv2.export.pages import example_images
 from tests.export import micro
 
 pytest.importorskip("ai_edge_litert")
@@ -42,13 +42,14 @@ def test_no_file_names_another_host(site):
 def test_examples_are_small_and_say_nothing_of_the_camera(site, tmp_path):
     manifest = json.loads((site / "model.json").read_text())
     assert [x["name"] for x in manifest["examples"]] == ["turned", "upright"]
-    turned = Image.open(site / manifest["examples"][0]["file"])
-    assert turned.size == (40, 56) and not turned.getexif()
+    with Image.open(site / manifest["examples"][0]["file"]) as turned:
+        assert turned.size == (40, 56) and not turned.getexif()
     noise = np.random.default_rng(0).integers(0, 255, (1500, 3000, 3), "uint8")
     Image.fromarray(noise).save(tmp_path / "large.png")
     (example,) = example_images.read_examples(tmp_path)
     example_images.write_examples([example], tmp_path / "written")
-    assert Image.open(tmp_path / "written" / "01.jpg").size == (1024, 512)
+    with Image.open(tmp_path / "written" / "01.jpg") as large:
+        assert large.size == (1024, 512)
 
 
 def test_a_site_is_a_model_for_the_classifier(site, model):
@@ -91,8 +92,8 @@ def test_the_command(tmp_path, runtime_folder, capsys):
     from keras_effnetv2 import __main__ as command_line
 
     micro.classifier(3).save(tmp_path / "m.keras")
-    flags = f"--weights {tmp_path}/m.keras --output {tmp_path}/site --title Mine"
-    words = f" export web {flags} --runtime {runtime_folder} --format float32"
+    flags = f"--weights {tmp_path}/m.keras --output {tmp_path}/site --no-fold"
+    words = f" export web {flags} --runtime {runtime_folder} --title Mine"
     assert command_line.main(command_line.parse(words.split(" "))) == 0
     printed = capsys.readouterr().out
     assert "same best class as Keras for 100.00% of 3 random pictures" in printed

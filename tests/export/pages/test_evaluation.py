@@ -10,7 +10,7 @@ from PIL import Image, ImageCms
 from keras_effnetv2.data import evaluation_image, images
 from keras_effnetv2.preprocessing import Preprocessing
 from tests import image_files
-from tests.export.web import sites
+from tests.export.pages import sites
 
 SIZE = 48
 # crop, interpolation, crop_pct
@@ -31,7 +31,8 @@ SHAPES = [(131, 97), (60, 200), (48, 48), (20, 33), (8, 8), (301, 300), (3, 150)
 
 def record(crop="center", interpolation="bicubic", crop_pct=None, size=SIZE):
     mean = (123.7, 116.3, 103.5)
-    return Preprocessing(mean, (58,), interpolation, crop, size, crop_pct=crop_pct)
+    std = (58.4, 57.1, 57.4)
+    return Preprocessing(mean, std, interpolation, crop, size, crop_pct=crop_pct)
 
 
 @pytest.fixture(scope="module")
@@ -140,5 +141,5 @@ def test_sizes_are_found_before_images_are_decoded(page):
     ]
     heads = [list(x[:4096]) for x in contents]
     assert page.execute_async_script(script, heads) == [[56, 40]] * len(contents)
-    cut = [list(x[:15]) for x in contents]
+    cut = [list(x[:6]) for x in contents]
     assert page.execute_async_script(script, cut) == [None] * len(contents)

@@ -6,7 +6,8 @@ import tarfile
 import pytest
 
 from keras_effnetv2.errors import DownloadError, InputError
-from keras_effnetv2.export.web import runtime
+from keras_effnetv2.export.pages import runtime
+from keras_effnetv2.weights.downloads import https
 from tests import mirror
 
 
@@ -67,5 +68,6 @@ def test_the_registry_is_that_of_npm(tarball, tmp_path, monkeypatch):
         server.server_close()
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "another_home"))
     monkeypatch.setenv("npm_config_registry", f"{address}/none")
+    monkeypatch.setattr(https, "BACKOFF_SECONDS", 0.01)
     with pytest.raises(DownloadError, match="cannot be fetched.*--runtime"):
         runtime.open_runtime(None)

@@ -11,16 +11,20 @@ export async function workOffline() {
     return "Needs the network: browsers keep pages of https and of this machine alone.";
   }
   const { serviceWorker } = navigator;
-  try {
+  const options = { updateViaCache: "none" };
+  if (serviceWorker.controller !== null) {
+    // Looks for a new version, which the next visit gets; without a network in vain.
+    serviceWorker.register("sw.js", options).catch(() => {});
+  } else {
     const taken = new Promise((resolve) => {
       serviceWorker.addEventListener("controllerchange", resolve, { once: true });
     });
-    await serviceWorker.register("sw.js", { updateViaCache: "none" });
-    if (serviceWorker.controller === null) {
-      await Promise.race([taken, new Promise((end) => setTimeout(end, PATIENCE))]);
+    try {
+      await serviceWorker.register("sw.js", options);
+    } catch (error) {
+      return `Needs the network: ${error.message}`;
     }
-  } catch (error) {
-    return `Needs the network: ${error.message}`;
+    await Promise.race([taken, new Promise((end) => setTimeout(end, PATIENCE))]);
   }
   const isReloaded = sessionStorage.getItem(RELOADED) !== null;
   if (serviceWorker.controller !== null && !window.crossOriginIsolated && !isReloaded) {

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 import urllib.parse
 import zlib
 
@@ -12,7 +13,7 @@ from PIL import Image
 
 from keras_effnetv2 import Classifier
 from tests import browsers, image_files
-from tests.export.web import sites
+from tests.export.pages import sites
 
 KINDS = {"wasm": "WebAssembly, 1 thread", "threads": "WebAssembly, "}
 
@@ -185,8 +186,12 @@ def test_a_camera_is_classified_and_kept(address, runtime_folder):
         assert browsers.errors(browser) == []
 
 
-def test_without_webassembly_a_message(address, photographs):
-    with browsers.opened("js-flags=--noexpose-wasm") as browser:
+def test_without_webassembly_a_message(site, tmp_path):
+    copy = tmp_path / "site"
+    shutil.copytree(site, copy)
+    worker = copy / "page" / "worker.js"
+    worker.write_text("delete self.WebAssembly;\n" + worker.read_text())
+    with browsers.opened() as browser, sites.served(copy) as address:
         browser.get(address)
         sites.wait_for(lambda: "no WebAssembly" in sites.text(browser, "#messages"))
         assert sites.text(browser, "#engine") == "The network is not loaded"

@@ -24,9 +24,9 @@ from keras_effnetv2.export.checks import engines
 from keras_effnetv2.export.lite.lite_models import litert
 from keras_effnetv2.export.lite.sample_images import Images
 from keras_effnetv2.export.manifests import Manifest
+from keras_effnetv2.export.pages import runtime as engine_files
+from keras_effnetv2.export.pages.example_images import read_examples, write_examples
 from keras_effnetv2.export.publishing import check_target, replaced_folder
-from keras_effnetv2.export.web import runtime as engine_files
-from keras_effnetv2.export.web.example_images import read_examples, write_examples
 
 FORMATS = ("float16", "dynamic", "float32")
 NOT_SURE_BELOW = 0.5
@@ -49,6 +49,7 @@ def web(
     runtime: str | os.PathLike | None = None,
     evaluation: Images | None = None,
     image_size: int | None = None,
+    fold: bool = True,
     classifier_activation: str = "auto",
     source: Mapping[str, str] | None = None,
 ) -> Manifest:
@@ -73,6 +74,7 @@ def web(
             npm's registry, then from the cache.
         evaluation: images to compare the format with Keras on, as for `litert`.
         image_size: side of the images, pixels. None: that of the model's evaluation.
+        fold: fold batch norms into convolutions.
         classifier_activation: as for `litert`.
         source: for the manifest: which variant, which weights.
 
@@ -99,6 +101,7 @@ def web(
             formats=[format],
             evaluation=evaluation,
             image_size=image_size,
+            fold=fold,
             classifier_activation=classifier_activation,
             source=source,
         )
@@ -133,7 +136,7 @@ def check_options(format: str, not_sure_below: float) -> None:
 
 def _page_files() -> dict[str, bytes]:
     """The page itself, by paths in the site."""
-    root = importlib.resources.files("keras_effnetv2.export.web") / _PAGE
+    root = importlib.resources.files("keras_effnetv2.export.pages") / _PAGE
     found = {x.name: x.read_bytes() for x in root.iterdir() if x.is_file()}
     modules = (root / "modules").iterdir()
     return found | {f"{_PAGE}/{x.name}": x.read_bytes() for x in modules}
