@@ -43,7 +43,7 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-_TYPES = {".js": "text/javascript", ".wasm": "application/wasm"}
+_TYPES = {".js": "text/javascript", ".svg": "image/svg+xml"}  # Whatever the system has.
 # Instead of the site's: one that was here before would go on to show its own site.
 _WORKER = b"""self.addEventListener("install", () => self.skipWaiting());
 self.addEventListener("activate", async () => {

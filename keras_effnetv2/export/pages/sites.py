@@ -153,7 +153,7 @@ def _entries(file: pathlib.Path, manifest: Manifest) -> dict[str, object]:
     """What the page is told of the model's file and of its engine."""
     contents = file.read_bytes()
     return {
-        "model": {
+        "model_file": {
             "file": file.name,
             "bytes": len(contents),
             "sha256": hashlib.sha256(contents).hexdigest(),

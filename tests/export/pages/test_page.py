@@ -12,7 +12,9 @@ import pytest
 from PIL import Image
 
 from keras_effnetv2 import Classifier
+from keras_effnetv2 import __main__ as command_line
 from tests import browsers, image_files
+from tests.commands import finished_run
 from tests.export.pages import sites
 
 KINDS = {"wasm": "WebAssembly, 1 thread", "threads": "WebAssembly, "}
@@ -48,6 +50,25 @@ def test_scores_are_those_of_keras(page, site, model, photographs):
         scores, found = sites.classified(page, names, kind)
         np.testing.assert_allclose(scores, wanted, atol=2e-3)
         assert found.startswith(title)
+
+
+def test_digits_of_a_run(chromium, runtime_folder, tmp_path, capsys):
+    """Eight pixels become what the network was evaluated with; by the command line."""
+    datasets = pytest.importorskip("sklearn.datasets")
+    workdir = finished_run.write(tmp_path / "run")
+    folder = tmp_path / "site"
+    words = f" export web --workdir {workdir} --output {folder} --format float32"
+    words = f"{words} --runtime {runtime_folder}".split(" ")
+    assert command_line.main(command_line.parse(words)) == 0
+    assert "100.00% of 360 evaluation images" in capsys.readouterr().out
+    paths = [folder / f"digit_{number}.png" for number in range(20)]
+    for path, image in zip(paths, datasets.load_digits().images, strict=False):
+        Image.fromarray((image * 255 / 16).round().astype("uint8")).save(path)
+    wanted = np.stack([x.scores for x in Classifier(workdir)(paths)])
+    with sites.served(folder) as address:
+        sites.open_page(chromium, address)
+        scores, _ = sites.classified(chromium, [f"/{path.name}" for path in paths])
+    np.testing.assert_allclose(scores, wanted, atol=1e-4)
 
 
 def test_pictures_are_chosen_shown_and_downloaded(page, model, photographs, tmp_path):
@@ -156,6 +177,7 @@ def test_bad_files_are_named_and_the_page_goes_on(page, photographs, tmp_path):
         "text.jpg": (b"hello", "no image that the browser can read"),
         "empty.jpg": (b"", "The file is empty."),
         "cut.webp": (image_files.encode(image_files.RGB, "WEBP")[:60], "no image"),
+        "cut.jpg": (image_files.encode(image_files.RGB, "JPEG")[:-90], "no image"),
         "good.png": (whole, "%"),
     }
     for name, (contents, _) in files.items():
@@ -223,7 +245,8 @@ def test_offline_after_the_first_visit(site, photographs):
             sites.give(browser, photographs[0])
             browser.find_element("css selector", "summary").click()
             assert "from now on" in sites.text(browser, "#offline")
-        browser.refresh()
+        browser.execute_script("location.reload()")
+        sites.wait_for(lambda: not cards(browser))
         sites.wait_for(lambda: "ready" in sites.text(browser, "#engine"))
         sites.give(browser, *photographs)
         click(browser, "#examples li:first-child button")

@@ -17,7 +17,7 @@ pytest.importorskip("ai_edge_litert")
 def test_a_site_has_all_that_its_page_asks_for(site):
     manifest = json.loads((site / "model.json").read_text())
     assert manifest["title"] == "Small" and manifest["not_sure_below"] == 0.3
-    assert manifest["model"]["bytes"] == (site / "float16.tflite").stat().st_size
+    assert manifest["model_file"]["bytes"] == (site / "float16.tflite").stat().st_size
     assert len(manifest["probe"]) == 3 and not manifest["is_calibrated"]
     assert sum(manifest["probe"].values()) == pytest.approx(1, abs=1e-3)
     assert manifest["formats"]["float16"]["agreement"] == 1
@@ -25,14 +25,15 @@ def test_a_site_has_all_that_its_page_asks_for(site):
     assert json.loads(listed[listed.index("{") : listed.rindex("}") + 1])["files"] == [
         "icon.svg", "index.html", "model.json", "page/about.js", "page/bars.js",
         "page/camera.js", "page/classifier.js", "page/decoding.js", "page/engine.js",
-        "page/errors.js", "page/evaluation.js", "page/gallery.js", "page/main.js",
-        "page/messages.js", "page/offline.js", "page/resampling.js", "page/tables.js",
-        "page/wasm_loading.js", "page/worker.js", "style.css", "sw.js",
+        "page/errors.js", "page/evaluation.js", "page/gallery.js", "page/jpeg.js",
+        "page/jpeg_pixels.js", "page/main.js", "page/messages.js", "page/offline.js",
+        "page/resampling.js", "page/tables.js", "page/wasm_loading.js",
+        "page/worker.js", "style.css", "sw.js",
     ]  # fmt: skip
 
 
-def test_no_file_names_another_host(site):
-    """But for the name space of SVG, and what the engine's own messages link to."""
+def test_no_file_of_the_page_names_another_host(site):
+    """But for the name space of SVG."""
     for path in [*site.glob("*.*"), *site.glob("page/*")]:
         if path.suffix in {".html", ".css", ".js", ".svg"}:
             text = path.read_text().replace("http://www.w3.org/2000/svg", "")

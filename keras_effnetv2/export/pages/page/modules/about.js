@@ -11,7 +11,7 @@ export function showAbout(manifest) {
 }
 
 function facts(manifest) {
-  const { preprocessing, model, runtime, versions, formats } = manifest;
+  const { preprocessing, model_file: file, runtime, versions, formats } = manifest;
   const [format] = Object.keys(formats);
   const { agreement, largest_difference: difference, accuracy } = formats[format];
   const size = preprocessing.image_size;
@@ -21,7 +21,7 @@ function facts(manifest) {
     ["Weights", manifest.weights],
     ["Classes", classes(manifest)],
     ["Sees", `${size} x ${size} pixels, ${cropOf(preprocessing)}`],
-    ["File", `${model.file}, ${(model.bytes / 1e6).toFixed(1)} MB`],
+    ["File", `${file.file}, ${(file.bytes / 1e6).toFixed(1)} MB`],
     [
       "Beside Keras",
       `same best class for ${percent(agreement)} of ${manifest.compared_on}, scores ` +

@@ -3,8 +3,11 @@
  * network saw them in training.
  */
 import { UserError } from "./errors.js";
+import { decodeJpeg } from "./jpeg.js";
 
 export const MAX_PIXELS = 64e6;
+// Of JPEGs that are decoded here: more take more memory than phones have.
+const MAX_EXACT_PIXELS = 26e6;
 const MAX_BYTES = 128e6;
 // Enough for the size of an image that a camera has written a thumbnail before.
 const HEAD_BYTES = 1 << 19;
@@ -14,7 +17,7 @@ const THUMBNAIL = 320;
  * Opens an image; `close` it when it has been read.
  *
  * @param {Blob} blob of a file or of the camera.
- * @returns {Promise<Picture>}
+ * @returns {Promise<Pixels|Bitmap>}
  */
 export async function open(blob) {
   if (blob.size === 0) throw new UserError("The file is empty.");
@@ -24,30 +27,72 @@ export async function open(blob) {
     );
   }
   const head = new DataView(await blob.slice(0, HEAD_BYTES).arrayBuffer());
-  const told = sizeInHeader(head);
-  if (told) refuseLarge(...told);
-  let bitmap;
-  try {
-    bitmap = await createImageBitmap(blob, {
-      imageOrientation: "from-image",
-      colorSpaceConversion: "none",
-      premultiplyAlpha: "none",
-    });
-  } catch {
-    const kind = isPdf(head) ? "This is a PDF" : "This is no image that the browser can read";
-    throw new UserError(`${kind}. JPEG, PNG, WebP, GIF and BMP work.`);
+  const size = sizeInHeader(head);
+  if (size) refuseLarge(...size);
+  if (isJpeg(head) && size && size[0] * size[1] <= MAX_EXACT_PIXELS) {
+    const decoded = decodeJpeg(new Uint8Array(await blob.arrayBuffer()));
+    if (decoded !== null) return new Pixels(decoded);
   }
+  const bitmap = await decodedByBrowser(blob, head);
   try {
     refuseLarge(bitmap.width, bitmap.height);
-    return new Picture(bitmap);
+    return new Bitmap(bitmap);
   } catch (error) {
     bitmap.close();
     throw error;
   }
 }
 
-/** A decoded image: `width`, `height`, and readers of its pixels. */
-class Picture {
+async function decodedByBrowser(blob, head) {
+  try {
+    return await createImageBitmap(blob, {
+      imageOrientation: "from-image",
+      colorSpaceConversion: "none",
+      premultiplyAlpha: "none",
+    });
+  } catch {
+    const isPdf = text(head, 0, 5) === "%PDF-";
+    const kind = isPdf ? "This is a PDF" : "This is no image that the browser can read";
+    throw new UserError(`${kind}. JPEG, PNG, WebP, GIF and BMP work.`);
+  }
+}
+
+/** A decoded image as opaque RGBA: `width`, `height`, and readers of its pixels. */
+class Pixels {
+  constructor({ width, height, pixels }) {
+    Object.assign(this, { width, height, pixels });
+  }
+
+  /** A function of (y, height): RGBA of some rows of a window of the image. */
+  reader(window) {
+    return (y, height) => {
+      const rows = new Uint8Array(window.width * height * 4);
+      for (let i = 0; i < height; i++) {
+        const start = ((window.y + y + i) * this.width + window.x) * 4;
+        const row = this.pixels.subarray(start, start + window.width * 4);
+        rows.set(row, i * window.width * 4);
+      }
+      return rows;
+    };
+  }
+
+  /** A small picture for the gallery. */
+  async thumbnail() {
+    const { buffer } = this.pixels;
+    const data = new ImageData(new Uint8ClampedArray(buffer), this.width, this.height);
+    const bitmap = await createImageBitmap(data);
+    try {
+      return await shrunk(bitmap);
+    } finally {
+      bitmap.close();
+    }
+  }
+
+  close() {}
+}
+
+/** The same of an image that the browser has decoded. */
+class Bitmap {
   constructor(bitmap) {
     this.bitmap = bitmap;
     this.width = bitmap.width;
@@ -83,17 +128,8 @@ class Picture {
     return this.straight.read(x, y, width, height);
   }
 
-  /** A small JPEG for the gallery. */
-  async thumbnail() {
-    const scale = Math.min(1, THUMBNAIL / Math.max(this.width, this.height));
-    const canvas = new OffscreenCanvas(
-      Math.max(1, Math.round(this.width * scale)),
-      Math.max(1, Math.round(this.height * scale))
-    );
-    const context = canvas.getContext("2d");
-    context.imageSmoothingQuality = "high";
-    context.drawImage(this.bitmap, 0, 0, canvas.width, canvas.height);
-    return canvas.convertToBlob({ type: "image/webp", quality: 0.8 });
+  thumbnail() {
+    return shrunk(this.bitmap);
   }
 
   close() {
@@ -133,6 +169,18 @@ class StraightReader {
   }
 }
 
+function shrunk(bitmap) {
+  const scale = Math.min(1, THUMBNAIL / Math.max(bitmap.width, bitmap.height));
+  const canvas = new OffscreenCanvas(
+    Math.max(1, Math.round(bitmap.width * scale)),
+    Math.max(1, Math.round(bitmap.height * scale))
+  );
+  const context = canvas.getContext("2d");
+  context.imageSmoothingQuality = "high";
+  context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+  return canvas.convertToBlob({ type: "image/webp", quality: 0.8 });
+}
+
 function isOpaque(pixels) {
   for (let i = 3; i < pixels.length; i += 4) {
     if (pixels[i] !== 255) return false;
@@ -149,8 +197,8 @@ function refuseLarge(width, height) {
   }
 }
 
-function isPdf(head) {
-  return text(head, 0, 5) === "%PDF-";
+function isJpeg(head) {
+  return head.byteLength > 2 && head.getUint16(0) === 0xffd8;
 }
 
 /** Width and height by a file's first bytes, before it is decoded; null if unknown. */
@@ -164,7 +212,7 @@ export function sizeInHeader(head) {
       return [head.getInt32(18, true), Math.abs(head.getInt32(22, true))];
     }
     if (text(head, 8, 4) === "WEBP") return webpSize(head);
-    return head.getUint16(0) === 0xffd8 ? jpegSize(head) : null;
+    return isJpeg(head) ? jpegSize(head) : null;
   } catch (error) {
     if (error instanceof RangeError) return null; // It ends before that.
     throw error;

@@ -27,7 +27,7 @@ export class Engine {
    * @param {(share: number) => void} onProgress is told how much has arrived, 0 to 1.
    */
   async open(manifest, onProgress) {
-    const bytes = await fetchModel(manifest.model, onProgress);
+    const bytes = await fetchModel(manifest.model_file, onProgress);
     const wanted = new URLSearchParams(location.search).get("engine");
     const folder = new URL("runtime/", SITE).href;
     const { title } = await this.#ask("open", { manifest, bytes, folder, wanted }, [

@@ -29,8 +29,10 @@ export async function workOffline() {
   const isReloaded = sessionStorage.getItem(RELOADED) !== null;
   if (serviceWorker.controller !== null && !window.crossOriginIsolated && !isReloaded) {
     sessionStorage.setItem(RELOADED, "yes");
+    // Where a browser brings this page back as it is now, it goes on in the same way.
+    addEventListener("pageshow", (event) => event.persisted && location.reload());
     location.reload();
-    await new Promise(() => {}); // The page ends here.
+    await new Promise(() => {});
   }
   return serviceWorker.controller === null
     ? "Needs the network until it is opened again."

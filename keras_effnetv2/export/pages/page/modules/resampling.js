@@ -8,12 +8,13 @@
 // Keys' kernel with A = -0.75, of which TensorFlow 1 has this many steps.
 const STEPS = 1024;
 const A = -0.75;
+const f32 = Math.fround;
 
 /** Two neighbours, sampled at pixel centres, as `tf.image.resize` does. */
 export function bilinearTaps(from, to) {
-  const scale = Math.fround(from / to);
+  const scale = f32(from / to);
   return taps(to, (i) => {
-    const place = (i + 0.5) * scale - 0.5;
+    const place = f32(f32((i + 0.5) * scale) - 0.5);
     const low = Math.floor(place);
     const share = place - low;
     return clamped([[low, 1 - share], [low + 1, share]], from);
@@ -22,9 +23,9 @@ export function bilinearTaps(from, to) {
 
 /** Four neighbours, sampled at pixel corners, as `ResizeBicubic` of TensorFlow 1 does. */
 export function cornerBicubicTaps(from, to) {
-  const scale = Math.fround(from / to);
+  const scale = f32(from / to);
   return taps(to, (i) => {
-    const place = Math.fround(i * scale);
+    const place = f32(i * scale);
     const low = Math.floor(place);
     const share = roundHalfEven((place - low) * STEPS) / STEPS;
     const pairs = [
@@ -35,21 +36,31 @@ export function cornerBicubicTaps(from, to) {
   });
 }
 
-/** All pixels below a kernel that widens as images shrink, as Pillow does. */
+/**
+ * All pixels below a kernel that widens as images shrink, as Pillow does.
+ *
+ * In float32 and the order of `tf.image.resize(antialias=True)`: many sums lie between
+ * two levels, and the last bit decides which it is.
+ */
 export function smoothTaps(from, to, interpolation) {
   const [kernel, radius] = KERNELS[interpolation];
-  const scale = from / to;
+  const scale = f32(1 / f32(to / from));
   const width = Math.max(scale, 1);
+  const share = f32(1 / width);
   return taps(to, (i) => {
-    const centre = (i + 0.5) * scale;
-    const first = Math.max(0, Math.ceil(centre - radius * width - 0.5));
-    const last = Math.min(from - 1, Math.floor(centre + radius * width - 0.5));
+    const centre = f32((i + 0.5) * scale);
+    const reach = f32(radius * width);
+    const first = Math.max(0, Math.ceil(f32(f32(centre - reach) - 0.5)));
+    const last = Math.min(from - 1, Math.floor(f32(f32(centre + reach) - 0.5)));
     const pairs = [];
+    let sum = 0;
     for (let j = first; j <= last; j++) {
-      pairs.push([j, kernel(Math.abs(j + 0.5 - centre) / width)]);
+      const weight = f32(kernel(f32(Math.abs(f32(j + 0.5 - centre)) * share)));
+      sum = f32(sum + weight);
+      pairs.push([j, weight]);
     }
-    const sum = pairs.reduce((total, [, weight]) => total + weight, 0);
-    return pairs.map(([j, weight]) => [j, weight / sum]);
+    const inverse = f32(1 / sum);
+    return pairs.map(([j, weight]) => [j, f32(weight * inverse)]);
   });
 }
 
@@ -79,10 +90,11 @@ export function resample(read, width, columns, rows, levels) {
       if (y < first) narrow.delete(y); // Rows go on downwards.
     }
     fill(narrow, first, weights.length, read, width, columns, levels);
+    const lines = weights.map((_, k) => narrow.get(first + k));
     for (let x = 0; x < line; x++) {
       let sum = 0;
       for (let k = 0; k < weights.length; k++) {
-        sum += weights[k] * narrow.get(first + k)[x];
+        sum = f32(sum + f32(weights[k] * lines[k][x]));
       }
       result[i * line + x] = levels ? level(sum) : sum;
     }
@@ -107,9 +119,9 @@ function narrowed(pixels, start, columns, levels) {
     let red = 0, green = 0, blue = 0;
     let at = start + first * 4;
     for (const weight of weights) {
-      red += weight * pixels[at];
-      green += weight * pixels[at + 1];
-      blue += weight * pixels[at + 2];
+      red = f32(red + f32(weight * pixels[at]));
+      green = f32(green + f32(weight * pixels[at + 1]));
+      blue = f32(blue + f32(weight * pixels[at + 2]));
       at += 4;
     }
     row.set(levels ? [level(red), level(green), level(blue)] : [red, green, blue], x * 3);
@@ -118,7 +130,7 @@ function narrowed(pixels, start, columns, levels) {
 }
 
 function level(x) {
-  return Math.min(Math.max(Math.floor(Math.fround(x) + 0.5), 0), 255);
+  return Math.min(Math.max(Math.floor(f32(x + 0.5)), 0), 255);
 }
 
 function taps(count, pairsOf) {

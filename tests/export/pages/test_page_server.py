@@ -14,7 +14,6 @@ from keras_effnetv2.page_server import MAX_BYTES, PageServer, listen
 from tests import browsers, image_files
 from tests.export import micro
 from tests.export.pages import sites
-from tests.export.pages.conftest import *  # noqa: F403
 
 pytest.importorskip("matplotlib")
 PICTURE = image_files.encode(image_files.RGB, "PNG")
@@ -49,8 +48,11 @@ def test_files_come_with_what_threads_need(server):
     assert headers["Cross-Origin-Embedder-Policy"] == "require-corp"
     _, _, manifest = ask(server, "GET", "/model.json")
     assert json.loads(manifest)["explains"]
-    _, headers, _ = ask(server, "GET", "/runtime/litert_wasm_internal.wasm")
-    assert headers["Content-Type"] == "application/wasm"
+    for name, kind in {
+        "page/main.js": "text/javascript",
+        "icon.svg": "image/svg+xml",
+    }.items():
+        assert ask(server, "GET", f"/{name}")[1]["Content-Type"] == kind
 
 
 def test_no_other_files(server):
