@@ -15,6 +15,7 @@ import tempfile
 import threading
 import urllib.parse
 from collections.abc import Mapping
+from typing import Any, cast
 
 import tensorflow as tf
 
@@ -138,18 +139,21 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
-    server: PageServer
     protocol_version = "HTTP/1.1"
     timeout = _TIMEOUT_SECONDS
+
+    @property
+    def _pages(self) -> PageServer:
+        return cast(PageServer, self.server)
 
     def do_GET(self) -> None:
         path = urllib.parse.unquote(urllib.parse.urlsplit(self.path).path)
         if not self._is_for_us():
             self._refuse(403, "Open the page by the address that serve has printed.")
-        elif path in self.server.replaced:
-            self._answer(200, self.server.replaced[path], _type_of(path))
-        elif path in self.server.paths:
-            file = self.server.paths[path]
+        elif path in self._pages.replaced:
+            self._answer(200, self._pages.replaced[path], _type_of(path))
+        elif path in self._pages.paths:
+            file = self._pages.paths[path]
             self._answer(200, file.read_bytes(), _type_of(file.name))
         else:
             self._refuse(404, "There is no such file.")
@@ -164,17 +168,17 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._refuse(411, "Say how many bytes the picture has.")
         elif int(size) > MAX_BYTES:
             self._refuse(413, f"Pictures of up to {MAX_BYTES >> 20} MB are explained.")
-        elif not self.server.waiting.acquire(blocking=False):
+        elif not self._pages.waiting.acquire(blocking=False):
             self._refuse(503, "Other pictures are being explained. Try again.")
         else:
             try:
                 self._explain(self.rfile.read(int(size)))
             finally:
-                self.server.waiting.release()
+                self._pages.waiting.release()
 
     def _explain(self, contents: bytes) -> None:
         try:
-            self._answer(200, self.server.explain(contents), "image/png")
+            self._answer(200, self._pages.explain(contents), "image/png")
         except UserError as error:
             self._refuse(400, str(error))
 
@@ -186,7 +190,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         host = urllib.parse.urlsplit(f"//{self.headers.get('Host', '')}").hostname
         if host in _LOOPBACK:
             return True
-        if self.server.is_local or host is None:
+        if self._pages.is_local or host is None:
             return False
         with contextlib.suppress(ValueError):
             return bool(ipaddress.ip_address(host))
@@ -216,7 +220,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.end_headers()
             self.wfile.write(body)
 
-    def log_message(self, *_: object) -> None:
+    def log_message(self, format: str, *args: Any) -> None:
         """Nothing: what is asked for is on the page."""
 
 

@@ -21,6 +21,7 @@ from tests.export.pages import sites  # noqa: E402
 # Width and height in pixels of CSS.
 DESK, PHONE = (1040, 940), (390, 940)
 _GAP = 24
+_SHARE = 0.75  # Of both, in the figure.
 
 
 def take(site: pathlib.Path, photographs: list[pathlib.Path]) -> list[Image.Image]:
@@ -43,9 +44,9 @@ def _screen(browser, scheme: str, size: tuple[int, int]) -> Image.Image:
     browser.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride", metrics | {"mobile": size == PHONE}
     )
-    target = "#result" if size == PHONE else "header"
+    target = "#result" if size == PHONE else "body"
     browser.execute_script(
-        "document.querySelector(arguments[0]).scrollIntoView()", target
+        "scrollTo(0, document.querySelector(arguments[0]).offsetTop - 12)", target
     )
     return Image.open(io.BytesIO(browser.get_screenshot_as_png())).convert("RGB")
 
@@ -61,7 +62,8 @@ def side_by_side(pictures: list[Image.Image]) -> Image.Image:
         row, column = divmod(number, 2)
         x = _GAP + column * (widths[0] + _GAP)
         whole.paste(picture, (x, _GAP + row * (height + _GAP)))
-    return whole
+    sides = (round(whole.width * _SHARE), round(whole.height * _SHARE))
+    return whole.resize(sides, Image.Resampling.LANCZOS)
 
 
 def main() -> None:

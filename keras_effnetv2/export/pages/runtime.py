@@ -85,17 +85,11 @@ def open_runtime(path: str | os.PathLike | None) -> dict[str, bytes]:
         ValueError: no such file or folder, or files of another version or damaged.
         ConnectionError: the registry does not answer.
     """
-    if path is None:
-        tarball = _fetch()
-        contents = _read_tarball(tarball)
-    else:
-        local = pathlib.Path(path).expanduser()
-        contents = _read_folder(local) if local.is_dir() else _read_tarball(local)
+    local = _fetch() if path is None else pathlib.Path(path).expanduser()
+    contents = _read_folder(local) if local.is_dir() else _read_tarball(local)
     for name, digest in _FILES.items():
         if hashlib.sha256(contents.get(name, b"")).hexdigest() != digest:
-            raise InputError(
-                f"{path or tarball} has no {name} of {PACKAGE} {VERSION}. {_REMEDY}"
-            )
+            raise InputError(f"{local} has no {name} of {PACKAGE} {VERSION}. {_REMEDY}")
     module = contents.pop(_MODULE).replace(_FOREIGN_IMPORT, _OWN_IMPORT)
     files = {"litert.js": module, "README.txt": _readme().encode()}
     for name, data in contents.items():
