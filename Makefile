@@ -5,8 +5,11 @@ BIN := .venv/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 # Two processes of up to 2.5 GB each; tests of a file share what they set up.
 PYTEST := -m pytest -n 2 --dist loadfile
+FAST := -m "not long and not slow and not online"
+LONG := -m "long and not slow and not online"
+BOTH := -m "not slow and not online"
 
-.PHONY: demo test test-torch test-oldest test-newest coverage test-all test-online lint format benchmark clean
+.PHONY: demo test test-long test-torch test-oldest test-newest coverage test-all test-online lint format benchmark clean
 
 # Installs the package and what its demo, tests and linter need; again when that changes.
 .venv/installed: setup.py pyproject.toml
@@ -47,10 +50,14 @@ demo: .venv/installed
 	$(BIN)/python examples/train_digits.py --workdir runs/demo
 
 test: .venv/installed
-	$(BIN)/python $(PYTEST) -m "not slow and not online"
+	$(BIN)/python $(PYTEST) $(FAST)
+
+# What takes many seconds a test: trainings that are killed, several processes, compilers.
+test-long: .venv/installed
+	$(BIN)/python $(PYTEST) $(LONG)
 
 test-oldest: .venv-oldest/installed
-	.venv-oldest/bin/python $(PYTEST) -m "not slow and not online"
+	.venv-oldest/bin/python $(PYTEST) $(BOTH)
 
 # The newest versions within the bounds of setup.py, made anew each time.
 test-newest:
@@ -59,12 +66,12 @@ test-newest:
 	.venv-newest/bin/python -m pip install --quiet --upgrade pip
 	.venv-newest/bin/python -m pip install --quiet --upgrade \
 		--upgrade-strategy eager --editable ".[demo,test]"
-	.venv-newest/bin/python $(PYTEST) -m "not slow and not online"
+	.venv-newest/bin/python $(PYTEST) $(BOTH)
 
 # Which lines of the package the fast tests run, as a table and in htmlcov/.
 coverage: .venv/installed
 	$(BIN)/python -m coverage erase
-	-$(BIN)/python -m coverage run $(PYTEST) -m "not slow and not online"
+	-$(BIN)/python -m coverage run $(PYTEST) $(BOTH)
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report --skip-covered --sort cover
 	$(BIN)/python -m coverage html --quiet

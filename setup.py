@@ -42,6 +42,9 @@ EXPORT = [
 # What reads and writes repositories of the Hugging Face Hub.
 HUB = ["huggingface_hub>=1.20,<3"]  # Before, broken downloads are not taken up.
 
+# What reads datasets of the Hugging Face Hub; 4.4.2 goes with HUB's lower bound.
+DATASETS = ["datasets>=4.4.2,<6"]
+
 # What completes commands and flags in shells.
 COMPLETION = ["argcomplete>=3.2,<4"]
 
@@ -59,7 +62,7 @@ ARRAY_RECORD = ["array_record>=0.6,<1; sys_platform != 'win32'"]
 # that PyPI does not have.
 PLAN = ["jax[tpu]>=0.5.3,<0.12"]
 
-PARQUET = ["pyarrow>=16,<27"]  # Tables of predictions and features.
+PARQUET = ["pyarrow>=21,<27"]  # Tables of predictions and features.
 
 # What spreads `pack` and `predict` over machines.
 FLEET = ["ray[data]>=2.40,<3"]
@@ -102,6 +105,7 @@ setuptools.setup(
         "export": EXPORT,
         "search": SEARCH,
         "hub": HUB,
+        "datasets": DATASETS,
         "completion": COMPLETION,
         "offline": OFFLINE,
         "parquet": PARQUET,
@@ -114,6 +118,7 @@ setuptools.setup(
             *EXPORT,
             *SEARCH,
             *HUB,
+            *DATASETS,
             *COMPLETION,
             *OFFLINE,
             *PARQUET,

@@ -28,6 +28,7 @@ COMMANDS = {
     "finetune": "make a classifier of a folder of photographs",
     "pack": "pack folders of images into shards that are read at speed",
     "train": "train an experiment, or go on with it",
+    "data_service": "make batches for trainings on other machines",
     "plan": "compile a training for TPUs that are not here: what fits, what it takes",
     "evaluate": "measure the accuracy of a trained run or of weights",
     "export": "write a model in the form it is deployed in",
@@ -137,8 +138,10 @@ class _Version(argparse.Action):
 
 def _run(args: argparse.Namespace) -> int:
     """`main` as a program of its own, whose standard error is its own too."""
-    # Absl's own default is 0, information; ours is of what others say warnings.
-    verbosity = logging.get_verbosity() if flags.FLAGS["verbosity"].present else -1
+    # Absl's own default is information, also what Python's loggers say; ours, warnings.
+    if not flags.FLAGS["verbosity"].present:
+        logging.set_verbosity(logging.WARNING)
+    verbosity = logging.get_verbosity()
     # TensorFlow counts the other way: 0 is everything, 1 is from warnings on.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", str(min(3, max(0, -verbosity))))
     if verbosity < logging.INFO:

@@ -5,9 +5,11 @@ Optuna 4.3 to 5.0; tests/package/test_private_apis.py names the function that a 
 version breaks.
 """
 
+import contextlib
 import inspect
+import sys
 import types
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -131,6 +133,30 @@ def is_op_determinism_enabled() -> bool:
     from tensorflow.python.framework import config
 
     return bool(config.is_op_determinism_enabled())
+
+
+@contextlib.contextmanager
+def traced_for_a_while() -> Iterator[None]:
+    """Frees the graphs that are traced meanwhile, once nobody holds them any more.
+
+    TensorFlow registers the gradient of every custom gradient in a graph and never
+    forgets it, nor the graph. Without it, a search needs more memory with each trial.
+    Models that are built meanwhile can still be traced anew, but give no gradient of
+    what was traced.
+    """
+    before = set(_registered_gradients())
+    try:
+        yield
+    finally:
+        registry = _registered_gradients()
+        for name in registry.keys() - before:
+            if name.startswith("CustomGradient-"):
+                del registry[name]
+
+
+def _registered_gradients() -> dict[str, Any]:
+    ops = sys.modules.get("tensorflow.python.framework.ops")
+    return ops.gradient_registry._registry if ops else {}
 
 
 def lite_schema() -> types.ModuleType:

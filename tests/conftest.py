@@ -48,6 +48,16 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def graphs_of_a_file():
+    """Frees the graphs of a file's tests after them."""
+    from keras_effnetv2 import private_apis
+
+    with private_apis.traced_for_a_while():
+        yield
+    gc.collect()
+
+
 @pytest.fixture(scope="session")
 def reference() -> Reference:
     return Reference()

@@ -115,6 +115,17 @@ class Classifier:
         """The Keras model; None of an export."""
         return self.engine.model if isinstance(self.engine, KerasEngine) else None
 
+    def fold(self) -> None:
+        """Makes what follows faster, where there are hundreds of images: a quarter.
+
+        A copy of a Keras model computes from now on, whose batch norms are in its
+        convolutions; results agree but for rounding, and what is changed in the model
+        later does not count. It takes a second or more. Exports, and models that
+        cannot be folded, stay as they are.
+        """
+        if isinstance(self.engine, KerasEngine):
+            self.engine.fold()
+
     @functools.cached_property
     def num_features(self) -> int:
         """Channels of `features`.

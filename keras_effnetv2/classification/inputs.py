@@ -13,6 +13,7 @@ from keras_effnetv2.data import folders
 from keras_effnetv2.data.decoding import images
 from keras_effnetv2.data.printable import printable
 from keras_effnetv2.errors import InputError
+from keras_effnetv2.paths import as_path, is_remote
 
 _Path = str | os.PathLike
 _Bytes = bytes | bytearray | memoryview
@@ -26,7 +27,7 @@ class Item:
 
     Attributes:
         name: for messages.
-        source: the file that it is from, if it is from one.
+        source: the file that it is from, if it is from one of this machine.
         read: gives the encoded image, or pixels 0..255 `(height, width, 3)`.
     """
 
@@ -38,7 +39,7 @@ class Item:
 def is_single(inputs: Any) -> bool:
     """Whether it is one image, and no folder, batch, list or iterator."""
     if isinstance(inputs, _Path):
-        return not os.path.isdir(inputs)
+        return not _is_folder(inputs)
     if isinstance(inputs, _Bytes | Image.Image):
         return True
     if _is_array(inputs):
@@ -65,9 +66,14 @@ def items(inputs: Any) -> Iterator[Item]:
                 yield from items(value)
 
 
+def _is_folder(path: _Path) -> bool:
+    return as_path(path).is_dir() if is_remote(path) else os.path.isdir(path)
+
+
 def _items_below(folder: _Path) -> Iterator[Item]:
+    find = folders.find_remote if is_remote(folder) else folders.find
     try:
-        paths = folders.find(folder)
+        paths = find(os.fspath(folder))
     except InputError as error:
         yield _refused(folder, error)
         return
@@ -79,13 +85,9 @@ def _items_of(value: Any, name: str) -> Iterator[Item]:
     if isinstance(value, Item):
         yield value
     elif isinstance(value, _Path):
-        path = pathlib.Path(value).expanduser()
-        try:
-            folders.check_local(value)
-        except InputError as error:
-            yield _refused(value, error)
-        else:
-            yield Item(printable(path), path, lambda: images.contents(path))
+        source = None if is_remote(value) else pathlib.Path(value).expanduser()
+        path = source or os.fspath(value)
+        yield Item(printable(path), source, lambda: images.contents(path))
     elif isinstance(value, _Bytes):
         yield Item(name, None, lambda: bytes(value))
     elif isinstance(value, Image.Image):

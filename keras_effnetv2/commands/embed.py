@@ -8,6 +8,7 @@ from keras_effnetv2.commands.shared.arguments import (
     add_output_arguments,
     check_checkpoint,
     check_counts,
+    check_output,
 )
 
 EXAMPLE = (
@@ -25,10 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Writes the features of every image; 1 if one could not be read."""
-    from keras_effnetv2.commands.shared import feature_rows, image_runs
+    from keras_effnetv2.commands.results import feature_rows, image_runs
 
     check_counts(args, "image_size", "batch_size")
     check_checkpoint(args)
+    check_output(args)
     kind = image_runs.chosen_format(args, FORMATS)
     kept = image_runs.settings(args)
     task_of = functools.partial(feature_rows.task_of, kept)

@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     """Prints loss and accuracies."""
     from keras_effnetv2.training.experiments.settings import override
     from keras_effnetv2.training.runs.evaluation import evaluate_run, evaluate_weights
-    from keras_effnetv2.training.runs.workdir import describe_weights
+    from keras_effnetv2.training.runs.trained import describe_weights
 
     check_checkpoint(args)
     _check_report(args)
@@ -105,10 +105,11 @@ def _check_report(args: argparse.Namespace) -> None:
 
 def _report(args: argparse.Namespace) -> dict[str, float]:
     """Writes the report; what was measured for it."""
-    from keras_effnetv2.reports.writing import report
-    from keras_effnetv2.training.runs.workdir import describe_weights
+    from keras_effnetv2.reports.measures import describe_calibration
+    from keras_effnetv2.reports.writing import write_and_measure
+    from keras_effnetv2.training.runs.trained import describe_weights
 
-    path, result = report(
+    path, result = write_and_measure(
         args.workdir,
         args.report,
         tta=args.tta,
@@ -116,5 +117,6 @@ def _report(args: argparse.Namespace) -> dict[str, float]:
         assignments=args.set,
     )
     print(describe_weights(args.workdir, args.checkpoint), file=sys.stderr)
+    print(describe_calibration(result), file=sys.stderr)
     print(f"Report: {path}", file=sys.stderr)
     return result

@@ -45,12 +45,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Writes a picture of every image and prints where; 1 if one is unreadable."""
-    from keras_effnetv2.commands.shared import image_runs
+    from keras_effnetv2.commands.results import image_runs
     from keras_effnetv2.commands.shared.classifiers import open_classifier
     from keras_effnetv2.explanation import activation_maps, heat_maps
 
     arguments.check_counts(args, "image_size", "top")
     arguments.check_checkpoint(args)
+    arguments.check_output(args)
     heat_maps.check_modules()
     activation_maps.check_backend()
     pictures = find_pictures(args.images, args.output)

@@ -7,8 +7,6 @@ import pathlib
 import zipfile
 from typing import Any
 
-from absl import logging
-
 from keras_effnetv2.commands.shared.arguments import (
     add_checkpoint_argument,
     check_checkpoint,
@@ -105,7 +103,6 @@ def run(args: argparse.Namespace) -> int:
     """Writes the export, and prints what was found when it was loaded back."""
     from keras_effnetv2.backends import require_backend
 
-    logging.set_verbosity(logging.WARNING)  # Of every function that TensorFlow saves.
     # Before a model is downloaded, or built for half a minute.
     require_backend("Exports need", "tensorflow")
     args.check(args)
@@ -144,11 +141,8 @@ def open_model(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
             "say it, or --workdir."
         )
     if args.workdir is not None:
-        from keras_effnetv2.training.runs.workdir import (
-            fitted_temperature,
-            load_run,
-            read_experiment,
-        )
+        from keras_effnetv2.training.runs.trained import fitted_temperature, load_run
+        from keras_effnetv2.training.runs.workdir import read_experiment
 
         experiment = read_experiment(args.workdir)
         variant = get_variant(experiment.model.variant).name  # Not the file's.

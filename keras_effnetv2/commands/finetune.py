@@ -19,7 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "photographs",
         metavar="PHOTOGRAPHS",
         help="folder with a folder for each class, in folders train, validation and "
-        "test or without; or tfds:NAME, of TensorFlow Datasets",
+        "test or without; or tfds:NAME, of TensorFlow Datasets; or hf://OWNER/NAME, of "
+        "the Hugging Face Hub, or hf://FOLDER, of its library",
     )
     parser.add_argument(
         "--labels",
@@ -48,6 +49,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch_size", type=int, help="images a step")
     parser.add_argument("--epochs", type=int, help="default: as many as fit the time")
     parser.add_argument(
+        "--find_lr",
+        action="store_true",
+        help="find the learning rate by a short sweep from small rates to large ones; "
+        "WORKDIR/learning_rates.png shows it",
+    )
+    parser.add_argument(
         "--set",
         action="append",
         default=[],
@@ -65,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
 
     names = (
         *("workdir", "labels", "variant", "weights", "image_size", "batch_size"),
-        *("epochs", "minutes", "log", "strategy", "tpu"),
+        *("epochs", "minutes", "find_lr", "log", "strategy", "tpu"),
     )
     options = {name: getattr(args, name) for name in names}
     try:

@@ -8,6 +8,7 @@ from keras_effnetv2.commands.shared.arguments import (
     add_output_arguments,
     check_checkpoint,
     check_counts,
+    check_output,
 )
 
 EXAMPLE = "python -m keras_effnetv2 predict photographs --model efficientnetv2-s"
@@ -25,10 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints or writes the best classes of every image; 1 if one is unreadable."""
-    from keras_effnetv2.commands.shared import image_runs, score_rows
+    from keras_effnetv2.commands.results import image_runs, score_rows
 
     check_counts(args, "image_size", "top", "batch_size")
     check_checkpoint(args)
+    check_output(args)
     kind = image_runs.chosen_format(args, FORMATS)
     kept = image_runs.settings(args, top=args.top)
     task_of = functools.partial(score_rows.task_of, args.top)

@@ -8,10 +8,10 @@ import statistics
 import sys
 
 from keras_effnetv2 import search as searching
+from keras_effnetv2.commands.shared.arguments import check_output
 from keras_effnetv2.commands.shared.renaming import add_old_name
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.files import check_name
-from keras_effnetv2.paths import is_remote
 from keras_effnetv2.search.named_searches import SEARCHES, SearchExperiment, get_search
 
 EXAMPLE = (
@@ -156,11 +156,7 @@ def _check(args: argparse.Namespace, search: SearchExperiment, num_trials: int) 
 
 
 def _output(args: argparse.Namespace) -> pathlib.Path:
-    if args.output is not None and is_remote(args.output):
-        raise InputError(
-            "Results of searches go to folders of this machine. Received: --output "
-            f"{args.output}. Choose another, and copy it."
-        )
+    check_output(args)
     if args.output is None and "://" in args.study:
         raise InputError(
             f"--output is needed with a database. Received: --study {args.study}."

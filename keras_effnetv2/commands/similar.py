@@ -7,6 +7,7 @@ from keras_effnetv2.commands.shared.arguments import (
     add_classifier_arguments,
     check_checkpoint,
     check_counts,
+    check_output,
 )
 
 EXAMPLE = (
@@ -35,9 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints the nearest images, nearest first."""
-    from keras_effnetv2.commands.shared import similar_images
+    from keras_effnetv2.commands.results import similar_images
 
     check_counts(args, "image_size", "top", "batch_size")
     check_checkpoint(args)
+    check_output(args)
     similar_images.find(args)
     return 0

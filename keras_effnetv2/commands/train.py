@@ -55,6 +55,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_log_argument(parser)
     parser.add_argument(
+        "--data_service",
+        action="append",
+        default=[],
+        metavar="HOST:PORT",
+        help="take batches from the process that the command data_service has started "
+        "there; may be repeated: each makes some rows of every batch",
+    )
+    parser.add_argument(
         "--list_settings",
         action="store_true",
         help="print the settings of the experiment or the run, and what it is expected "
@@ -85,10 +93,18 @@ def run(args: argparse.Namespace) -> int:
         check_modules()  # Before hours of training.
     devices = {"strategy": args.strategy, "tpu": args.tpu}
     try:
-        train(experiment, args.workdir, log=args.log, **devices)
+        train(
+            experiment,
+            args.workdir,
+            log=args.log,
+            data_service=args.data_service,
+            **devices,
+        )
     except Interrupted as stop:
         options = [] if args.strategy == "auto" else ["--strategy", args.strategy]
         options += ["--tpu", args.tpu] if args.tpu else []
+        for address in args.data_service:
+            options += ["--data_service", address]
         command = train_command(args.workdir, *options)
         print(f"\n{stop} Go on with:\n{command}", file=sys.stderr)
         return stop.exit_code

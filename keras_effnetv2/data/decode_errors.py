@@ -60,6 +60,11 @@ class DecodeErrors:
         """Different examples that were damaged so far."""
         return len(self._found)
 
+    def found(self) -> dict[int, tuple[str, str]]:
+        """Index of each, its name and what is wrong with it."""
+        with self._lock:
+            return {**self._found}
+
     def report(self, found: Mapping[int, tuple[str, str]]) -> None:
         """Takes note of damaged examples.
 

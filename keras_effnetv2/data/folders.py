@@ -125,6 +125,19 @@ def find_below(folder: str | os.PathLike) -> list[pathlib.Path]:
     return sorted(files, key=lambda path: ([*map(composed, path.parts)], path))
 
 
+def find_remote(folder: str) -> list[str]:
+    """The image files anywhere in a folder that TensorFlow alone opens.
+
+    Raises:
+        ValueError: it has no images.
+        OSError: there is no such bucket, or nobody here has rights on it.
+    """
+    files = sorted(_below(folder.rstrip("/"), set()), key=lambda x: (composed(x), x))
+    if not files:
+        raise InputError(f"{folder} has no images. {expected()}")
+    return files
+
+
 def absence(path: str | os.PathLike) -> str:
     """A sentence on a path that is no folder."""
     if not is_remote(path) and os.path.lexists(path):

@@ -1,9 +1,14 @@
-"""What of a dataset is made at the same time."""
+"""What of a dataset is made at the same time, and beside everything else."""
 
+import concurrent.futures
 import os
-from typing import Any
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from keras_effnetv2.private_apis import is_op_determinism_enabled
+
+_Result = TypeVar("_Result")
 
 
 def parallel(num_calls: int | None = None) -> dict[str, Any]:
@@ -20,3 +25,17 @@ def parallel(num_calls: int | None = None) -> dict[str, Any]:
         return {}
     num_calls = num_calls or os.cpu_count()
     return {"num_parallel_calls": num_calls, "deterministic": True}
+
+
+def in_background(task: Callable[[], _Result]) -> "concurrent.futures.Future[_Result]":
+    """What a task will give; it ends with the process, finished or not."""
+    future: concurrent.futures.Future[_Result] = concurrent.futures.Future()
+
+    def run():
+        try:
+            future.set_result(task())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, name="background", daemon=True).start()
+    return future

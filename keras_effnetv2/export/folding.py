@@ -70,12 +70,7 @@ def in_float32(model: keras.Model) -> keras.Model:
         ValueError: a layer is quantized.
     """
     _refuse_quantized(model)
-    dtypes = {
-        layer.compute_dtype
-        for layer in all_layers(model)
-        if not isinstance(layer, keras.Model | keras.layers.InputLayer)
-    }
-    if dtypes == {"float32"}:
+    if computes_in_float32(model):
         return model
     copy, copies = _copy(model, _float32_copy)
     for source, target in (pair for layers in copies for pair in _parts(*layers)):
@@ -83,6 +78,16 @@ def in_float32(model: keras.Model) -> keras.Model:
         for variable, original in zip(target.weights, _own(source), strict=True):
             variable.regularizer = original.regularizer
     return copy
+
+
+def computes_in_float32(model: keras.Model) -> bool:
+    """Whether all layers do."""
+    dtypes = {
+        layer.compute_dtype
+        for layer in all_layers(model)
+        if not isinstance(layer, keras.Model | keras.layers.InputLayer)
+    }
+    return dtypes == {"float32"}
 
 
 def _refuse_quantized(model: keras.Model) -> None:

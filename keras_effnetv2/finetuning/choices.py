@@ -5,13 +5,14 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from keras_effnetv2.finetuning.deadline import Timetable, plan_timetable
 from keras_effnetv2.finetuning.draft import (
     LEAST_STEPS,
     Situation,
     apply_plan,
     draft_experiment,
 )
-from keras_effnetv2.finetuning.options import Options
+from keras_effnetv2.finetuning.options import MINUTES, Options
 from keras_effnetv2.finetuning.plan import Amounts, Pace, Plan, plan_epochs
 from keras_effnetv2.progress import format_duration
 from keras_effnetv2.tables import align
@@ -38,8 +39,8 @@ class Choice:
 
 def decide(
     situation: Situation, options: Options, paces: Sequence[Pace], seconds: float
-) -> tuple[Experiment, list[Choice]]:
-    """The whole experiment, and a line on each choice.
+) -> tuple[Experiment, list[Choice], Timetable | None]:
+    """The whole experiment, a line on each choice, and the time that is to be kept.
 
     Args:
         situation: what was found.
@@ -71,11 +72,16 @@ def decide(
         *_time_rows(options, experiment, plan, amounts, pace, seconds),
         *_learning_rows(situation, experiment),
     ]
-    asked = {x.partition("=")[0].strip() for x in options.settings}
-    return experiment, [
-        dataclasses.replace(row, reason="asked for") if row.setting in asked else row
+    rows = [
+        dataclasses.replace(row, reason="asked for")
+        if options.asks_for(row.setting)
+        else row
         for row in rows
     ]
+    if options.epochs and not options.minutes:
+        return experiment, rows, None  # These are asked for, however long they take.
+    minutes = options.minutes or MINUTES
+    return experiment, rows, plan_timetable(experiment, amounts, pace, minutes)
 
 
 def table(choices: Sequence[Choice]) -> list[str]:
@@ -85,11 +91,14 @@ def table(choices: Sequence[Choice]) -> list[str]:
     return align(rows, num_left=3)
 
 
-def to_values(experiment: Experiment, choices: Sequence[Choice]) -> dict[str, Any]:
+def to_values(
+    experiment: Experiment, choices: Sequence[Choice], timetable: Timetable | None
+) -> dict[str, Any]:
     """Of JSON's types: the lines of the table, and what came of them."""
     return {
         "choices": [dataclasses.asdict(choice) for choice in choices],
         "experiment": json.loads(to_json(experiment)),
+        "timetable": timetable and dataclasses.asdict(timetable),
     }
 
 

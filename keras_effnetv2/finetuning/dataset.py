@@ -4,9 +4,11 @@ import dataclasses
 import json
 import pathlib
 from collections.abc import Sequence
+from typing import Literal
 
 from keras_effnetv2.data.labelled_files import LabelledFile, table_text
-from keras_effnetv2.data.sources import open_source
+from keras_effnetv2.data.printable import shown
+from keras_effnetv2.data.sources import Source, hugging_face, open_source
 from keras_effnetv2.errors import InputError, require_modules
 from keras_effnetv2.files import replace_file
 from keras_effnetv2.finetuning.photographs.folder import find_photographs
@@ -15,7 +17,7 @@ from keras_effnetv2.finetuning.photographs.survey import survey_photographs
 from keras_effnetv2.tables import align
 from keras_effnetv2.training.experiments.configuration import Data
 
-TFDS = "tfds:"
+TFDS, HUGGING_FACE = "tfds:", "hf://"
 SURVEY, SPLIT = "survey.json", "split.csv"
 _MOST_CACHED = 1 << 30  # Bytes of encoded images that are kept in memory.
 
@@ -97,17 +99,79 @@ def prepare_tfds(name: str, workdir: pathlib.Path) -> Dataset:
         splits |= {"train": "train[:80%]", "validation": "train[80%:]"}
         source = open_source("tfds", splits["train"], name=name)
     num_images = {part: found[split].num_examples for part, split in splits.items()}
+    return _of_name("tfds", name, source, splits, num_images, workdir)
+
+
+def prepare_hugging_face(name: str, workdir: pathlib.Path) -> Dataset:
+    """The splits of a dataset of the Hugging Face Hub, or of a folder of its library.
+
+    Its images are not looked at, as those of `prepare_tfds` are not.
+
+    Args:
+        name: `OWNER/NAME`, `OWNER/NAME:CONFIG`, `OWNER/NAME@REVISION`, or a folder.
+        workdir: of the run.
+
+    Raises:
+        ValueError: no such dataset, or no split to train on.
+        ImportError: the library `datasets` is not installed.
+    """
+    folder = pathlib.Path(name).expanduser()
+    name = str(folder.resolve()) if folder.is_dir() else name
+    found = hugging_face.load_splits(name)
+    if "train" not in found:
+        raise InputError(
+            f"The dataset {name} has no split 'train' to learn from, but "
+            f"{shown(found)}. train --set data.source=hugging_face takes any."
+        )
+    # The library's own word is validation, and some datasets have another.
+    held_out = next((x for x in ("validation", "valid", "val") if x in found), None)
+    splits = {"train": "train", "validation": held_out or ""}
+    if held_out is None:
+        splits |= {"train": "train[kept]", "validation": "train[held_out]"}
+    multi_label = hugging_face.is_multi_label(found["train"])
+    if "test" in found and (
+        multi_label or hugging_face.has_labels(name, found["test"])
+    ):
+        splits["test"] = "test"
+    opened = {
+        part: open_source("hugging_face", split, name=name, multi_label=multi_label)
+        for part, split in splits.items()
+    }
+    num_images = {part: source.num_examples for part, source in opened.items()}
+    source = opened["train"]
+    return _of_name("hugging_face", name, source, splits, num_images, workdir)
+
+
+def _of_name(
+    kind: Literal["tfds", "hugging_face"],
+    name: str,
+    source: Source,
+    splits: dict[str, str],
+    num_images: dict[str, int],
+    workdir: pathlib.Path,
+) -> Dataset:
+    """A dataset with a name, written down.
+
+    Args:
+        kind: of source.
+        name: of the dataset.
+        source: of its training images.
+        splits: `train`, `validation` and perhaps `test`, in the source's words.
+        num_images: of these.
+        workdir: of the run.
+    """
     rows = [("part", "split", "images")]
     rows += [(part, splits[part], f"{n:,}") for part, n in num_images.items()]
     report = {"dataset": name, "num_images": num_images, "classes": source.class_names}
     replace_file(workdir / SURVEY, (json.dumps(report, indent=2) + "\n").encode())
     data = Data(
-        "tfds",
+        kind,
         source.num_classes,
         name,
         train_split=splits["train"],
         eval_split=splits["validation"],
         num_train_images=num_images["train"],
+        multi_label=source.multi_label,
     )
     lines = [f"{name}: {source.num_classes:,} classes", *align(rows, num_left=2)]
     return Dataset(data, splits.get("test"), lines)
@@ -121,7 +185,7 @@ def refuse_labels(name: str, labels: str | None) -> None:
     """
     if labels is not None:
         raise InputError(
-            f"{TFDS}{name} has labels. Received: labels={labels!r} too. Leave them out."
+            f"{name} has labels. Received: labels={labels!r} too. Leave them out."
         )
 
 

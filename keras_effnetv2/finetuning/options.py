@@ -23,6 +23,7 @@ class Options:
         epochs: of the training.
         minutes: that all may take together, roughly.
         settings: of the experiment, as `training.override` takes them.
+        find_lr: find the learning rate by a sweep.
     """
 
     variant: str | None = None
@@ -32,6 +33,7 @@ class Options:
     epochs: int | None = None
     minutes: float | None = None
     settings: tuple[str, ...] = ()
+    find_lr: bool = False
 
     def __post_init__(self) -> None:
         for name in ("image_size", "batch_size", "epochs"):
@@ -48,8 +50,17 @@ class Options:
                 "minutes must be a number above 0, such as 5 or 0.5. Received: "
                 f"{self.minutes!r}."
             )
+        if self.find_lr and self.asks_for("optimizer.learning_rate"):
+            raise InputError(
+                "find_lr finds the learning rate. Received: a setting "
+                "optimizer.learning_rate too. Leave out one of them."
+            )
         if self.variant is not None:
             get_variant(self.variant)
+
+    def asks_for(self, name: str) -> bool:
+        """Whether a setting of the experiment is asked for by its name."""
+        return any(x.partition("=")[0].strip() == name for x in self.settings)
 
     def to_values(self) -> dict[str, Any]:
         """Of JSON's types."""

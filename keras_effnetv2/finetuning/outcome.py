@@ -2,27 +2,32 @@
 
 import csv
 import dataclasses
+import functools
 import io
 import json
 import pathlib
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
+from keras_effnetv2.classification import Classifier
+from keras_effnetv2.classification.inputs import Item
+from keras_effnetv2.data.decoding.images import to_rgb
+from keras_effnetv2.data.decoding.retrying import retried
 from keras_effnetv2.data.labelled_files import BETWEEN_LABELS, read_table
-from keras_effnetv2.data.pipeline import evaluation_batches
 from keras_effnetv2.data.sources import Source
 from keras_effnetv2.files import replace_file, replacing
 from keras_effnetv2.finetuning.dataset import SURVEY, names_of
-from keras_effnetv2.networks.functional import find_normalization
 from keras_effnetv2.progress import Progress, format_duration
+from keras_effnetv2.reports.measures import describe_calibration
 from keras_effnetv2.reports.survey import DataSurvey
 from keras_effnetv2.training.experiments.configuration import Experiment
-from keras_effnetv2.training.progressive.feeding import Feed, data_errors_raised
-from keras_effnetv2.training.runs.workdir import load_run
+from keras_effnetv2.training.progressive.feeding import Feed
+from keras_effnetv2.training.runs.trained import load_run
 
 MODEL, PREDICTIONS = "model.keras", "predictions.csv"
 _COLUMNS = ("file", "label", "part", "predicted", "score")
@@ -38,10 +43,13 @@ class FineTuned:
         model: the network with its best weights; takes pixels 0..255.
         figures: `validation_accuracy`, `num_validation` and, where there is a test
             part, `test_accuracy` and `num_test`; of several labels an image counts
-            where all of them are right. `seconds`: of the whole call.
+            where all of them are right. `calibration_error`: expected, of the scores
+            as they were trained; `calibrated_error` with the logits divided by
+            `temperature`, as in the model. `seconds`: of the whole call.
         paths: of what was written, by name: `workdir`, `model`, `report`,
             `predictions`, `survey`, `split`, `choices` and `config`; `example`, a
-            photograph that was not trained on.
+            photograph that was not trained on; `learning_rates`, the picture of a sweep
+            where one was asked for.
     """
 
     model: keras.Model
@@ -56,6 +64,8 @@ class FineTuned:
             for part in ("validation", "test")
             if f"num_{part}" in self.figures
         ]
+        if "calibration_error" in self.figures:
+            found.append(describe_calibration(self.figures))
         names = ("model", "report", "predictions")
         written = [f"{name}: {self.paths[name]}" for name in names]
         took = f"Done in {format_duration(self.figures['seconds'])}. What to do next:"
@@ -75,11 +85,13 @@ class FineTuned:
 
 
 def read_survey(workdir: pathlib.Path) -> DataSurvey | None:
-    """What the report says of the photographs; None of a dataset that has a name."""
+    """What the report says of the photographs; None where they were not looked at."""
     path = workdir / SURVEY
     if not path.exists():
         return None
     found = json.loads(path.read_bytes())
+    if "duplicates" not in found:  # Of a dataset that has a name.
+        return None
     same = [f"The same: {', '.join(group)}" for group in found["duplicates"]]
     unreadable = [f"{file}: {why}" for file, why in found["unreadable"].items()]
     warnings = [*found["warnings"], *same[:_MAX_NAMED], *unreadable[:_MAX_NAMED]]
@@ -112,8 +124,9 @@ def write_predictions(
     parts = {"validation": experiment.data.eval_split}
     parts |= {"test": test_split} if test_split else {}
     rows, figures = [], {}
+    classify = Classifier(model, batch_size=experiment.batch_size)
     for part, split in parts.items():
-        found = [*_predictions(model, experiment, part, split)]
+        found = [*_predictions(classify, experiment, part, split)]
         rows += found
         hits = [row["label"] == row["predicted"] for row in found]
         figures |= {
@@ -130,31 +143,44 @@ def write_predictions(
 
 
 def _predictions(
-    model: keras.Model, experiment: Experiment, part: str, split: str
+    classify: Classifier, experiment: Experiment, part: str, split: str
 ) -> Iterator[dict[str, Any]]:
-    data, feed = experiment.data, Feed.open(experiment.data, split)
-    source, names = feed.source, None
+    """A row of each image of a split that can be read, as `predict` gives it."""
+    data, names = experiment.data, None
+    source = Feed.open(data, split).source
     if data.source == "csv":
         names = names_of(read_table(data.name, data.multi_label), split)
-    batches = evaluation_batches(
-        source,
-        find_normalization(model).preprocessing,
-        batch_size=experiment.batch_size,
-        decode_errors=feed.decode_errors,
-    )
-    progress, place = Progress(f"{part} images predicted", source.num_examples), 0
-    with data_errors_raised(feed):
-        for images, labels, weights in batches:
-            scores = model.predict_on_batch(images)
-            for row, truth, weight in zip(
-                scores, labels.numpy(), weights.numpy(), strict=True
-            ):
-                if weight:
-                    name = names[place] if names else source.name_of(place)
-                    yield {"file": name, "part": part, **_row(source, row, truth)}
-                place += 1
-            progress.advance(int(weights.numpy().sum()))
+    truths: dict[int, np.ndarray] = {}
+    progress = Progress(f"{part} images predicted", source.num_examples)
+    rows = classify.rows(_items(source, names, truths), "scores")
+    for place, row in enumerate(rows):
+        if row.values is not None:
+            shown = _row(source, row.values, truths.pop(place))
+            yield {"file": row.name, "part": part, **shown}
+        progress.advance(1)
     progress.finish()
+
+
+def _items(
+    source: Source, names: Sequence[str] | None, truths: dict[int, np.ndarray]
+) -> Iterator[Item]:
+    """The images of a source, for a classifier.
+
+    Args:
+        source: of the images.
+        names: of them. None: the source's own.
+        truths: gets the label of each image that is read, by its place.
+    """
+
+    def read(place: int, name: str) -> bytes | np.ndarray:
+        index = tf.constant(place, tf.int64)
+        image, label = retried(lambda: source.example(index), name)
+        truths[place] = label.numpy()
+        return image.numpy() if image.dtype == tf.string else to_rgb(image).numpy()
+
+    for place in range(source.num_examples):
+        name = names[place] if names else source.name_of(place)
+        yield Item(name, None, functools.partial(read, place, name))
 
 
 def _row(source: Source, scores: np.ndarray, truth: np.ndarray) -> dict[str, Any]:

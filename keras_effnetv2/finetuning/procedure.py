@@ -14,15 +14,18 @@ from keras_effnetv2.files import full_disk_named
 from keras_effnetv2.finetuning.backbone import choose_backbone
 from keras_effnetv2.finetuning.choices import decide, table
 from keras_effnetv2.finetuning.dataset import (
+    HUGGING_FACE,
     SPLIT,
     SURVEY,
     TFDS,
     Dataset,
     names_of,
+    prepare_hugging_face,
     prepare_photographs,
     prepare_tfds,
     refuse_labels,
 )
+from keras_effnetv2.finetuning.deadline import FINISH_SECONDS, Deadline
 from keras_effnetv2.finetuning.draft import Situation, draft_experiment
 from keras_effnetv2.finetuning.options import MINUTES, Options
 from keras_effnetv2.finetuning.outcome import (
@@ -35,6 +38,7 @@ from keras_effnetv2.finetuning.outcome import (
 )
 from keras_effnetv2.finetuning.pace import has_bfloat16, measure_pace
 from keras_effnetv2.finetuning.plan import Pace
+from keras_effnetv2.finetuning.rates import choose_rate, plan_sweep
 from keras_effnetv2.finetuning.saved_choices import (
     CHOICES,
     Chosen,
@@ -43,7 +47,7 @@ from keras_effnetv2.finetuning.saved_choices import (
     write_chosen,
 )
 from keras_effnetv2.paths import is_remote
-from keras_effnetv2.reports.writing import write_report
+from keras_effnetv2.reports.writing import write_and_measure
 from keras_effnetv2.training.devices.strategies import Devices, open_devices
 from keras_effnetv2.training.experiments.configuration import Experiment, Precision
 from keras_effnetv2.training.progressive.feeding import Feed
@@ -51,8 +55,6 @@ from keras_effnetv2.training.runs.run import set_up_process, train
 
 # Minutes from which it is worth to measure a second precision.
 _PRECISION_MINUTES = 20.0
-# Of the report and the files, besides the images that they look at.
-_FINISH_SECONDS = 15.0
 # What starting a training takes over what `measure_pace` has traced: the evaluation.
 _TRACING_SHARE = 1.5
 
@@ -68,6 +70,7 @@ def finetune(
     batch_size: int | None = None,
     epochs: int | None = None,
     minutes: float | None = None,
+    find_lr: bool = False,
     settings: Sequence[str] = (),
     strategy: str = "auto",
     tpu: str | None = None,
@@ -82,7 +85,9 @@ def finetune(
 
     Args:
         photographs: folder with a folder for each class, which may have parts `train`,
-            `validation` and `test`; or `"tfds:NAME"`, of TensorFlow Datasets.
+            `validation` and `test`; or `"tfds:NAME"`, of TensorFlow Datasets; or
+            `"hf://OWNER/NAME"`, of the Hugging Face Hub, or `"hf://FOLDER"`, where its
+            library has saved a dataset or can load one.
         workdir: where to. None: `runs/NAME` of the folder's name.
         labels: table (CSV) with the columns `file` and `label`; of several labels with
             `;` between them. None: folders are classes.
@@ -93,6 +98,7 @@ def finetune(
         batch_size: images a step.
         epochs: None: as many as there is time for.
         minutes: that all may take together, roughly. None: 5.
+        find_lr: take the learning rate that a short sweep of rates suggests.
         settings: of the experiment, as `training.override` takes them.
         strategy: as for `training.train`; of one process.
         tpu: as for `training.train`.
@@ -110,7 +116,7 @@ def finetune(
     options = Options(
         variant,
         _text(weights),
-        *(image_size, batch_size, epochs, minutes, tuple(settings)),
+        *(image_size, batch_size, epochs, minutes, tuple(settings), find_lr),
     )
     name = os.fspath(photographs)
     labels_file = _text(labels)
@@ -130,10 +136,16 @@ def finetune(
             chosen = _choose(
                 name, labels_file, folder, request, options, devices, start
             )
+        deadline = Deadline(chosen.timetable, start) if chosen.timetable else None
         train(
             *(chosen.experiment, folder),
-            **{"strategy": strategy, "tpu": tpu, "callbacks": callbacks, "log": log},
+            strategy=strategy,
+            tpu=tpu,
+            callbacks=[*callbacks, deadline] if deadline else callbacks,
+            log=log,
         )
+        if deadline and deadline.why:
+            print("", deadline.why, sep="\n", flush=True)
         return _finish(chosen, folder, start)
 
 
@@ -143,7 +155,8 @@ def _text(path: str | os.PathLike | None) -> str | None:
 
 def default_workdir(photographs: str) -> pathlib.Path:
     """`runs/NAME`, of the name of a folder or a dataset."""
-    name = photographs.removeprefix(TFDS).partition(":")[0]
+    name = photographs.removeprefix(TFDS).removeprefix(HUGGING_FACE)
+    name = name.partition(":")[0].partition("@")[0] if name != photographs else name
     return pathlib.Path("runs", pathlib.Path(name).expanduser().resolve().name or "all")
 
 
@@ -188,20 +201,30 @@ def _choose(
     minutes = options.minutes or MINUTES
     paces = _paces(situation, options, feed, devices, minutes)
     pace = min(paces, key=lambda pace: pace.step)
-    around = _TRACING_SHARE * pace.tracing + _FINISH_SECONDS
+    around = _TRACING_SHARE * pace.tracing + FINISH_SECONDS
     left = 60 * minutes - around - (time.monotonic() - start)
-    experiment, rows = decide(situation, options, paces, left)
+    sweep = plan_sweep(pace, left) if options.find_lr else None
+    left -= sweep.seconds if sweep else 0
+    experiment, rows, timetable = decide(situation, options, paces, left)
+    if sweep:
+        print("Looking for a learning rate ...", flush=True)
+        set_up_process(experiment, devices)
+        experiment, rows = choose_rate(experiment, rows, sweep, feed, devices, workdir)
     print("", *table(rows), "", sep="\n", flush=True)
-    write_chosen(workdir, request, experiment, dataset.test_split, rows)
-    return Chosen(experiment, dataset.test_split, tuple(rows))
+    chosen = Chosen(experiment, dataset.test_split, tuple(rows), timetable)
+    write_chosen(workdir, request, chosen)
+    return chosen
 
 
 def _prepare(name: str, labels: str | None, workdir: pathlib.Path) -> Dataset:
-    if not name.startswith(TFDS):
-        return prepare_photographs(name, labels, workdir)
-    dataset = name.removeprefix(TFDS)
-    refuse_labels(dataset, labels)
-    return prepare_tfds(dataset, workdir)
+    for prefix, prepare in (
+        (TFDS, prepare_tfds),
+        (HUGGING_FACE, prepare_hugging_face),
+    ):
+        if name.startswith(prefix):
+            refuse_labels(name, labels)
+            return prepare(name.removeprefix(prefix), workdir)
+    return prepare_photographs(name, labels, workdir)
 
 
 def _paces(
@@ -213,16 +236,14 @@ def _paces(
 ) -> list[Pace]:
     """Measured, in the precisions that the device has and there is time to compare.
 
-    Where epochs and image size are asked for, nothing depends on it.
+    Where epochs and image size are asked for, and no time, nothing depends on it.
     """
-    asked = any(
-        x.partition("=")[0].strip() == "model.precision" for x in options.settings
-    )
+    asked = options.asks_for("model.precision")
     compares = situation.has_bfloat16 and minutes >= _PRECISION_MINUTES and not asked
     precisions: list[Precision] = ["float32"]
     if compares:
         precisions.append("mixed_bfloat16")
-    if options.epochs and options.image_size:
+    if options.epochs and options.image_size and not options.minutes:
         return [Pace(0.0, 0.0, 0.0)]
     print("\nMeasuring how long a training step takes here ...", flush=True)
     found = []
@@ -237,14 +258,14 @@ def _finish(chosen: Chosen, workdir: pathlib.Path, start: float) -> FineTuned:
     """Writes what comes out of a finished run, and says where it is."""
     experiment = chosen.experiment
     # First: it finds the temperature, which the model is then saved with.
-    report = write_report(
+    report, measured = write_and_measure(
         workdir, survey=read_survey(workdir), check_training_labels=True
     )
     model = write_model(workdir)
     figures = write_predictions(model, experiment, chosen.test_split, workdir)
     names = {"model": MODEL, "report": report.name, "predictions": PREDICTIONS}
     names |= {"survey": SURVEY, "split": SPLIT, "choices": CHOICES}
-    names["config"] = "config.json"
+    names |= {"config": "config.json", "learning_rates": "learning_rates.png"}
     paths = {name: workdir / file for name, file in names.items()}
     paths = {name: path for name, path in paths.items() if path.exists()}
     data = experiment.data
@@ -254,7 +275,9 @@ def _finish(chosen: Chosen, workdir: pathlib.Path, start: float) -> FineTuned:
         here = pathlib.Path.cwd()
         is_below = example.is_relative_to(here)
         paths["example"] = example.relative_to(here) if is_below else example
-    seconds = {"seconds": time.monotonic() - start}
-    result = FineTuned(model, figures | seconds, {"workdir": workdir, **paths})
+    names = ("calibration_error", "calibrated_error", "temperature")
+    figures |= {name: measured[name] for name in names if name in measured}
+    figures["seconds"] = time.monotonic() - start
+    result = FineTuned(model, figures, {"workdir": workdir, **paths})
     print("\n".join(["", *result.lines()]), flush=True)
     return result

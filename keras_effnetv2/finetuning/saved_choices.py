@@ -4,19 +4,21 @@ import dataclasses
 import json
 import os
 import pathlib
-from collections.abc import Sequence
 from typing import Any
 
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.files import check_writable, replace_file
 from keras_effnetv2.finetuning.choices import Choice, to_values
 from keras_effnetv2.finetuning.dataset import SPLIT, SURVEY
+from keras_effnetv2.finetuning.deadline import Timetable
 from keras_effnetv2.finetuning.options import Options
 from keras_effnetv2.training.experiments.configuration import Experiment
 from keras_effnetv2.training.experiments.settings import from_json
 
 CHOICES = "choices.json"
-_OWN = {SURVEY, SPLIT}  # What a call may leave that was stopped before it chose.
+# What a call may leave that was stopped before it chose.
+_OWN = {SURVEY, SPLIT, "learning_rates.json", "learning_rates.png"}
+_NEW = {"find_lr": False}  # What requests of version 0.1 do not say.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,11 +29,13 @@ class Chosen:
         experiment: to train.
         test_split: part that is held out besides the validation part, if there is one.
         choices: with their reasons.
+        timetable: of the training; None where no time is to be kept.
     """
 
     experiment: Experiment
     test_split: str | None
     choices: tuple[Choice, ...]
+    timetable: Timetable | None
 
 
 def describe_request(
@@ -57,11 +61,12 @@ def read_chosen(workdir: pathlib.Path, request: dict[str, Any]) -> Chosen | None
         return None
     try:
         values = json.loads(path.read_text())
-        found = values["request"]
+        found = {**_NEW, **values["request"]}
         chosen = Chosen(
             from_json(json.dumps(values["experiment"])),
             values["test_split"],
             tuple(Choice(**row) for row in values["choices"]),
+            _timetable(values.get("timetable")),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
@@ -82,20 +87,22 @@ def read_chosen(workdir: pathlib.Path, request: dict[str, Any]) -> Chosen | None
 
 
 def write_chosen(
-    workdir: pathlib.Path,
-    request: dict[str, Any],
-    experiment: Experiment,
-    test_split: str | None,
-    choices: Sequence[Choice],
+    workdir: pathlib.Path, request: dict[str, Any], chosen: Chosen
 ) -> None:
     """Keeps what was chosen: from now on the same call goes on with it."""
     values = {
         "request": request,
-        "test_split": test_split,
-        **to_values(experiment, choices),
+        "test_split": chosen.test_split,
+        **to_values(chosen.experiment, chosen.choices, chosen.timetable),
     }
     text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"
     replace_file(workdir / CHOICES, text.encode("utf-8", "surrogateescape"))
+
+
+def _timetable(values: dict[str, Any] | None) -> Timetable | None:
+    if values is None:
+        return None
+    return Timetable(**{**values, "step_seconds": tuple(values["step_seconds"])})
 
 
 def _check_free(workdir: pathlib.Path) -> None:

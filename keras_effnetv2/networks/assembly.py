@@ -13,7 +13,8 @@ from keras_effnetv2.layers import BatchNorm, FusedMBConv, MBConv, PixelNormaliza
 from keras_effnetv2.layers.activations import Activation, FastActivation
 from keras_effnetv2.layers.convolutions import Conv2D
 from keras_effnetv2.layers.squeeze_excite import CONV_INITIALIZER
-from keras_effnetv2.networks.architecture import MBCONV, Block, Variant, layout
+from keras_effnetv2.networks.architecture import MBCONV, Variant
+from keras_effnetv2.networks.block_list import Block, layout
 from keras_effnetv2.networks.functional import EfficientNet
 from keras_effnetv2.preprocessing import Preprocessing
 

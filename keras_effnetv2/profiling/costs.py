@@ -11,7 +11,8 @@ import os
 from collections.abc import Mapping, Sequence
 
 from keras_effnetv2.errors import InputError
-from keras_effnetv2.networks.architecture import MBCONV, Block, Variant, layout
+from keras_effnetv2.networks.architecture import MBCONV, Variant
+from keras_effnetv2.networks.block_list import Block, layout
 from keras_effnetv2.networks.variants import get_variant
 from keras_effnetv2.profiling import counts, measurement
 

@@ -3,7 +3,7 @@
 import math
 from typing import NamedTuple
 
-from keras_effnetv2.networks.architecture import Block, kernel_shapes, spatial_layer
+from keras_effnetv2.networks.block_list import Block, kernel_shapes, spatial_layer
 
 
 class LayerCount(NamedTuple):

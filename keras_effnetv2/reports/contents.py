@@ -16,6 +16,7 @@ from keras_effnetv2.reports.gallery import Gallery, open_explainer
 from keras_effnetv2.reports.label_errors import find_label_errors
 from keras_effnetv2.reports.survey import DataSurvey
 from keras_effnetv2.training.experiments.settings import list_settings, to_text
+from keras_effnetv2.training.reporting.rate_sweep import read_sweep
 from keras_effnetv2.training.reporting.records import Records
 from keras_effnetv2.version import __version__
 
@@ -117,8 +118,10 @@ def _course(evaluation: Evaluation) -> dict[str, Any] | None:
     records = Records(evaluation.run.workdir.metrics).read()
     if not records:
         return None
+    sweep = read_sweep(evaluation.run.workdir.rates)
     return {
         "curves": diagrams.draw_curves(records),
+        "rates": diagrams.draw_rates(sweep) if sweep and sweep.rates else None,
         "duration": format_duration(sum(x["seconds"] for x in records)),
         "num_epochs": records[-1]["epoch"],
     }

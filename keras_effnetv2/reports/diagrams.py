@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_effnetv2.reports.calibration import NUM_BINS, Reliability
 from keras_effnetv2.training.reporting.curves import curves_figure
+from keras_effnetv2.training.reporting.rate_sweep import RateSweep, rates_figure
 
 # Colours of figures -> the page's own, in report.css.
 _PAGE_COLORS = {
@@ -30,6 +31,11 @@ _BEFORE, _AFTER, _LINE = "#e08e2b", "#1f5fa8", "#cccccc"
 def draw_curves(records: Sequence[dict[str, Any]]) -> str:
     """The course of the training."""
     return _to_svg(curves_figure(records), "curves")
+
+
+def draw_rates(sweep: RateSweep) -> str:
+    """The sweep that the learning rate comes from."""
+    return _to_svg(rates_figure(sweep), "rates")
 
 
 def draw_reliability(before: Reliability, after: Reliability | None) -> str:

@@ -29,7 +29,8 @@ from keras_effnetv2.training.experiments.configuration import Experiment
 from keras_effnetv2.training.learner.network import trained_variant
 from keras_effnetv2.training.progressive.feeding import Feed, data_errors_raised
 from keras_effnetv2.training.runs.evaluation import experiment_to_evaluate
-from keras_effnetv2.training.runs.workdir import Workdir, trained_weights
+from keras_effnetv2.training.runs.trained import trained_weights
+from keras_effnetv2.training.runs.workdir import Workdir
 
 _BATCH_SIZE = 64
 
@@ -215,6 +216,8 @@ def _looked_at(
     averaged = np.zeros(shape, "float32") if tta else None
     is_read = np.zeros(num, bool)
     progress = Progress(f"evaluating {split}", num)
+    # Not `Classifier`: a temperature is fitted to logits that have none yet, and the
+    # accuracy is to be that of the training's evaluation, with its batches and images.
     batches = evaluation_batches(
         feed.source,
         run.record,

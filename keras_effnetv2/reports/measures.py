@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,22 @@ def summarize(evaluation: Evaluation, temperature: float) -> dict[str, float]:
     if evaluation.logits.shape[1] > 5:
         found["top5_accuracy"] = float(_is_in_best(evaluation, 5).mean())
     return found
+
+
+def describe_calibration(figures: Mapping[str, float]) -> str:
+    """A line on the expected calibration error, for people.
+
+    Args:
+        figures: `calibration_error`, and `calibrated_error` and `temperature` where
+            there is a temperature.
+    """
+    text = f"calibration error (ECE): {figures['calibration_error']:.1%} as trained"
+    if "temperature" not in figures:
+        return text
+    return (
+        f"{text}, {figures['calibrated_error']:.1%} with logits divided by "
+        f"{figures['temperature']:.3g}, as the model has them"
+    )
 
 
 def _is_in_best(evaluation: Evaluation, top: int) -> np.ndarray:

@@ -69,7 +69,7 @@ def write_report(
         OSError: the file cannot be written.
         ImportError: jinja2, matplotlib, SciPy or scikit-learn is missing.
     """
-    written, _ = report(
+    written, _ = write_and_measure(
         workdir,
         path,
         tta=tta,
@@ -81,7 +81,7 @@ def write_report(
     return written
 
 
-def report(
+def write_and_measure(
     workdir: str | os.PathLike,
     path: str | os.PathLike | None = None,
     *,
@@ -91,7 +91,12 @@ def report(
     checkpoint: str = CHECKPOINTS[0],
     assignments: Sequence[str] = (),
 ) -> tuple[AnyPath, dict[str, float]]:
-    """As `write_report`; also gives what `evaluate_run` does."""
+    """As `write_report`; also gives what `evaluate_run` does, and the calibration.
+
+    That is `calibration_error`, the expected one in 15 bins of the scores as they were
+    trained; and, where there is a temperature, this as `temperature`, and
+    `calibrated_error`.
+    """
     check_modules()
     run = RunNetwork.open(workdir, checkpoint, assignments)
     written = as_path(path or run.workdir.report)
@@ -103,7 +108,13 @@ def report(
     contents = gather(evaluation, fitted, survey, trained)
     text = _rendered(contents)
     replace_file(written, text.encode("utf-8", "backslashreplace"))
-    return written, summarize(evaluation, fitted.temperature)
+    figures = summarize(evaluation, fitted.temperature)
+    calibration = contents["calibration"]
+    figures["calibration_error"] = calibration["before"]
+    if calibration["after"] is not None:
+        figures["calibrated_error"] = calibration["after"]
+        figures["temperature"] = fitted.temperature
+    return written, figures
 
 
 def _fit(evaluation: Evaluation) -> Fitted:

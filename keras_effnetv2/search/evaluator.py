@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 
+from keras_effnetv2 import private_apis
 from keras_effnetv2.networks.architecture import Variant
 from keras_effnetv2.search.studies.workers import CandidateError
 from keras_effnetv2.training.devices.strategies import open_devices
@@ -74,7 +75,7 @@ class Evaluator:
         if seed is not None:
             experiment = dataclasses.replace(experiment, seed=seed)
         try:
-            with failing_out_of_memory():
+            with failing_out_of_memory(), private_apis.traced_for_a_while():
                 variant = dataclasses.replace(variant, name="candidate")
                 model = dataclasses.replace(experiment.model, variant=variant)
                 return self._train(dataclasses.replace(experiment, model=model), report)

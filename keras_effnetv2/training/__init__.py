@@ -16,7 +16,7 @@ _MODULES = {
     "evaluate_weights": "runs.evaluation",
     "get_experiment": "experiments.named",
     "list_experiments": "experiments.named",
-    "load_run": "runs.workdir",
+    "load_run": "runs.trained",
     "override": "experiments.settings",
     "plan_stages": "progressive.stages",
     "sum_before_clipping": "devices.replicas",

@@ -1,7 +1,7 @@
 """Every array of a network: its shape, its name here and its names elsewhere.
 
 Pure Python. The tables of `layer_names` say how each publisher of EfficientNet weights
-calls the layers of a block; everything else follows from `architecture.layout`.
+calls the layers of a block; everything else follows from `block_list.layout`.
 
 Sources of the facts: those of the tables; keras.applications `efficientnet_v2` and
 `efficientnet` (Keras 3.15.1), sebastian-sz/efficientnet-v2-keras.
@@ -12,13 +12,8 @@ import dataclasses
 import functools
 from collections.abc import Iterator
 
-from keras_effnetv2.networks.architecture import (
-    MBCONV,
-    Block,
-    Variant,
-    kernel_shapes,
-    layout,
-)
+from keras_effnetv2.networks.architecture import MBCONV, Variant
+from keras_effnetv2.networks.block_list import Block, kernel_shapes, layout
 from keras_effnetv2.weights import layer_names
 from keras_effnetv2.weights.layer_names import (
     CHECKPOINT,

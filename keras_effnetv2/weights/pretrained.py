@@ -128,7 +128,7 @@ def open_pretrained(
             record = _record(preprocessing, found, source, variant)
             record = record.unlabelled() if fresh or not include_top else record
         if fresh:
-            _LOG.warning(
+            _LOG.info(
                 "The classifier of %d classes starts fresh: %s has %s.",
                 classes,
                 path,

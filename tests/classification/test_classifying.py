@@ -14,11 +14,12 @@ import keras_effnetv2
 from keras_effnetv2.classification import Prediction
 from keras_effnetv2.classification.classifying import Classifier
 from keras_effnetv2.data.decoding import cropping, images
-from keras_effnetv2.errors import InputError
+from keras_effnetv2.errors import FileError, InputError
 from keras_effnetv2.networks.heads import find_head
 from keras_effnetv2.preprocessing import record
 from tests import image_files as files
 from tests.export import micro
+from tests.tiny_networks import NANO, spread_weights
 
 NAMES = ("cat", "dog", "cow", "emu", "fox")
 RECORD = dataclasses.replace(record("efficientnetv2-b0", "imagenet", 32), labels=NAMES)
@@ -165,12 +166,16 @@ def test_a_damaged_image_among_many_is_a_result_and_alone_an_error(classify, pho
         (np.full((8, 8, 3), -1.0), r"must have pixels 0..255, as they are before"),
         (np.full((8, 8, 3), np.nan), "must have pixels 0..255"),
         (np.full((8, 8, 3), 0.5), "Multiply by 255"),
-        ("gs://bucket/a.jpg", "gs://bucket/a.jpg is not on this machine"),
     ],
 )
 def test_what_is_no_image_is_said(classify, given, message):
     with pytest.raises(InputError, match=message):
         classify(given)
+
+
+def test_file_systems_that_nothing_here_opens_are_said(classify):
+    with pytest.raises(FileError, match="TensorFlow knows no nfs:// here"):
+        classify("nfs://machine/a.jpg")
 
 
 def test_a_folder_without_images_is_an_error_in_its_place(classify, tmp_path):
@@ -203,6 +208,28 @@ def test_features_are_what_the_last_layer_takes(model, classify, photos):
         classify.features(photos / "a.jpg"), wanted[0], rtol=1e-5
     )
     assert classify.features(photos).shape == (3, classify.num_features) == (3, 8)
+
+
+@pytest.mark.long
+def test_a_folded_classifier_gives_the_same_but_for_rounding(photos):
+    network = keras_effnetv2.create_model(NANO, classes=5, preprocessing=RECORD)
+    spread_weights(network, np.random.default_rng(0).uniform(0, 255, (4, 32, 32, 3)))
+    classify = Classifier(network, batch_size=4)
+    features, scores = classify.features(photos), classify.scores(photos)
+    classify.fold()
+    assert classify.model is network and classify.engine.running is not network
+    found = classify.features(photos)
+    assert (found != features).any()  # Another network has computed.
+    np.testing.assert_allclose(found, features, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(classify.scores(photos), scores, rtol=1e-3, atol=1e-5)
+
+
+def test_what_cannot_be_folded_stays_as_it_is(model):
+    half = keras_effnetv2.create_model(NANO, classes=2, dtype="mixed_bfloat16")
+    for each in (half, model):  # The second has no batch norms.
+        classify = Classifier(each)
+        classify.fold()
+        assert classify.engine.running is each
 
 
 def test_the_image_size_can_be_chosen(model, photos):

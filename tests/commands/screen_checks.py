@@ -2,10 +2,12 @@
 
     python -m tests.commands.screen_checks MODEL.keras PICTURE [FOLDER]
 
-With a folder, an export to it is one of them. After them come a warning of TensorFlow's
-that matters, one of ours, and the last words of a program that is aborted.
+With a folder, an export to it is one of them. After them come what only informs, which
+nobody has asked for, a warning of TensorFlow's that matters, one of ours, and the last
+words of a program that is aborted.
 """
 
+import logging as python_logging
 import os
 import sys
 
@@ -27,6 +29,8 @@ def main(model: str, picture: str, *folders: str) -> None:
     import tensorflow as tf
 
     list(tf.data.Dataset.range(9).cache().take(2))
+    logging.info("This informs.")
+    python_logging.getLogger("keras_effnetv2.weights").info("This does, too.")
     logging.warning("This is ours.")
     sys.stdout.flush()
     os.write(2, b"F0000 00:00:1.0      7 x.cc:1] Check failed: last words\n")

@@ -5,8 +5,9 @@ import re
 import pytest
 
 from keras_effnetv2 import __main__ as command_line
+from keras_effnetv2 import create_model
 from tests.commands import finished_run
-from tests.tiny_networks import NANO_SETTINGS
+from tests.tiny_networks import NANO, NANO_SETTINGS
 
 SETTINGS = ["--set", "data.eval_split=test[:60]", "--set", "batch_size=32"]
 
@@ -25,6 +26,15 @@ def test_a_run_and_its_weights_have_the_same_accuracy(capsys, tmp_path):
     flags += [word for x in NANO_SETTINGS for word in ("--set", x)]
     assert run(*flags, "--weights", workdir / "final.weights.h5") == 0
     assert capsys.readouterr().out == line
+
+
+def test_weights_of_other_classes_are_refused(capsys, tmp_path):
+    path = tmp_path / "three.weights.h5"
+    create_model(NANO, weights=None, classes=3).save_weights(path)
+    flags = ["--experiment", "digits-smoke", "--strategy", "cpu", *SETTINGS]
+    flags += [word for x in NANO_SETTINGS for word in ("--set", x)]
+    assert run(*flags, "--weights", path) == 2
+    assert "have 3 classes, and the images 10" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

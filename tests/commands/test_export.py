@@ -16,12 +16,8 @@ from keras_effnetv2.training import evaluate_run, load_run, override
 from keras_effnetv2.training.experiments.settings import to_json
 from keras_effnetv2.training.learner.network import build_network
 from keras_effnetv2.training.reporting.records import Records
-from keras_effnetv2.training.runs.workdir import (
-    Workdir,
-    describe_weights,
-    read_experiment,
-    trained_weights,
-)
+from keras_effnetv2.training.runs.trained import describe_weights, trained_weights
+from keras_effnetv2.training.runs.workdir import Workdir, read_experiment
 from tests import mirror
 from tests.commands import finished_run
 

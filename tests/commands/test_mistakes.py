@@ -47,6 +47,7 @@ MISTAKES = {
     PREDICT + "--model {pdfs}/cat/00.pdf": "is no model. Expected a .keras file",
     PREDICT + "--model {network} --workdir {run}": "Leave --model out, or --workdir",
     PREDICT + "--model {network} --format xlsx": "choose from",
+    PREDICT + "--model {network} --output gs://b/x.csv": "folders of this machine",
     "explain nowhere.jpg --model {network} --output {run}.png": "nowhere.jpg",
     "similar {photos}/cat/00.jpg --among {empty} --model {network}": "without images",
     "export saved_model --weights {network} --output {photos}": "is no export",

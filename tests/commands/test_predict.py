@@ -9,11 +9,14 @@ import pytest
 
 from keras_effnetv2 import __main__ as command_line
 from keras_effnetv2 import create_model, decode_predictions
+from keras_effnetv2.classification import Classifier
+from keras_effnetv2.commands.results import image_runs
 from keras_effnetv2.data.decoding import cropping, images
 from keras_effnetv2.networks import variants
 from keras_effnetv2.preprocessing import preprocess_input, record
 from keras_effnetv2.training import load_run
 from tests import image_files as files
+from tests.bucket_server import BucketServer
 from tests.commands import finished_run
 from tests.data import image_folders
 from tests.data.image_folders import AWKWARD, NOT_UTF8
@@ -137,9 +140,17 @@ def test_classes_of_any_name_are_printed(capfd, photos, tmp_path):
     assert {line[12:] for line in lines} == {*names}
 
 
-def test_images_of_other_file_systems_are_refused(capsys, network):
-    assert run("gs://bucket/photos", "--weights", network) == 1
-    assert "gs://bucket/photos is not on this machine" in capsys.readouterr().err
+def test_images_in_a_bucket_are_classified(capsys, network, photos, monkeypatch):
+    assert run(photos, "--weights", network, "--top", 1) == 0
+    here = capsys.readouterr().out
+    with BucketServer({"predict-photos": photos}, latency=0.002) as server:
+        server.use(monkeypatch)
+        for names in (["gs://predict-photos"], ["gs://predict-photos/a.jpg"]):
+            assert run(*names, "--weights", network, "--top", 1) == 0
+            found = capsys.readouterr().out.replace("gs://predict-photos", str(photos))
+            assert here.startswith(found) and found
+        assert run("gs://predict-absent/photos", "--weights", network) == 1
+        assert "there is no gs://predict-absent" in capsys.readouterr().err
 
 
 def test_classes_of_imagenet_have_names(capsys, photos, tmp_path):
@@ -295,3 +306,18 @@ def test_any_model_can_be_named_by_one_flag(capsys, network, photos):
     assert "says which network and which weights. Leave --weights" in (
         capsys.readouterr().err
     )
+
+
+def test_many_images_are_classified_by_a_folded_network(
+    network, photos, monkeypatch, capsys
+):
+    folded, fold = [], Classifier.fold
+    monkeypatch.setattr(
+        Classifier, "fold", lambda self: folded.append(self) or fold(self)
+    )
+    run(photos, "--model", network)
+    few = capsys.readouterr().out
+    assert not folded
+    monkeypatch.setattr(image_runs, "MANY", 2)
+    run(photos, "--model", network)
+    assert capsys.readouterr().out == few and len(folded) == 1

@@ -7,7 +7,7 @@ import pytest
 
 from keras_effnetv2 import __main__ as command_line
 from keras_effnetv2.classification.classifying import Classifier
-from keras_effnetv2.commands.shared import image_runs
+from keras_effnetv2.commands.results import image_runs
 from tests import image_files as files
 
 

@@ -8,8 +8,8 @@ from PIL import Image
 
 from keras_effnetv2 import __main__ as command_line
 from keras_effnetv2.classification.classifying import Classifier
-from keras_effnetv2.commands.shared import feature_files
-from keras_effnetv2.commands.shared.feature_cache import CACHE
+from keras_effnetv2.commands.results import feature_files
+from keras_effnetv2.commands.results.feature_cache import CACHE
 from tests import image_files as files
 
 

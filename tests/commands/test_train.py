@@ -5,11 +5,8 @@ import pytest
 from keras_effnetv2 import __main__ as command_line
 from keras_effnetv2.commands import train
 from keras_effnetv2.training import get_experiment, override
-from keras_effnetv2.training.runs.workdir import (
-    fitted_temperature,
-    open_workdir,
-    train_command,
-)
+from keras_effnetv2.training.runs.trained import fitted_temperature
+from keras_effnetv2.training.runs.workdir import open_workdir, train_command
 from tests.tiny_networks import NANO_SETTINGS
 
 SETTINGS = ["seed=7", "epochs=5"]

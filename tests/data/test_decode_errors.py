@@ -49,6 +49,7 @@ def test_damaged_images_are_skipped_and_named_once(write, warnings, damaged):
         assert "skipped" in warning and "{{" not in warning
 
 
+@pytest.mark.long
 def test_a_skipped_image_is_replaced_by_the_one_before_it(write):
     healthy = write([])
     (whole,) = train(healthy, NUM, num_steps=1)
@@ -66,6 +67,7 @@ def test_before_the_first_image_of_a_batch_comes_its_last():
     assert found.numpy().tolist() == [20, 10, 20, 20]
 
 
+@pytest.mark.long
 def test_an_epoch_with_damage_goes_on_at_any_step(write):
     source = write([2, 11])
     whole = train(source, 4, AUGMENTER, decode_errors=lenient(source))

@@ -22,7 +22,7 @@ SITUATION = draft.Situation(
 
 
 def reasons(options=NOTHING, paces=(PACE,), seconds=300.0, situation=SITUATION):
-    experiment, rows = choices.decide(situation, options, paces, seconds)
+    experiment, rows, _ = choices.decide(situation, options, paces, seconds)
     return experiment, {row.name: row for row in rows}
 
 
@@ -87,7 +87,7 @@ def test_few_images_make_small_batches():
 
 
 def test_the_table_has_three_columns_and_every_choice():
-    _, rows = choices.decide(SITUATION, Options(), [PACE], 300)
+    _, rows, _ = choices.decide(SITUATION, Options(), [PACE], 300)
     lines = choices.table(rows)
     assert lines[0].split() == ["choice", "value", "reason"]
     assert len(lines) == len(rows) + 1

@@ -75,6 +75,16 @@ def test_what_was_chosen_is_written_and_is_the_experiment(result):
     assert [*survey["unreadable"]] == ["cat/damaged.jpg"]
 
 
+def test_calibration_is_told_before_and_after_the_temperature(result):
+    figures, report = result.figures, result.paths["report"].read_text()
+    before, after = figures["calibration_error"], figures["calibrated_error"]
+    assert 0 <= before <= 1 and 0 <= after <= 1 and figures["temperature"] > 0
+    (line,) = (x for x in result.lines() if "ECE" in x)
+    for value in (f"{before:.1%}", f"{after:.1%}"):
+        assert value in line and f"<strong>{value}</strong>" in report
+
+
+@pytest.mark.long
 def test_the_same_call_again_gives_what_it_gave(result, photographs, capsys):
     before = load_run(result.paths["workdir"]).get_weights()
     again = finetune(photographs, result.paths["workdir"], **pictures.QUICK)

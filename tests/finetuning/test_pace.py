@@ -10,6 +10,7 @@ from keras_effnetv2.training.progressive.feeding import Feed
 from tests.tiny_networks import NANO_SETTINGS
 
 
+@pytest.mark.long
 def test_a_few_steps_are_timed_of_both_kinds():
     settings = [
         *NANO_SETTINGS,

@@ -32,6 +32,7 @@ def network(tmp_path):
     return tmp_path / "network.keras"
 
 
+@pytest.mark.long
 def test_a_cluster_packs_and_scores_as_one_process_does(
     tmp_path, network, capsys, monkeypatch
 ):

@@ -5,6 +5,7 @@ import pytest
 from tests import forked
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "checks",
     [

@@ -48,6 +48,7 @@ def test_logits_are_those_of_keras_applications(name):
         assert_logits_close(np.asarray(ours(images, training=training)), expected)
 
 
+@pytest.mark.long
 def test_scores_are_those_of_keras_applications():
     theirs = keras.applications.EfficientNetV2B0(
         weights=None, classes=7, input_shape=(64, 64, 3)

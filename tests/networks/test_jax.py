@@ -13,6 +13,7 @@ from tests.networks.test_models import pixels
 from tests.tiny_networks import NANO, PADDED, spread_weights
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "variant",
     [NANO, pytest.param(PADDED, marks=pytest.mark.slow)],

@@ -13,7 +13,8 @@ import pytest
 import keras_effnetv2
 from keras_effnetv2 import create_model, fuse_stages, get_variant, inner_layers
 from keras_effnetv2.layers import MBConv
-from keras_effnetv2.networks.architecture import BlockSpec, Variant, layout
+from keras_effnetv2.networks.architecture import BlockSpec, Variant
+from keras_effnetv2.networks.block_list import layout
 from keras_effnetv2.networks.functional import EfficientNet
 from keras_effnetv2.weights import releases
 from tests.tiny_networks import spread_weights, tiny

@@ -11,8 +11,8 @@ from keras_effnetv2.networks.architecture import (
     BlockSpec,
     Variant,
     apply_coefficients,
-    layout,
 )
+from keras_effnetv2.networks.block_list import layout
 
 # Operator, repeats, filters and strides of each row, after the coefficients. Tan and Le
 # 2021, Table 4 (S); google/automl, effnetv2_configs (M to XL, B0 to B3).

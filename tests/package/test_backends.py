@@ -97,6 +97,7 @@ def check(folder, backend, python=sys.executable):
     )
 
 
+@pytest.mark.long
 def test_torch_gives_the_numbers_of_tensorflow_and_trains(saved):
     if not TORCH.exists():
         pytest.skip("needs .venv-torch: make .venv-torch/installed")

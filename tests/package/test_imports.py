@@ -40,7 +40,7 @@ ALLOWED = {
     ),
     "training": (
         "backends data files layers lazy models networks optimizers paths "
-        "preprocessing private_apis progress tables"
+        "preprocessing private_apis progress tables version"
     ),
     "planning": "lazy progress tables training",
     "classification": (
@@ -53,8 +53,8 @@ ALLOWED = {
         "preprocessing profiling progress training version"
     ),
     "finetuning": (
-        "data files lazy networks paths preprocessing progress reports tables training "
-        "weights"
+        "classification data files lazy networks paths preprocessing progress reports "
+        "tables training weights"
     ),
     "search": (
         "backends data files layers lazy models networks private_apis profiling "

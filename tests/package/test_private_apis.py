@@ -1,7 +1,9 @@
 """What is used of other packages' private parts is as it was; names what is not."""
 
 import ast
+import gc
 import pathlib
+import weakref
 
 import keras
 import numpy as np
@@ -125,6 +127,30 @@ def test_traced_model():
     assert traced[-1] is model
 
 
+def test_graphs_that_were_traced_for_a_while_are_freed():
+    def traced():
+        """A graph that has a custom gradient of each block."""
+        import tensorflow as tf
+
+        model = small()
+
+        @tf.function
+        def gradients(images):
+            with tf.GradientTape() as tape:
+                outputs = model(images, training=True)
+            return tape.gradient(outputs, model.trainable_variables)
+
+        function = gradients.get_concrete_function(tf.zeros((1, 4, 4, 3)))
+        return weakref.ref(function.graph)
+
+    kept = traced()
+    with private_apis.traced_for_a_while():
+        freed = traced()
+    gc.collect()
+    assert kept() is not None, "TensorFlow forgets by itself: this can go"
+    assert freed() is None
+
+
 def test_lite_schema():
     assert private_apis.lite_schema().MetadataT().name is None
 
@@ -135,6 +161,7 @@ def test_in_safe_mode():
         assert private_apis.in_safe_mode()
 
 
+@pytest.mark.long
 def test_is_op_determinism_enabled(tmp_path):
     # In a process of its own: it cannot be taken back.
     script = tmp_path / "enabling.py"

@@ -36,6 +36,7 @@ def check(what):
     assert result.stdout.strip().endswith("passed"), result.stdout + result.stderr
 
 
+@pytest.mark.long
 @needs_libtpu
 def test_a_step_is_compiled_for_tpus_that_are_not_here():
     check("quick")
@@ -47,6 +48,7 @@ def test_the_largest_batch_is_one_that_was_compiled():
     check("whole")
 
 
+@pytest.mark.long
 @needs_libtpu
 @pytest.mark.parametrize(
     ("arguments", "message"),

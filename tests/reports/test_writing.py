@@ -16,11 +16,8 @@ from keras_effnetv2 import __main__ as command_line
 from keras_effnetv2.commands import export
 from keras_effnetv2.reports import DataSurvey, contents, write_report, writing
 from keras_effnetv2.training import evaluate_run, load_run
-from keras_effnetv2.training.runs.workdir import (
-    Workdir,
-    describe_weights,
-    fitted_temperature,
-)
+from keras_effnetv2.training.runs.trained import describe_weights, fitted_temperature
+from keras_effnetv2.training.runs.workdir import Workdir
 from tests.reports import small_runs
 
 pytest.importorskip("jinja2", reason="needs jinja2")

@@ -6,7 +6,7 @@ import pytest
 
 from keras_effnetv2 import profiling
 from keras_effnetv2.models import create_model
-from keras_effnetv2.networks.architecture import layout
+from keras_effnetv2.networks.block_list import layout
 from keras_effnetv2.networks.variants import get_variant
 from keras_effnetv2.search import scaling
 from keras_effnetv2.search.costs.series import count_costs

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_effnetv2.data.sources.record_files import find_records
+from keras_effnetv2.data.records.record_files import find_records
 from keras_effnetv2.training import get_experiment, override
 from tests.conftest import ROOT
 

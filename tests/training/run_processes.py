@@ -33,6 +33,22 @@ TRAIN = ("-m", "keras_effnetv2", "train")
 MIRRORED = (str(ROOT / "examples" / "train_mirrored.py"), "--cpu_devices", "2")
 
 
+def of_records(root):
+    """Settings to train on what `write_imagenet` has written, each file a chunk."""
+    return (
+        *(x for x in QUICK if not x.startswith("data.")),
+        "data.source=imagenet_tfrecord",
+        f"data.directory={root}",
+        "data.train_split=train+minival",
+        "data.num_classes=5",
+        "data.cache=false",
+        "data.eval_split=validation",
+        "data.order=chunks",
+        "data.window_chunks=8",
+        "batch_size=40",
+    )
+
+
 def command(workdir, *settings, program=TRAIN, experiment="digits-smoke", options=()):
     """Arguments of Python."""
     parts = [*program, *options]

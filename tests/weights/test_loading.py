@@ -254,7 +254,7 @@ def test_own_files_of_trained_models(model, tmp_path, ending):
 
 def test_own_file_with_another_classifier(model, tmp_path, caplog):
     path = saved(model, tmp_path, ".keras")
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.INFO):
         copy = create_model(NANO, weights=path, classes=3)
     assert "3 classes starts fresh" in caplog.text
     assert copy.output_shape == (None, 3)

@@ -16,7 +16,7 @@ from benchmarks.workers import answer, resident
 from keras_effnetv2.classification.classifying import Classifier
 from keras_effnetv2.classification.inputs import items
 from keras_effnetv2.classification.preparation import Preparation, prepared
-from keras_effnetv2.commands.shared import image_runs, result_files, score_rows
+from keras_effnetv2.commands.results import image_runs, result_files, score_rows
 
 
 def seconds(run: Callable[[], object]) -> float:
@@ -62,6 +62,8 @@ def prepare(folder: str, model: str, batch_size: str) -> tuple:
     """What the process says of itself, and what it can be asked."""
     classifier = Classifier(model, batch_size=int(batch_size))
     num = len([*items(folder)])
+    if num >= image_runs.MANY:
+        classifier.fold()
     compute(classifier, 2 * classifier.batch_size)  # Traces.
     megabytes: list[float] = []
     runs = {

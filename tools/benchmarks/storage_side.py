@@ -80,7 +80,7 @@ def _one_by_one(folder: str, batch_size: int) -> tuple[Iterator, dict]:
     """As before there were chunks: all headers first, then a read for each image."""
     from keras_effnetv2.data.order import training_steps
     from keras_effnetv2.data.parallelism import parallel
-    from keras_effnetv2.data.sources.record_files import find_records
+    from keras_effnetv2.data.records.record_files import find_records
     from keras_effnetv2.data.sources.source import Source
 
     records = find_records(_paths(folder))
@@ -108,7 +108,7 @@ def _in_chunks(
     from keras_effnetv2.data.chunks.steps import Steps, training_records
     from keras_effnetv2.data.decode_errors import DecodeErrors
     from keras_effnetv2.data.parallelism import parallel
-    from keras_effnetv2.data.sources.record_opening import Reading, open_records
+    from keras_effnetv2.data.records.record_opening import Reading, open_records
 
     source = open_records(
         _paths(folder),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from keras_effnetv2.classification.choices import BATCH_SIZE
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.fleet import ENGINES
+from keras_effnetv2.paths import is_remote
 from keras_effnetv2.training.choices import CHECKPOINTS, STRATEGIES, TRACKERS
 
 
@@ -155,6 +156,19 @@ def check_counts(args: argparse.Namespace, *flags: str) -> None:
         value = getattr(args, flag)
         if value is not None and value < 1:
             raise InputError(f"--{flag} must be at least 1. Received: {value}.")
+
+
+def check_output(args: argparse.Namespace) -> None:
+    """Refuses to write into a bucket.
+
+    Raises:
+        ValueError: `--output` is in one.
+    """
+    if args.output is not None and is_remote(args.output):
+        raise InputError(
+            "Results go to files and folders of this machine. Received: --output "
+            f"{args.output}. Choose another, and copy it."
+        )
 
 
 def check_checkpoint(args: argparse.Namespace) -> None:

@@ -10,16 +10,27 @@ from keras_effnetv2.classification.classifying import Classifier
 from keras_effnetv2.data.printable import shown
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.training import load_run
-from keras_effnetv2.training.runs.workdir import describe_weights
+from keras_effnetv2.training.runs.trained import describe_weights
 from keras_effnetv2.weights.hub import addresses
 
 
-def open_classifier(args: argparse.Namespace) -> Classifier:
+def open_classifier(args: argparse.Namespace, is_many: bool = False) -> Classifier:
     """The classifier that the flags of `add_model_arguments` name.
+
+    Args:
+        args: the flags.
+        is_many: it is for so many images that it pays to fold it.
 
     Raises:
         ValueError: they name none, or two.
     """
+    classifier = _opened(args)
+    if is_many:
+        classifier.fold()
+    return classifier
+
+
+def _opened(args: argparse.Namespace) -> Classifier:
     options = {
         "batch_size": getattr(args, "batch_size", BATCH_SIZE),
         "image_size": args.image_size,

@@ -1,4 +1,4 @@
-"""Completion of commands and flags by shells, as argcomplete does it."""
+"""Completion of commands, flags and names by shells, as argcomplete does it."""
 
 import argparse
 import os
@@ -20,7 +20,9 @@ def answer(parser: argparse.ArgumentParser) -> None:
     if is_asked():
         import argcomplete
 
-        argcomplete.autocomplete(parser)
+        from keras_effnetv2.commands.shared.known_names import KnownNames
+
+        argcomplete.autocomplete(parser, default_completer=KnownNames())
 
 
 def code(shell: str) -> str:

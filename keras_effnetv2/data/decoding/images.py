@@ -18,6 +18,7 @@ from PIL import Image, ImageOps
 from keras_effnetv2.data.decoding import headers, orientation, retrying
 from keras_effnetv2.data.printable import printable
 from keras_effnetv2.errors import InputError
+from keras_effnetv2.paths import as_path, is_remote
 
 # What Pillow may take a file for; some of its other readers start other programs.
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
@@ -93,13 +94,16 @@ def read(path: str | os.PathLike) -> np.ndarray:
 
 
 def contents(path: str | os.PathLike) -> bytes:
-    """What is in an image file, not looked at yet.
+    """What is in an image file, here or in a bucket, not looked at yet.
 
     Raises:
         ValueError: not a file.
         OSError: the file cannot be read, tried several times.
     """
-    path, name = pathlib.Path(path), printable(path)
+    name = printable(path)
+    if is_remote(path):
+        return retrying.retried(as_path(path).read_bytes, name)
+    path = pathlib.Path(path)
     if not path.is_file():
         raise unreadable(name, "there is no such file")
     return retrying.retried(path.read_bytes, name)

@@ -7,11 +7,11 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 
-from keras_effnetv2.data import folders
 from keras_effnetv2.data.packing.shards import LabelledImage
 from keras_effnetv2.data.printable import printable, shown
 from keras_effnetv2.data.sources import folder as class_folders
 from keras_effnetv2.errors import InputError
+from keras_effnetv2.paths import as_path, is_remote
 
 # Files that a disk is asked about at the same time.
 _NUM_THREADS = 16
@@ -58,7 +58,10 @@ def find(folder: str, train_split: str = "train") -> Contents:
 
     Raises:
         ValueError: it holds nothing that can be packed, or may not be read.
+        OSError: there is no such bucket, or nobody here has rights on it.
     """
+    if is_remote(folder):
+        as_path(folder).exists()  # Says what is wrong with the bucket.
     try:
         found = class_folders.find_splits(folder, train_split)
         splits = {
@@ -84,7 +87,7 @@ def _images(folder: str, classes: class_folders.Classes) -> Iterator[LabelledIma
 
 def _size(path: str) -> int:
     """Bytes of a file; 0 of one that has gone, or is in a bucket."""
-    if folders.is_remote(path) or not os.path.exists(path):
+    if is_remote(path) or not os.path.exists(path):
         return 0
     return os.stat(path).st_size
 

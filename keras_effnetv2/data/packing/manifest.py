@@ -1,19 +1,24 @@
 """`pack.json`: what a folder of shards was asked for, and what is in each."""
 
+import concurrent.futures
 import dataclasses
 import json
-import os
+import pathlib
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-import tensorflow as tf
-
-from keras_effnetv2.data.packing.shards import NOTES, Shard, WrittenShard, write_file
+from keras_effnetv2.data.packing.shards import NOTES, Shard, WrittenShard
 from keras_effnetv2.data.printable import printable
 from keras_effnetv2.errors import InputError
+from keras_effnetv2.files import replace_file
+from keras_effnetv2.paths import AnyPath, as_path
 
 MANIFEST = "pack.json"
 DAMAGED = "damaged.jsonl"
+
+# Files that a bucket is asked about at the same time.
+_NUM_THREADS = 16
 
 _REQUEST, _SHARDS = "request", "shards"
 # What messages call the entries of a request that say nothing by themselves.
@@ -32,16 +37,16 @@ class Manifest:
     """
 
     def __init__(self, folder: str, request: Mapping[str, Any]) -> None:
-        self._folder = folder
+        self._folder = as_path(folder)
         self._request = json.loads(json.dumps(request))
-        self._path = os.path.join(folder, MANIFEST)
-        if tf.io.gfile.exists(self._path):
+        self._path = self._folder / MANIFEST
+        if self._path.exists():
             self._written = {x.name: x for x in self._take_up()}
         else:
             self._refuse_others()
             self._written: dict[str, WrittenShard] = {}
             self._write()
-        tf.io.gfile.makedirs(os.path.join(folder, NOTES))
+        (self._folder / NOTES).mkdir(parents=True, exist_ok=True)
 
     @property
     def written(self) -> list[WrittenShard]:
@@ -51,10 +56,11 @@ class Manifest:
     def missing(self, shards: Iterable[Shard]) -> list[Shard]:
         """Those that are not there, or are not as long as they should be."""
         self._read_notes()
+        sizes = self._sizes()
         self._written = {
             name: shard
             for name, shard in self._written.items()
-            if self._size(name) == shard.num_bytes
+            if sizes.get(name) == shard.num_bytes
         }
         return [shard for shard in shards if shard.name not in self._written]
 
@@ -66,26 +72,28 @@ class Manifest:
             for shard in self.written
             for name, reason in shard.damaged
         ]
-        path = os.path.join(self._folder, DAMAGED)
+        path = self._folder / DAMAGED
         if damaged:
-            write_file(path, "".join(f"{line}\n" for line in damaged).encode())
-        elif tf.io.gfile.exists(path):
-            tf.io.gfile.remove(path)
+            replace_file(path, "".join(f"{line}\n" for line in damaged).encode())
+        else:
+            path.unlink(missing_ok=True)
         self._write()
-        tf.io.gfile.rmtree(os.path.join(self._folder, NOTES))
+        if isinstance(self._folder, pathlib.Path):
+            shutil.rmtree(self._folder / NOTES)
+        for note in self._noted():
+            note.unlink(missing_ok=True)
 
     def _write(self) -> None:
         shards = [dataclasses.asdict(shard) for shard in self.written]
         values = {_REQUEST: self._request, _SHARDS: shards}
         text = json.dumps(values, indent=1, ensure_ascii=False) + "\n"
-        write_file(self._path, text.encode())
+        replace_file(self._path, text.encode())
 
     def _take_up(self) -> Iterator[WrittenShard]:
         remedy = "Choose another folder, or remove this one."
-        title = printable(self._folder)
+        title = printable(str(self._folder))
         try:
-            with tf.io.gfile.GFile(self._path, "rb") as file:
-                values = json.loads(file.read())
+            values = json.loads(self._path.read_bytes())
             found = dict(values[_REQUEST])
             shards = [WrittenShard.from_json(x) for x in values[_SHARDS]]
         except (ValueError, KeyError, TypeError) as error:
@@ -102,26 +110,31 @@ class Manifest:
         yield from shards
 
     def _refuse_others(self) -> None:
-        names = [x for x in tf.io.gfile.listdir(self._folder) if x[0] != "."]
+        names = [x.name for x in self._folder.glob("*") if x.name[0] != "."]
         if names:
             raise InputError(
-                f"{printable(self._folder)} is not empty, and holds no pack: "
-                f"{printable(sorted(names)[0])}. Choose a new folder."
+                f"{printable(str(self._folder))} is not empty, and holds no pack: "
+                f"{printable(min(names))}. Choose a new folder."
             )
 
     def _read_notes(self) -> None:
         """Takes up the shards that were written since; others are written again."""
-        folder = os.path.join(self._folder, NOTES)
-        for name in tf.io.gfile.listdir(folder):
-            if name.startswith("."):
-                continue
-            with tf.io.gfile.GFile(os.path.join(folder, name), "rb") as file:
-                shard = WrittenShard.from_json(json.loads(file.read()))
+        for note in self._noted():
+            shard = WrittenShard.from_json(json.loads(note.read_bytes()))
             self._written[shard.name] = shard
 
-    def _size(self, name: str) -> int:
-        path = os.path.join(self._folder, name)
-        return tf.io.gfile.stat(path).length if tf.io.gfile.exists(path) else -1
+    def _noted(self) -> list[AnyPath]:
+        """Notes on shards, of which each is whole."""
+        found = (self._folder / NOTES).glob("*.json")
+        return [note for note in found if not note.name.startswith(".")]
+
+    def _sizes(self) -> dict[str, int]:
+        """Bytes of the shards that are there, by name."""
+        # Listed, as clients of buckets remember for a while that a file was there.
+        found = [x for x in self._folder.glob("*") if x.name in self._written]
+        with concurrent.futures.ThreadPoolExecutor(_NUM_THREADS) as pool:
+            sizes = pool.map(lambda path: path.stat().st_size, found)
+            return dict(zip((x.name for x in found), sizes, strict=True))
 
 
 def _difference(name: str, there: Any, now: Any) -> str:

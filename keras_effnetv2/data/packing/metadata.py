@@ -6,15 +6,9 @@ import re
 import tempfile
 from collections.abc import Mapping, Sequence
 
-import tensorflow as tf
-
-from keras_effnetv2.data.packing.shards import (
-    FILE,
-    IMAGE,
-    LABEL,
-    WrittenShard,
-    write_file,
-)
+from keras_effnetv2.data.packing.shards import FILE, IMAGE, LABEL, WrittenShard
+from keras_effnetv2.files import replace_file
+from keras_effnetv2.paths import as_path
 
 _TEMPLATE = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
 _VERSION = "1.0.0"
@@ -93,12 +87,10 @@ def write(
         )
         written = {*os.listdir(scratch)} - {x[0].name for x in splits.values()}
         for file in sorted(written, key=lambda file: (file == _LAST, file)):
-            with open(os.path.join(scratch, file), "rb") as source:
-                write_file(os.path.join(folder, file), source.read())
+            contents = pathlib.Path(scratch, file).read_bytes()
+            replace_file(os.path.join(folder, file), contents)
 
 
 def remove(folder: str) -> None:
     """Takes away what says that a dataset is there, before its shards change."""
-    path = os.path.join(folder, _LAST)
-    if tf.io.gfile.exists(path):
-        tf.io.gfile.remove(path)
+    as_path(os.path.join(folder, _LAST)).unlink(missing_ok=True)

@@ -8,15 +8,13 @@ import math
 import os
 from collections.abc import Iterator, Mapping
 
-import tensorflow as tf
-
 from keras_effnetv2 import files, fleet
-from keras_effnetv2.data import folders
 from keras_effnetv2.data.packing import contents, metadata, shards
 from keras_effnetv2.data.packing.manifest import Manifest
 from keras_effnetv2.data.packing.shards import Shard, WrittenShard
 from keras_effnetv2.data.printable import printable
 from keras_effnetv2.errors import InputError, require_modules
+from keras_effnetv2.paths import is_remote
 from keras_effnetv2.progress import Progress
 
 # Of images as ImageNet's, shards of about 120 MB: TensorFlow Datasets advises 100 MB
@@ -125,14 +123,14 @@ def _check_numbers(**numbers: int | None) -> None:
 
 def _absolute(path: str | os.PathLike) -> str:
     """The path as other processes and machines have it."""
-    if folders.is_remote(path):
+    if is_remote(path):
         return os.fspath(path).rstrip("/")
     return os.path.abspath(os.path.expanduser(path))
 
 
 def _check_apart(source: str, target: str) -> None:
     """Refuses a folder of shards that would be a class of the images."""
-    if not (folders.is_remote(source) or folders.is_remote(target)):
+    if not (is_remote(source) or is_remote(target)):
         source, target = os.path.realpath(source), os.path.realpath(target)
     if target == source or target.startswith(os.path.join(source, "")):
         raise InputError(
@@ -179,10 +177,6 @@ def _planned(
 @contextlib.contextmanager
 def _sole(target: str) -> Iterator[None]:
     """Inside the block, nobody else packs into a folder; buckets have no locks."""
-    if folders.is_remote(target):
-        tf.io.gfile.makedirs(target)
-        yield
-        return
     try:
         target.encode()  # As TensorFlow does.
         files.check_writable(target)
@@ -192,7 +186,10 @@ def _sole(target: str) -> Iterator[None]:
             f"Nothing can be written to {printable(target)}: {reason}. Choose another "
             "folder."
         ) from error
-    with files.locked(os.path.join(target, _LOCK), "packs into this folder"):
+    with contextlib.ExitStack() as stack:
+        if not is_remote(target):
+            lock = os.path.join(target, _LOCK)
+            stack.enter_context(files.locked(lock, "packs into this folder"))
         files.remove_unfinished(target)
         yield
 

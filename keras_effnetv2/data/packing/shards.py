@@ -2,23 +2,20 @@
 
 import collections
 import concurrent.futures
-import contextlib
 import dataclasses
 import hashlib
 import json
 import os
-import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import tensorflow as tf
 
 from keras_effnetv2 import files
-from keras_effnetv2.data import folders
-from keras_effnetv2.data.decoding import images, retrying
+from keras_effnetv2.data.decoding import images
 from keras_effnetv2.data.packing.encoding import stored
-from keras_effnetv2.data.printable import printable
 from keras_effnetv2.errors import InputError
+from keras_effnetv2.paths import as_path, is_remote
 
 # Of what is in a record, as TensorFlow Datasets calls it in folders of images.
 IMAGE, FILE, LABEL = "image", "image/filename", "label"
@@ -120,8 +117,8 @@ def write(shard: Shard) -> WrittenShard:
     damaged, num_records = [], 0
     with (
         files.full_disk_named(shard.folder, "Make room; the same command goes on."),
-        _whole(path) as temporary,
-        tf.io.TFRecordWriter(temporary) as writer,
+        files.replacing(path) as temporary,
+        tf.io.TFRecordWriter(os.fspath(temporary)) as writer,
     ):
         for image, contents in _contents(shard.images):
             try:
@@ -131,32 +128,13 @@ def write(shard: Shard) -> WrittenShard:
                 continue
             writer.write(_record(image, encoded))
             num_records += 1
-    num_bytes = tf.io.gfile.stat(path).length
+    num_bytes = as_path(path).stat().st_size
     written = WrittenShard(shard.name, num_records, num_bytes, tuple(damaged))
-    write_file(
+    files.replace_file(
         os.path.join(shard.folder, NOTES, f"{shard.name}.json"),
         json.dumps(dataclasses.asdict(written)).encode(),
     )
     return written
-
-
-def write_file(path: str, contents: bytes) -> None:
-    """Writes a file that is whole or not there, local or in a bucket."""
-    with _whole(path) as temporary, tf.io.gfile.GFile(temporary, "wb") as file:
-        file.write(contents)
-
-
-@contextlib.contextmanager
-def _whole(path: str) -> Iterator[str]:
-    """A name to write to, of what is to be a whole file."""
-    if folders.is_remote(path):
-        folder, _, name = path.rpartition("/")
-        temporary = f"{folder}/.{uuid.uuid4().hex}.{name}"
-        yield temporary
-        tf.io.gfile.rename(temporary, path, overwrite=True)
-        return
-    with files.replacing(path) as temporary:
-        yield os.fspath(temporary)
 
 
 def _contents(
@@ -176,9 +154,8 @@ def _contents(
 
 
 def _bytes(path: str) -> bytes:
-    if folders.is_remote(path):
-        with tf.io.gfile.GFile(path, "rb") as file:
-            return retrying.retried(file.read, printable(path))
+    if is_remote(path):
+        return images.contents(path)
     if not os.path.exists(path):
         raise InputError("the file has gone")
     if not os.access(path, os.R_OK):  # No failure of the disk, to be tried again.

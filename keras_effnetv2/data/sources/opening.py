@@ -2,9 +2,17 @@
 
 import dataclasses
 
-from keras_effnetv2.data.sources import csv_files, digits, folder, idx, tfds, tfrecord
+from keras_effnetv2.data.records.record_opening import Reading
+from keras_effnetv2.data.sources import (
+    csv_files,
+    digits,
+    folder,
+    hugging_face,
+    idx,
+    tfds,
+    tfrecord,
+)
 from keras_effnetv2.data.sources.cache import cached
-from keras_effnetv2.data.sources.record_opening import Reading
 from keras_effnetv2.data.sources.source import Source
 from keras_effnetv2.errors import InputError
 
@@ -12,7 +20,7 @@ _OF_RECORDS = {
     "imagenet_tfrecord": tfrecord.open_imagenet,
     "imagenet21k_tfrecord": tfrecord.open_imagenet21k,
 }
-_KINDS = ("tfds", "digits", "folder", "idx", "csv", *_OF_RECORDS)
+_KINDS = ("tfds", "digits", "folder", "idx", "csv", "hugging_face", *_OF_RECORDS)
 
 
 def open_source(
@@ -32,11 +40,12 @@ def open_source(
 
     Args:
         kind: `"tfds"`, `"folder"`, `"imagenet_tfrecord"`, `"imagenet21k_tfrecord"`,
-            `"idx"`, `"digits"` or `"csv"`.
+            `"idx"`, `"digits"`, `"csv"` or `"hugging_face"`.
         split: in the words of the kind; its module says which.
         num_classes: labels are below it. None: as many as the data has, which all but
             TFRecords say.
-        name: of a dataset of TensorFlow Datasets; of the table of `"csv"`, a path.
+        name: of a dataset of TensorFlow Datasets or of the Hugging Face Hub, there also
+            a folder; of the table of `"csv"`, a path.
         directory: where the data is. None: where the kind has it by default.
         multi_label: an image may have several classes.
         cache: read all encoded images into memory, once.
@@ -69,6 +78,8 @@ def open_source(
         source = csv_files.open_csv(
             split, num_classes, name, directory, multi_label, train_split
         )
+    elif kind == "hugging_face":
+        source = hugging_face.open_hugging_face(name, split, num_classes, multi_label)
     elif kind in _OF_RECORDS:
         root = _required(directory, kind)
         source = _OF_RECORDS[kind](split, num_classes, root, reading)

@@ -7,8 +7,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_effnetv2.data.sources.array_records import open_array_records
-from keras_effnetv2.data.sources.record_opening import Reading, open_records
+from keras_effnetv2.data.records.array_records import open_array_records
+from keras_effnetv2.data.records.record_opening import Reading, open_records
 from keras_effnetv2.data.sources.source import Source, check_num_classes
 from keras_effnetv2.errors import InputError, require_modules
 

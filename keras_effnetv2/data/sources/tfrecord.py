@@ -10,9 +10,10 @@ import re
 import tensorflow as tf
 
 from keras_effnetv2.data.printable import shown
-from keras_effnetv2.data.sources.record_opening import Reading, open_records
+from keras_effnetv2.data.records.record_opening import Reading, open_records
 from keras_effnetv2.data.sources.source import Source
 from keras_effnetv2.errors import InputError
+from keras_effnetv2.paths import as_path, is_remote
 
 # Released code evaluates small changes on the first 20 of ImageNet's 1,024 files.
 _MINIVAL_SHARE = 20 / 1024
@@ -122,6 +123,8 @@ def _stated(num_classes: int | None, directory: str) -> int:
 
 def _paths(directory: str, patterns: tuple[str, ...]) -> list[str]:
     """The files of the first pattern that has any, in order."""
+    if is_remote(directory):
+        as_path(directory).exists()  # Says where there are no rights.
     for pattern in patterns:
         folder, name = os.path.split(os.path.join(directory, pattern))
         if tf.io.gfile.isdir(folder):

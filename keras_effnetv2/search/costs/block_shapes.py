@@ -4,7 +4,8 @@ import collections
 import dataclasses
 import itertools
 
-from keras_effnetv2.networks.architecture import MBCONV, Variant, layout
+from keras_effnetv2.networks.architecture import MBCONV, Variant
+from keras_effnetv2.networks.block_list import layout
 from keras_effnetv2.search.sampling.space import Space
 
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from keras_effnetv2 import private_apis
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.networks.architecture import Variant
 from keras_effnetv2.search.costs.workload import Workload, device_name, network_step
@@ -258,7 +259,8 @@ def measuring() -> Iterator[None]:
     logger = logging.getLogger("tensorflow")
     logger.addFilter(_is_no_retracing)
     try:
-        yield
+        with private_apis.traced_for_a_while():
+            yield
     finally:
         logger.removeFilter(_is_no_retracing)
         gc.collect()

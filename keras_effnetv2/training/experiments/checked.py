@@ -93,7 +93,18 @@ def describe(hint: Any) -> str:
     return " or ".join(map(_describe_option, _options(hint)))
 
 
+def choices(hint: Any) -> tuple[str, ...]:
+    """The values of a type that has few, as `parse` takes them; none of others."""
+    found: list[str] = []
+    for option in _options(hint):
+        if _is_choice(option):
+            found += typing.get_args(option)
+        found += _FEW.get(option, ())
+    return tuple(found)
+
+
 _NO_FIT = object()
+_FEW = {bool: ("true", "false"), types.NoneType: ("none",)}
 _WORDS = {
     int: "a whole number",
     float: "a number",

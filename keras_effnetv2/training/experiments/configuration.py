@@ -38,11 +38,12 @@ class Data(Checked):
         source: `"tfds"`: a TensorFlow Datasets name; `"folder"`: of class folders;
             `"imagenet_tfrecord"`, `"imagenet21k_tfrecord"`: the official layouts;
             `"idx"`: files as MNIST has them; `"digits"`: embedded, 8x8 pixels; `"csv"`:
-            files that a table names with their labels and splits.
+            files that a table names with their labels and splits; `"hugging_face"`: a
+            dataset of the Hugging Face Hub, or a folder of its library.
         num_classes: width of the classifier. None: as many as the source has, which all
             but TFRecords know.
-        name: in TensorFlow Datasets; the table of `"csv"`; other sources have no use
-            for it.
+        name: in TensorFlow Datasets; the table of `"csv"`; `OWNER/NAME` or a folder of
+            `"hugging_face"`; other sources have no use for it.
         directory: where the files are. None: where the source has them by default.
         train_split: part to train on, in the source's words.
         eval_split: part to evaluate on.
@@ -63,7 +64,7 @@ class Data(Checked):
 
     source: Literal[
         "tfds", "folder", "imagenet_tfrecord", "imagenet21k_tfrecord", "idx", "digits",
-        "csv",
+        "csv", "hugging_face",
     ]  # fmt: skip
     num_classes: Count | None = None
     name: str = ""

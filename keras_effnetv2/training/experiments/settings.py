@@ -30,6 +30,17 @@ def list_settings(experiment: Experiment) -> dict[str, Any]:
     return settings
 
 
+def list_hints() -> dict[str, Any]:
+    """The types of what `list_settings` has, which are those of every experiment."""
+    found = {}
+    for name, hint in hints(Experiment).items():
+        if isinstance(hint, type) and issubclass(hint, Checked):
+            found |= {f"{name}.{field}": kind for field, kind in hints(hint).items()}
+        elif name != "name":
+            found[name] = hint
+    return found
+
+
 def override(experiment: Experiment, assignments: Iterable[str]) -> Experiment:
     """A copy of `experiment` with some settings changed, later ones winning.
 

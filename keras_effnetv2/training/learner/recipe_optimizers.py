@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+from keras.optimizers.schedules import LearningRateSchedule
 
 from keras_effnetv2.optimizers import (
     LAYER_WISE,
@@ -33,8 +34,9 @@ def build_optimizer(
     stages: Sequence[Stage],
     num_images: int,
     depths: Sequence[float],
+    learning_rate: LearningRateSchedule | None = None,
 ) -> keras.optimizers.Optimizer:
-    """The optimizer of an experiment, with its schedule.
+    """The optimizer of an experiment, with its schedule or another one.
 
     Args:
         experiment: its settings.
@@ -42,9 +44,11 @@ def build_optimizer(
         num_images: to train on.
         depths: of every trainable variable, how many blocks lie between it and the
             classifier: what the layer-wise decay counts.
+        learning_rate: None: as the experiment has it.
     """
     settings = experiment.optimizer
-    learning_rate = _learning_rate(experiment, stages, num_images)
+    if learning_rate is None:
+        learning_rate = _learning_rate(experiment, stages, num_images)
     kind, options = _kind_and_options(experiment)
     if settings.layer_decay != 1:
         kind = LAYER_WISE[kind]
@@ -56,19 +60,26 @@ def build_optimizer(
     return optimizer
 
 
+def peak_learning_rate(experiment: Experiment) -> float:
+    """The largest that an experiment's schedule has, for its batch size."""
+    settings = experiment.optimizer
+    if settings.learning_rate_batch_size is None:
+        return settings.learning_rate
+    return scale_learning_rate(
+        settings.learning_rate,
+        experiment.batch_size,
+        settings.learning_rate_batch_size,
+    )
+
+
 def _learning_rate(
     experiment: Experiment, stages: Sequence[Stage], num_images: int
 ) -> Any:
     settings, schedule = experiment.optimizer, experiment.schedule
-    peak = settings.learning_rate
-    if settings.learning_rate_batch_size is not None:
-        peak = scale_learning_rate(
-            peak, experiment.batch_size, settings.learning_rate_batch_size
-        )
     num_steps = steps_per_epoch(num_images, experiment.batch_size)
     learning_rate = build_schedule(
         schedule.name,
-        peak,
+        peak_learning_rate(experiment),
         steps_per_epoch=num_steps,
         epochs=stages[-1].end_epoch,
         warmup_epochs=schedule.warmup_epochs,

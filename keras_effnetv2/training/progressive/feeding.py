@@ -106,27 +106,38 @@ def data_errors_raised(*feeds: Feed) -> Iterator[None]:
         feed.decode_errors.raise_if_any()
 
 
-def training_data(
-    feed: Feed, experiment: Experiment, segment: Segment, devices: Devices
-) -> Any:
-    """Batches `(images, labels)` of a segment, as `fit` takes them."""
+def segment_batches(
+    feed: Feed, experiment: Experiment, segment: Segment, shard: Shard
+) -> tf.data.Dataset:
+    """Batches `(images, labels)` of a segment: some rows of each global batch."""
     stage = segment.stage
     num_epochs = segment.end_epoch - segment.first_epoch
+    return training_batches(
+        feed.source,
+        _augmenter(experiment, stage),
+        Mixing(stage.mixup_alpha, stage.cutmix_alpha),
+        batch_size=stage.batch_size,
+        first_step=segment.first_step,
+        num_steps=num_epochs * segment.num_steps,
+        steps_per_epoch=steps_per_epoch(feed.source.num_examples, stage.batch_size),
+        first_epoch=segment.first_epoch,
+        seed=experiment.seed,
+        shard=shard,
+        decode_errors=feed.decode_errors,
+    )
+
+
+def training_data(
+    feed: Feed,
+    experiment: Experiment,
+    segment: Segment,
+    devices: Devices,
+    make_batches: Callable[..., tf.data.Dataset] = segment_batches,
+) -> Any:
+    """Batches of a segment as `fit` takes them, made as by `segment_batches`."""
 
     def make(shard: Shard) -> tf.data.Dataset:
-        batches = training_batches(
-            feed.source,
-            _augmenter(experiment, stage),
-            Mixing(stage.mixup_alpha, stage.cutmix_alpha),
-            batch_size=stage.batch_size,
-            first_step=segment.first_step,
-            num_steps=num_epochs * segment.num_steps,
-            steps_per_epoch=steps_per_epoch(feed.source.num_examples, stage.batch_size),
-            first_epoch=segment.first_epoch,
-            seed=experiment.seed,
-            shard=shard,
-            decode_errors=feed.decode_errors,
-        )
+        batches = make_batches(feed, experiment, segment, shard)
         is_one = devices.strategy is not None and devices.name in ("cpu", "gpu")
         return batches.map(_of_any_size) if is_one else batches
 

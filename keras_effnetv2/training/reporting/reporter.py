@@ -26,7 +26,8 @@ from keras_effnetv2.training.reporting.summary import summarize
 from keras_effnetv2.training.reporting.trackers import open_trackers
 from keras_effnetv2.training.reporting.training_progress import TrainingProgress
 from keras_effnetv2.training.runs.checkpoints import Position
-from keras_effnetv2.training.runs.workdir import Workdir, describe_weights
+from keras_effnetv2.training.runs.trained import describe_weights
+from keras_effnetv2.training.runs.workdir import Workdir
 
 # Seconds between two pictures of the curves, which take about one to draw.
 _REDRAW = 60

@@ -8,9 +8,11 @@ from typing import Any
 
 import keras
 
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.files import on_this_machine
 from keras_effnetv2.models import create_model
 from keras_effnetv2.networks.functional import find_normalization
+from keras_effnetv2.training.choices import CHECKPOINTS
 from keras_effnetv2.training.devices.strategies import Devices, open_devices
 from keras_effnetv2.training.experiments.configuration import Experiment
 from keras_effnetv2.training.experiments.settings import override
@@ -22,12 +24,8 @@ from keras_effnetv2.training.progressive.feeding import (
     evaluation_data,
 )
 from keras_effnetv2.training.runs.temperature import divide_logits
-from keras_effnetv2.training.runs.workdir import (
-    CHECKPOINTS,
-    fitted_temperature,
-    read_experiment,
-    trained_weights,
-)
+from keras_effnetv2.training.runs.trained import fitted_temperature, trained_weights
+from keras_effnetv2.training.runs.workdir import read_experiment
 
 
 def evaluate_run(
@@ -107,16 +105,25 @@ def evaluate_weights(
     """
     devices = open_devices(strategy, tpu)
     feed = Feed.open(experiment.data, experiment.data.eval_split)
+    num_classes = feed.source.num_classes
     with devices.scope():
         network = create_model(
             trained_variant(experiment.model),
             weights=weights,
-            classes=feed.source.num_classes,
             classifier_activation=None,
+        )
+    if network.output_shape[-1] != num_classes:
+        raise InputError(
+            f"The weights {weights} have {network.output_shape[-1]:,} classes, and the "
+            f"images {num_classes:,}: their classifier would be a fresh one. Train it "
+            "first, or evaluate on images of the weights' classes."
         )
     return _evaluate_network(network, experiment, feed, devices)
 
 
+# Not `Classifier`, by which commands predict: what `evaluate` says of a run is what its
+# training measured, to the bit, so both measure with the learner: the loss too, on
+# several devices and workers, with images that cannot be decoded left out and counted.
 class Evaluation:
     """Measures a learner's result on all of a feed, as often as it is called.
 

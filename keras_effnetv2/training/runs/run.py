@@ -11,6 +11,7 @@ from absl import logging
 from keras_effnetv2.data.chunks.reading import describe_order
 from keras_effnetv2.files import full_disk_named
 from keras_effnetv2.paths import is_remote
+from keras_effnetv2.training.data_service.service_client import DataService
 from keras_effnetv2.training.devices import replicas
 from keras_effnetv2.training.devices.agreement import from_chief, together
 from keras_effnetv2.training.devices.strategies import Devices, open_devices
@@ -52,6 +53,7 @@ def train(
     tpu: str | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     log: Sequence[str] = (),
+    data_service: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
     """Trains an experiment, or goes on with it, until it is finished.
 
@@ -83,6 +85,9 @@ def train(
         callbacks: of Keras.
         log: where else to write what is measured: `"mlflow"`, `"wandb"`. A run goes on
             with what it has begun.
+        data_service: `"HOST:PORT"` of each process that makes training batches, which
+            the command `data_service` starts; they have the same bits, however many
+            make them. Empty: this process makes them.
 
     Returns:
         A record of every epoch, as in `metrics.jsonl`.
@@ -90,6 +95,7 @@ def train(
     Raises:
         ValueError: what is asked for cannot be done.
         FloatingPointError: the loss is no number any more.
+        ChildProcessError: an input process is not there.
         Interrupted: SIGINT or SIGTERM came.
     """
     if experiment is None:
@@ -99,7 +105,7 @@ def train(
     remedy = f"Make room, then go on with: {train_command(workdir)}"
     with full_disk_named(workdir, remedy):
         with together(devices):
-            run = _Run.open(experiment, workdir, devices, log)
+            run = _Run.open(experiment, workdir, devices, log, data_service)
         return run.train(callbacks)
 
 
@@ -114,6 +120,7 @@ class _Run:
     eval_feed: feeding.Feed
     stages: tuple[Stage, ...]
     log: Sequence[str]
+    service: DataService | None
 
     @classmethod
     def open(
@@ -122,8 +129,10 @@ class _Run:
         workdir: str | os.PathLike,
         devices: Devices,
         log: Sequence[str],
+        data_service: Sequence[str],
     ) -> "_Run":
         check_trackers(log)
+        service = DataService(data_service) if data_service else None
         if is_remote(workdir) and devices.is_chief:
             check_workdir(workdir)  # Before the data is looked at, which can take long.
         experiment, train_feed, eval_feed = feeding.open_feeds(experiment)
@@ -136,9 +145,13 @@ class _Run:
             )
         stages = experiment.stages(num_images)
         check(experiment, stages, devices)
+        if service is not None:
+            service.check(stages, devices.num_workers)
         check_class_counts(experiment, train_feed.source.class_counts)
         folder = open_workdir(workdir, experiment, devices.is_chief, num_images)
-        return cls(experiment, folder, devices, train_feed, eval_feed, stages, log)
+        return cls(
+            experiment, folder, devices, train_feed, eval_feed, stages, log, service
+        )
 
     def steps_per_epoch(self, stage: Stage) -> int:
         return steps_per_epoch(self.train_feed.source.num_examples, stage.batch_size)
@@ -186,11 +199,14 @@ class _Run:
 
     def _notes(self) -> list[str]:
         """What else the plan says."""
+        notes = []
         order = self.train_feed.source.chunks
-        if order is None:
-            return []
-        batch_size = self.stages[-1].batch_size
-        return [describe_order(order, batch_size, self.devices.num_workers)]
+        if order is not None:
+            batch_size = self.stages[-1].batch_size
+            notes += [describe_order(order, batch_size, self.devices.num_workers)]
+        if self.service is not None:
+            notes += [self.service.describe()]
+        return notes
 
     def _callback(
         self,
@@ -253,7 +269,11 @@ class _Run:
             learner.network,
             segment,
             feeding.training_data(
-                self.train_feed, self.experiment, segment, self.devices
+                self.train_feed,
+                self.experiment,
+                segment,
+                self.devices,
+                self.service.batches if self.service else feeding.segment_batches,
             ),
             is_last=False,  # The moving average is ours.
             steps_per_epoch=segment.num_steps,

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from keras_effnetv2.data.sources.record_opening import Reading, open_records
+from keras_effnetv2.data.records.record_opening import Reading, open_records
 
 
 def write(folder, num_files=20, per_file=60, noise=40):
@@ -29,7 +29,7 @@ def parse(record):
 
 def open_files(paths, monkeypatch, parse=parse, num_classes=1200, **reading):
     """The files as a source in chunk order."""
-    monkeypatch.setattr("keras_effnetv2.data.sources.record_opening.MB", 350)
+    monkeypatch.setattr("keras_effnetv2.data.records.record_opening.MB", 350)
     reading = {"order": "chunks", "chunk_mb": 1, "window_chunks": 8} | reading
     return open_records(
         paths,

@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from keras_effnetv2.data.decode_errors import DecodeErrors
-from keras_effnetv2.data.sources import record_index
-from keras_effnetv2.data.sources.record_opening import READ_AHEAD
+from keras_effnetv2.data.records import record_index
+from keras_effnetv2.data.records.record_opening import READ_AHEAD
 from keras_effnetv2.errors import InputError
 from tests.bucket_server import BucketServer
 from tests.conftest import ROOT
@@ -46,6 +46,7 @@ def in_bucket(name, paths):
     return [f"gs://{name}/{os.path.basename(path)}" for path in paths]
 
 
+@pytest.mark.long
 def test_a_bucket_is_read_in_chunks_with_an_index_in_it(
     server, local_paths, monkeypatch
 ):

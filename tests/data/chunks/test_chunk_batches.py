@@ -8,7 +8,8 @@ import pytest
 from keras_effnetv2.data.augmentation.mixing import Mixing
 from keras_effnetv2.data.decode_errors import DecodeErrors
 from keras_effnetv2.data.pipeline import Shard, first_images
-from keras_effnetv2.data.sources import cache, record_opening
+from keras_effnetv2.data.records import record_opening
+from keras_effnetv2.data.sources import cache
 from tests.data.chunks import record_datasets
 from tests.data.chunks.record_datasets import numbers_in
 from tests.data.test_pipeline import (
@@ -58,6 +59,7 @@ def test_an_epoch_has_every_record_once_with_its_label(source):
     assert numbers_in(epochs[:30]) != numbers_in(epochs[30:])
 
 
+@pytest.mark.long
 def test_a_training_goes_on_at_any_step_with_the_same_bits(source):
     whole = train(source, 40, PLAIN, BOTH)
     for done in np.random.default_rng(1).integers(1, 60, size=5):

@@ -7,7 +7,6 @@ import signal
 import time
 
 import pytest
-import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from keras_effnetv2 import __main__ as command_line
@@ -38,6 +37,7 @@ def packed(photos, tmp_path_factory):
     return folder
 
 
+@pytest.mark.long
 def test_several_processes_write_the_same_bytes(photos, packed, tmp_path):
     found = pack(photos, tmp_path / "insects", num_shards=5, processes=2)
     assert contents(tmp_path / "insects") == contents(packed)
@@ -160,23 +160,3 @@ def test_a_full_disk_is_said_and_nothing_is_lost(photos, packed, tmp_path, monke
             pack(photos, tmp_path / "insects", num_shards=5, processes=1)
     pack(photos, tmp_path / "insects", num_shards=5, processes=1)
     assert contents(tmp_path / "insects") == contents(packed)
-
-
-def test_folders_may_be_of_tensorflows_other_file_systems(photos, packed, tmp_path):
-    plain = [x for x in photos.rglob("*.jpg") if x.name.removesuffix(".jpg").isdigit()]
-    for path in plain:
-        for root in ("ram://photos", str(tmp_path / "photos")):
-            copy = f"{root}/{path.relative_to(photos)}"
-            tf.io.gfile.makedirs(copy.rpartition("/")[0])
-            tf.io.gfile.copy(str(path), copy)
-    options = {"num_shards": 3, "processes": 1}
-    found = pack("ram://photos", "ram://packs/insects", **options)
-    assert pack("ram://photos", "ram://packs/insects/", **options) == found
-    wanted = pack(tmp_path / "photos", tmp_path / "insects", **options)
-    assert found.num_images == wanted.num_images
-    for name, stored in contents(tmp_path / "insects").items():
-        if name != "pack.json":  # Which knows no sizes of files in buckets.
-            with tf.io.gfile.GFile(f"ram://packs/insects/{name}", "rb") as file:
-                assert file.read() == stored
-    with pytest.raises(ValueError, match="holds another pack: seed is 0 there and 1"):
-        pack("ram://photos", "ram://packs/insects", seed=1, **options)

@@ -126,7 +126,7 @@ def test_other_files(page, folder):
     assert largest.max() < 2e-3, dict(zip(kinds, largest, strict=True))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_twelve_megapixels(page, folder):
     rows, columns = np.ogrid[:3000, :4000]
     pixels = np.stack(np.broadcast_arrays(rows // 16, columns // 16, rows % 97), -1)

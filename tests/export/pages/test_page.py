@@ -52,6 +52,7 @@ def test_scores_are_those_of_keras(page, site, model, photographs):
         assert found.startswith(title)
 
 
+@pytest.mark.long
 def test_digits_of_a_run(chromium, runtime_folder, tmp_path, capsys):
     """Eight pixels become what the network was evaluated with; by the command line."""
     datasets = pytest.importorskip("sklearn.datasets")
@@ -196,6 +197,7 @@ def test_no_camera_is_a_message(page):
     assert sites.text(page, "#messages") == ""
 
 
+@pytest.mark.long
 def test_a_camera_is_classified_and_kept(address, runtime_folder):
     flags = ("use-fake-device-for-media-stream", "use-fake-ui-for-media-stream")
     with browsers.opened(*flags) as browser:
@@ -276,6 +278,7 @@ def test_the_security_policy_holds(page):
     browsers.errors(page)  # These two.
 
 
+@pytest.mark.long
 def test_nothing_serious_for_axe(page, photographs, axe, chromium):
     sites.give(page, *photographs)
     click(page, "summary")

@@ -126,6 +126,7 @@ def test_taken_and_foreign_addresses_are_refused(server):
         listen("127.0.0.1", 99999)
 
 
+@pytest.mark.long
 def test_the_page_shows_heat_maps(server, tmp_path):
     path = tmp_path / "picture.png"
     path.write_bytes(PICTURE)

@@ -183,6 +183,7 @@ def test_a_failed_check_changes_nothing(model, tmp_path, monkeypatch, quick):
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_killed_at_any_step_the_folder_is_whole(tmp_path):
     exports = tmp_path / "exports"

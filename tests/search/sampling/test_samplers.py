@@ -44,6 +44,7 @@ def test_reinforce_finds_the_top_percent():
     assert sum(found) >= 4, found
 
 
+@pytest.mark.long
 def test_reinforce_beats_random():
     margins = [search("reinforce", s)[1] - search("random", s)[1] for s in SEEDS]
     assert np.median(margins) > 0

@@ -11,8 +11,8 @@ from keras_effnetv2.networks.architecture import (
     FUSED_MBCONV,
     MBCONV,
     apply_coefficients,
-    layout,
 )
+from keras_effnetv2.networks.block_list import layout
 from keras_effnetv2.networks.variant_files import read_variant, write_variant
 from keras_effnetv2.search.sampling.space import Space
 from tests.search.points import FIELDS, point_of

@@ -35,6 +35,7 @@ def kill(processes):
         process.wait()
 
 
+@pytest.mark.long
 def test_killed_workers_lose_no_trial_and_none_counts_twice(url, tmp_path):
     num_trials, log = 12, tmp_path / "log"
     log.touch()

@@ -95,6 +95,7 @@ def test_a_study_made_elsewhere_is_refused():
         run_worker(optuna.create_study(), lambda trial, point: 0.0, 1)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "name", ["a.journal", pytest.param("a.db", marks=pytest.mark.slow)]
 )

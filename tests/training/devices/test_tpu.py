@@ -6,6 +6,7 @@ from tests import forked
 from tests.training import run_processes
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "check", ["lower", pytest.param("run", marks=pytest.mark.slow)]
 )

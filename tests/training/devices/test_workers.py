@@ -13,17 +13,20 @@ from tests.training import run_processes
 
 # No dropout, which differs by replica; and an optimizer whose steps are as large as the
 # gradients: what is left to differ is rounding.
-ALIKE = (
-    *run_processes.QUICK,
-    "epochs=1",
-    "progressive.num_stages=1",
-    "progressive.image_size=16,16",
+ALIKE_STEPS = (
     "progressive.dropout_rate=0,0",
     "optimizer.name=sgd",
     "optimizer.learning_rate=0.01",
     "schedule.name=constant",
     "schedule.warmup_epochs=0",
     "model.bn_group_size=0",
+)
+ALIKE = (
+    *run_processes.QUICK,
+    "epochs=1",
+    "progressive.num_stages=1",
+    "progressive.image_size=16,16",
+    *ALIKE_STEPS,
 )
 
 
@@ -65,6 +68,7 @@ def losses(workdir):
     return [json.loads(line)["loss"] for line in lines]
 
 
+@pytest.mark.long
 def test_two_workers_train_as_one_process(tmp_path):
     run_processes.finish(tmp_path / "one", *ALIKE)
     train_with_workers(tmp_path / "two", *ALIKE)

@@ -117,6 +117,7 @@ def steps_saved(server, name):
     return max(map(int, found), default=0)
 
 
+@pytest.mark.long
 def test_killed_while_a_checkpoint_is_written_the_bits_are_the_same(
     server, undisturbed, tmp_path
 ):
@@ -257,7 +258,8 @@ def test_no_work_folder_in_a_bucket_for_what_needs_files_here():
 def test_two_workers_share_a_bucket(server, data, tmp_path):
     """The chief writes, and both go on from the same step after both were killed."""
     workdir, log = f"gs://{_RUNS}/workers", tmp_path / "log"
-    settings = (*QUICK, f"data.directory=gs://{_DATA}", "epochs=4")
+    settings = (*QUICK, *test_workers.ALIKE_STEPS, "epochs=4")
+    settings += (f"data.directory=gs://{_DATA}",)
 
     def begin(workdir, *settings, options, environment):
         parts = run_processes.command(workdir, *settings, options=options)

@@ -183,6 +183,7 @@ def test_early_stopping_of_keras_leaves_the_best_weights_at_the_end(tmp_path):
     assert all((x == y).all() for x, y in zip(found, first[0], strict=True))
 
 
+@pytest.mark.long
 def test_patience_ends_a_run_with_its_best_weights(tmp_path, capsys):
     # So fast a step that the network is worse for it, or no better.
     settings = ("loop.patience=1", "optimizer.learning_rate=3", "epochs=8")

@@ -9,9 +9,8 @@ from keras_effnetv2.training.experiments.named import get_experiment
 from keras_effnetv2.training.experiments.settings import from_json, override, to_json
 from keras_effnetv2.training.progressive.feeding import open_feeds
 from keras_effnetv2.training.runs.workdir import open_workdir
-from tests.data.sources.test_record_files import write_imagenet
+from tests.data.records.test_record_files import write_imagenet
 from tests.training import run_processes
-from tests.training.run_processes import QUICK
 from tests.training.runs.test_resume import assert_alike, train_with_kills
 
 
@@ -19,20 +18,10 @@ from tests.training.runs.test_resume import assert_alike, train_with_kills
 def settings(tmp_path_factory):
     """Of 200 images in 100 files, each of which is a chunk."""
     root = write_imagenet(tmp_path_factory.mktemp("imagenet"), num_files=100)
-    return (
-        *(x for x in QUICK if not x.startswith("data.")),
-        "data.source=imagenet_tfrecord",
-        f"data.directory={root}",
-        "data.train_split=train+minival",
-        "data.num_classes=5",
-        "data.cache=false",
-        "data.eval_split=validation",
-        "data.order=chunks",
-        "data.window_chunks=8",
-        "batch_size=40",
-    )
+    return run_processes.of_records(root)
 
 
+@pytest.mark.long
 def test_killed_in_chunk_order_the_weights_have_the_same_bits(tmp_path, settings):
     log = run_processes.finish(tmp_path / "whole", *settings)
     assert "order: 100 chunks of 0.0 MB, of which 8 are shuffled together" in log

@@ -9,7 +9,7 @@ from keras_effnetv2.training.experiments.settings import override
 from keras_effnetv2.training.progressive.learning import Segment, split_segments
 from keras_effnetv2.training.progressive.stages import plan_stages
 from keras_effnetv2.training.runs.run import train
-from keras_effnetv2.training.runs.workdir import load_run
+from keras_effnetv2.training.runs.trained import load_run
 from tests.tiny_networks import NANO_SETTINGS
 
 SETTINGS = (

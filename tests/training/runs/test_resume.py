@@ -47,6 +47,7 @@ def assert_alike(workdir, other):
     assert without_times(epochs_of(workdir)) == without_times(epochs_of(other))
 
 
+@pytest.mark.long
 def test_killed_at_a_random_moment_the_weights_have_the_same_bits(
     tmp_path, uninterrupted
 ):

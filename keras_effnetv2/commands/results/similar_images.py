@@ -6,10 +6,10 @@ import pathlib
 
 import numpy as np
 
-from keras_effnetv2.commands.shared import feature_files, image_runs
+from keras_effnetv2.commands.results import feature_files, image_runs
+from keras_effnetv2.commands.results.feature_cache import features_in
+from keras_effnetv2.commands.results.feature_files import Features
 from keras_effnetv2.commands.shared.classifiers import open_classifier
-from keras_effnetv2.commands.shared.feature_cache import features_in
-from keras_effnetv2.commands.shared.feature_files import Features
 from keras_effnetv2.data.decoding import images
 from keras_effnetv2.data.printable import printable
 from keras_effnetv2.errors import InputError, UserError

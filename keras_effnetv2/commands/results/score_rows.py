@@ -6,9 +6,9 @@ from typing import Any
 from keras_effnetv2.classification.classifying import Classifier
 from keras_effnetv2.classification.classifying import Row as ImageRow
 from keras_effnetv2.classification.predictions import Prediction
-from keras_effnetv2.commands.shared import result_files
-from keras_effnetv2.commands.shared.image_runs import Task
-from keras_effnetv2.commands.shared.result_files import Layout, Row
+from keras_effnetv2.commands.results import result_files
+from keras_effnetv2.commands.results.image_runs import Task
+from keras_effnetv2.commands.results.result_files import Layout, Row
 
 # Of a class in columns.
 _KINDS = {"index": "whole", "name": "text", "score": "real"}

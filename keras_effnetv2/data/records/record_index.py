@@ -19,7 +19,7 @@ import tensorflow as tf
 from absl import logging
 
 from keras_effnetv2.data.decoding.retrying import retried
-from keras_effnetv2.data.sources.record_files import RECORD_OVERHEAD
+from keras_effnetv2.data.records.record_files import RECORD_OVERHEAD
 from keras_effnetv2.errors import InputError
 
 _TITLE = b"keras_effnetv2 index of records, version 1\n"

@@ -6,9 +6,9 @@ from typing import Any
 
 from keras_effnetv2.classification.classifying import Classifier
 from keras_effnetv2.classification.classifying import Row as ImageRow
-from keras_effnetv2.commands.shared import feature_files, result_files
-from keras_effnetv2.commands.shared.image_runs import Task
-from keras_effnetv2.commands.shared.result_files import Layout, Row
+from keras_effnetv2.commands.results import feature_files, result_files
+from keras_effnetv2.commands.results.image_runs import Task
+from keras_effnetv2.commands.results.result_files import Layout, Row
 
 
 def task_of(kept: Mapping[str, Any], classifier: Classifier) -> Task:

@@ -16,12 +16,12 @@ import tensorflow as tf
 
 from keras_effnetv2.data.chunks.stores import Chunk
 from keras_effnetv2.data.decoding.retrying import OF_DATA, retried
-from keras_effnetv2.data.sources.record_files import (
+from keras_effnetv2.data.records.record_files import (
     RECORD_OVERHEAD,
     Records,
     records_from,
 )
-from keras_effnetv2.data.sources.record_starts import first_start
+from keras_effnetv2.data.records.record_starts import first_start
 from keras_effnetv2.errors import InputError
 
 # Of a read whose size is not known, bytes.

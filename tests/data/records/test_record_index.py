@@ -11,9 +11,9 @@ import pytest
 import tensorflow as tf
 
 from keras_effnetv2 import progress
-from keras_effnetv2.data.sources import record_index, record_search, record_starts
-from keras_effnetv2.data.sources.record_files import find_records, scan_headers
-from keras_effnetv2.data.sources.record_search import file_sizes, find_lengths
+from keras_effnetv2.data.records import record_index, record_search, record_starts
+from keras_effnetv2.data.records.record_files import find_records, scan_headers
+from keras_effnetv2.data.records.record_search import file_sizes, find_lengths
 from keras_effnetv2.errors import InputError
 from tests.data.chunks import record_datasets
 

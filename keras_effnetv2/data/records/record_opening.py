@@ -13,19 +13,19 @@ import tensorflow as tf
 from absl import logging
 
 from keras_effnetv2.data.chunks.stores import ChunkOrder
-from keras_effnetv2.data.sources.record_files import (
+from keras_effnetv2.data.parallelism import in_background
+from keras_effnetv2.data.records.record_files import (
     RECORD_OVERHEAD,
     Records,
     find_records,
 )
-from keras_effnetv2.data.sources.record_index import has_index
-from keras_effnetv2.data.sources.record_search import (
+from keras_effnetv2.data.records.record_index import has_index
+from keras_effnetv2.data.records.record_search import (
     file_sizes,
     find_lengths,
-    in_background,
     lengths_of,
 )
-from keras_effnetv2.data.sources.record_store import RecordStore
+from keras_effnetv2.data.records.record_store import RecordStore
 from keras_effnetv2.data.sources.source import Source
 from keras_effnetv2.errors import InputError
 

@@ -9,7 +9,7 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from keras_effnetv2.data.sources.record_files import RECORD_OVERHEAD
+from keras_effnetv2.data.records.record_files import RECORD_OVERHEAD
 
 _HEADER_SIZE = 12
 _POLYNOMIAL = 0x82F63B78  # Of CRC-32C, reflected.

@@ -9,8 +9,8 @@ import numpy as np
 
 from keras_effnetv2.classification.classifying import Classifier
 from keras_effnetv2.classification.inputs import items
-from keras_effnetv2.commands.shared import feature_files, image_runs
-from keras_effnetv2.commands.shared.feature_files import Features
+from keras_effnetv2.commands.results import feature_files, image_runs
+from keras_effnetv2.commands.results.feature_files import Features
 from keras_effnetv2.data.printable import printable
 from keras_effnetv2.errors import InputError
 

@@ -14,9 +14,9 @@ from typing import Any
 from keras_effnetv2.classification.classifying import Classifier
 from keras_effnetv2.classification.classifying import Row as ImageRow
 from keras_effnetv2.classification.inputs import Item, items
-from keras_effnetv2.commands.shared import fleet_rows, result_files
+from keras_effnetv2.commands.results import fleet_rows, result_files
+from keras_effnetv2.commands.results.result_files import Layout, Row, UnfinishedRows
 from keras_effnetv2.commands.shared.classifiers import open_classifier
-from keras_effnetv2.commands.shared.result_files import Layout, Row, UnfinishedRows
 from keras_effnetv2.data.printable import printable
 from keras_effnetv2.errors import FileError, InputError
 from keras_effnetv2.fleet import ENGINES, check_engine
@@ -24,6 +24,8 @@ from keras_effnetv2.paths import as_path
 from keras_effnetv2.progress import Progress
 
 _QUICK = 2.0  # Seconds: of less no rate is told.
+# Images from which a network is folded: before, that takes longer than it saves.
+MANY = 512
 # Flags that results depend on.
 _SETTINGS = ("model", "variant", "weights", "workdir", "checkpoint", "image_size")
 
@@ -100,23 +102,27 @@ def run(
                 f"--engine {args.engine} writes to a file. Name it: --output "
                 "FILE.parquet"
             )
-        classifier = open_classifier(args)
+        classifier = open_classifier(args, _are_many(args.images))
         return _print_rows(classifier, args.images, task_of(classifier), kind)
     check_engine(args.engine)
     path = pathlib.Path(args.output).expanduser()
     unfinished = UnfinishedRows(path, kept)
     write = _write_of_fleet if args.engine == "ray" else _write
-    task = write(args, task_of, unfinished)
+    # Those that are done count too, so that the others are computed like them.
+    task = write(args, task_of, unfinished, _are_many(args.images))
     result_files.finish(unfinished, path, kind, task.write)
     print(f"{printable(path)}: {len(unfinished.done):,} images", flush=True)
     return report_failures(unfinished.num_failed, len(unfinished.done))
 
 
 def _write(
-    args: argparse.Namespace, task_of: TaskOf, unfinished: UnfinishedRows
+    args: argparse.Namespace,
+    task_of: TaskOf,
+    unfinished: UnfinishedRows,
+    is_many: bool,
 ) -> Task:
     """Adds a row of each image that is not there yet; gives the task."""
-    classifier = open_classifier(args)
+    classifier = open_classifier(args, is_many)
     task = task_of(classifier)
     write_rows(classifier, args.images, task, unfinished)
     return task
@@ -135,14 +141,17 @@ def write_rows(
 
 
 def _write_of_fleet(
-    args: argparse.Namespace, task_of: TaskOf, unfinished: UnfinishedRows
+    args: argparse.Namespace,
+    task_of: TaskOf,
+    unfinished: UnfinishedRows,
+    is_many: bool,
 ) -> Task:
     """As `_write`, of a Ray cluster."""
     fleet_rows.leave_devices()
     task = task_of(open_classifier(args))  # What is wrong with it is known at once.
     found = _left(args.images, unfinished)
     rows_of = functools.partial(_listed_rows, task_of)
-    for rows in fleet_rows.rows(args, found, rows_of):
+    for rows in fleet_rows.rows(args, found, rows_of, is_many):
         unfinished.append(rows)
     return task
 
@@ -165,6 +174,10 @@ def _left(names: Sequence[str | os.PathLike], unfinished: UnfinishedRows) -> lis
 def find_images(names: Sequence[str | os.PathLike]) -> list[Item]:
     """Every file, those in folders and in their folders too, once."""
     return [*{item.name: item for item in items(names)}.values()]
+
+
+def _are_many(names: Sequence[str | os.PathLike]) -> bool:
+    return len(find_images(names)) >= MANY
 
 
 def with_progress(

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_effnetv2.commands.shared.result_files import Row, decoded
+from keras_effnetv2.commands.results.result_files import Row, decoded
 from keras_effnetv2.data.printable import printable
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.files import replacing

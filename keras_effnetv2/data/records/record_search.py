@@ -2,29 +2,26 @@
 
 import concurrent.futures
 import functools
-import threading
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from keras_effnetv2.data.chunks.reading import NUM_STREAMS, in_threads
 from keras_effnetv2.data.decoding.retrying import OF_DATA, retried
-from keras_effnetv2.data.sources.record_files import (
+from keras_effnetv2.data.records.record_files import (
     RECORD_OVERHEAD,
     records_from,
     scan_headers,
 )
-from keras_effnetv2.data.sources.record_index import read_index, write_index
+from keras_effnetv2.data.records.record_index import read_index, write_index
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.progress import Progress
 
 # Of each read through a file, bytes.
 _RUN = 1 << 24
 _MB = 1_000_000
-
-_Result = TypeVar("_Result")
 
 
 def file_sizes(paths: Sequence[str]) -> list[int]:
@@ -111,17 +108,3 @@ def _lengths_reader() -> Callable[[Any], tf.Tensor]:
         return everything.get_single_element()[:-1]
 
     return lengths.get_concrete_function()
-
-
-def in_background(task: Callable[[], _Result]) -> "concurrent.futures.Future[_Result]":
-    """What a task will give; it ends with the process, finished or not."""
-    future: concurrent.futures.Future[_Result] = concurrent.futures.Future()
-
-    def run():
-        try:
-            future.set_result(task())
-        except BaseException as error:
-            future.set_exception(error)
-
-    threading.Thread(target=run, name="index", daemon=True).start()
-    return future

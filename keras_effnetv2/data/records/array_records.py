@@ -16,8 +16,8 @@ import tensorflow as tf
 from keras_effnetv2.data.chunks.reading import NUM_STREAMS
 from keras_effnetv2.data.chunks.stores import Chunk, ChunkOrder
 from keras_effnetv2.data.decoding.retrying import retried
-from keras_effnetv2.data.sources.record_opening import MB, Reading, are_remote
-from keras_effnetv2.data.sources.record_search import file_sizes
+from keras_effnetv2.data.records.record_opening import MB, Reading, are_remote
+from keras_effnetv2.data.records.record_search import file_sizes
 from keras_effnetv2.data.sources.source import Source
 from keras_effnetv2.errors import InputError, require_modules
 

@@ -10,8 +10,9 @@ import tensorflow as tf
 from keras_effnetv2 import progress
 from keras_effnetv2.data.decode_errors import DecodeErrors
 from keras_effnetv2.data.decoding import retrying
-from keras_effnetv2.data.sources import open_source, record_files
-from keras_effnetv2.data.sources.record_files import find_records
+from keras_effnetv2.data.records import record_files
+from keras_effnetv2.data.records.record_files import find_records
+from keras_effnetv2.data.sources import open_source
 from keras_effnetv2.errors import FileError
 from keras_effnetv2.training.experiments.named import get_experiment
 from keras_effnetv2.training.progressive.feeding import Feed

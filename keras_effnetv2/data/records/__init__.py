@@ -1,0 +1,1 @@
+"""Records in files: where they are, an index of that, and how they are read."""

@@ -1,0 +1,134 @@
+"""Trains with growing learning rates, to see which one a training should have.
+
+Reference: Smith 2017, https://arxiv.org/abs/1506.01186, Section 3.3, the range test.
+"""
+
+import math
+import time
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_effnetv2.training.devices.strategies import Devices
+from keras_effnetv2.training.experiments.configuration import Experiment
+from keras_effnetv2.training.learner.building import build_learner
+from keras_effnetv2.training.learner.learner import Learner
+from keras_effnetv2.training.learner.network import variable_depths
+from keras_effnetv2.training.learner.recipe_optimizers import (
+    build_optimizer,
+    peak_learning_rate,
+)
+from keras_effnetv2.training.progressive import feeding
+from keras_effnetv2.training.progressive.learning import Segment
+from keras_effnetv2.training.progressive.stages import steps_per_epoch
+from keras_effnetv2.training.reporting.rate_sweep import RateSweep
+from keras_effnetv2.training.runs.checkpoints import read_state, write_state
+
+# From a hundredth of the usual rate to a hundred times as much.
+_RANGE = 100.0
+# A sweep is over when the loss is so many times what it was at its start.
+_DIVERGED = 2.0
+_RECENT = 3  # Steps whose mean says so.
+
+
+def find_rates(
+    experiment: Experiment,
+    feed: feeding.Feed,
+    devices: Devices,
+    num_steps: int,
+    seconds: float,
+) -> RateSweep:
+    """Sweeps the rates around that of an experiment, with its learner, and forgets it.
+
+    Args:
+        experiment: whose first stage is trained, all of its network.
+        feed: the training images.
+        devices: to train on.
+        num_steps: of the sweep, at most.
+        seconds: that they may take, after the first.
+    """
+    num_images = feed.source.num_examples
+    stages = experiment.stages(num_images)
+    with devices.scope():
+        learner = build_learner(
+            experiment,
+            stages,
+            num_images,
+            weights=experiment.model.weights,
+            class_names=feed.source.class_names,
+            class_counts=feed.source.class_counts,
+        )
+    steps = steps_per_epoch(num_images, stages[0].batch_size)
+    segment = Segment(stages[0], 0, -(-num_steps // steps), 0, steps)
+    data = feeding.training_data(feed, experiment, segment, devices)
+    with feeding.data_errors_raised(feed), devices.scope():
+        return sweep_rates(learner, experiment, num_images, data, num_steps, seconds)
+
+
+def sweep_rates(
+    learner: Learner,
+    experiment: Experiment,
+    num_images: int,
+    data: Any,
+    num_steps: int,
+    seconds: float,
+) -> RateSweep:
+    """Trains a learner with growing rates; then it has all that it had before.
+
+    Args:
+        learner: of the experiment, compiled.
+        experiment: its settings.
+        num_images: to train on.
+        data: batches as `fit` takes them, `num_steps` or more.
+        num_steps: of the sweep, at most: it ends where the loss diverges.
+        seconds: that they may take, after the first.
+    """
+    low = peak_learning_rate(experiment) / _RANGE
+    factor = _RANGE ** (2 / max(1, num_steps - 1))
+    # A decay by more than 1 in each step grows.
+    rates = keras.optimizers.schedules.ExponentialDecay(low, 1, factor)
+    stages, depths = experiment.stages(num_images), variable_depths(learner.network)
+    optimizer = build_optimizer(experiment, stages, num_images, depths, rates)
+    optimizer.build(learner.trainable_variables)
+    before, state = learner.optimizer, read_state(learner)
+    recorder = _Recorder(low, factor, seconds)
+    try:
+        learner.compile(optimizer)
+        learner.fit(
+            data,
+            steps_per_epoch=num_steps,
+            shuffle=False,
+            verbose=0,
+            callbacks=[recorder],
+        )
+    finally:
+        learner.compile(before)
+        write_state(learner, state)
+    return RateSweep(tuple(recorder.rates), tuple(recorder.losses))
+
+
+class _Recorder(keras.callbacks.Callback):
+    """Keeps rates and losses, and stops where the loss diverges or time is up."""
+
+    def __init__(self, low: float, factor: float, seconds: float) -> None:
+        super().__init__()
+        self.rates: list[float] = []
+        self.losses: list[float] = []
+        self._low, self._factor, self._seconds = low, factor, seconds
+        self._end = math.inf
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        loss = float(np.mean(keras.ops.convert_to_numpy(logs["loss"])))
+        if not math.isfinite(loss):
+            self.model.stop_training = True
+            return
+        self.rates.append(self._low * self._factor**batch)
+        self.losses.append(loss)
+        if batch == 0:  # Its time is that of tracing.
+            self._end = time.monotonic() + self._seconds
+        recent, first = (
+            np.mean(x) for x in (self.losses[-_RECENT:], self.losses[:_RECENT])
+        )
+        if recent > _DIVERGED * first or time.monotonic() > self._end:
+            self.model.stop_training = True
