@@ -83,6 +83,7 @@ setuptools.setup(
     packages=setuptools.find_packages(include=["keras_effnetv2", "keras_effnetv2.*"]),
     package_data={
         "keras_effnetv2": ["py.typed"],
+        "keras_effnetv2.export.pages": ["page/*", "page/modules/*"],
         "keras_effnetv2.reports": ["templates/*"],
         "keras_effnetv2.weights": ["class_names/*.txt"],
     },

@@ -7,7 +7,8 @@ fifth is held out. Three stages of growing images take about four minutes on two
 cores. Stopped and started again, it goes on where it was.
 
 At the end the trained network is exported for TF Serving. Another process, which knows
-only TensorFlow, loads the export and reads the held-out digits from PNG files.
+only TensorFlow, loads the export and reads the held-out digits from PNG files. The last
+export is a page that reads them in a browser.
 """
 
 import argparse
@@ -15,12 +16,14 @@ import pathlib
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import sklearn.datasets
 from PIL import Image
 
 from keras_effnetv2 import export, training
 from keras_effnetv2.commands.shared.noise import drop_noise
+from keras_effnetv2.errors import DownloadError
 
 WANTED_ACCURACY = 0.97
 CLASSIFY = pathlib.Path(__file__).with_name("classify_exported.py")
@@ -50,6 +53,23 @@ def classify(version: pathlib.Path, paths: list[pathlib.Path]) -> np.ndarray:
     lines = output.splitlines()
     print("\n".join([*lines[:5], "..."]))
     return np.array([int(line.split("\t")[1]) for line in lines])
+
+
+def write_page(
+    model: keras.Model, folder: pathlib.Path, examples: list[pathlib.Path]
+) -> None:
+    """Writes the page, and says how to open it; or that its engine cannot be had."""
+    try:
+        export.web(model, folder, title="Handwritten digits", examples=examples)
+    except DownloadError as error:
+        print(f"\nNo page: {error}")
+        return
+    print(
+        f"\nA page that reads digits in your browser: {folder}. To open it:\n"
+        f"python -m http.server --bind 127.0.0.1 --directory {folder}\n"
+        "and then http://127.0.0.1:8000 in a browser.",
+        flush=True,
+    )
 
 
 def main() -> None:
@@ -83,6 +103,7 @@ def main() -> None:
     )
     if accuracy < WANTED_ACCURACY:
         sys.exit(f"error: the accuracy is below {WANTED_ACCURACY:.0%}")
+    write_page(model, arguments.workdir / "page", paths[:10])
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ COMMANDS = {
     "plan": "compile a training for TPUs that are not here: what fits, what it takes",
     "evaluate": "measure the accuracy of a trained run or of weights",
     "export": "write a model in the form it is deployed in",
+    "serve": "show a classifier as a page on this machine, with heat maps",
     "search": "search for a network, or go on with a search",
     "convert": "write weights of any known format as a .weights.h5 file",
     "completion": "print what makes a shell complete commands and flags",

@@ -59,6 +59,7 @@ COMMANDS = (
      "--output", "repository"],
     ["export", "litert", *_RUN, "--output", "litert"],
     ["export", "onnx", *_RUN, "--output", "onnx"],
+    ["export", "web", *_RUN, "--output", "site"],
     ["convert", "b0.h5", "b0.weights.h5", "--variant", "efficientnetv2-b0",
      "--no-include_top"],
     ["search", "--experiment", "digits-search", "--study", "s.journal", "--trials", "1",

@@ -31,6 +31,7 @@ FORMATS = {
     "onnx": "ONNX graph of pixels, for ONNX Runtime, OpenVINO and other engines",
     "saved_model": "TensorFlow SavedModel with signatures for pixels and image files",
     "serving": "the next version of a model that TF Serving serves",
+    "web": "a page that classifies in its visitors' browsers, for any web server",
 }
 
 
@@ -58,6 +59,14 @@ def _check_output(args: argparse.Namespace) -> None:
 
 
 def _add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    add_network_arguments(parser)
+    parser.add_argument(
+        "--output", required=True, metavar="DIR", help="folder to write"
+    )
+
+
+def add_network_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which network, with which weights, and what it lacks to be a classifier."""
     parser.add_argument(
         "--variant",
         help="a name that the command list prints, or a variant file (default: the one "
@@ -88,9 +97,6 @@ def _add_common_arguments(parser: argparse.ArgumentParser) -> None:
         help="that makes probabilities of what a model of logits gives (default: that "
         "of its loss, or of released weights)",
     )
-    parser.add_argument(
-        "--output", required=True, metavar="DIR", help="folder to write"
-    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -102,14 +108,20 @@ def run(args: argparse.Namespace) -> int:
     args.check(args)
     check_checkpoint(args)
     check_counts(args, *(flag for flag in ("image_size", "top") if flag in args))
+    model, source = open_labelled_model(args)
+    args.write(model, args, source)
+    return 0
+
+
+def open_labelled_model(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
+    """As `open_model`, with the class names of `--labels`, where they are given."""
     names = None if args.labels is None else _read_names(args.labels)
     model, source = open_model(args)
     if names is not None:
         from keras_effnetv2.networks.transfer import name_classes
 
         name_classes(model, names)
-    args.write(model, args, source)
-    return 0
+    return model, source
 
 
 def open_model(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:

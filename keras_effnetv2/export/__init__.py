@@ -16,6 +16,7 @@ _MODULES = {
     "onnx": "onnx_models",
     "saved_model": "saved_models",
     "serving": "tf_serving.versions",
+    "web": "pages.sites",
 }
 
 __all__ = sorted(_MODULES)

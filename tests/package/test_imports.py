@@ -47,6 +47,7 @@ ALLOWED = {
         "backends data explanation export lazy models networks paths preprocessing "
         "training weights"
     ),
+    "page_server": "classification data",
     "reports": (
         "classification data explanation files lazy models networks paths "
         "preprocessing profiling progress training version"
@@ -61,9 +62,8 @@ ALLOWED = {
     ),
     "commands": (
         "backends classification data explanation export files finetuning fleet "
-        "models networks paths planning preprocessing profiling progress reports "
-        "search tables "
-        "training weights"
+        "models networks page_server paths planning preprocessing profiling progress "
+        "reports search tables training weights"
     ),
 }
 HEAVY = {"tensorflow", "h5py", "PIL", "safetensors", "filelock", "sklearn"}

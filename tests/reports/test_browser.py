@@ -1,19 +1,10 @@
 """A report in a real browser: a quiet console, nothing fetched, and clicks work."""
 
-import json
-import shutil
-
 import pytest
 
 from keras_effnetv2.reports import write_report
+from tests import browsers
 from tests.reports import small_runs
-
-webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium")
-BROWSERS, DRIVERS = ("chromium", "chromium-browser", "google-chrome"), ("chromedriver",)
-
-
-def find(names):
-    return next(filter(None, map(shutil.which, names)), None)
 
 
 @pytest.fixture(scope="module")
@@ -24,37 +15,8 @@ def report(tmp_path_factory):
 
 @pytest.fixture
 def browser(report):
-    binary, driver = find(BROWSERS), find(DRIVERS)
-    if binary is None or driver is None:
-        pytest.skip("needs Chromium and its driver: apt-get install chromium-driver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = binary
-    for flag in (
-        "headless=new",
-        "no-sandbox",
-        "disable-dev-shm-usage",
-        "force-prefers-reduced-motion",
-    ):
-        options.add_argument(f"--{flag}")
-    options.set_capability(
-        "goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"}
-    )
-    service = webdriver.ChromeService(driver)
-    browser = webdriver.Chrome(options=options, service=service)
-    yield browser
-    browser.quit()
-
-
-def requested(browser):
-    """Addresses that the page has asked for."""
-    events = (
-        json.loads(x["message"])["message"] for x in browser.get_log("performance")
-    )
-    return [
-        event["params"]["request"]["url"]
-        for event in events
-        if event["method"] == "Network.requestWillBeSent"
-    ]
+    with browsers.opened() as browser:
+        yield browser
 
 
 def test_a_report_in_a_browser(browser, report):
@@ -95,4 +57,7 @@ def test_a_report_in_a_browser(browser, report):
     )
     assert not wide
     assert browser.get_log("browser") == []
-    assert {x.partition(":")[0] for x in requested(browser)} <= {"file", "data"}
+    assert {x.partition(":")[0] for x in browsers.requested(browser)} <= {
+        "file",
+        "data",
+    }

@@ -138,9 +138,24 @@ def open_images(args: argparse.Namespace, num_classes: int) -> tuple[Any, Any]:
             "directory": args.directory,
         }
     elif args.workdir is not None:
-        splits, settings = _of_run(args.workdir)
+        return run_images(args.workdir)
     else:
         return None, None
+    return _open_splits(splits, settings)
+
+
+def run_images(workdir: str) -> tuple[Any, Any]:
+    """The images that a run was trained on, and those that it was evaluated on.
+
+    Raises:
+        ValueError: they cannot be opened.
+    """
+    return _open_splits(*_of_run(workdir))
+
+
+def _open_splits(
+    splits: tuple[str | None, str | None], settings: dict[str, Any]
+) -> tuple[Any, Any]:
     from keras_effnetv2.data.sources import open_source
 
     representative, evaluation = (

@@ -1,0 +1,166 @@
+"""Milliseconds a picture in Chromium: the page's engines, and TensorFlow.js.
+
+    python tools/benchmark_pages.py SITE [SITE ...]
+    python tools/benchmark_pages.py SITE --graph_model FOLDER --tfjs FOLDER
+
+Times are medians of `--runs` on one picture that is decoded already; the first result
+is from an empty page on, files from this machine and not from any cache. TensorFlow.js
+4.22 runs a graph model that its own converter has written of a SavedModel of the same
+network, on its WebAssembly backend; `--tfjs` is
+`node_modules/@tensorflow` with tfjs-core, -converter, -backend-cpu and -backend-wasm.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import shutil
+import sys
+import tempfile
+
+sys.path.insert(0, os.fspath(pathlib.Path(__file__).parents[1]))
+from tests import browsers  # noqa: E402
+from tests.export.pages import sites  # noqa: E402
+
+_PATIENCE = 600
+
+_LITERT = """
+const [kind, runs, done] = arguments;
+(async () => {
+  const start = performance.now();
+  const manifest = await (await fetch("/model.json")).json();
+  const { Engine } = await import("/page/engine.js");
+  history.replaceState(null, "", `?engine=${kind}`);
+  const engine = new Engine();
+  const size = manifest.preprocessing.image_size;
+  const canvas = new OffscreenCanvas(size, size);
+  canvas.getContext("2d").fillRect(9, 9, 99, 99);
+  const blob = await canvas.convertToBlob();
+  await engine.open(manifest, () => {});
+  await engine.classify(blob);
+  const first = performance.now() - start;
+  const times = [];
+  for (let i = 0; i < runs; i++) {
+    times.push((await engine.classify(blob)).times.network);
+  }
+  engine.close();
+  return { first, times };
+})().then(done, (error) => done(String(error)));
+"""
+_TFJS = """
+const [kind, runs, size, done] = arguments;
+(async () => {
+  const start = performance.now();
+  for (const name of ["tf-core", "tf-backend-cpu", "tf-converter", "tf-backend-wasm"]) {
+    await new Promise((resolve, reject) => {
+      const script = document.createElement("script");
+      script.src = `/tfjs/${name}.min.js`;
+      script.onload = resolve;
+      script.onerror = reject;
+      document.head.append(script);
+    });
+  }
+  tf.wasm.setWasmPaths("/tfjs/");
+  tf.wasm.setThreadsCount(kind === "threads" ? navigator.hardwareConcurrency : 1);
+  await tf.setBackend("wasm");
+  const model = await tf.loadGraphModel("/graph_model/model.json");
+  const images = tf.fill([1, size, size, 3], 128);
+  const run = async () => {
+    const outputs = await model.executeAsync({ [model.inputs[0].name]: images });
+    const tensors = Array.isArray(outputs) ? outputs : [outputs];
+    await tensors[0].data();
+    tensors.forEach((x) => x.dispose());
+  };
+  await run();
+  const first = performance.now() - start;
+  const times = [];
+  for (let i = 0; i < runs; i++) {
+    const before = performance.now();
+    await run();
+    times.push(performance.now() - before);
+  }
+  return { first, times };
+})().then(done, (error) => done(String(error)));
+"""
+
+
+def measure(
+    folder: pathlib.Path, script: str, kind: str, *values: int
+) -> tuple[float, float]:
+    """Milliseconds a picture, and until the first result, in a browser of its own."""
+    with (
+        browsers.opened() as browser,
+        sites.served(folder, kind == "threads") as address,
+    ):
+        browser.set_script_timeout(_PATIENCE)
+        browser.get(f"{address}empty.html")
+        found = browser.execute_async_script(script, kind, *values)
+    if isinstance(found, str):
+        raise RuntimeError(f"{folder}, {kind}: {found}")
+    times = sorted(found["times"])
+    return times[len(times) // 2], found["first"]
+
+
+def page_weight(site: pathlib.Path, kind: str) -> float:
+    """Megabytes that a first visit loads, without examples."""
+    build = "threaded_internal" if kind == "threads" else "internal"
+    paths = [*site.glob("*.*"), *site.glob("page/*"), site / "runtime" / "litert.js"]
+    paths += site.glob(f"runtime/litert_wasm_{build}.*")
+    kept = (x for x in paths if x.suffix not in (".md", ".txt"))
+    return sum(x.stat().st_size for x in kept) / 1e6
+
+
+def lay_out(
+    scratch: pathlib.Path, graph_model: pathlib.Path, tfjs: pathlib.Path
+) -> float:
+    """Puts TensorFlow.js and its model into a folder; megabytes of one build."""
+    shutil.copytree(graph_model, scratch / "graph_model")
+    (scratch / "tfjs").mkdir()
+    for path in tfjs.glob("tfjs-*/dist/*"):
+        if path.name.endswith((".min.js", ".wasm")):
+            shutil.copy(path, scratch / "tfjs")
+    names = ("tf-core", "tf-backend-cpu", "tf-converter", "tf-backend-wasm")
+    paths = [scratch / "tfjs" / f"{name}.min.js" for name in names]
+    paths += [scratch / "tfjs" / "tfjs-backend-wasm-simd.wasm"]
+    paths += (scratch / "graph_model").iterdir()
+    return sum(x.stat().st_size for x in paths) / 1e6
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("sites", type=pathlib.Path, nargs="+")
+    parser.add_argument("--graph_model", type=pathlib.Path, help="of the first site")
+    parser.add_argument("--tfjs", type=pathlib.Path)
+    parser.add_argument("--runs", type=int, default=20)
+    args = parser.parse_args()
+    print("| page | threads | ms a picture | first result, ms | MB |")
+    print("| --- | --- | --- | --- | --- |")
+    with tempfile.TemporaryDirectory() as folder:
+        for kind in ("wasm", "threads"):
+            for number, site in enumerate(args.sites):
+                scratch = pathlib.Path(folder, f"{kind}{number}")
+                shutil.copytree(site, scratch)
+                (scratch / "empty.html").write_text("<!doctype html><title>x</title>")
+                ms, first = measure(scratch, _LITERT, kind, args.runs)
+                row = (ms, first, page_weight(site, kind))
+                _print(site.name, kind, row)
+            if args.graph_model is not None and args.tfjs is not None:
+                weight = lay_out(scratch, args.graph_model, args.tfjs)
+                manifest = json.loads((args.sites[0] / "model.json").read_text())
+                size = manifest["preprocessing"]["image_size"]
+                ms, first = measure(scratch, _TFJS, kind, args.runs, size)
+                _print(
+                    f"{args.graph_model.name}, TensorFlow.js", kind, (ms, first, weight)
+                )
+
+
+def _print(name: str, kind: str, row: tuple[float, float, float]) -> None:
+    ms, first, megabytes = row
+    threads = "1" if kind == "wasm" else f"{os.cpu_count()}"
+    print(
+        f"| {name} | {threads} | {ms:.0f} | {first:.0f} | {megabytes:.1f} |", flush=True
+    )
+
+
+if __name__ == "__main__":
+    main()
