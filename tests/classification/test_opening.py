@@ -100,6 +100,7 @@ def test_litert_models(model, photo, tmp_path, engines_here):
         Classifier(tmp_path / "lost.tflite")
 
 
+@pytest.mark.long
 def test_versions_of_tf_serving_and_exports_of_earlier_versions(photo):
     written = ROOT / "tests" / "written" / "0.1.0"
     wanted = Classifier(written / "classifier.keras").scores(photo)

@@ -80,6 +80,7 @@ def test_the_nearest_in_a_folder_come_first_without_the_photograph(
     assert "bad.png cannot be read" in errors
 
 
+@pytest.mark.long
 def test_features_are_kept_in_the_folder_until_a_file_changes(
     capsys, network, photos, monkeypatch
 ):

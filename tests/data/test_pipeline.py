@@ -145,6 +145,7 @@ def test_an_epoch_leaves_out_what_fills_no_batch():
         assert len(set(found)) == 20
 
 
+@pytest.mark.long
 def test_seeds_give_other_orders_and_other_images(folder):
     orders = [numbers_in(train(numbered(24), 6, seed=seed)) for seed in range(3)]
     assert len({tuple(order) for order in orders}) == 3

@@ -22,10 +22,19 @@ OPTIONS = {
 }
 
 
-CASES = [(SMALL, options) for options in OPTIONS.values()] + [(PADDED, {})]
+# The others are left to make test-long: each builds a network of its own.
+FAST = ("pooling", "logits", "grey", "relu6", "norms")
+CASES = [
+    pytest.param(
+        *(SMALL, options), id=name, marks=[] if name in FAST else pytest.mark.long
+    )
+    for name, options in OPTIONS.items()
+]
 
 
-@pytest.mark.parametrize(("variant", "options"), CASES, ids=[*OPTIONS, "PyTorch's"])
+@pytest.mark.parametrize(
+    ("variant", "options"), [*CASES, pytest.param(PADDED, {}, id="PyTorch's")]
+)
 def test_options_are_kept(variant, options, tmp_path):
     model = create_model(variant, **{"classes": 4, **options})
     images = pixels(channels=model.input.shape[-1])

@@ -206,6 +206,7 @@ def test_two_classes_without_an_error(tmp_path):
     assert "None: every image is right." in page.text
 
 
+@pytest.mark.long
 def test_images_that_were_trained_on_calibrate_nothing(workdir, tmp_path, capsys):
     copy, path = shutil.copytree(workdir, tmp_path / "run"), tmp_path / "a.html"
     Workdir(copy).calibration.unlink(missing_ok=True)

@@ -91,6 +91,7 @@ def test_a_module_is_a_layer(written, expected):
     np.testing.assert_allclose(found, expected["probabilities"], rtol=0, atol=1e-5)
 
 
+@pytest.mark.long
 def test_a_served_model_gets_its_next_version(written, engines_here):
     model = load(written / "classifier.keras")
     served = export.serving(model, written / "serving")

@@ -106,6 +106,7 @@ def test_two_workers_read_their_own_chunks_and_each_about_once(source, reads):
     assert len(reads) <= 1.1 * source.chunks.store.num_chunks
 
 
+@pytest.mark.long
 def test_the_number_of_workers_may_change_in_an_epoch(source):
     whole = train(source, 40, PLAIN, BOTH, num_steps=10)
     found = []

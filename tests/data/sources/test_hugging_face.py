@@ -111,6 +111,7 @@ def test_several_labels_are_a_row_of_0_and_1(tmp_path):
         open_source("hugging_face", "train", name=name)
 
 
+@pytest.mark.long
 def test_batches_are_functions_of_seed_epoch_and_step(saved):
     source = open_source("hugging_face", "train", name=str(saved))
     whole = [*train(source, 8)]

@@ -28,6 +28,7 @@ def workdir(tmp_path_factory):
     return finished_run.write(tmp_path_factory.mktemp("runs") / "digits")
 
 
+@pytest.mark.long
 def test_a_run_brings_its_images(workdir, tmp_path, capsys):
     folder = tmp_path / "digits"
     flags = ("--formats", "float32", "int8", "--input_type", "uint8")

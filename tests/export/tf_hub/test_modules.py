@@ -204,6 +204,7 @@ def of_one_block(tmp_path_factory):
     return folder
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("trainable", [True, False])
 def test_keras_2_trains_them_through_tf_hub(of_one_block, trainable, tmp_path):
     hub = pytest.importorskip("tensorflow_hub")

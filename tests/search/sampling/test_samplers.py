@@ -55,6 +55,7 @@ def test_reinforce_beats_random():
     assert medians[0] > medians[1]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["reinforce", "random"])
 def test_searching_longer_improves(name):
     """The best of 300 trials exceeds that of the first 20, noise or not."""

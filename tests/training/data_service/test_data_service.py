@@ -102,6 +102,7 @@ def test_several_epochs_for_two_workers(addresses, training, whole):
     assert_same(joined([[*x.as_numpy_iterator()] for x in parts]), whole[5:20])
 
 
+@pytest.mark.long
 def test_images_in_memory_and_in_full_order(addresses, settings):
     training = opened((*settings, "data.order=full", "data.cache=true"))
     segment = Segment(training[2][1], 7, 8, 2, 3)

@@ -113,6 +113,7 @@ def test_mirrored_says_where_there_is_nothing_to_mirror(monkeypatch):
         open_devices("mirrored")
 
 
+@pytest.mark.long
 def test_mirrored_takes_all_logical_cpus(tmp_path):
     found = forked.output([CHECKS, "mirrored", 4], tmp_path)
     assert found.splitlines()[-1] == "4 CPUs, mirrored"

@@ -166,6 +166,7 @@ def test_a_frozen_pattern_that_fits_nothing_is_refused():
         freeze_layers(network, ("blck*",))
 
 
+@pytest.mark.long
 def test_layer_decay_slows_what_is_far_from_the_classifier():
     settings = experiment("optimizer.layer_decay=0.5", "regularization.weight_decay=0")
     plain = dataclasses.replace(

@@ -55,11 +55,13 @@ def fixture_whole(tmp_path_factory):
     return workdir, run(workdir)
 
 
+@pytest.mark.long
 def test_the_network_waits_for_its_classifier(whole):
     first, second, third = whole[1].stems
     assert (first == second).all() and (second != third).any()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "stop_at",
     [

@@ -94,12 +94,14 @@ def test_sigterm_saves_and_says_how_to_go_on(tmp_path):
     run_processes.assert_same_bits(workdir, tmp_path / "whole")
 
 
+@pytest.mark.long
 def test_the_best_checkpoint_is_the_network_that_was_measured(uninterrupted):
     best = max(record["eval_accuracy"] for record in epochs_of(uninterrupted))
     found = training.evaluate_run(uninterrupted, strategy="cpu")  # By default.
     assert found["accuracy"] == best
 
 
+@pytest.mark.long
 def test_a_finished_run_leaves_everything_and_is_not_trained_again(uninterrupted):
     names = {path.name for path in uninterrupted.iterdir()}
     assert names == {
