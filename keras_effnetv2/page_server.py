@@ -187,7 +187,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
         Of a machine that serves others, its addresses and its own name are enough.
         """
-        host = urllib.parse.urlsplit(f"//{self.headers.get('Host', '')}").hostname
+        try:
+            host = urllib.parse.urlsplit(f"//{self.headers.get('Host', '')}").hostname
+        except ValueError:  # No host's name.
+            return False
         if host in _LOOPBACK:
             return True
         if self._pages.is_local or host is None:

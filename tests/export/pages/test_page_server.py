@@ -71,6 +71,7 @@ def test_heat_maps_are_pictures(server):
     "headers",
     [
         {"Host": "evil.example"},
+        {"Host": "[evil"},
         {"Host": "evil.example:8000", "Origin": "http://evil.example:8000"},
         {"Origin": "http://evil.example"},
         {"Origin": "null"},
