@@ -23,6 +23,7 @@ E0000 00:00:1795985190.768480   19476 cuda_platform.cc:52] failed call to cuInit
 2025-09-17 14:44:05.157831: I external/local_xla/xla/tsl/cuda/cudart_stub.cc:32] Could
 2025-09-17 14:44:05.176998: E external/cuda_fft.cc:467] Unable to register cuFFT factory
 W0000 00:00:1795985589.797017   22981 tf_tfl_flatbuffer_helpers.cc:364] Ignored output_format.
+INFO: Created TensorFlow Lite XNNPACK delegate for CPU.
 fully_quantize: 0, inference_type: 6, input_inference_type: FLOAT32
 Improper call to JPEG library in state 201
 W0000 00:00:1796000918.618102  3290 local_rendezvous.cc:412] Local rendezvous is aborting with status: INVALID_ARGUMENT: Invalid JPEG data, size 229

@@ -37,6 +37,7 @@ _KNOWN = re.compile(
     # The converter of TensorFlow Lite, of what TensorFlow itself sets.
     rb"|Ignored (output_format|drop_control_dependency)\."
     rb"|Skipping runtime version metadata"
+    rb"|^INFO: Created TensorFlow Lite XNNPACK delegate"
     rb"|^fully_quantize: \d, inference_type: "
     # Of damaged images, which we try otherwise, and name if that fails too.
     rb"|Premature end of JPEG data"
