@@ -16,8 +16,8 @@ import time
 
 from keras_effnetv2 import planning
 from keras_effnetv2.planning.chips import GIB, find_slice
+from keras_effnetv2.planning.plan_report import format_step
 from keras_effnetv2.planning.plans import Plan
-from keras_effnetv2.planning.report import format_step
 from keras_effnetv2.training.experiments.named import get_experiment
 
 EXAMPLES = pathlib.Path(__file__).parents[1] / "examples"

@@ -16,7 +16,7 @@ from keras_effnetv2.classification import inputs as given
 from keras_effnetv2.classification.choices import BATCH_SIZE
 from keras_effnetv2.classification.engines.keras_models import KerasEngine
 from keras_effnetv2.classification.explanations import Explainer, Explanation
-from keras_effnetv2.classification.opening import open_engine
+from keras_effnetv2.classification.model_opening import open_engine
 from keras_effnetv2.classification.predictions import (
     ClassName,
     Prediction,

@@ -131,7 +131,7 @@ def open_model(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
         ValueError: none is named, or two that contradict each other, or it cannot be
             opened.
     """
-    from keras_effnetv2.classification.opening import read_model
+    from keras_effnetv2.classification.model_opening import read_model
     from keras_effnetv2.models import create_model
 
     from_weights = args.variant is not None or args.weights is not None

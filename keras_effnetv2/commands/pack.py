@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     """Packs the images; prints what is there, and how many are damaged."""
     check_counts(args, "image_size", "shards", "processes")
     from keras_effnetv2.data.packing.manifest import DAMAGED
-    from keras_effnetv2.data.packing.procedure import pack
+    from keras_effnetv2.data.packing.packing import pack
     from keras_effnetv2.data.printable import printable
 
     found = pack(

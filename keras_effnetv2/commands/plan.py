@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Compiles, and prints the table; a line for each step as it is compiled."""
     experiment = find_experiment(argparse.Namespace(**vars(args), workdir=None))
-    from keras_effnetv2.planning.report import format_step
+    from keras_effnetv2.planning.plan_report import format_step
 
     def tell(step: planning.StepCost) -> None:
         print(format_step(step), file=sys.stderr, flush=True)

@@ -19,7 +19,7 @@ _MODULES = {
     "evaluation_image": "decoding.cropping",
     "images": "decoding.images",
     "open_source": "sources",
-    "pack": "packing.procedure",
+    "pack": "packing.packing",
     "training_batches": "pipeline",
 }
 

@@ -11,7 +11,7 @@ from keras_effnetv2.data.printable import shown
 from keras_effnetv2.data.sources import Source, hugging_face, open_source
 from keras_effnetv2.errors import InputError, require_modules
 from keras_effnetv2.files import replace_file
-from keras_effnetv2.finetuning.photographs.folder import find_photographs
+from keras_effnetv2.finetuning.photographs.photograph_folder import find_photographs
 from keras_effnetv2.finetuning.photographs.split import split_photographs
 from keras_effnetv2.finetuning.photographs.survey import survey_photographs
 from keras_effnetv2.tables import align

@@ -23,8 +23,8 @@ from keras_effnetv2.data.sources import Source
 from keras_effnetv2.files import replace_file, replacing
 from keras_effnetv2.finetuning.dataset import SURVEY, names_of
 from keras_effnetv2.progress import Progress, format_duration
+from keras_effnetv2.reports.data_survey import DataSurvey
 from keras_effnetv2.reports.measures import describe_calibration
-from keras_effnetv2.reports.survey import DataSurvey
 from keras_effnetv2.training.experiments.configuration import Experiment
 from keras_effnetv2.training.progressive.feeding import Feed
 from keras_effnetv2.training.runs.trained import load_run

@@ -12,7 +12,6 @@ from keras_effnetv2.data.labelled_files import read_table
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.files import full_disk_named
 from keras_effnetv2.finetuning.backbone import choose_backbone
-from keras_effnetv2.finetuning.choices import decide, table
 from keras_effnetv2.finetuning.dataset import (
     HUGGING_FACE,
     SPLIT,
@@ -26,6 +25,7 @@ from keras_effnetv2.finetuning.dataset import (
     refuse_labels,
 )
 from keras_effnetv2.finetuning.deadline import FINISH_SECONDS, Deadline
+from keras_effnetv2.finetuning.decisions import decide, table
 from keras_effnetv2.finetuning.draft import Situation, draft_experiment
 from keras_effnetv2.finetuning.options import MINUTES, Options
 from keras_effnetv2.finetuning.outcome import (
@@ -36,7 +36,6 @@ from keras_effnetv2.finetuning.outcome import (
     write_model,
     write_predictions,
 )
-from keras_effnetv2.finetuning.pace import has_bfloat16, measure_pace
 from keras_effnetv2.finetuning.plan import Pace
 from keras_effnetv2.finetuning.rates import choose_rate, plan_sweep
 from keras_effnetv2.finetuning.saved_choices import (
@@ -46,6 +45,7 @@ from keras_effnetv2.finetuning.saved_choices import (
     read_chosen,
     write_chosen,
 )
+from keras_effnetv2.finetuning.step_times import has_bfloat16, measure_pace
 from keras_effnetv2.paths import is_remote
 from keras_effnetv2.reports.writing import write_and_measure
 from keras_effnetv2.training.devices.strategies import Devices, open_devices

@@ -4,7 +4,7 @@ import dataclasses
 import pathlib
 from collections.abc import Sequence
 
-from keras_effnetv2.finetuning.choices import Choice
+from keras_effnetv2.finetuning.decisions import Choice
 from keras_effnetv2.finetuning.plan import Pace
 from keras_effnetv2.training.devices.strategies import Devices
 from keras_effnetv2.training.experiments.configuration import Experiment

@@ -8,9 +8,9 @@ from typing import Any
 
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.files import check_writable, replace_file
-from keras_effnetv2.finetuning.choices import Choice, to_values
 from keras_effnetv2.finetuning.dataset import SPLIT, SURVEY
 from keras_effnetv2.finetuning.deadline import Timetable
+from keras_effnetv2.finetuning.decisions import Choice, to_values
 from keras_effnetv2.finetuning.options import Options
 from keras_effnetv2.training.experiments.configuration import Experiment
 from keras_effnetv2.training.experiments.settings import from_json

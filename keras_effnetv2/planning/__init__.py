@@ -10,7 +10,7 @@ _MODULES = {
     "CHIPS": "chips",
     "Plan": "plans",
     "StepCost": "plans",
-    "format_plan": "report",
+    "format_plan": "plan_report",
     "plan": "process",
 }
 

@@ -6,7 +6,7 @@ path = reports.write_report("runs/digits", tta=True)
 from keras_effnetv2 import lazy
 
 _MODULES = {
-    "DataSurvey": "survey",
+    "DataSurvey": "data_survey",
     "fit_temperature": "calibration",
     "write_report": "writing",
 }

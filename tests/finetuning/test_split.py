@@ -8,7 +8,7 @@ import pytest
 
 from keras_effnetv2.data.labelled_files import LabelledFile, read_table, table_text
 from keras_effnetv2.errors import InputError
-from keras_effnetv2.finetuning.photographs.folder import find_photographs
+from keras_effnetv2.finetuning.photographs.photograph_folder import find_photographs
 from keras_effnetv2.finetuning.photographs.split import split_photographs
 from keras_effnetv2.finetuning.photographs.survey import compare, survey_photographs
 from tests.data.image_folders import damage

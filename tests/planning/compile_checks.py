@@ -5,7 +5,7 @@ import sys
 from keras_effnetv2 import planning
 from keras_effnetv2.networks.variants import get_variant
 from keras_effnetv2.planning.chips import GIB
-from keras_effnetv2.planning.report import format_step
+from keras_effnetv2.planning.plan_report import format_step
 from keras_effnetv2.profiling import profile
 from keras_effnetv2.training.experiments.named import get_experiment
 from keras_effnetv2.training.experiments.settings import override

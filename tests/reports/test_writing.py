@@ -14,7 +14,7 @@ from PIL import Image
 
 from keras_effnetv2 import __main__ as command_line
 from keras_effnetv2.commands import export
-from keras_effnetv2.reports import DataSurvey, contents, write_report, writing
+from keras_effnetv2.reports import DataSurvey, report_contents, write_report, writing
 from keras_effnetv2.training import evaluate_run, load_run
 from keras_effnetv2.training.runs.trained import describe_weights, fitted_temperature
 from keras_effnetv2.training.runs.workdir import Workdir
@@ -169,8 +169,10 @@ def test_other_weights_have_no_temperature(page, workdir, tmp_path):
 
 
 def rendered(evaluation):
-    fitted = contents.Fitted(1.0, is_here=True, is_held_out=True)
-    return Page(writing._rendered(contents.gather(evaluation, fitted, None, None)))
+    fitted = report_contents.Fitted(1.0, is_here=True, is_held_out=True)
+    return Page(
+        writing._rendered(report_contents.gather(evaluation, fitted, None, None))
+    )
 
 
 def test_a_thousand_classes(tmp_path):

@@ -19,7 +19,7 @@ from keras_effnetv2.errors import InputError, require_modules
 from keras_effnetv2.export.checks import engines
 from keras_effnetv2.export.manifests import read_preprocessing, recorded
 from keras_effnetv2.export.publishing import MANIFEST
-from keras_effnetv2.export.tf_hub import archives
+from keras_effnetv2.export.tf_hub import module_archives
 from keras_effnetv2.preprocessing import Preprocessing
 
 # Names of the modules in an export for TF Hub.
@@ -216,7 +216,7 @@ def _load(path: pathlib.Path) -> Any:
         if path.is_dir():
             return tf.saved_model.load(os.fspath(path))
         with tempfile.TemporaryDirectory() as scratch:
-            archives.unpack(path, pathlib.Path(scratch))
+            module_archives.unpack(path, pathlib.Path(scratch))
             return tf.saved_model.load(scratch)
     except InputError:
         raise

@@ -9,7 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_effnetv2.errors import InputError
-from keras_effnetv2.export.tf_hub.archives import SUFFIXES
+from keras_effnetv2.export.tf_hub.module_archives import SUFFIXES
 from keras_effnetv2.weights.downloads import download, https
 
 # Asks hosts of modules for the archive; other servers let it pass.

@@ -14,7 +14,7 @@ import tensorflow as tf
 from keras_effnetv2.backends import require_backend
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.export.tf_hub import handles
-from keras_effnetv2.export.tf_hub.archives import unpack
+from keras_effnetv2.export.tf_hub.module_archives import unpack
 from keras_effnetv2.private_apis import in_safe_mode
 
 

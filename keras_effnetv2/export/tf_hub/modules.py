@@ -28,7 +28,7 @@ from keras_effnetv2.export.label_files import LABELS, write_labels
 from keras_effnetv2.export.manifests import Manifest
 from keras_effnetv2.export.publishing import check_target, replaced_folder
 from keras_effnetv2.export.saved_models import describe
-from keras_effnetv2.export.tf_hub.archives import pack
+from keras_effnetv2.export.tf_hub.module_archives import pack
 from keras_effnetv2.layers.gradients import stock_gradients
 
 

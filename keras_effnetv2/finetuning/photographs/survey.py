@@ -18,7 +18,7 @@ from keras_effnetv2.data.printable import printable, shown
 from keras_effnetv2.errors import UserError
 from keras_effnetv2.finetuning.draft import UNEVEN
 from keras_effnetv2.finetuning.photographs import duplicates
-from keras_effnetv2.finetuning.photographs.folder import Photographs
+from keras_effnetv2.finetuning.photographs.photograph_folder import Photographs
 from keras_effnetv2.progress import Progress
 from keras_effnetv2.tables import align
 

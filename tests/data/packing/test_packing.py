@@ -11,7 +11,7 @@ import tensorflow_datasets as tfds
 
 from keras_effnetv2 import __main__ as command_line
 from keras_effnetv2.data import pack
-from keras_effnetv2.data.packing import procedure, shards
+from keras_effnetv2.data.packing import packing, shards
 from tests import forked
 from tests.data import image_folders
 from tests.data.packing import folders
@@ -150,7 +150,7 @@ def test_what_was_killed_goes_on_and_ends_with_the_same_bytes(photos, packed, tm
 def test_a_full_disk_is_said_and_nothing_is_lost(photos, packed, tmp_path, monkeypatch):
     def write(shard):
         if shard.name.endswith("00002-of-00005"):
-            with procedure.files.full_disk_named(shard.folder, "Make room."):
+            with packing.files.full_disk_named(shard.folder, "Make room."):
                 raise OSError(28, os.strerror(28))
         return written(shard)
 

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from keras_effnetv2.export import HubLayer
-from keras_effnetv2.export.tf_hub import archives
+from keras_effnetv2.export.tf_hub import module_archives
 from tests import mirror
 from tests.export.tf_hub import hub_modules
 from tests.export.tf_hub.hub_modules import assert_close, images, labels, moved, values
@@ -137,7 +137,7 @@ def test_mixed_precision_leaves_it_alone(module):
 
 def test_archives_are_modules(module, tmp_path, monkeypatch):
     wanted = HubLayer(module)(images())
-    archives.pack(module, tmp_path / "feature_vector.tar.gz")
+    module_archives.pack(module, tmp_path / "feature_vector.tar.gz")
     local = HubLayer(tmp_path / "feature_vector.tar.gz")
     assert np.array_equal(local(images()), wanted)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
@@ -218,7 +218,7 @@ def test_archives_that_are_not_safe_are_refused(
     contents, problem, tmp_path, monkeypatch
 ):
     (tmp_path / "scratch").mkdir()
-    monkeypatch.setattr(archives, "_MAX_MEMBERS", 8)
+    monkeypatch.setattr(module_archives, "_MAX_MEMBERS", 8)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
     (tmp_path / "module.tar.gz").write_bytes(contents())
     with pytest.raises(ValueError, match=f"cannot be unpacked: .*{problem}|{problem}"):

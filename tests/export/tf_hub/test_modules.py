@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from keras_effnetv2 import __main__ as command_line
 from keras_effnetv2 import export, freeze
-from keras_effnetv2.export.tf_hub import archives, modules
+from keras_effnetv2.export.tf_hub import module_archives, modules
 from tests import engines
 from tests.export.tf_hub import hub_modules
 from tests.export.tf_hub.hub_modules import assert_close, images, moved, values
@@ -184,7 +184,7 @@ def test_archives_are_reproducible(folder, tmp_path):
     packed = (folder / "feature_vector.tar.gz").read_bytes()
     for path in module.rglob("*"):
         os.utime(path, (1, 1))
-    archives.pack(module, tmp_path / "other-name.tar.gz")
+    module_archives.pack(module, tmp_path / "other-name.tar.gz")
     assert (tmp_path / "other-name.tar.gz").read_bytes() == packed
     with tarfile.open(tmp_path / "other-name.tar.gz") as tar:
         members = tar.getmembers()

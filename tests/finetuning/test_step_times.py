@@ -2,7 +2,7 @@
 
 import pytest
 
-from keras_effnetv2.finetuning import pace
+from keras_effnetv2.finetuning import step_times
 from keras_effnetv2.training.devices.strategies import open_devices
 from keras_effnetv2.training.experiments.named import get_experiment
 from keras_effnetv2.training.experiments.settings import override
@@ -21,7 +21,7 @@ def test_a_few_steps_are_timed_of_both_kinds():
     ]
     experiment = override(get_experiment("digits-smoke"), settings)
     feed = Feed.open(experiment.data, experiment.data.train_split)
-    found = pace.measure_pace(experiment, feed, open_devices("cpu"))
+    found = step_times.measure_pace(experiment, feed, open_devices("cpu"))
     assert 0 < found.head_step < 5 and 0 < found.step < 5
     assert found.tracing > found.step and found.precision == "float32"
 
@@ -37,10 +37,10 @@ def test_a_few_steps_are_timed_of_both_kinds():
 def test_processors_say_whether_they_have_bfloat16(line, has_it, tmp_path, monkeypatch):
     file = tmp_path / "cpuinfo"
     file.write_text(f"processor\t: 0\n{line}\nbugs\t: none of bf16\n")
-    monkeypatch.setattr(pace, "_CPU_INFO", file)
-    assert pace.has_bfloat16("CPU") is has_it
+    monkeypatch.setattr(step_times, "_CPU_INFO", file)
+    assert step_times.has_bfloat16("CPU") is has_it
 
 
 def test_a_processor_that_says_nothing_has_none(tmp_path, monkeypatch):
-    monkeypatch.setattr(pace, "_CPU_INFO", tmp_path / "absent")
-    assert not pace.has_bfloat16("CPU")
+    monkeypatch.setattr(step_times, "_CPU_INFO", tmp_path / "absent")
+    assert not step_times.has_bfloat16("CPU")

@@ -16,7 +16,7 @@ from keras_effnetv2.data.printable import printable, shown
 from keras_effnetv2.errors import InputError, expected
 from keras_effnetv2.export.lite.conversion import FORMATS
 from keras_effnetv2.export.onnx_models import FILE
-from keras_effnetv2.export.tf_hub.archives import SUFFIXES
+from keras_effnetv2.export.tf_hub.module_archives import SUFFIXES
 from keras_effnetv2.export.tf_serving.versions import versions
 from keras_effnetv2.models import create_model
 from keras_effnetv2.networks.variant_files import is_variant_file

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from keras_effnetv2.errors import InputError
-from keras_effnetv2.finetuning import choices, draft
+from keras_effnetv2.finetuning import decisions, draft
 from keras_effnetv2.finetuning.backbone import Backbone, choose_backbone
 from keras_effnetv2.finetuning.options import Options
 from keras_effnetv2.finetuning.plan import Amounts, Pace, plan_epochs
@@ -22,7 +22,7 @@ SITUATION = draft.Situation(
 
 
 def reasons(options=NOTHING, paces=(PACE,), seconds=300.0, situation=SITUATION):
-    experiment, rows, _ = choices.decide(situation, options, paces, seconds)
+    experiment, rows, _ = decisions.decide(situation, options, paces, seconds)
     return experiment, {row.name: row for row in rows}
 
 
@@ -87,8 +87,8 @@ def test_few_images_make_small_batches():
 
 
 def test_the_table_has_three_columns_and_every_choice():
-    _, rows, _ = choices.decide(SITUATION, Options(), [PACE], 300)
-    lines = choices.table(rows)
+    _, rows, _ = decisions.decide(SITUATION, Options(), [PACE], 300)
+    lines = decisions.table(rows)
     assert lines[0].split() == ["choice", "value", "reason"]
     assert len(lines) == len(rows) + 1
 

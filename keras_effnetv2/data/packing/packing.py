@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Mapping
 
 from keras_effnetv2 import files, fleet
-from keras_effnetv2.data.packing import contents, metadata, shards
+from keras_effnetv2.data.packing import contents, shards, tfds_metadata
 from keras_effnetv2.data.packing.manifest import Manifest
 from keras_effnetv2.data.packing.shards import Shard, WrittenShard
 from keras_effnetv2.data.printable import printable
@@ -106,7 +106,7 @@ def pack(
         written = {shard.name: shard for shard in manifest.written}
         splits = {split: [written[x.name] for x in y] for split, y in plan.items()}
         _refuse_empty(target, splits)
-        metadata.write(target, found.class_names, splits)
+        tfds_metadata.write(target, found.class_names, splits)
     return Pack(
         target,
         {split: sum(x.num_records for x in y) for split, y in splits.items()},
@@ -157,12 +157,12 @@ def _planned(
     image_size: int | None,
 ) -> dict[str, list[Shard]]:
     """The shards of each split."""
-    name, _ = metadata.identity(target)
+    name, _ = tfds_metadata.identity(target)
     return {
         split: [
             Shard(
                 target,
-                metadata.shard_name(name, split, number, counts[split]),
+                tfds_metadata.shard_name(name, split, number, counts[split]),
                 images,
                 image_size,
             )
@@ -200,7 +200,7 @@ def _write_missing(
     missing = manifest.missing(plan)
     if not missing:
         return
-    metadata.remove(missing[0].folder)
+    tfds_metadata.remove(missing[0].folder)
     sizes = {shard.name: len(shard.images) for shard in missing}
     progress = Progress("images packed", sum(sizes.values()))
     if engine == "ray":
