@@ -10,7 +10,7 @@ from keras_effnetv2.classification.explanations import Explainer
 from keras_effnetv2.classification.predictions import class_names
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.explanation import heat_maps
-from keras_effnetv2.reports.predictions import Evaluation, RunNetwork
+from keras_effnetv2.reports.evaluated_images import Evaluation, RunNetwork
 from keras_effnetv2.reports.thumbnails import Thumbnails, enlarged
 
 _MAX_IMAGES = 320

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from keras_effnetv2.reports.calibration import probabilities
-from keras_effnetv2.reports.predictions import Evaluation
+from keras_effnetv2.reports.evaluated_images import Evaluation
 
 # Normal quantile of a 95% interval.
 _Z95 = 1.959963984540054

@@ -12,9 +12,9 @@ from keras_effnetv2.profiling.measurement import latency
 from keras_effnetv2.progress import format_duration
 from keras_effnetv2.reports import calibration, diagrams, measures, views
 from keras_effnetv2.reports.data_survey import DataSurvey
+from keras_effnetv2.reports.evaluated_images import Evaluation
 from keras_effnetv2.reports.gallery import Gallery, open_explainer
 from keras_effnetv2.reports.label_errors import find_label_errors
-from keras_effnetv2.reports.predictions import Evaluation
 from keras_effnetv2.training.experiments.settings import list_settings, to_text
 from keras_effnetv2.training.reporting.rate_sweep import read_sweep
 from keras_effnetv2.training.reporting.records import Records

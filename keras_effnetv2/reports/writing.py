@@ -9,8 +9,8 @@ from keras_effnetv2.files import check_writable, replace_file
 from keras_effnetv2.paths import AnyPath, as_path
 from keras_effnetv2.reports.calibration import fit_temperature
 from keras_effnetv2.reports.data_survey import DataSurvey
+from keras_effnetv2.reports.evaluated_images import Evaluation, RunNetwork, evaluate
 from keras_effnetv2.reports.measures import summarize
-from keras_effnetv2.reports.predictions import Evaluation, RunNetwork, evaluate
 from keras_effnetv2.reports.report_contents import Fitted, gather
 from keras_effnetv2.training.choices import CHECKPOINTS
 from keras_effnetv2.training.runs.temperature import (
