@@ -29,6 +29,7 @@ _FOREIGN = re.compile(
     r"|^[IWEF]\d{4} \d\d:\d\d:\d+\.\d+ +\d+ \S+\.cc:\d+\]"
     r"|Improper call to JPEG library|^\[\[\{\{function_node"
     r"|absl::InitializeLog|^To enable the following instructions|^fully_quantize: "
+    r"|^INFO: Created TensorFlow Lite XNNPACK delegate"
     r"|^\S+\.py:\d+: \w*Warning: "
 )
 # Variables with which people quieten TensorFlow.

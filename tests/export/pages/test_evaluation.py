@@ -12,6 +12,7 @@ from keras_effnetv2.preprocessing import Preprocessing
 from tests import image_files
 from tests.export.pages import sites
 
+pytestmark = pytest.mark.long
 SIZE = 48
 # crop, interpolation, crop_pct
 RECORDS = [

@@ -17,6 +17,7 @@ from tests import browsers, image_files
 from tests.commands import finished_run
 from tests.export.pages import sites
 
+pytestmark = pytest.mark.long
 KINDS = {"wasm": "WebAssembly, 1 thread", "threads": "WebAssembly, "}
 
 

@@ -38,7 +38,8 @@ async function removeOthers() {
 
 async function answer(request) {
   const cache = await caches.open(NAME);
-  const kept = await cache.match(request, { ignoreSearch: true });
+  const isAnew = request.cache === "reload";
+  const kept = isAnew ? null : await cache.match(request, { ignoreSearch: true });
   if (kept) return isolated(kept);
   const fresh = await fetch(request);
   // Model and engine: kept when they are asked for, as each browser needs one engine.

@@ -64,11 +64,24 @@ export class Engine {
 }
 
 async function fetchModel(model, onProgress) {
-  const url = new URL(model.file, SITE).href;
+  let found;
+  // What is kept for working offline may be damaged: the second time it comes anew.
+  for (const cache of ["default", "reload"]) {
+    found = await arrived(model, cache, onProgress);
+    const isRight = found.size === model.bytes;
+    if (isRight && (await isWhole(found.bytes, model.sha256))) return found.bytes;
+  }
+  throw new UserError(
+    `The model ${model.file} is damaged: ${found.size} of ${model.bytes} bytes ` +
+    "arrived, or others. Try again; if that does not help, the site was not copied whole."
+  );
+}
+
+async function arrived(model, cache, onProgress) {
   const bytes = new Uint8Array(model.bytes);
   let size = 0;
   try {
-    const response = await fetch(url);
+    const response = await fetch(new URL(model.file, SITE).href, { cache });
     if (!response.ok) throw new Error(`status ${response.status}`);
     for (const reader = response.body.getReader(); ; ) {
       const { done, value } = await reader.read();
@@ -80,14 +93,7 @@ async function fetchModel(model, onProgress) {
   } catch (error) {
     throw new UserError(`The model ${model.file} could not be fetched: ${error.message}.`);
   }
-  if (size !== model.bytes || !(await isWhole(bytes, model.sha256))) {
-    await forget(url);
-    throw new UserError(
-      `The model ${model.file} is damaged: ${size} of ${model.bytes} bytes arrived, or ` +
-      "others. Try again; if that does not help, the site was not copied whole."
-    );
-  }
-  return bytes;
+  return { bytes, size };
 }
 
 /** Browsers compute hashes for pages of https and of this machine alone. */
@@ -96,12 +102,4 @@ async function isWhole(bytes, wanted) {
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
   const found = Array.from(digest, (x) => x.toString(16).padStart(2, "0")).join("");
   return found === wanted;
-}
-
-/** Takes a damaged file out of what is kept for working offline. */
-async function forget(url) {
-  if (!globalThis.caches) return;
-  for (const name of await caches.keys()) {
-    await (await caches.open(name)).delete(url);
-  }
 }
