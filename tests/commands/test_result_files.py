@@ -97,6 +97,7 @@ def test_every_format_has_classes_and_errors(capsys, network, photos, kind):
     assert [*output.parent.iterdir()] == [output]
 
 
+@pytest.mark.long
 def test_csv_and_json_go_to_the_screen_too(capsys, network, photos):
     for kind in ("csv", "jsonl"):
         flags = ["--model", network, "--top", 2, "--format", kind]

@@ -175,6 +175,7 @@ def rendered(evaluation):
     )
 
 
+@pytest.mark.long
 def test_a_thousand_classes(tmp_path):
     random = np.random.default_rng(0)
     names = [f"class <{i}>" for i in range(1000)]

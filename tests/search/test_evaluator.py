@@ -84,6 +84,7 @@ def objective():
     return SearchObjective(search("epochs=3"))
 
 
+@pytest.mark.long
 def test_the_reward_is_of_what_is_measured(objective, monkeypatch):
     monkeypatch.setattr(objective.evaluator, "accuracy", lambda *x, **y: 0.75)
     trial = optuna.create_study(direction="maximize").ask()

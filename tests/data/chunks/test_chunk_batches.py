@@ -120,6 +120,7 @@ def test_the_number_of_workers_may_change_in_an_epoch(source):
     assert_same(found, whole)
 
 
+@pytest.mark.long
 def test_evaluation_is_that_of_the_full_order(paths, source, reads, monkeypatch):
     full = record_datasets.open_files(paths, monkeypatch, order="full")
     assert full.chunks is None

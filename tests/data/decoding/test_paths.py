@@ -82,6 +82,7 @@ def test_windows_of_training_are_windows_of_the_upright_image(kind, orientation)
         assert inner.size == 0 or inner.max() == 0
 
 
+@pytest.mark.long
 def test_images_stay_as_stored_where_that_is_asked_for(tmp_path):
     for name in ("a", "b"):
         (tmp_path / "train" / name).mkdir(parents=True)

@@ -30,6 +30,7 @@ def server(photos):
         yield server
 
 
+@pytest.mark.long
 def test_a_bucket_is_packed_into_a_bucket(server, photos, tmp_path):
     found = pack("gs://packing-photos/", f"{OUT}/", **OPTIONS)
     assert pack("gs://packing-photos", OUT, **OPTIONS) == found

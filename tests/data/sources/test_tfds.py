@@ -163,6 +163,7 @@ def test_array_record_files_are_read_in_chunks(array_records):
     assert_same(evaluate(source, 4), evaluate(open_tfds(array_records, "train[3:]"), 4))
 
 
+@pytest.mark.long
 def test_damaged_array_records_are_skipped_or_refused(array_records, tmp_path):
     shutil.copytree(array_records, tmp_path, dirs_exist_ok=True)
     folder = tmp_path / "pictures" / "1.0.0"

@@ -188,6 +188,7 @@ def test_integers_agree_with_int8_of_float_inputs(exported, integers, images):
     np.testing.assert_allclose(ours["probabilities"], probabilities, atol=1 / 64)
 
 
+@pytest.mark.long
 def test_layers_stay_in_float(classifier, digits, tmp_path, exported):
     export.litert(
         classifier,

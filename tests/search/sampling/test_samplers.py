@@ -63,6 +63,7 @@ def test_searching_longer_improves(name):
     assert np.median(gains) > 0 and min(gains) >= 0
 
 
+@pytest.mark.long
 def test_what_reinforce_samples_improves_and_random_does_not():
     def gain(name):
         rewards = np.array([search(name, seed)[0] for seed in SEEDS])

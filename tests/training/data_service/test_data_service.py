@@ -153,6 +153,7 @@ def test_two_workers_train_as_one_process_on_batches_of_others(tmp_path, address
     assert found == pytest.approx(wanted, abs=1e-4)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("num_damaged", [1, 2])
 def test_damaged_images_are_told_to_the_training(tmp_path, addresses, num_damaged):
     for split in ("train", "test"):

@@ -119,6 +119,7 @@ def test_mirrored_takes_all_logical_cpus(tmp_path):
     assert found.splitlines()[-1] == "4 CPUs, mirrored"
 
 
+@pytest.mark.long
 def test_two_workers_of_tensorflow(tmp_path):
     chief, worker = free_addresses()
     cluster = {"chief": [chief], "worker": [worker]}
