@@ -9,7 +9,7 @@ FAST := -m "not long and not slow and not online"
 LONG := -m "long and not slow and not online"
 BOTH := -m "not slow and not online"
 
-.PHONY: demo test test-long test-torch test-oldest test-newest coverage test-all test-online lint format benchmark clean
+.PHONY: demo test test-long test-torch test-oldest test-newest coverage test-all test-online lint format docs package benchmark clean
 
 # Installs the package and what its demo, tests and linter need; again when that changes.
 .venv/installed: setup.py pyproject.toml
@@ -42,6 +42,15 @@ BOTH := -m "not slow and not online"
 		echo "import site; site.addsitedir('$$($(BIN)/python -c "$$site")')" \
 		> "$$(.venv-plan/bin/python -c "$$site")/venv.pth"
 	.venv-plan/bin/python -m pip install --quiet --no-compile "jax[tpu]"
+	touch $@
+
+# The tools of the extra `docs` beside what .venv has.
+.venv-docs/installed: .venv/installed
+	$(BIN)/python -m venv .venv-docs
+	site='import sysconfig; print(sysconfig.get_path("purelib"))'; \
+		echo "import site; site.addsitedir('$$($(BIN)/python -c "$$site")')" \
+		> "$$(.venv-docs/bin/python -c "$$site")/venv.pth"
+	.venv-docs/bin/python -m pip install --quiet --no-compile "keras_effnetv2[docs]"
 	touch $@
 
 demo: .venv/installed
@@ -95,8 +104,23 @@ format: .venv/installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# The site in site/; a broken link or reference fails.
+docs: .venv-docs/installed
+	.venv-docs/bin/mkdocs build --strict
+
+# Wheel and sdist in dist/, checked, and the wheel tried without this repository.
+package:
+	rm -rf .venv-package build dist
+	$(PYTHON) -m venv .venv-package
+	.venv-package/bin/python -m pip install --quiet "build>=1.2,<2" "twine>=6.1,<8"
+	.venv-package/bin/python -m build
+	.venv-package/bin/twine check --strict dist/*
+	$(PYTHON) -m venv --clear .venv-package
+	.venv-package/bin/python -m pip install --quiet dist/*.whl
+	cd dist && ../.venv-package/bin/python -P ../tools/try_installed.py
+
 benchmark: .venv/installed
 	$(BIN)/python tools/benchmark.py startup
 
 clean:
-	rm -rf .venv .venv-oldest .venv-newest .venv-torch .venv-plan htmlcov .coverage runs build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv .venv-oldest .venv-newest .venv-torch .venv-plan .venv-docs .venv-package htmlcov .coverage runs build dist site *.egg-info .pytest_cache .ruff_cache

@@ -67,6 +67,14 @@ PARQUET = ["pyarrow>=21,<27"]  # Tables of predictions and features.
 # What spreads `pack` and `predict` over machines.
 FLEET = ["ray[data]>=2.40,<3"]
 
+# What makes the site of the documentation: `make docs`.
+DOCS = [
+    "mkdocs>=1.6.1,<2",
+    "mkdocs-material>=9.7,<10",
+    "mkdocstrings>=1,<2",
+    "mkdocstrings-python>=2,<3",  # tools/docs/public_names.py extends its griffe.
+]
+
 PHOTOGRAPHS = "scikit-image>=0.22,<1"
 
 # What searches architectures: it trains, too.
@@ -79,6 +87,30 @@ setuptools.setup(
     long_description=(ROOT / "README.md").read_text(),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
+    keywords=[
+        "deep-learning",
+        "efficientnet",
+        "efficientnetv2",
+        "image-classification",
+        "keras",
+        "neural-architecture-search",
+        "tensorflow",
+        "transfer-learning",
+    ],
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Intended Audience :: Developers",
+        "Intended Audience :: Science/Research",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Topic :: Scientific/Engineering :: Image Recognition",
+        "Typing :: Typed",
+    ],
     python_requires=">=3.10.12",
     packages=setuptools.find_packages(include=["keras_effnetv2", "keras_effnetv2.*"]),
     package_data={
@@ -112,6 +144,7 @@ setuptools.setup(
         "array_record": ARRAY_RECORD,
         "fleet": FLEET,
         "plan": PLAN,
+        "docs": DOCS,
         "demo": [*TRAIN, *EXPORT, *OFFLINE, PHOTOGRAPHS],
         "test": [
             *TRAIN,

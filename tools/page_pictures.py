@@ -1,7 +1,7 @@
 """Pictures of a page of `export web`: on a desk and on a phone, light and dark.
 
     python -m keras_effnetv2 export web ... --output site
-    python tools/page_pictures.py site *.jpg --output examples/figures/page.jpg
+    python tools/page_pictures.py site *.jpg --output docs/figures/page.jpg
 
 Needs Chromium and its driver (`apt-get install chromium-driver`) and selenium.
 """

@@ -1,7 +1,9 @@
 """Images to classes, by whatever holds the network: files, folders, pixels, streams.
 
+```python
 classify = keras_effnetv2.Classifier("efficientnetv2-s")
 print(classify("photograph.jpg"))
+```
 """
 
 from keras_effnetv2 import lazy

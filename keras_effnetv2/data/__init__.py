@@ -1,7 +1,9 @@
 """Images: sources, decoding, evaluation crops, augmentation, and batches of them.
 
+```python
 source = data.open_source("folder", "train", name="flowers", num_classes=5)
 batches = data.evaluation_batches(source, model.preprocessing, batch_size=32)
+```
 """
 
 from keras_effnetv2 import lazy

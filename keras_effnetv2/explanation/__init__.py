@@ -1,7 +1,9 @@
 """Where in an image a classifier sees a class.
 
+```python
 maps = explanation.class_activation_maps(model, images, classes)
 explanation.draw_heat_maps("why.png", ...)
+```
 """
 
 from keras_effnetv2 import lazy

@@ -1,7 +1,9 @@
 """The way out: SavedModel, TF Hub, TF Serving, LiteRT, ONNX, Hugging Face Hub.
 
+```python
 from keras_effnetv2 import export
 export.saved_model(model, "saved_models/flowers")
+```
 """
 
 from keras_effnetv2 import lazy

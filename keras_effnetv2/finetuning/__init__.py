@@ -1,7 +1,9 @@
 """From a folder of photographs to a classifier of them, in one call.
 
+```python
 result = keras_effnetv2.finetune("photographs")
 result.model, result.figures["validation_accuracy"], result.paths["predictions"]
+```
 """
 
 from keras_effnetv2 import lazy

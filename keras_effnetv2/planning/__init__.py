@@ -1,7 +1,9 @@
 """What a training would take on accelerators that are not here, by their compiler.
 
+```python
 plan = planning.plan(get_experiment("imagenet-s"), "v5e:4x4")
 print(planning.format_plan(plan))
+```
 """
 
 from keras_effnetv2 import lazy

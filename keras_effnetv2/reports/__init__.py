@@ -1,6 +1,8 @@
 """What a run's network can do, in one HTML file: `write_report(workdir)`.
 
+```python
 path = reports.write_report("runs/digits", tta=True)
+```
 """
 
 from keras_effnetv2 import lazy

@@ -1,10 +1,12 @@
 """Training-aware architecture search: the space, rewards, engines, scaling.
 
+```python
 experiment = search.get_search("digits-search")
 study = search.open_search(experiment, "runs/digits.journal")
 search.run_search(experiment, study)
 found = search.write_found(experiment, study, "runs/digits")
 series = search.scale_series(found.variant)
+```
 """
 
 from keras_effnetv2 import lazy

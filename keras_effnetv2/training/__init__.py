@@ -1,8 +1,10 @@
 """Training: experiments, progressive learning, runs that can be stopped anywhere.
 
+```python
 experiment = training.get_experiment("digits")
 training.train(experiment, "runs/digits")
 model = training.load_run("runs/digits")
+```
 """
 
 from keras_effnetv2 import lazy
