@@ -12,7 +12,7 @@ from keras_effnetv2 import lazy
 _MODULES = {
     "FineTuned": "outcome",
     "finetune": "procedure",
-    "find_photographs": "photographs.folder",
+    "find_photographs": "photographs.photograph_folder",
     "survey_photographs": "photographs.survey",
 }
 

@@ -4,6 +4,7 @@ Python runs as it stands, with random weights behind the names of releases. What
 more than tests have is marked as `py` instead of `python`.
 """
 
+import importlib.util
 import re
 import shlex
 
@@ -85,6 +86,8 @@ def problem(command):
             return None if command_line.parse(words[2:]).run else "no command"
         except SystemExit:
             return "flags that the command does not have"
+    if words[:2] == ["python", "-m"]:
+        return None if importlib.util.find_spec(words[2]) else f"no {words[2]}"
     if words[0] == "python":
         return None if (ROOT / words[1]).is_file() else f"no {words[1]}"
     if words[0] == "make":
