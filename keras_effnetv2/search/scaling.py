@@ -116,7 +116,7 @@ def scale(
             that of training is lowered as much.
 
     Raises:
-        ValueError: a late stage that is not there, or a size below 1.
+        ValueError: a late stage that does not exist, or a size below 1.
     """
     if max_eval_size < 1:
         raise InputError(f"max_eval_size must be 1 or more. Received: {max_eval_size}.")
