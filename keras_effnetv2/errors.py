@@ -18,7 +18,7 @@ class InputError(UserError, ValueError):
 
 
 class MissingPackageError(UserError, ImportError):
-    """A package that an extra of ours installs is not there."""
+    """A package that one of the extras installs is missing."""
 
 
 class DivergedError(UserError, FloatingPointError):
@@ -34,7 +34,7 @@ class WorkerError(UserError, ChildProcessError):
 
 
 class Interrupted(Exception):
-    """A training that was asked to stop; started again, it goes on."""
+    """A training that was asked to stop; started again, it resumes."""
 
     exit_code = 143  # What a shell reports of a program that SIGTERM ended.
 

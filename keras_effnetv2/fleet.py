@@ -82,7 +82,7 @@ def in_processes(
     except BrokenProcessPool as error:
         raise WorkerError(
             f"One of {num_processes} processes was killed, as the system does where "
-            "memory is short: take fewer. The same command goes on."
+            "memory is short: take fewer. The same command resumes."
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)

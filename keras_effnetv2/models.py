@@ -86,7 +86,7 @@ def create_model(
         bn_momentum: of the moving statistics. 0.9 in the released code.
         bn_epsilon: added to variances. None: the variant's.
         bn_synchronized: True shares batch statistics over all replicas of a
-            `tf.distribute` strategy, a number over each so many that follow each other
+            `tf.distribute` strategy, a number over groups of so many consecutive ones
             (8 in the released code's training on TPUs). JAX always shares all.
         remat: keep only the outputs of the blocks' convolutions for the gradient and
             compute what lies between them again.

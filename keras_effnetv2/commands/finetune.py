@@ -32,18 +32,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--workdir",
         metavar="DIR",
         help="where to (default: runs/ and the name of PHOTOGRAPHS); the same command "
-        "again goes on there",
+        "resumes there",
     )
     parser.add_argument(
         "--minutes",
         type=float,
-        help="that all may take together, roughly (default: 5)",
+        help="roughly how long everything may take (default: 5)",
     )
     parser.add_argument("--variant", help="a name that the command list prints")
     parser.add_argument(
         "--weights",
         help="to start from: imagenet, imagenet21k, imagenet21k-ft1k, a file, or none, "
-        "for random ones (default: the best that can be had now)",
+        "for random ones (default: the best available now)",
     )
     parser.add_argument("--image_size", type=int, help="image side, pixels")
     parser.add_argument("--batch_size", type=int, help="images a step")

@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "output",
         metavar="OUT",
-        help="new folder; stopped, the same command goes on where it was",
+        help="new folder; after an interruption, the same command resumes",
     )
     parser.add_argument(
         "--image_size",

@@ -93,7 +93,7 @@ def _add_course(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=0,
         metavar="SEEDS",
-        help="at the end, train the winner and the backbone afresh so many times",
+        help="at the end, train the winner and the backbone again so many times",
     )
 
 

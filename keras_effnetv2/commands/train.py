@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--workdir",
         metavar="DIR",
         help="folder for weights, metrics and checkpoints, also in a bucket (gs://); "
-        "that of a run goes on with it, and needs no --experiment",
+        "that of a run resumes it, without --experiment",
     )
     add_device_arguments(parser)
     parser.add_argument(

@@ -1,8 +1,8 @@
 """Images: sources, decoding, evaluation crops, augmentation, and batches of them.
 
 ```python
-source = data.open_source("folder", "train", name="flowers", num_classes=5)
-batches = data.evaluation_batches(source, model.preprocessing, batch_size=32)
+source = data.open_source("folder", "train", directory="flowers")
+image, label = source.read(0)  # Encoded bytes, and the number of the class.
 ```
 """
 

@@ -21,7 +21,7 @@ class Options:
         image_size: side of the images at the end of the training, pixels.
         batch_size: images a step.
         epochs: of the training.
-        minutes: that all may take together, roughly.
+        minutes: roughly how long everything may take.
         settings: of the experiment, as `training.override` takes them.
         find_lr: find the learning rate by a sweep.
     """

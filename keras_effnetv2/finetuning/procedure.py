@@ -81,7 +81,7 @@ def finetune(
 
     The photographs are looked at, and divided into parts; the network, its weights and
     all settings follow from them, from the device and from the time. The same call
-    again goes on where it was stopped, or gives what a finished one has.
+    again resumes, or returns the result of a finished one.
 
     Args:
         photographs: folder with a folder for each class, which may have parts `train`,

@@ -192,7 +192,7 @@ def _count_replicas() -> int:
 
 
 def _average_in_groups(values: Any, weight: Any, group_size: int) -> tuple[Any, Any]:
-    """Averages over each group of `group_size` replicas that follow each other.
+    """Averages over each group of `group_size` consecutive replicas.
 
     One all-reduce to which every replica gives all groups' sums, with zeros for the
     others: that has a static shape and works with every strategy. Gradients pass.

@@ -76,7 +76,7 @@ def freeze(
     """Fixes the first part of a network for fine-tuning, and lets the rest learn.
 
     Call it before `compile`, or compile again. Each call sets the whole model anew,
-    whatever was frozen before, so training can go on with less frozen: also after
+    whatever was frozen before, so training can continue with less frozen: also after
     `model.trainable = False`. Layers of your own that are to stay frozen are frozen
     after it.
 

@@ -103,7 +103,7 @@ def write_variant(variant: Variant, path: AnyPathLike) -> None:
         path: where to, ends in `.json`.
 
     Raises:
-        ValueError: another ending, a folder that is not there, or a variant that could
+        ValueError: another ending, a missing folder, or a variant that could
             not be read back.
     """
     target = as_path(path)

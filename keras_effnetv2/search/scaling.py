@@ -26,6 +26,7 @@ parameters, few multiply-adds. It is not in S, of which the paper says that it
 import dataclasses
 import math
 from collections.abc import Collection, Sequence
+from typing import Any
 
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.networks.architecture import BlockSpec, Variant, apply_coefficients
@@ -116,7 +117,7 @@ def scale(
             that of training is lowered as much.
 
     Raises:
-        ValueError: a late stage that is not there, or a size below 1.
+        ValueError: a late stage that does not exist, or a size below 1.
     """
     if max_eval_size < 1:
         raise InputError(f"max_eval_size must be 1 or more. Received: {max_eval_size}.")
@@ -162,7 +163,7 @@ def _scale_row(spec: BlockSpec, wider: Variant, by: Scale, is_late: bool) -> Blo
 
 
 def scale_series(
-    variant: Variant, scales: Sequence[Scale] = SERIES, **options
+    variant: Variant, scales: Sequence[Scale] = SERIES, **options: Any
 ) -> tuple[Variant, ...]:
     """The members of a series, in the order of `scales`.
 

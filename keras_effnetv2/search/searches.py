@@ -211,7 +211,7 @@ def confirm(
     variants: Sequence[Variant],
     num_seeds: int = 3,
 ) -> Iterator[Confirmation]:
-    """Trains and times networks afresh, by turns, with seeds that no trial had.
+    """Trains and times networks again, alternately, with seeds that no trial had.
 
     The best of many trials was lucky too: only this says how good it is.
 

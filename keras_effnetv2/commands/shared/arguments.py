@@ -65,8 +65,8 @@ def add_output_arguments(
     parser.add_argument(
         "--output",
         metavar="FILE",
-        help="write there instead of to the screen, unreadable images too with what is "
-        "wrong; stopped, the same command goes on where it was",
+        help="write there instead of to the screen, unreadable images too, with the "
+        "reason; after an interruption, the same command resumes",
     )
     add_batch_argument(parser)
     add_engine_argument(parser)
@@ -111,7 +111,7 @@ def add_device_arguments(parser: argparse.ArgumentParser) -> None:
         "--strategy",
         choices=STRATEGIES,
         default="auto",
-        help="auto: what is there; multiworker reads TF_CONFIG (default: auto)",
+        help="auto: the devices found; multiworker reads TF_CONFIG (default: auto)",
     )
     parser.add_argument("--tpu", metavar="NAME", help="name of a TPU, or local")
 

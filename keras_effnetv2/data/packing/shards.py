@@ -116,7 +116,7 @@ def write(shard: Shard) -> WrittenShard:
     path = os.path.join(shard.folder, shard.name)
     damaged, num_records = [], 0
     with (
-        files.full_disk_named(shard.folder, "Make room; the same command goes on."),
+        files.full_disk_named(shard.folder, "Make room; the same command resumes."),
         files.replacing(path) as temporary,
         tf.io.TFRecordWriter(os.fspath(temporary)) as writer,
     ):

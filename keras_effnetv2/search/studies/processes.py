@@ -52,7 +52,7 @@ def run_workers(
     if num_workers < 1:
         raise InputError(f"A search needs workers. Received: {num_workers}.")
     if 0 < len(gpus) < num_workers:
-        logging.warning("%d workers share %d GPUs by turns.", num_workers, len(gpus))
+        logging.warning("%d workers share %d GPUs.", num_workers, len(gpus))
     workers = [
         _Worker(command, gpus[number % len(gpus)] if gpus and num_workers > 1 else None)
         for number in range(num_workers)
@@ -69,7 +69,7 @@ def run_workers(
     if failed:
         raise WorkerError(
             f"{failed} of {num_workers} workers failed; see above. The trials they "
-            "had begun are not lost: the same command goes on."
+            "had begun are not lost: the same command resumes."
         )
 
 

@@ -73,8 +73,8 @@ def split_segments(segments: Iterator[Segment], epoch: int) -> Iterator[Segment]
 class ProgressiveLearning:
     """Trains a model through stages of growing images and regularization.
 
-    Weights, optimizer and schedule go on from stage to stage. What a stage says of the
-    model is set on it: `dropout_rate` on every `keras.layers.Dropout`,
+    Weights, optimizer and schedule carry over from stage to stage. What a stage says of
+    the model is set on it: `dropout_rate` on every `keras.layers.Dropout`,
     `drop_path_rate` on every `StochasticDepth`, growing with depth. The rest of a stage
     (image size, RandAugment, MixUp, CutMix, batch size) is for the data.
 

@@ -50,13 +50,13 @@ def check_length(
         )
     if wanted.schedule.name == "cosine":
         raise InputError(
-            f"The run in {path} cannot go on to epoch {epochs}: the cosine of its "
-            f"learning rate is made for {epochs_before} epochs. "
+            f"The run in {path} cannot be extended to epoch {epochs}: its learning "
+            f"rate's cosine is made for {epochs_before} epochs. "
             f"{_instead(path, epochs)}"
         )
     if _first_epochs(stages, begun) != _first_epochs(before, begun):
         raise InputError(
-            f"The run in {path} cannot go on to epoch {epochs}: its "
+            f"The run in {path} cannot be extended to epoch {epochs}: its "
             f"{len(stages)} stages divide {epochs_before} epochs, and of {epochs} "
             f"those that are trained would have been others. {_instead(path, epochs)}"
         )

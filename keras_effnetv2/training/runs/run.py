@@ -55,7 +55,7 @@ def train(
     log: Sequence[str] = (),
     data_service: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
-    """Trains an experiment, or goes on with it, until it is finished.
+    """Trains an experiment to its end, or resumes it.
 
     The work folder afterwards holds `final.weights.h5` (moving averages, where the
     experiment has them), those of the best evaluation in `checkpoints`,
@@ -95,14 +95,14 @@ def train(
     Raises:
         ValueError: what is asked for cannot be done.
         FloatingPointError: the loss is no number any more.
-        ChildProcessError: an input process is not there.
+        ChildProcessError: an input process cannot be reached.
         Interrupted: SIGINT or SIGTERM came.
     """
     if experiment is None:
         experiment = read_experiment(workdir)
     devices = open_devices(strategy, tpu)
     set_up_process(experiment, devices)
-    remedy = f"Make room, then go on with: {train_command(workdir)}"
+    remedy = f"Make room, then resume with: {train_command(workdir)}"
     with full_disk_named(workdir, remedy):
         with together(devices):
             run = _Run.open(experiment, workdir, devices, log, data_service)

@@ -148,7 +148,7 @@ def test_a_disk_that_gets_full_loses_nothing(tmp_path, whole):
 
     callback = keras.callbacks.LambdaCallback(on_epoch_begin=fill)
     with pytest.raises(
-        OSError, match=f"The disk of {tmp_path}/run is full.*go on with"
+        OSError, match=f"The disk of {tmp_path}/run is full.*resume with"
     ):
         run(tmp_path / "run", callbacks=[callback])
     metrics.unlink()

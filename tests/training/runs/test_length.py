@@ -45,7 +45,7 @@ def test_lengths_that_go_on_from_what_is_trained(settings, epochs, position):
     [
         (ONE_STAGE, 2, Position(66, 3), "in epoch 3, or past it. Received: epochs=2"),
         (ONE_STAGE, 2, Position(50, 2, 6), "Set epochs to 3 or more"),
-        ((), 4, Position(1, 0, 1), "cannot go on to epoch 4: the cosine of its .* 3"),
+        ((), 4, Position(1, 0, 1), "cannot be extended to epoch 4: its .* cosine .* 3"),
         (("schedule.name=constant",), 6, Position(44, 2), "its 3 stages divide 3 ep"),
     ],
 )
