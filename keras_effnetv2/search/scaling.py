@@ -26,6 +26,7 @@ parameters, few multiply-adds. It is not in S, of which the paper says that it
 import dataclasses
 import math
 from collections.abc import Collection, Sequence
+from typing import Any
 
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.networks.architecture import BlockSpec, Variant, apply_coefficients
@@ -84,6 +85,7 @@ SERIES = (
     Scale("l",     2.0 / 1.4, 3.1 / 1.8, 600 / 380, 6,           0.2),
     Scale("xl",    2.2 / 1.4, 3.6 / 1.8, 672 / 380, 9,           0.2),
 )
+"""What makes S, M, L and XL of a small network."""
 # fmt: on
 
 
@@ -162,7 +164,7 @@ def _scale_row(spec: BlockSpec, wider: Variant, by: Scale, is_late: bool) -> Blo
 
 
 def scale_series(
-    variant: Variant, scales: Sequence[Scale] = SERIES, **options
+    variant: Variant, scales: Sequence[Scale] = SERIES, **options: Any
 ) -> tuple[Variant, ...]:
     """The members of a series, in the order of `scales`.
 
