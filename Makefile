@@ -106,7 +106,7 @@ format: .venv/installed
 
 # The site in site/; a broken link or reference fails.
 docs: .venv-docs/installed
-	.venv-docs/bin/mkdocs build --strict
+	PATH="$$PWD/$(BIN):$$PATH" .venv-docs/bin/mkdocs build --strict
 
 # Wheel and sdist in dist/, checked, and the wheel tried without this repository.
 package:

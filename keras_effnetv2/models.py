@@ -301,11 +301,19 @@ def _describe(variant: Variant, documentation: str) -> str:
 
 
 EfficientNetV2B0 = _constructor(create_model, "efficientnetv2-b0")
+"""`create_model("efficientnetv2-b0")`, and its other arguments."""
 EfficientNetV2B1 = _constructor(create_model, "efficientnetv2-b1")
+"""`create_model("efficientnetv2-b1")`, and its other arguments."""
 EfficientNetV2B2 = _constructor(create_model, "efficientnetv2-b2")
+"""`create_model("efficientnetv2-b2")`, and its other arguments."""
 EfficientNetV2B3 = _constructor(create_model, "efficientnetv2-b3")
+"""`create_model("efficientnetv2-b3")`, and its other arguments."""
 EfficientNetV2S = _constructor(create_model, "efficientnetv2-s")
+"""`create_model("efficientnetv2-s")`, and its other arguments."""
 EfficientNetV2M = _constructor(create_model, "efficientnetv2-m")
+"""`create_model("efficientnetv2-m")`, and its other arguments."""
 EfficientNetV2L = _constructor(create_model, "efficientnetv2-l")
+"""`create_model("efficientnetv2-l")`, and its other arguments."""
 # XL was never trained on ImageNet-1k alone.
 EfficientNetV2XL = _constructor(create_model, "efficientnetv2-xl", "imagenet21k-ft1k")
+"""`create_model("efficientnetv2-xl")`, and its other arguments."""

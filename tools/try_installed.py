@@ -13,6 +13,7 @@ import sys
 import numpy as np
 
 import keras_effnetv2
+from keras_effnetv2 import export, training
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -33,6 +34,8 @@ def main() -> None:
     scores = model.predict(np.zeros((1, 64, 64, 3), np.uint8), verbose=0)
     ((_, name, score),) = keras_effnetv2.decode_predictions(scores, top=1)[0]
     print(f"{model!r}: {score:.3f} {name}")
+    # What trains is in packages of its own; what exports needs no engine yet.
+    print(training.train, training.load_run, export.fold_batch_norm(model).name)
     print(f"keras_effnetv2 {keras_effnetv2.__version__} works from {found}")
 
 

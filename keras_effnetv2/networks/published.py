@@ -77,4 +77,5 @@ PUBLISHED = {
     "efficientnet-b6-torchvision":  Published(None,   Size(43.04, 19.07), 84.0),
     "efficientnet-b7-torchvision":  Published(None,   Size(66.35, 37.75), 84.1),
 }
+"""By the name of a variant."""
 # fmt: on

@@ -85,6 +85,7 @@ SERIES = (
     Scale("l",     2.0 / 1.4, 3.1 / 1.8, 600 / 380, 6,           0.2),
     Scale("xl",    2.2 / 1.4, 3.6 / 1.8, 672 / 380, 9,           0.2),
 )
+"""What makes S, M, L and XL of a small network."""
 # fmt: on
 
 

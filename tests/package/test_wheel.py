@@ -7,12 +7,19 @@ import sysconfig
 import venv
 
 import pytest
+import setuptools
 
 from tests.conftest import ROOT
 
-pytestmark = pytest.mark.slow
+
+def test_every_module_is_packaged():
+    patterns = ["keras_effnetv2", "keras_effnetv2.*"]  # Those of setup.py.
+    packages = set(setuptools.find_packages(str(ROOT), include=patterns))
+    folders = {x.parent for x in (ROOT / "keras_effnetv2").rglob("*.py")}
+    assert packages == {".".join(x.relative_to(ROOT).parts) for x in folders}
 
 
+@pytest.mark.slow
 def test_an_installed_wheel_works(tmp_path):
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     build = [*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", tmp_path, ROOT]

@@ -20,7 +20,7 @@ class PublicNames(griffe.Extension):
 
 def _add_aliases(module: griffe.Module) -> None:
     table = module.members.get("_MODULES")
-    if isinstance(table, griffe.Attribute):
+    if module.is_init_module and isinstance(table, griffe.Attribute):
         modules = ast.literal_eval(str(table.value))
         for name, path in modules.items():
             if name not in module.members:

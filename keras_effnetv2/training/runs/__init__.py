@@ -1,0 +1,1 @@
+"""Runs: their loop, work folder, checkpoints and evaluation."""
