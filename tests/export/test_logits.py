@@ -201,6 +201,7 @@ def check_manifest(manifest, tolerance=1e-4):
     assert named and max(named.values()) < tolerance
 
 
+@pytest.mark.long
 def test_every_format_gives_the_probabilities_that_were_trained(tmp_path, engines_here):
     model = compiled(SIGMOID[0])
     check_manifest(export.saved_model(model, tmp_path / "saved", fold=False))

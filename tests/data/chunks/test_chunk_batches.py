@@ -150,6 +150,7 @@ def test_first_images_are_those_that_an_epoch_of_such_batches_begins_with(source
     np.testing.assert_array_equal(found, first[0])
 
 
+@pytest.mark.long
 def test_before_all_records_are_found_the_batches_are_the_same(
     paths, source, monkeypatch
 ):

@@ -65,6 +65,7 @@ def test_an_empty_folder_and_a_single_class(tmp_path):
     refused(tmp_path / "run", "class", *FOLDER, directory)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="needs Linux's /proc")
 def test_data_that_fails_is_named_and_leaves_no_file_open(tmp_path):
     data, workdir = tmp_path / "images", tmp_path / "run"

@@ -51,6 +51,7 @@ def build(experiment):
     return build_learner(experiment, experiment.stages(NUM_IMAGES), NUM_IMAGES)
 
 
+@pytest.mark.long
 def test_weights_optimizer_and_seeds_are_put_back_to_the_bit(experiment, feed):
     learner = build(experiment)
     before, optimizer = read_state(learner), learner.optimizer
