@@ -11,6 +11,14 @@ BOTH := -m "not slow and not online"
 
 .PHONY: demo test test-long test-torch test-oldest test-newest coverage test-all test-online lint format docs package benchmark clean
 
+# An environment of its own that also sees the packages of .venv.
+define beside
+$(BIN)/python -m venv $(1)
+site='import sysconfig; print(sysconfig.get_path("purelib"))'; \
+	echo "import site; site.addsitedir('$$($(BIN)/python -c "$$site")')" \
+	> "$$($(1)/bin/python -c "$$site")/venv.pth"
+endef
+
 # Installs the package and what its demo, tests and linter need; again when that changes.
 .venv/installed: setup.py pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -37,19 +45,13 @@ BOTH := -m "not slow and not online"
 
 # The compiler of TPUs beside what .venv has, where JAX would look for a TPU in each test.
 .venv-plan/installed: .venv/installed
-	$(BIN)/python -m venv .venv-plan
-	site='import sysconfig; print(sysconfig.get_path("purelib"))'; \
-		echo "import site; site.addsitedir('$$($(BIN)/python -c "$$site")')" \
-		> "$$(.venv-plan/bin/python -c "$$site")/venv.pth"
+	$(call beside,.venv-plan)
 	.venv-plan/bin/python -m pip install --quiet --no-compile "jax[tpu]"
 	touch $@
 
 # The tools of the extra `docs` beside what .venv has.
 .venv-docs/installed: .venv/installed
-	$(BIN)/python -m venv .venv-docs
-	site='import sysconfig; print(sysconfig.get_path("purelib"))'; \
-		echo "import site; site.addsitedir('$$($(BIN)/python -c "$$site")')" \
-		> "$$(.venv-docs/bin/python -c "$$site")/venv.pth"
+	$(call beside,.venv-docs)
 	.venv-docs/bin/python -m pip install --quiet --no-compile "keras_effnetv2[docs]"
 	touch $@
 
