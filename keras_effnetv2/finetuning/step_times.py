@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from keras_effnetv2 import private_apis
 from keras_effnetv2.finetuning.plan import Pace
 from keras_effnetv2.training.devices.strategies import Devices
 from keras_effnetv2.training.experiments.configuration import Experiment
@@ -47,13 +48,14 @@ def measure_pace(experiment: Experiment, feed: feeding.Feed, devices: Devices) -
         learner.train_head_only(is_head)
         data = feeding.training_data(feed, experiment, segment, devices)
         clock = _Clock()
-        learner.fit(
-            data,
-            steps_per_epoch=_NUM_STEPS + 1,
-            shuffle=False,
-            verbose=0,
-            callbacks=[clock],
-        )
+        with private_apis.traced_for_a_while():
+            learner.fit(
+                data,
+                steps_per_epoch=_NUM_STEPS + 1,
+                shuffle=False,
+                verbose=0,
+                callbacks=[clock],
+            )
         seconds[is_head] = clock
     del learner
     gc.collect()

@@ -53,8 +53,8 @@ ALLOWED = {
         "preprocessing profiling progress training version"
     ),
     "finetuning": (
-        "classification data files lazy networks paths preprocessing progress reports "
-        "tables training weights"
+        "classification data files lazy networks paths preprocessing private_apis "
+        "progress reports tables training weights"
     ),
     "search": (
         "backends data files layers lazy models networks private_apis profiling "

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_effnetv2 import private_apis
 from keras_effnetv2.training.devices.strategies import Devices
 from keras_effnetv2.training.experiments.configuration import Experiment
 from keras_effnetv2.training.learner.building import build_learner
@@ -62,7 +63,11 @@ def find_rates(
     steps = steps_per_epoch(num_images, stages[0].batch_size)
     segment = Segment(stages[0], 0, -(-num_steps // steps), 0, steps)
     data = feeding.training_data(feed, experiment, segment, devices)
-    with feeding.data_errors_raised(feed), devices.scope():
+    with (
+        feeding.data_errors_raised(feed),
+        devices.scope(),
+        private_apis.traced_for_a_while(),
+    ):
         return sweep_rates(learner, experiment, num_images, data, num_steps, seconds)
 
 
