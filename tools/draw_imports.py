@@ -1,4 +1,4 @@
-"""Draws which room of the package imports which, into CONTRIBUTING.md.
+"""Draws which part of the package imports which, into CONTRIBUTING.md.
 
     python tools/draw_imports.py
 
