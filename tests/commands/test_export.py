@@ -127,7 +127,7 @@ def test_a_best_checkpoint_needs_a_work_folder(command, tmp_path, capsys):
     }[command]
     words = ["", command, *words, "--checkpoint", "best"]
     assert command_line.main(command_line.parse(words)) == 2
-    assert "--checkpoint best is of a work folder" in capsys.readouterr().err
+    assert "--checkpoint best needs a work folder" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -152,13 +152,13 @@ def test_a_keras_file(workdir, tmp_path):
 @pytest.mark.parametrize(
     "flags, message",
     [
-        ([], "Say what to export by one of"),
+        ([], "Say what to export"),
         (["--variant", "efficientnetv2-b0"], "--variant needs --weights"),
         (["--variant", "x", "--weights", "none"], "Unknown variant"),
         (["--weights", "network.h5"], "There is no file or folder network.h5"),
         (["--weights", "imagenet"], "weights 'imagenet' of several variants"),
         (["--weights", "none"], "Random weights need a network"),
-        (["--weights", "a.keras", "--workdir", "b"], "Say what to export by one of"),
+        (["--weights", "a.keras", "--workdir", "b"], "Say what to export"),
         (["--weights", "absent.keras"], "absent.keras"),
         (["--workdir", "absent"], "is not the work folder of a run"),
     ],

@@ -105,7 +105,7 @@ def test_the_best_weights_that_can_be_had_are_taken():
     found = start_of(at_hand=[lite], reachable=[best])
     assert (found.variant, found.weights) == best
     found = start_of(at_hand=[lite])
-    assert (found.variant, found.weights) == lite and "at hand" in found.weights_reason
+    assert (found.variant, found.weights) == lite and "offline" in found.weights_reason
     with pytest.raises(InputError, match=r"keras_effnetv2\[offline\]"):
         start_of()
 

@@ -81,7 +81,7 @@ def test_a_file_that_is_there_stays_whole_when_writing_fails(found, monkeypatch)
 
 def test_what_could_not_be_read_back_is_not_written(tmp_path):
     for name in ("", "a/b", "../up", "x" * 65, "näme", ".hidden", "a\n"):
-        with pytest.raises(ValueError, match="name must be of letters"):
+        with pytest.raises(ValueError, match="name must consist of letters"):
             write_variant(dataclasses.replace(FOUND, name=name), tmp_path / "x.json")
     with pytest.raises(ValueError, match=r"must end in \.json"):
         write_variant(FOUND, tmp_path / "found.txt")
@@ -137,8 +137,8 @@ def test_what_is_no_variant_file_is_refused(tmp_path, text, message):
         (contents(format="version 2"), "Its format is not"),
         (contents(stem_filters=None), r"Missing: \['stem_filters'\]"),
         (contents(color="red"), r"Unknown: \['color'\]"),
-        (contents(name=7), "name must be of letters"),
-        (contents(name="../../up"), "name must be of letters"),
+        (contents(name=7), "name must consist of letters"),
+        (contents(name="../../up"), "name must consist of letters"),
         (contents(stem_filters=1e9), "stem_filters must be a whole number from 1 to"),
         (contents(stem_filters=True), "stem_filters must be a whole number"),
         (contents(eval_size=10**9), "eval_size must be a whole number from 1 to 8192"),

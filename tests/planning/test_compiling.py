@@ -55,7 +55,7 @@ def test_the_largest_batch_is_one_that_was_compiled():
     [
         (
             ("--device", "v5e:4x4", "--set", "batch_size=40"),
-            "A batch of 40 images does not divide into 16 devices",
+            "A batch of 40 images cannot be divided into 16 devices",
         ),
         pytest.param(
             ("--device", "v5e:1x3", "--set", "batch_size=3"),

@@ -210,7 +210,7 @@ def test_damaged_files_are_measured_anew_with_a_warning(tmp_path, caplog, damage
     cache.path.write_bytes(damage(json.loads(cache.path.read_text())))
     with caplog.at_level(logging.WARNING):
         assert cache.read() == Costs()
-    assert "measuring them anew" in caplog.text
+    assert "measuring them again" in caplog.text
     cache.write(stored())
     assert cache.read() == stored()
 

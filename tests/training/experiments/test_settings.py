@@ -206,7 +206,7 @@ def test_a_network_itself_is_written_with_the_experiment():
 
 
 def test_a_network_that_no_file_may_hold_is_refused():
-    with pytest.raises(ValueError, match="name must be of letters"):
+    with pytest.raises(ValueError, match="name must consist of letters"):
         with_variant(dataclasses.replace(TINY, name="a/b"))
     with pytest.raises(ValueError, match="variant must be a text or a Variant.*3"):
         with_variant(3)
