@@ -17,7 +17,7 @@ MISTAKES = {
     FINETUNE + "{photos}/cat/00.jpg": "is a file. Expected a folder of photographs",
     FINETUNE + "{empty}": "has no images",
     FINETUNE + "{photos}/cat": "nothing says what their classes are",
-    FINETUNE + "{one_class}": "has one class only, 'cat'",
+    FINETUNE + "{one_class}": "has only one class, 'cat'",
     FINETUNE + "{single}": "have fewer than 2 different images: cat, dog",
     FINETUNE + "{damaged}": "None of the 6 images",
     FINETUNE + "{pdfs}": "has no images, with other files alone",

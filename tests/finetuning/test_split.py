@@ -141,7 +141,7 @@ def test_what_no_classifier_can_be_made_of(tmp_path):
     top = pictures.write(tmp_path / "one", {"cat": 3})
     refused("is a file. Expected a folder", top / "cat" / "00.jpg")
     refused("3 images directly in it", top / "cat")
-    refused("has one class only, 'cat'", top)
+    refused("has only one class, 'cat'", top)
     pictures.write(top, {"dog": 1}, seed=5)
     refused("1 of the 2 classes .* fewer than 2 different images: dog", top)
     pictures.write(top, {"dog": 3}, seed=5)

@@ -82,7 +82,7 @@ def test_folders_that_are_no_dataset_are_refused(tmp_path):
     with pytest.raises(ValueError, match="has no images in subfolders"):
         folder(tmp_path)
     image_folders.write(tmp_path / "train", {"a": 2})
-    with pytest.raises(ValueError, match="one class only, 'a'"):
+    with pytest.raises(ValueError, match="only one class, 'a'"):
         folder(tmp_path)
     (tmp_path / "train" / "b").mkdir()
     with pytest.raises(ValueError, match="no images in these folders.*: b"):
