@@ -200,7 +200,7 @@ def test_bad_class_names_are_one_line(workdir, contents, message, tmp_path, caps
 def test_a_folder_that_is_no_export_stays(workdir, tmp_path, capsys):
     (tmp_path / "photo.jpg").touch()
     assert run("saved_model", "--workdir", workdir, "--output", tmp_path) == 2
-    assert "is no export" in capsys.readouterr().err
+    assert "is not an export" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("kind", sorted(export.FORMATS))
@@ -253,7 +253,7 @@ def test_int8_without_images_is_refused_before_the_model_is_opened(
 @pytest.mark.parametrize(
     "flags, message",
     [
-        (["--version", 1], "has a version 1 already"),
+        (["--version", 1], "already has a version 1"),
         (["--keep", 0], "keep must be at least 1"),
         (["--model_name", "a/b"], "A served model's name"),
         (["--batch_sizes", 4, 2], "allowed_batch_sizes must be"),

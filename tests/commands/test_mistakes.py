@@ -50,7 +50,7 @@ MISTAKES = {
     PREDICT + "--model {network} --output gs://b/x.csv": "local files and folders",
     "explain nowhere.jpg --model {network} --output {run}.png": "nowhere.jpg",
     "similar {photos}/cat/00.jpg --among {empty} --model {network}": "without images",
-    "export saved_model --weights {network} --output {photos}": "is no export",
+    "export saved_model --weights {network} --output {photos}": "is not an export",
     "export litert --weights {network} --output {run} --format int8": "--images or",
     "export jpeg --weights {network} --output {run}": "choose from",
     "convert nowhere.ckpt {run}.weights.h5": "There is no file or folder nowhere.ckpt",

@@ -102,7 +102,7 @@ def test_not_a_number_is_named_and_nothing_assigned(kind, arrays, tmp_path):
     broken[3] = np.nan
     path = write(tmp_path, arrays | {"block5a/bn/gamma": broken}, kind)
     into = variables()
-    with pytest.raises(ValueError, match=r"no numbers in block5a/bn/gamma\."):
+    with pytest.raises(ValueError, match=r"NaN in block5a/bn/gamma\."):
         load(path, into)
     assert all(v.value is None for v in into.values())
 
