@@ -176,7 +176,7 @@ def test_what_was_begun_with_other_settings_is_not_gone_on_with(
     assert run("predict", photos, *flags, "--top", 2) == 2
     error = capsys.readouterr().err
     assert (
-        "predictions.csv was begun with other settings: top is 5 there and 2" in error
+        "predictions.csv was started with other settings: top is 5 there and 2" in error
     )
     assert "or remove " in error and error.count("\n") == 1
     output.with_name(".predictions.csv.part").write_text("<html>")

@@ -152,7 +152,7 @@ def test_what_no_classifier_can_be_made_of(tmp_path):
     papers = tmp_path / "papers" / "cat"
     papers.mkdir(parents=True)
     (papers / "x.pdf").write_bytes(b"%PDF")
-    refused("has no images, with other files alone. Expected files", papers.parent)
+    refused("has no images, only other files. Expected files", papers.parent)
 
 
 def test_tables_that_do_not_fit(tmp_path):

@@ -78,7 +78,7 @@ def test_what_cannot_be_trained_is_refused_before_it_is_compiled(arguments, mess
         (["--device", "v5e:2"], "has 2 numbers of chips"),
         (
             ["--device", "v5e:2x2", "--set", "data.source=folder"],
-            "Say it: --set data.num_classes=NUMBER",
+            "Set it: --set data.num_classes=NUMBER",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""Keras models, on whatever Keras runs on."""
+"""Keras models, on any backend."""
 
 import contextlib
 import functools
@@ -19,10 +19,10 @@ class KerasEngine:
 
     Args:
         model: the classifier.
-        image_size: side of the images, pixels; None: that of the model's evaluation.
+        image_size: side of the images, pixels; None: the model's evaluation size.
 
     Raises:
-        ValueError: another model, or one that takes images of another size.
+        ValueError: another kind of model, or one that takes images of another size.
     """
 
     def __init__(self, model: keras.Model, image_size: int | None = None) -> None:
@@ -46,16 +46,16 @@ class KerasEngine:
         self.record = sized(record, input_shape[1:3], image_size)
 
     def network_inputs(self, images: np.ndarray) -> np.ndarray:
-        """Images 0..255 as the model takes them: normalised, if it does not do that."""
+        """Images 0..255 for the model: normalised, if it does not do that itself."""
         if self._normalization.enabled:
             return images
         return preprocess_input(images, mode=self.record)
 
     def fold(self) -> None:
-        """Has a copy of the model compute from now on, without batch norms: faster.
+        """Uses a copy of the model without batch norms from now on, which is faster.
 
-        Results agree but for rounding. Models of lower precision, quantized ones and
-        those that have no batch norms stay as they are.
+        Results agree except for rounding. Models of lower precision, quantized ones and
+        those without batch norms stay as they are.
         """
         if computes_in_float32(self.model):
             with contextlib.suppress(ValueError):  # Keras copies no subclassed models.
@@ -63,12 +63,12 @@ class KerasEngine:
                 self.__dict__.pop("_body", None)
 
     def scores(self, images: np.ndarray) -> np.ndarray:
-        """What the model gives, `(batch, classes)`."""
-        # `predict` makes a dataset of every batch that it is given.
+        """The model's scores, `(batch, classes)`."""
+        # `predict` would make a dataset of every batch.
         return self.running.predict_on_batch(self.network_inputs(images))
 
     def features(self, images: np.ndarray) -> np.ndarray:
-        """What the last layer takes, `(batch, channels)`.
+        """The input of the last layer, `(batch, channels)`.
 
         Raises:
             ValueError: the model does not end in a dense layer.
