@@ -60,7 +60,7 @@ def test_saved_models(model, photo, tmp_path, engines_here):
     wanted = Classifier(model).features(photo)
     np.testing.assert_allclose(classifier.features(photo), wanted, atol=5e-3)
     assert classifier.model is None
-    with pytest.raises(InputError, match="'flowers' is an export, which gives no grad"):
+    with pytest.raises(InputError, match="'flowers' is an export, which has no grad"):
         classifier.explain(photo)
 
 
