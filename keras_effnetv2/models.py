@@ -79,11 +79,11 @@ def create_model(
         include_preprocessing: normalise pixels in the model. False: the caller does,
             with `preprocess_input(images, mode=model.preprocessing)`.
         name: name of the model.
-        dropout_rate: of the dropout before the classifier. None: the variant's.
-        drop_path_rate: of stochastic depth. None: the variant's.
+        dropout_rate: rate of the dropout before the classifier. None: the variant's.
+        drop_path_rate: rate of stochastic depth. None: the variant's.
         activation: of all blocks, e.g. `"relu6"` for integer hardware. `"auto"`: the
             variant's.
-        bn_momentum: of the moving statistics. 0.9 in the released code.
+        bn_momentum: momentum of the moving statistics. 0.9 in the released code.
         bn_epsilon: added to variances. None: the variant's.
         bn_synchronized: True shares batch statistics over all replicas of a
             `tf.distribute` strategy, a number n over groups of n consecutive replicas

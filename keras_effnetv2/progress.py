@@ -45,7 +45,7 @@ class Line:
 
         Args:
             describe: gives the text: the work, and how much is done.
-            share: of the work that is done, 0 to 1; 0 if unknown.
+            share: share of the work that is done, 0 to 1; 0 if unknown.
         """
         now = self._clock()
         if now < self._due:

@@ -54,7 +54,7 @@ _REGULARIZERS = (
     "drop_path_rate",
 )  # fmt: skip
 
-# Of a run, epoch by epoch; of every arm, seed by seed.
+# Records of a run, by epoch; of every arm, by seed.
 _Records = Sequence[dict[str, Any]]
 _Results = Mapping[str, Sequence[_Records]]
 

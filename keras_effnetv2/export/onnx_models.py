@@ -63,15 +63,15 @@ def onnx(
 
     Args:
         model: a classifier of `create_model`, or built on one.
-        path: folder to write; an export that is there is replaced.
+        path: folder to write; an existing export is replaced.
         opset: version of the standard operators, 13 to 18.
         image_size: side of `images`, pixels. None: any, or the model's.
         input_dtype: of `images`, `"float32"` or `"uint8"`.
-        fold: fold batch norms into convolutions.
-        classifier_activation: that makes probabilities of what a model of logits gives,
-            `"softmax"` or `"sigmoid"`. `"auto"`: that of the loss that it is compiled
-            with, or of released weights.
-        source: for the manifest: which variant, which weights.
+        fold: whether to fold batch norms into convolutions.
+        classifier_activation: turns logits of a model into probabilities: `"softmax"`
+            or `"sigmoid"`. `"auto"`: that of the loss that it is compiled with, or of
+            released weights.
+        source: variant and weights, for the manifest.
 
     Returns:
         The manifest, which is next to the export as `model.json`.

@@ -154,7 +154,7 @@ def _of_name(
 
     Args:
         kind: kind of source.
-        name: of the dataset.
+        name: name of the dataset.
         source: source of its training images.
         splits: `train`, `validation` and perhaps `test`, as named by the source.
         num_images: images of each split.

@@ -60,7 +60,7 @@ def build(
         include_top: whether to end in pooling, dropout and classifier.
         include_preprocessing: whether the model takes pixels 0..255.
         classes: width of the classifier.
-        classifier_activation: of the classifier; `"auto"` is the record's.
+        classifier_activation: activation of the classifier; `"auto"` is the record's.
         pooling: without classifier: None, `"avg"` or `"max"`.
         name: name of the model.
         options: arguments shared by the blocks.

@@ -77,7 +77,7 @@ class Slice:
 
     @property
     def num_chips(self) -> int:
-        """Of all."""
+        """Number of chips."""
         return math.prod(self.sides)
 
     def __str__(self) -> str:

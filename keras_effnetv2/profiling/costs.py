@@ -79,7 +79,7 @@ class Profile:
 
     @property
     def multiply_adds(self) -> int:
-        """Of the convolutions and the dense layer, for one image."""
+        """Multiply-adds of the convolutions and the dense layer, for one image."""
         return sum(stage.multiply_adds for stage in self.stages)
 
     @property

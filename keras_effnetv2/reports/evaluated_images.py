@@ -40,7 +40,7 @@ class RunNetwork:
     """The network of `load_run`, without its last activation and temperature.
 
     Attributes:
-        workdir: of the run.
+        workdir: work folder of the run.
         experiment: the run's experiment, perhaps with other settings.
         weights: file of the weights.
         network: from images, pixels 0..255, to logits.
@@ -99,8 +99,8 @@ class Evaluation:
 
     Attributes:
         run: the run's network.
-        split: of the images.
-        source: of the images.
+        split: split of the images.
+        source: source of the images.
         indices: indices in the source of the readable images, `(images,)`.
         logits: float32 `(images, classes)`.
         labels: integers `(images,)`; if an image may have several classes, 0 and 1

@@ -148,7 +148,7 @@ def write_found(
     For the pictures, see `draw_figures`.
 
     Args:
-        search: of the study.
+        search: settings of the search.
         study: from `open_search`.
         folder: made if need be.
 

@@ -37,7 +37,7 @@ class Source:
     """The arrays of an open file by our names.
 
     Attributes:
-        path: of the file or folder.
+        path: path of the file or folder.
         format: its format and whose names it uses, for messages.
         num_classes: width of the classifier; None if there is none.
         shapes: shapes of all arrays, in Keras's layout.

@@ -38,7 +38,7 @@ class _Located:
     """Weights on this machine.
 
     Attributes:
-        path: of the file or folder.
+        path: path of the file or folder.
         dataset: the dataset they were trained on, if known.
         config: configuration of their repository, if they are from one.
     """

@@ -13,7 +13,7 @@ class Engine(Protocol):
     """Runs a network on images `(batch, size, size, 3)`, float32 pixels 0..255.
 
     Attributes:
-        name: of the network.
+        name: name of the network.
         record: its preprocessing, with the size of the images.
         num_classes: columns of its scores.
     """

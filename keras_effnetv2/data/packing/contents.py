@@ -58,7 +58,7 @@ def find(folder: str, train_split: str = "train") -> Contents:
 
     Raises:
         ValueError: the folder holds nothing that can be packed, or may not be read.
-        OSError: there is no such bucket, or nobody here has rights on it.
+        OSError: there is no such bucket, or no permission for it.
     """
     if is_remote(folder):
         as_path(folder).exists()  # Reports what is wrong with the bucket.

@@ -67,7 +67,7 @@ class WrittenShard:
     """A finished shard.
 
     Attributes:
-        name: of the file.
+        name: name of the file.
         num_records: number of records.
         num_bytes: its size.
         damaged: names of the images that were left out, and why.

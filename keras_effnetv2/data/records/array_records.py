@@ -39,7 +39,7 @@ def open_array_records(
     """Opens ArrayRecord files as a source.
 
     Args:
-        paths: of the files.
+        paths: paths of the files.
         parse: turns a record into an image and its label.
         reading: how to read.
         parts: the records of each file to use.
@@ -80,9 +80,9 @@ class ArrayRecordStore:
     An address is the number of a record among all that are used.
 
     Args:
-        paths: of the files.
+        paths: paths of the files.
         sizes: sizes of the files, bytes.
-        parts: which records of each.
+        parts: the records of each file to use.
         chunk_bytes: approximate size of a chunk.
     """
 

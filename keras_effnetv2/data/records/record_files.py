@@ -57,7 +57,7 @@ class Records:
         """Consecutive records, from their lengths in each file.
 
         Args:
-            paths: of the files.
+            paths: paths of the files.
             lengths: lengths of the records of each file.
             parts: the records of each file to use. None: all.
 

@@ -44,7 +44,7 @@ def run_engine(
 
     Args:
         engine: a name of `engines.ENGINES`.
-        path: of the export.
+        path: path of the export.
         inputs: signature -> name of an input -> array.
         seconds: time limit. None: that of the variable `KERAS_EFFNETV2_ENGINE_SECONDS`,
             or 10 minutes plus half a minute per image.

@@ -141,7 +141,7 @@ def check_options(
         base_path: as for `serving`.
         version: as for `serving`.
         keep: as for `serving`.
-        name: likewise.
+        name: as for `serving`.
         allowed_batch_sizes: as for `serving`.
 
     Returns:

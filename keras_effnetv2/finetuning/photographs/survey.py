@@ -51,7 +51,7 @@ class Look:
 
 @dataclasses.dataclass(frozen=True)
 class Survey:
-    """What was found in photographs.
+    """The findings about photographs.
 
     Attributes:
         photographs: all of them.

@@ -52,7 +52,7 @@ class CostCache:
     """The file of a backbone's costs on this device with these versions.
 
     Args:
-        backbone: that costs are shares of.
+        backbone: the network that costs are relative to.
         workload: workload of the steps.
         folder: folder of the files; None: in Keras's folder.
     """

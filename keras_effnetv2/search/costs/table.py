@@ -42,7 +42,7 @@ class CostTable:
 
     Attributes:
         backbone: the network that costs are relative to.
-        workload: of the steps.
+        workload: workload of the steps.
         device: the device, in words.
         backbone_seconds: median time of the backbone's step.
         costs: name of a `BlockShape` -> time relative to the backbone's step.
@@ -112,7 +112,7 @@ class CostTable:
 
         Args:
             backbone: backbone of the space.
-            workload: of the steps.
+            workload: workload of the steps.
             costs: costs of all blocks of `costs.networks`, and of at least one network.
         """
         networks = [(backbone, 1.0), *costs.networks]

@@ -20,10 +20,10 @@ class Policy:
     square, so that the learning rate does not depend on the reward's scale.
 
     Args:
-        learning_rate: of the logits.
-        baseline_momentum: of both moving averages, per update; from 0 to less than 1.
-            They start as plain averages.
-        entropy_weight: of the bonus, in units of the normalized advantage.
+        learning_rate: learning rate of the logits.
+        baseline_momentum: momentum of both moving averages, per update; from 0 to less
+            than 1. They start as plain averages.
+        entropy_weight: weight of the bonus, in units of the normalized advantage.
 
     Raises:
         ValueError: a setting is out of its range.

@@ -36,8 +36,8 @@ class ReinforceSampler(optuna.samplers.BaseSampler):
 
     Args:
         seed: seed of the draws.
-        learning_rate: of the policy's logits.
-        baseline_momentum: of the moving averages of the rewards, per trial.
+        learning_rate: learning rate of the policy's logits.
+        baseline_momentum: momentum of the moving averages of rewards, per trial.
         entropy_weight: weight of the bonus that keeps the policy exploring.
 
     Raises:

@@ -41,7 +41,7 @@ def open_study(
             and the name and seed of the sampler; in JSON's types.
         sampler: sampler of points; see `create_sampler`.
         pruner: stops unpromising trials; None: none.
-        name: of the study; a storage may hold several.
+        name: name of the study; a storage may hold several.
         backbone: backbone of the space, in JSON's types; None: not stored.
 
     Raises:

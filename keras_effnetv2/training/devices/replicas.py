@@ -80,7 +80,7 @@ class _OfUser(keras.optimizers.Optimizer):
     """
 
     def get_config(self) -> dict[str, Any]:
-        """What `from_config` needs."""
+        """The arguments of `from_config`."""
         _, mixin, kind = type(self).__bases__
         optimizer = {
             "module": kind.__module__,

@@ -128,7 +128,7 @@ class Model(Checked):
         eval_size: side of the evaluation images, pixels. None: the variant's.
         width_coefficient: multiplies channels. None: the variant's.
         depth_coefficient: multiplies blocks. None: the variant's.
-        bn_momentum: of the moving statistics. Released code 0.9, paper 0.99.
+        bn_momentum: momentum of the moving statistics. Released code 0.9, paper 0.99.
         bn_group_size: replicas that share batch statistics; 0: all of them, 1: none.
             Released code: 8.
         precision: of the network; its classifier is float32. Released code: bfloat16 on

@@ -27,7 +27,7 @@ def draw_curves(records: _Records, path: AnyPathLike, title: str) -> None:
     """Writes a PNG of `curves_figure`.
 
     Args:
-        records: of the epochs so far; see `Records`.
+        records: records of the epochs so far; see `Records`.
         path: the PNG; an older one is replaced atomically.
         title: title of the picture.
 
@@ -46,7 +46,7 @@ def curves_figure(records: _Records) -> Any:
     """Accuracy, loss, learning rate, image size and regularization over the epochs.
 
     Args:
-        records: of the epochs so far; see `Records`.
+        records: records of the epochs so far; see `Records`.
 
     Returns:
         A figure of matplotlib.

@@ -18,7 +18,7 @@ class Pace:
 
     Args:
         stages: the plan.
-        steps_per_epoch: for each stage.
+        steps_per_epoch: steps per epoch in each stage.
     """
 
     def __init__(self, stages: Sequence[Stage], steps_per_epoch: Sequence[int]) -> None:

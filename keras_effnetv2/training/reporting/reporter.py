@@ -42,7 +42,7 @@ class Reporter:
         workdir: where to write.
         experiment: what is trained.
         stages: its plan.
-        num_images: to train on.
+        num_images: number of training images.
         devices: the devices; workers other than the chief are silent.
         position: where training starts, which after a restart is not the beginning.
         log: trackers to write to; see `open_trackers`.

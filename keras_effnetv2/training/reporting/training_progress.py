@@ -15,7 +15,7 @@ class TrainingProgress:
 
     Args:
         stages: the plan.
-        steps_per_epoch: for each stage.
+        steps_per_epoch: steps per epoch in each stage.
         stream: where to write; None: `sys.stderr`. If it is not a terminal, it gets a
             new line every 30 seconds.
         clock: seconds from any moment.

@@ -58,7 +58,7 @@ def open_keras(path: pathlib.Path, archive: zipfile.ZipFile) -> Iterator[Arrays]
     """Opens a `.keras` archive.
 
     Args:
-        path: of the file.
+        path: path of the file.
         archive: the open archive of the file.
 
     Raises:

@@ -75,7 +75,7 @@ def _variables(group: Any) -> tuple[str, ...]:
 
 
 def _layer_name(path: pathlib.Path, file: Any, place: list[str]) -> str:
-    """What a layer is called; early versions of Keras 3 only say its class."""
+    """The name of a layer; early versions of Keras 3 only store its class."""
     variables = "/".join((*place, "vars"))
     try:
         name = file[variables].attrs.get("name") if variables in file else None

@@ -16,7 +16,7 @@ def iterate_members(
     """Each member with its archive, to extract it before going to the next one.
 
     Args:
-        path: of the file, for its size and for messages.
+        path: path of the file, for its size and for messages.
         file: its open, unpacked stream, which is read to the end, where gzip has its
             checksum.
 

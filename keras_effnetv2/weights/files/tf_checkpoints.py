@@ -44,7 +44,7 @@ def open_tar(path: pathlib.Path, opener: Any = gzip.open) -> Iterator[Arrays]:
     """Opens the checkpoint in a tar archive, unpacked into a temporary folder.
 
     Args:
-        path: of the archive.
+        path: path of the archive.
         opener: opens the file to read tar from: `gzip.open`, or `open` if not packed.
 
     Raises:

@@ -88,7 +88,7 @@ def open_zip(path: pathlib.Path, archive: zipfile.ZipFile) -> Iterator[Arrays]:
     """Opens a file of the zip layout.
 
     Args:
-        path: of the file.
+        path: path of the file.
         archive: the open archive of the file.
 
     Raises:

@@ -95,7 +95,7 @@ def read_pickle(path: pathlib.Path, file: BinaryIO) -> tuple[Any, dict[str, Stor
     `Tensor`.
 
     Args:
-        path: of the file, for messages.
+        path: path of the file, for messages.
         file: file in memory, which is read up to the end of the pickle.
 
     Raises:

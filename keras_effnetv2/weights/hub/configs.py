@@ -64,7 +64,7 @@ def read_config(path: pathlib.Path, name: str) -> HubConfig:
     """Reads the configuration in a file.
 
     Args:
-        path: of the file.
+        path: path of the file.
         name: name of the repository, for messages.
 
     Raises:

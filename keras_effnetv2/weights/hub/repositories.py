@@ -85,7 +85,7 @@ def fetch(address: addresses.Address, file_name: str, name: str) -> pathlib.Path
     Args:
         address: address of the repository.
         file_name: name of the file in it.
-        name: of the repository, for messages.
+        name: name of the repository, for messages.
 
     Returns:
         Its path; None if the repository has no such file.
@@ -132,7 +132,7 @@ def explained(error: Exception, name: str) -> Exception:
 
     Args:
         error: an error other than a missing file.
-        name: of the repository.
+        name: name of the repository.
     """
     from huggingface_hub import errors
 

@@ -265,7 +265,9 @@ def test_unknown_blocks_are_refused(planted, tmp_path):
 
 
 def test_images_that_are_too_small_are_refused_before_anything_is_measured(tmp_path):
-    with pytest.raises(ValueError, match="strides of small multiply to 8. Received: im"):
+    with pytest.raises(
+        ValueError, match="strides of small multiply to 8. Received: im"
+    ):
         make_table(tmp_path, image_size=7)
 
 
