@@ -254,7 +254,7 @@ def test_a_training_is_refused_before_it_begins(tmp_path, capsys, addresses, set
 def test_a_process_of_other_versions(addresses, monkeypatch):
     versions = {"keras_effnetv2": "0.0.9", "tensorflow": "2.99"}
     monkeypatch.setattr(service_client, "VERSIONS", versions)
-    with pytest.raises(InputError, match="of keras_effnetv2 0.0.9, tensorflow 2.99"):
+    with pytest.raises(InputError, match="runs keras_effnetv2 0.0.9, tensorflow 2.99"):
         DataService(addresses[:1])
 
 

@@ -152,8 +152,8 @@ def test_later_settings_win():
         ("data.cache=1", "data.cache must be true or false. Received: 1"),
         ("progressive.image_size=1,2,3", "ramp .first,last. or one number or none"),
         ("progressive.image_size=big", "ramp .first,last. or one number or none"),
-        ("progressive.batch_sizes=8,x", "whole numbers with commas between or none"),
-        ("progressive.batch_sizes=8,1.5", "whole numbers with commas between or none"),
+        ("progressive.batch_sizes=8,x", "whole numbers separated by commas or none"),
+        ("progressive.batch_sizes=8,1.5", "whole numbers separated by commas or none"),
         ("model.variant=resnet", "Unknown variant 'resnet'.*efficientnetv2-s"),
     ],
 )
