@@ -230,7 +230,7 @@ def test_every_suite_measures_every_peer():
         assert (suite, "keras.applications") in names
     assert ("memory", "ours") in names
     works = work, Work("B0", 32, 4)
-    (row, _) = growth.measure(1, {"b": ("images a batch", works)})
+    (row, _) = growth.measure(1, {"b": ("images per batch", works)})
     assert row["peer_name"] == "linear"  # Exponents of a busy machine may be anything.
     assert [amount for amount, *_ in row["points"]] == [2, 4]
     assert all(min(seconds) > 0 for _, *seconds in row["points"])
