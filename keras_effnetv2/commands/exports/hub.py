@@ -12,7 +12,7 @@ EXAMPLE = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds nothing: whoever uses a module configures it."""
+    """Adds nothing: a module's users configure it."""
 
 
 def write(model: Any, args: argparse.Namespace, source: Mapping[str, str]) -> None:

@@ -221,8 +221,8 @@ def _read_classes(root: folders.Listing) -> Classes:
     doubled = [name for name, of_class in found.items() if len(of_class) > 1]
     if doubled:
         logging.warning(
-            "%s has several folders with names that look the same, each taken for one "
-            "class: %s.",
+            "%s has several folders with names that look the same, each treated as "
+            "one class: %s.",
             *(root.title, shown(doubled)),
         )
     if root.images:

@@ -3,7 +3,7 @@
 A difference hash (Krawetz 2013, "Kind of Like That") records at 8 x 8 positions whether
 an image gets brighter to the right. It hardly changes when an image is scaled or saved
 again. Images with similar hashes are then compared by thumbnails, so that smooth
-pictures, whose hashes are all alike, are not taken for the same.
+pictures, whose hashes are all alike, do not count as the same.
 """
 
 import collections
