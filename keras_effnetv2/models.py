@@ -81,10 +81,10 @@ def create_model(
         name: name of the model.
         dropout_rate: rate of the dropout before the classifier. None: the variant's.
         drop_path_rate: rate of stochastic depth. None: the variant's.
-        activation: of all blocks, e.g. `"relu6"` for integer hardware. `"auto"`: the
-            variant's.
+        activation: activation of all blocks, e.g. `"relu6"` for integer hardware.
+            `"auto"`: the variant's.
         bn_momentum: momentum of the moving statistics. 0.9 in the released code.
-        bn_epsilon: added to variances. None: the variant's.
+        bn_epsilon: value added to variances. None: the variant's.
         bn_synchronized: True shares batch statistics over all replicas of a
             `tf.distribute` strategy, a number n over groups of n consecutive replicas
             (8 in the released code's training on TPUs). JAX always shares all.
@@ -93,9 +93,9 @@ def create_model(
         preprocessing: the record that the model is to carry, or the name of the dataset
             whose released weights have the same. None: that of the weights, from what
             their file says or else from its name or number of classes.
-        dtype: of the layers, as in Keras: a dtype such as `"bfloat16"`, or a policy
-            such as `"mixed_bfloat16"`, with which pixels are normalised and scores
-            computed in float32. None: `keras.config.dtype_policy()`.
+        dtype: dtype of the layers, as in Keras: a dtype such as `"bfloat16"`, or a
+            policy such as `"mixed_bfloat16"`, with which pixels are normalised and
+            scores computed in float32. None: `keras.config.dtype_policy()`.
 
     Raises:
         ValueError: an argument out of range, unknown weights, or weights that do not

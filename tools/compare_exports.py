@@ -38,7 +38,7 @@ class Reading:
         title: for the table.
         format: a function of `keras_effnetv2.export`.
         engine: a name of `ENGINES`.
-        file: what is deployed, in the export's folder.
+        file: file to deploy, in the export's folder.
         group: name of its inputs and outputs for `run_engine`.
         scale: scale of its pixels.
     """
@@ -74,8 +74,8 @@ class Row:
     Attributes:
         model: title.
         reading: title.
-        megabytes: of the file, 10^6 bytes.
-        difference: of logits, relative to the largest of them.
+        megabytes: size of the file, 10^6 bytes.
+        difference: difference of logits, relative to the largest logit.
         agreement: share of the images with Keras's best class.
         latency: for a batch of 1, relative to Keras's; median over the rounds.
         correct: images whose best class is right, such as `"19 of 20"`; empty if

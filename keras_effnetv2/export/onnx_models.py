@@ -66,7 +66,7 @@ def onnx(
         path: folder to write; an existing export is replaced.
         opset: version of the standard operators, 13 to 18.
         image_size: side of `images`, pixels. None: any, or the model's.
-        input_dtype: of `images`, `"float32"` or `"uint8"`.
+        input_dtype: dtype of `images`, `"float32"` or `"uint8"`.
         fold: whether to fold batch norms into convolutions.
         classifier_activation: turns logits of a model into probabilities: `"softmax"`
             or `"sigmoid"`. `"auto"`: that of the loss that it is compiled with, or of

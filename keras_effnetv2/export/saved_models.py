@@ -57,7 +57,7 @@ def saved_model(
         model: a classifier of `create_model`, or built on one.
         path: folder to write; an existing export is replaced.
         image_size: side of `images`, pixels. None: any, or the model's.
-        input_dtype: of `images`, `"float32"` or `"uint8"`.
+        input_dtype: dtype of `images`, `"float32"` or `"uint8"`.
         fold: whether to fold batch norms into convolutions.
         top: number of classes that `classify` returns; fewer if there are fewer.
         classifier_activation: turns logits of a model into probabilities: `"softmax"`

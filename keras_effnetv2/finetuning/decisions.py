@@ -25,7 +25,7 @@ class Choice:
     """One line of the table.
 
     Attributes:
-        name: what is chosen.
+        name: name of the choice.
         value: the choice, as text.
         reason: why, a clause.
         setting: the setting of the experiment, for `--set`.
@@ -43,7 +43,7 @@ def decide(
     """The whole experiment, a line for each choice, and the timetable to keep.
 
     Args:
-        situation: what was found.
+        situation: facts that were found.
         options: the user's options.
         paces: measured speeds in different precisions.
         seconds: time for training, evaluations and the images of the report.

@@ -67,7 +67,7 @@ def draft_experiment(
     """The experiment as far as it does not depend on time, to measure its speed.
 
     Args:
-        situation: what was found.
+        situation: facts that were found.
         options: the user's options.
         precision: precision of the network.
     """

@@ -24,10 +24,10 @@ class Pace:
     """Seconds that steps take, including making their images.
 
     Attributes:
-        step: for the whole network.
-        head_step: for the classifier alone.
-        tracing: for both, before their first step.
-        precision: of the network.
+        step: seconds of a step of the whole network.
+        head_step: seconds of a step of the classifier alone.
+        tracing: seconds to trace both, before their first step.
+        precision: precision of the network.
     """
 
     step: float

@@ -91,10 +91,10 @@ class Variant:
             EfficientNet V1, none in V2).
         fixed_ends: whether the coefficients do not apply to the channels of stem and
             top, and to the repeats of the first and the last row.
-        activation: of all blocks, stem and top, one of `ACTIVATIONS`.
-        padding: of strided convolutions, one of `PADDINGS`.
-        attention: what `se_ratio` applies to, one of `ATTENTIONS`.
-        bn_epsilon: added to the batch norms' variances.
+        activation: activation of all blocks, stem and top, one of `ACTIVATIONS`.
+        padding: padding of strided convolutions, one of `PADDINGS`.
+        attention: layer that `se_ratio` applies to, one of `ATTENTIONS`.
+        bn_epsilon: value added to the batch norms' variances.
     """
 
     name: str

@@ -18,7 +18,7 @@ class Block:
         index: number of the block over all rows, from 0.
         position: number of the block in its row, from 0.
         drop_path_rate: probability that the block's branch is dropped for an example.
-        attention: what `se_ratio` is of, one of `ATTENTIONS`.
+        attention: layer that `se_ratio` applies to, one of `ATTENTIONS`.
     """
 
     name: str

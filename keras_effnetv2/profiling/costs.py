@@ -32,10 +32,10 @@ class StageProfile:
         num_blocks: number of blocks.
         num_params: parameters, including batch norm's moving statistics.
         num_trainable_params: parameters updated by gradients.
-        multiply_adds: of the convolutions and the dense layer, for one image; the
-            papers' FLOPs.
-        activation_bytes: what the forward pass keeps for the gradients; None if not
-            measured.
+        multiply_adds: multiply-adds of the convolutions and the dense layer, for one
+            image; the papers' FLOPs.
+        activation_bytes: bytes that the forward pass keeps for the gradients; None if
+            not measured.
     """
 
     name: str

@@ -50,7 +50,7 @@ class Scale:
         depth: multiplies layers, rounded up.
         size: multiplies image sides.
         late_layers: additional layers in each of the late stages, after `depth`.
-        dropout_rate: added to the rate before the classifier.
+        dropout_rate: value added to the rate of the dropout before the classifier.
     """
 
     suffix: str

@@ -92,7 +92,8 @@ def open_pretrained(
         variant: the network that they are for.
         include_top: whether the classifier is wanted.
         classes: width of the classifier; None for that of the weights.
-        preprocessing: what the weights were trained with; None to infer it.
+        preprocessing: preprocessing that the weights were trained with; None to infer
+            it.
 
     Raises:
         ValueError: no such weights, or weights of another network.

@@ -17,7 +17,7 @@ class Figures:
     Attributes:
         latencies: seconds of each answered request, retries included, in order.
         failures: message -> number of requests that ended with it.
-        seconds: from the first request to the last answer.
+        seconds: time from the first request to the last response.
     """
 
     latencies: list[float]

@@ -57,7 +57,7 @@ class Rest:
 
     Args:
         address: `http://HOST:8501` or `https://HOST`.
-        target: what answers.
+        target: server that answers.
         timeout: timeout of a request, seconds.
     """
 

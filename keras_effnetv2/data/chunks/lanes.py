@@ -74,7 +74,7 @@ class EpochLanes:
         """The records of a lane in this epoch, from any of them on.
 
         Args:
-            lane: from 0.
+            lane: number of the lane, from 0.
             start: how many to skip.
             read: reads chunks by number, in order; starts at once if it can.
         """

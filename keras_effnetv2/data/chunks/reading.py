@@ -93,7 +93,7 @@ def describe_order(order: ChunkOrder, batch_size: int, num_workers: int = 1) -> 
 
     Args:
         order: the order to describe.
-        batch_size: over all workers.
+        batch_size: images per batch, over all workers.
         num_workers: workers that share the lanes.
     """
     lanes = num_lanes(batch_size, order.store.num_chunks)

@@ -59,8 +59,8 @@ def evaluation_window(
     """The position in an image of the crop of `evaluation_image`.
 
     Args:
-        height: of the image, pixels.
-        width: of the image, pixels.
+        height: height of the image, pixels.
+        width: width of the image, pixels.
         preprocessing: as for `evaluation_image`.
 
     Returns:

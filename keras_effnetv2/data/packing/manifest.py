@@ -30,7 +30,7 @@ class Manifest:
 
     Args:
         folder: the folder of the shards.
-        request: what the shards depend on, as JSON values.
+        request: values that the shards depend on, for JSON.
 
     Raises:
         ValueError: the folder holds something else, or shards of another request.

@@ -49,9 +49,9 @@ def open_source(
         directory: where the data is. None: the default of the kind.
         multi_label: an image may have several classes.
         cache: whether to read all encoded images into memory, once.
-        orientation: of encoded images. `"upright"`: rotated as their EXIF says;
-            `"stored"`: as they are; `"auto"`: upright, except for ImageNet's TFRecords,
-            since the released code ignores EXIF.
+        orientation: orientation of encoded images. `"upright"`: rotated as their EXIF
+            says; `"stored"`: as they are; `"auto"`: upright, except for ImageNet's
+            TFRecords, since the released code ignores EXIF.
         train_split: for the kinds `"folder"` and `"csv"`, the split that defines the
             classes.
         reading: how records are read. None: the defaults of `Reading`; with `cache`,

@@ -66,7 +66,7 @@ def litert(
     Args:
         model: a classifier of `create_model`, or built on one.
         path: folder to write; an existing export is replaced.
-        formats: which of the four.
+        formats: one or more of the four.
         representative: real images to calibrate `int8` on: a `Source` from
             `open_source`, a folder of image files, or pixels `(height, width,
             channels)` 0..255 of each. 200 of them, evenly spread, are used, with the
@@ -75,10 +75,10 @@ def litert(
             ones, or else three random pictures. With a `Source`, accuracies are
             measured too.
         image_size: side of `images`, pixels. None: the model's evaluation size.
-        input_type: of `images` in `int8`: `"float32"`, `"uint8"` (pixels as they are)
-            or `"int8"` (pixels - 128).
-        output_type: of the outputs in `int8`, the same types; `"uint8"` is probability
-            x 256.
+        input_type: type of `images` in `int8`: `"float32"`, `"uint8"` (pixels as they
+            are) or `"int8"` (pixels - 128).
+        output_type: type of the outputs in `int8`, one of the same; `"uint8"` is
+            probability x 256.
         float_layers: patterns of layers that stay in float in `int8`, such as `"se"`
             for squeeze-excite, `"block[12]*"`, `"block6a/dwconv2"` or `"top_conv"`.
         logits: whether to return `logits` too.

@@ -34,7 +34,7 @@ class Samples:
     Attributes:
         pixels: float32 `(num, size, size, channels)`, 0..255.
         labels: int `(num,)`; None if unknown.
-        description: what they are, for the report.
+        description: description of the images, for the report.
     """
 
     pixels: np.ndarray

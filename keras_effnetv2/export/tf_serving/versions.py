@@ -89,7 +89,7 @@ def serving(
         allowed_batch_sizes: sizes of the batches that the server forms from requests.
         image_size: side of `images`, pixels. None: the evaluation size, since the
             server cannot batch images of several sizes.
-        input_dtype: of `images`, `"float32"` or `"uint8"`.
+        input_dtype: dtype of `images`, `"float32"` or `"uint8"`.
         fold: whether to fold batch norms into convolutions.
         top: number of classes that `classify` returns; fewer if there are fewer.
         classifier_activation: turns logits of a model into probabilities: `"softmax"`

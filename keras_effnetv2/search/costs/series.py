@@ -51,7 +51,7 @@ class Cost:
         eval_size: image side, pixels, for which the multiply-adds are counted.
         num_layers: blocks of each stage.
         num_params: trainable parameters, with a top of 1,000 classes.
-        multiply_adds: of one image.
+        multiply_adds: multiply-adds for one image.
         step: training step; None if not measured.
     """
 

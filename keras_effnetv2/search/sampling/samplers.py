@@ -213,7 +213,7 @@ def create_sampler(
     Args:
         name: name of the sampler.
         seed: seed of its draws, from 0.
-        options: of `ReinforceSampler`, only for "reinforce".
+        options: arguments of `ReinforceSampler`, only for "reinforce".
 
     Raises:
         ValueError: unknown name, a negative seed, or options of another sampler.

@@ -131,8 +131,8 @@ class Model(Checked):
         bn_momentum: momentum of the moving statistics. Released code 0.9, paper 0.99.
         bn_group_size: replicas that share batch statistics; 0: all of them, 1: none.
             Released code: 8.
-        precision: of the network; its classifier is float32. Released code: bfloat16 on
-            TPUs.
+        precision: precision of the network; its classifier is float32. Released code:
+            bfloat16 on TPUs.
         frozen: patterns of layer names that keep their weights, batch statistics
             included.
         remat: keep only the outputs of the blocks' convolutions for the gradient and
@@ -173,8 +173,8 @@ class Progressive(Checked):
         randaugment_magnitude: Google's scale, 10 is nominal.
         mixup_alpha: 0: no MixUp.
         cutmix_alpha: 0: no CutMix. Paper: none; released code: as `mixup_alpha`.
-        dropout_rate: before the classifier. None: the variant's.
-        drop_path_rate: of stochastic depth. None: the variant's.
+        dropout_rate: rate of the dropout before the classifier. None: the variant's.
+        drop_path_rate: rate of stochastic depth. None: the variant's.
         batch_sizes: batch size of each stage, over all devices. None: `batch_size` in
             all.
     """
@@ -200,13 +200,13 @@ class Optimizer(Checked):
             code: 0.016.
         learning_rate_batch_size: the learning rate grows linearly with the batch from
             here. None: it does not. Released code: 256.
-        momentum: of RMSProp and SGD. Paper: 0.9.
+        momentum: momentum of RMSProp and SGD. Paper: 0.9.
         rho: decay of RMSProp's mean square. Paper: 0.9.
         beta_2: decay of Adam's mean square. Kingma and Ba 2015: 0.999; runs of few
             steps need a smaller one.
-        epsilon: of RMSProp and Adam. Released code: 1e-3.
-        ema_momentum: of the moving average of weights and batch-norm statistics, per
-            step; 0: none. Paper: 0.9999.
+        epsilon: epsilon of RMSProp and Adam. Released code: 1e-3.
+        ema_momentum: momentum of the moving average of weights and batch-norm
+            statistics, per step; 0: none. Paper: 0.9999.
         global_clipnorm: largest norm of all gradients together. None: no limit.
         accumulation_steps: number of pieces in which the batch of a device is computed,
             one after the other, so that each fits into memory.

@@ -49,10 +49,10 @@ class Stage:
         image_size: side of the training images, pixels.
         randaugment_magnitude: Google's scale, 10 is nominal. It matters only if the
             augmentation is RandAugment.
-        mixup_alpha: of MixUp's Beta(alpha, alpha); 0: no MixUp.
-        cutmix_alpha: of CutMix's Beta(alpha, alpha); 0: no CutMix.
-        dropout_rate: before the classifier. None: the model's.
-        drop_path_rate: of stochastic depth, at the last block. None: the model's.
+        mixup_alpha: alpha of MixUp's Beta(alpha, alpha); 0: no MixUp.
+        cutmix_alpha: alpha of CutMix's Beta(alpha, alpha); 0: no CutMix.
+        dropout_rate: rate of the dropout before the classifier. None: the model's.
+        drop_path_rate: rate of stochastic depth at the last block. None: the model's.
         batch_size: images per step, over all devices.
     """
 
@@ -138,14 +138,14 @@ def plan_stages(
         batch_size: images per step, over all devices; one number, or one for each
             stage.
         randaugment_magnitude: Google's scale, 10 is nominal.
-        mixup_alpha: 0: no MixUp.
-        cutmix_alpha: 0: no CutMix.
-        dropout_rate: before the classifier. None: the model's.
-        drop_path_rate: of stochastic depth. None: the model's. The paper does not ramp
-            it.
-        formula: for the image sizes. `"paper"`: evenly from first to last, to the
-            nearest pixel. `"released"`: as in the released code, whose first stage is
-            one step above the first size, `int(first + (last - first) * (i + 1) /
+        mixup_alpha: alpha of MixUp; 0: no MixUp.
+        cutmix_alpha: alpha of CutMix; 0: no CutMix.
+        dropout_rate: rate of the dropout before the classifier. None: the model's.
+        drop_path_rate: rate of stochastic depth. None: the model's. The paper does not
+            ramp it.
+        formula: formula of the image sizes. `"paper"`: evenly from first to last, to
+            the nearest pixel. `"released"`: as in the released code, whose first stage
+            is one step above the first size, `int(first + (last - first) * (i + 1) /
             num_stages)`. Regularization is the same in both.
 
     Raises:

@@ -40,7 +40,7 @@ class Reporter:
 
     Args:
         workdir: where to write.
-        experiment: what is trained.
+        experiment: experiment that is trained.
         stages: its plan.
         num_images: number of training images.
         devices: the devices; workers other than the chief are silent.

@@ -77,7 +77,7 @@ def train(
     decide when to stop, at the end of an epoch.
 
     Args:
-        experiment: what to train. None: the experiment of the work folder.
+        experiment: experiment to train. None: the experiment of the work folder.
         workdir: the work folder; may be in a bucket, such as
             `"gs://BUCKET/runs/digits"`. Workers must share it.
         strategy: `"auto"`, `"cpu"`, `"mirrored"`, `"multiworker"` or `"tpu"`.
