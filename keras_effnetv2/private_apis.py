@@ -102,6 +102,17 @@ def traced_model() -> keras.Model | None:
     return None
 
 
+def is_inside_a_call() -> bool:
+    """Whether a layer, or a function without state, calls what is called now.
+
+    Without it, networks that are part of other models would be traced apart.
+    """
+    from keras.src.backend.common import global_state
+
+    scopes = ("current_call_ctx", "stateless_scope", "symbolic_scope")
+    return any(global_state.get_global_attribute(x) is not None for x in scopes)
+
+
 def in_safe_mode() -> bool:
     """Whether Keras loads a file of which nothing may run that it does not know.
 
