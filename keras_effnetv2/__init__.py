@@ -33,8 +33,8 @@ if TYPE_CHECKING:  # What editors and type checkers see of the names below.
     from keras_effnetv2.weights.labels import decode_predictions
     from keras_effnetv2.weights.releases import list_variants
 
-# Imported when they are asked for: Keras and TensorFlow take seconds, and the command
-# line answers much without them.
+# Imported on first use: Keras and TensorFlow take seconds to import, and much of the
+# command line works without them.
 _MODULES = {
     "BlockSpec": "networks.architecture",
     "Classifier": "classification.classifying",

@@ -1,4 +1,4 @@
-"""Models made ready for inference where people call them, without an export."""
+"""Models compiled for inference in Python, without an export."""
 
 import contextlib
 from typing import Any
@@ -13,13 +13,11 @@ from keras_effnetv2.networks.functional import find_normalization, watched
 
 
 class CompiledModel:
-    """A model as a function of images, with the weights that it had.
-
-    Made by `compile_for_inference`.
+    """A function of images with fixed weights, made by `compile_for_inference`.
 
     Attributes:
-        model: what computes: a copy without batch norms, or the model itself where it
-            cannot be folded.
+        model: the model that runs: a copy without batch norms, or the original where
+            it cannot be folded.
     """
 
     def __init__(self, model: keras.Model) -> None:
@@ -28,29 +26,29 @@ class CompiledModel:
         self._compute = _traced(self.model)
 
     def __call__(self, images: Any) -> Any:
-        """What the model gives for a batch, as NumPy arrays.
+        """The model's outputs for a batch, as NumPy arrays.
 
         Args:
-            images: `(batch, height, width, channels)`, an array or tensor, as the model
-                takes them: pixels 0..255 unless it was built otherwise.
+            images: array or tensor `(batch, height, width, channels)`, pixels 0..255
+                unless the model was built with `include_preprocessing=False`.
         """
         images = watched(self.model, images)
         return keras.tree.map_structure(np.asarray, self._compute(images))
 
 
 def compile_for_inference(model: keras.Model) -> CompiledModel:
-    """Makes a model fast for a few images at a time, as an export would be.
+    """Makes a model as fast as its export, for one image or a small batch.
 
-    Batch norms are folded into convolutions, weights become constants of a graph, and
-    the graph is kept, one for each shape of a batch. Outputs agree with the model's but
-    for rounding. What is changed in the model later does not count.
+    Batch norms are folded into convolutions, and the weights become constants of a
+    graph. Outputs agree with the model's except for rounding; later changes of the
+    model have no effect.
 
         fast = keras_effnetv2.compile_for_inference(model)
         probabilities = fast(images)
 
-    Making it takes a second or more, and so does the first call with images of another
-    shape. Models of lower precision are not folded. Elsewhere than on TensorFlow, Keras
-    compiles the folded model.
+    Compiling takes a second or more, and so does the first call with each of the first
+    two shapes of images. Models in lower precision are not folded. On other backends
+    than TensorFlow, Keras compiles the folded model.
 
     Args:
         model: of `create_model`, or a functional model that contains one.
@@ -67,7 +65,7 @@ def compile_for_inference(model: keras.Model) -> CompiledModel:
 
 
 def _folded(model: keras.Model) -> keras.Model:
-    """The model without batch norms, if it can be."""
+    """The model without batch norms, where possible."""
     if computes_in_float32(model):
         with contextlib.suppress(ValueError):  # Keras copies no subclassed models.
             return fold_batch_norm(model)
@@ -75,7 +73,7 @@ def _folded(model: keras.Model) -> keras.Model:
 
 
 def _traced(model: keras.Model) -> Any:
-    """The model as a function of batches."""
+    """The model as a compiled function of a batch."""
     values = constants.values_of(model.variables)
     if keras.backend.backend() != "tensorflow" or not constants.fit_in_a_graph(values):
         return model.predict_on_batch

@@ -1,9 +1,9 @@
-"""Draws which room of the package imports which, into CONTRIBUTING.md.
+"""Draws which part of the package imports which, into CONTRIBUTING.md.
 
     python tools/draw_imports.py
 
-The diagram is Mermaid's, which GitHub shows as a picture. An arrow that follows from
-others is left out: where a room imports two, and one of these imports the other.
+The diagram is Mermaid's, which GitHub renders. Arrows that follow from others are left
+out: if a part imports two, and one of these imports the other.
 """
 
 import ast
@@ -12,7 +12,7 @@ import pathlib
 ROOT = pathlib.Path(__file__).parents[1]
 PACKAGE = ROOT / "keras_effnetv2"
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
-# Imported from everywhere, or nowhere: arrows would say nothing.
+# Imported everywhere, or nowhere: arrows would mean nothing.
 LEFT_OUT = {
     "__init__",
     "__main__",
@@ -35,7 +35,7 @@ def rooms() -> list[str]:
 
 
 def imported(room: str) -> set[str]:
-    """Rooms that any file of a room imports, anywhere in it."""
+    """Parts that any file of a part imports."""
     files = (PACKAGE / room).rglob("*.py") if (PACKAGE / room).is_dir() else ()
     found = set()
     for path in files or [PACKAGE / f"{room}.py"]:
@@ -48,7 +48,7 @@ def imported(room: str) -> set[str]:
 
 
 def arrows() -> list[tuple[str, str]]:
-    """Pairs of a room and one that it imports, without those that others imply."""
+    """Pairs of a part and one that it imports, without those implied by others."""
     direct = {room: imported(room) for room in rooms()}
 
     def reached(room: str) -> set[str]:
@@ -69,7 +69,7 @@ def diagram() -> str:
 
 
 def drawn(text: str) -> str:
-    """CONTRIBUTING.md's text with the diagram of today."""
+    """CONTRIBUTING.md's text with the current diagram."""
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     return before + diagram() + after

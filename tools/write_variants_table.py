@@ -36,7 +36,7 @@ def table() -> str:
 
 
 def written(text: str) -> str:
-    """README.md's text with the table of today."""
+    """README.md's text with the current table."""
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     return before + table() + after

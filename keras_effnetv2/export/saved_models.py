@@ -1,4 +1,4 @@
-"""SavedModels whose signatures take pixels or encoded images."""
+"""SavedModels with signatures for pixels and encoded images."""
 
 import functools
 import os
@@ -39,38 +39,40 @@ def saved_model(
 
     - `serving_default`: `images` `(batch, height, width, channels)`, pixels 0..255, to
       `probabilities` and `logits` `(batch, classes)`;
-    - `serving_bytes`: `image_bytes` `(batch,)`, encoded images of any sizes, as
-      `data.images.decode` takes them: JPEG, PNG, GIF, BMP of 24 or 32 bits, and WebP
-      without alpha where the server's TensorFlow does; to the same: decoded, turned
-      upright, cropped and resized for evaluation. Others, and images larger than
-      `data.headers.max_pixels()` at the time of the export, are refused;
-    - `classify`: `image_bytes` to the best `classes`, their `scores` and, where they
-      are known, `labels`, `(batch, top)`;
-    - `features`: `images` to `features` `(batch, channels)`, what the classifier takes;
+    - `serving_bytes`: `image_bytes` `(batch,)`, encoded images of any sizes, in the
+      formats of `data.images.decode`: JPEG, PNG, GIF, BMP of 24 or 32 bits, and WebP
+      without alpha if the server's TensorFlow supports it; to the same outputs. Images
+      are decoded, turned upright, cropped and resized for evaluation. Other formats,
+      and images larger than `data.headers.max_pixels()` at the time of the export, are
+      refused;
+    - `classify`: `image_bytes` to the best `classes`, their `scores` and, if known,
+      `labels`, `(batch, top)`;
+    - `features`: `images` to `features` `(batch, channels)`, the input of the
+      classifier;
     - `pyramid`: `images` to `reduction_1` ... `reduction_5`, if the model is a network
       of `create_model`.
 
-    Another process, which knows nothing of Keras, loads the export and compares it with
-    the model before it takes its place.
+    Another process, which does not import Keras, loads the export and compares it with
+    the model before it replaces an old one.
 
     Args:
         model: a classifier of `create_model`, or built on one.
-        path: folder to write; an export that is there is replaced.
-        image_size: side of `images`, pixels. None: any, or what the model takes.
+        path: folder to write; an existing export is replaced.
+        image_size: side of `images`, pixels. None: any, or the model's.
         input_dtype: of `images`, `"float32"` or `"uint8"`.
-        fold: fold batch norms into convolutions.
-        top: how many classes `classify` gives; fewer if there are fewer.
-        classifier_activation: that makes probabilities of what a model of logits gives,
-            `"softmax"` or `"sigmoid"`. `"auto"`: that of the loss that it is compiled
-            with, or of released weights.
-        source: for the manifest: which variant, which weights.
+        fold: whether to fold batch norms into convolutions.
+        top: number of classes that `classify` returns; fewer if there are fewer.
+        classifier_activation: turns logits of a model into probabilities: `"softmax"`
+            or `"sigmoid"`. `"auto"`: that of the loss that it is compiled with, or of
+            released weights.
+        source: variant and weights, for the manifest.
 
     Returns:
-        The manifest that is beside the export as `model.json`.
+        The manifest, which is next to the export as `model.json`.
 
     Raises:
         ValueError: the model cannot be exported, the folder cannot be written, or the
-            export does not do what the model does.
+            export does not agree with the model.
     """
     target = check_target(path)
     classifier = Classifier.open(model, fold, classifier_activation)
@@ -88,7 +90,7 @@ def write_checked(
     """Writes a SavedModel and its manifest, and compares it with the model.
 
     Raises:
-        ValueError: it does not do what the model does.
+        ValueError: it does not agree with the model.
     """
     signatures.write(folder)
     differences = check_signatures(folder, signatures)
@@ -102,11 +104,11 @@ def write_checked(
 class Signatures:
     """The signatures of a classifier; see `saved_model`.
 
-    All call one function, in whose graph the weights are constants: a seventh faster
-    for batches than variables, and one trace.
+    All call one function, whose graph has the weights as constants. That is a seventh
+    faster for batches than variables, and is traced once.
 
     Attributes:
-        classifier: what they are of.
+        classifier: the classifier.
         pixels: shape and dtype of `images`.
         functions: name of a signature -> its `tf.function`.
         specs: name of a signature -> name of its input -> shape and dtype.
@@ -143,7 +145,7 @@ class Signatures:
         }
 
     def write(self, folder: pathlib.Path) -> None:
-        """Saves them, and the class names as the asset `labels.txt`."""
+        """Saves them, with the class names as the asset `labels.txt`."""
         module = tf.Module()
         if not self._weights:
             module.all_variables = [x.value for x in self.classifier.variables]
@@ -157,12 +159,12 @@ class Signatures:
 
     @functools.cached_property
     def _weights(self) -> list[tuple[keras.Variable, Any]]:
-        """With their values; none of a network that is too large for a graph."""
+        """Variables with their values; none if they are too large for a graph."""
         values = constants.values_of(self.classifier.variables)
         return values if constants.fit_in_a_graph(values) else []
 
     def describe(self) -> dict[str, Any]:
-        """For a manifest: inputs and outputs of each signature."""
+        """Inputs and outputs of each signature, for a manifest."""
         descriptions = {}
         for name, specs in self.specs.items():
             outputs = self.functions[name].get_concrete_function().structured_outputs
@@ -173,7 +175,7 @@ class Signatures:
         return descriptions
 
     def _network_inputs(self) -> tf.TensorSpec:
-        """What both the pixels and the evaluation images of files are."""
+        """Shape and dtype of both `images` and the evaluation images of files."""
         _, *sides, channels = self.pixels.shape
         height, *_ = self.classifier.input_shape
         size = height or self.classifier.preprocessing.image_size
@@ -184,7 +186,7 @@ class Signatures:
         with constants.as_constants(self._weights):
             return self.classifier.outputs(images)
 
-    # Servers do not look at shapes, and some kernels end the process on a wrong rank.
+    # Servers do not check shapes, and some kernels abort the process on a wrong rank.
     def _of_pixels(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         images = tf.ensure_shape(images, self.pixels.shape)
         return self._outputs(tf.cast(images, tf.float32))
@@ -211,7 +213,7 @@ class Signatures:
         return {x: outputs[x] for x in outputs if x.startswith("reduction_")}
 
     def evaluation_images(self, image_bytes: tf.Tensor) -> tf.Tensor:
-        """float32 `(batch, size, size, 3)`, pixels 0..255, of encoded images."""
+        """float32 `(batch, size, size, 3)`, pixels 0..255, from encoded images."""
         record = self.classifier.evaluation
 
         def prepare(contents: tf.Tensor) -> tf.Tensor:
@@ -219,7 +221,7 @@ class Signatures:
 
         size = record.image_size
         spec = tf.TensorSpec((size, size, 3), tf.float32)
-        with tf.device("CPU"):  # Where strings are.
+        with tf.device("CPU"):  # Strings are there.
             return tf.map_fn(prepare, image_bytes, fn_output_signature=spec)
 
 
@@ -230,7 +232,7 @@ def _scores_in(outputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
 def _pixels(
     classifier: Classifier, image_size: int | None, dtype: str
 ) -> tf.TensorSpec:
-    """What the signatures of pixels take."""
+    """Shape and dtype of the signatures' pixels."""
     if dtype not in INPUT_DTYPES:
         raise InputError(
             f"input_dtype must be one of {INPUT_DTYPES}. Received: {dtype!r}."

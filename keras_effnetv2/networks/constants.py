@@ -1,7 +1,7 @@
-"""Weights as constants of the graphs that TensorFlow traces: faster in inference.
+"""Weights as constants in TensorFlow's graphs, which makes inference faster.
 
-A processor's convolutions bring their kernels into an order of their own: at every call
-where they are variables, and once where they are constants.
+On a CPU, convolutions first reorder their kernels: at every call if these are
+variables, and once if they are constants.
 """
 
 import contextlib
@@ -15,20 +15,20 @@ MAX_BYTES = 2**30
 
 
 def values_of(variables: Iterable[keras.Variable]) -> list[tuple[keras.Variable, Any]]:
-    """Variables, each with its value of now."""
+    """Variables with their present values."""
     return [(x, keras.ops.convert_to_numpy(x)) for x in variables]
 
 
 def fit_in_a_graph(values: Iterable[tuple[keras.Variable, Any]]) -> bool:
-    """Whether a graph can hold them all."""
+    """Whether one graph can hold all values."""
     return sum(value.nbytes for _, value in values) <= MAX_BYTES
 
 
 @contextlib.contextmanager
 def as_constants(values: Iterable[tuple[keras.Variable, Any]]) -> Iterator[None]:
-    """Within it, layers that TensorFlow traces read these values of their variables.
+    """Within it, layers traced by TensorFlow read these values from their variables.
 
-    What they assign to variables is dropped.
+    Assignments to variables are dropped.
 
     Args:
         values: of `values_of`.

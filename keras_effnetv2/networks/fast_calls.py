@@ -1,8 +1,8 @@
-"""Calls of a network by users: traced where they are eager, and without a dataset.
+"""Fast calls of a network: eager calls as a graph, `predict` without a dataset.
 
-Called eagerly, a network runs operation by operation, ten times as slow as its graph;
-`predict` makes a dataset of whatever it is given, which takes three times as long as an
-image. Measured with B0 at 224 pixels on two cores.
+An eager call runs operation by operation, ten times as slowly as a graph. `predict`
+makes a dataset of its input, which takes three times as long as one image. Measured
+with B0 at 224 pixels on two cores.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,14 +13,14 @@ import numpy as np
 
 from keras_effnetv2.private_apis import all_layers, is_inside_a_call
 
-# Who calls a network a few times does not wait for a trace, which takes some of them.
+# A trace takes as long as several eager calls: it does not pay for one or two.
 _NUM_EAGER_CALLS = 2
-# What may be changed of a layer that is built, and is part of a graph that is traced.
+# Attributes of a built layer that users change, and that a traced graph contains.
 _SETTINGS = ("activation", "dtype_policy", "epsilon", "lora_enabled")
 
 
 class EagerCalls:
-    """How often a network was called eagerly, and its graph.
+    """Runs eager calls of a network, from the third on as a graph.
 
     Args:
         model: the network.
@@ -33,9 +33,9 @@ class EagerCalls:
         self._function: Callable[[Any], Any] | None = None
 
     def run(self, call: Callable[[Any], Any], inputs: Any) -> Any:
-        """What `call` gives for eager inputs, from the third time on by its graph.
+        """Runs `call` on eager inputs.
 
-        The graph reads the variables, and is traced anew when a setting changes.
+        The graph reads the variables, and is traced again when a setting changes.
         """
         self._num += 1
         if self._num <= _NUM_EAGER_CALLS:
@@ -50,7 +50,7 @@ class EagerCalls:
 
 
 def is_eager_inference(inputs: Any, args: Sequence[Any], kwargs: dict) -> bool:
-    """Whether a call with these arguments is one of a user, for results alone."""
+    """Whether a call with these arguments is a user's own, for inference."""
     if keras.backend.backend() != "tensorflow" or args or set(kwargs) - {"training"}:
         return False
     import tensorflow as tf
@@ -68,7 +68,7 @@ def is_eager_inference(inputs: Any, args: Sequence[Any], kwargs: dict) -> bool:
 def is_one_batch(
     model: keras.Model, x: Any, batch_size: int | None, steps: int | None
 ) -> bool:
-    """Whether `predict` takes these as one batch, on one device."""
+    """Whether `predict` would run `x` as one batch, on one device."""
     if keras.backend.backend() != "tensorflow" or steps is not None:
         return False
     import tensorflow as tf

@@ -163,7 +163,7 @@ def test_a_damaged_image_among_many_is_a_result_and_alone_an_error(classify, pho
         ),
         (np.zeros((0, 8, 3), "uint8"), r"Received: uint8 \(0, 8, 3"),
         (np.array([["a"]]), "Received: <U1"),
-        (np.full((8, 8, 3), -1.0), r"must have pixels 0..255, as they are before"),
+        (np.full((8, 8, 3), -1.0), r"must have pixels 0..255, before"),
         (np.full((8, 8, 3), np.nan), "must have pixels 0..255"),
         (np.full((8, 8, 3), 0.5), "Multiply by 255"),
     ],

@@ -1,4 +1,4 @@
-"""Keras models, on whatever Keras runs on."""
+"""Keras models, on any backend."""
 
 import functools
 from collections.abc import Callable
@@ -22,10 +22,10 @@ class KerasEngine:
 
     Args:
         model: the classifier.
-        image_size: side of the images, pixels; None: that of the model's evaluation.
+        image_size: side of the images, pixels; None: the model's evaluation size.
 
     Raises:
-        ValueError: another model, or one that takes images of another size.
+        ValueError: another kind of model, or one that takes images of another size.
     """
 
     def __init__(self, model: keras.Model, image_size: int | None = None) -> None:
@@ -49,27 +49,27 @@ class KerasEngine:
         self.record = sized(record, input_shape[1:3], image_size)
 
     def network_inputs(self, images: np.ndarray) -> np.ndarray:
-        """Images 0..255 as the model takes them: normalised, if it does not do that."""
+        """Images 0..255 for the model: normalised, if it does not do that itself."""
         if self._normalization.enabled:
             return images
         return preprocess_input(images, mode=self.record)
 
     def compile(self) -> None:
-        """Computes faster from now on, with the weights that it has at its next images.
+        """Makes later calls faster, with the weights that the model has at the next one.
 
-        Results agree but for rounding. What is changed in the model later does not
-        count. Keras's quantized models stay as they are.
+        Results agree except for rounding; later changes of the model have no effect.
+        Quantized models stay as they are.
         """
         self._is_compiled = True
         for name in ("_scores", "_features"):
             self.__dict__.pop(name, None)
 
     def scores(self, images: np.ndarray) -> np.ndarray:
-        """What the model gives, `(batch, classes)`."""
+        """The model's scores, `(batch, classes)`."""
         return self._scores(self.network_inputs(images))
 
     def features(self, images: np.ndarray) -> np.ndarray:
-        """What the last layer takes, `(batch, channels)`.
+        """The input of the last layer, `(batch, channels)`.
 
         Raises:
             ValueError: the model does not end in a dense layer.
@@ -88,5 +88,5 @@ class KerasEngine:
     def _function(self, model: keras.Model) -> _Function:
         if self._is_compiled and not is_quantized(model):
             return compile_for_inference(model)
-        # `predict` makes a dataset of every batch that it is given.
+        # `predict` of other models makes a dataset of every batch.
         return model.predict_on_batch
