@@ -145,7 +145,7 @@ class Classifier:
         return self.activation(logits)
 
     def outputs(self, images: Any) -> dict[str, Any]:
-        """Outputs of `network` for float32 pixels, with `logits` and `probabilities`."""
+        """Outputs of `network` for float32 pixels, `logits` and `probabilities`."""
         outputs = self.network(images, training=False)
         logits = self.logits(outputs["features"])
         probabilities = self.activated(logits)

@@ -1,6 +1,7 @@
 """Whatever an image comes in, its scores are those of the model on the same crop."""
 
 import dataclasses
+import io
 import itertools
 import threading
 
@@ -258,7 +259,9 @@ def test_explanations_are_of_the_photograph(classify, photos):
     inside = heat[:, top : top + height, left : left + width]
     assert heat.sum() == pytest.approx(inside.sum(), rel=1e-6)
     found.save(photos / "why.png")
-    with Image.open(photos / "why.png") as picture:
+    shown = found._repr_png_()  # In notebooks.
+    assert shown == (photos / "why.png").read_bytes()
+    with Image.open(io.BytesIO(shown)) as picture:
         assert picture.format == "PNG"
 
 

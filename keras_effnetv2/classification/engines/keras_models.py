@@ -55,7 +55,7 @@ class KerasEngine:
         return preprocess_input(images, mode=self.record)
 
     def compile(self) -> None:
-        """Makes later calls faster, with the weights that the model has at the next one.
+        """Makes later calls faster, with the weights of the next call.
 
         Results agree except for rounding; later changes of the model have no effect.
         Quantized models stay as they are.
