@@ -43,10 +43,11 @@ class EagerCalls:
         import tensorflow as tf
 
         settings = [getattr(x, name, None) for x in self._layers for name in _SETTINGS]
-        if self._function is None or settings != self._settings:
-            self._settings = settings
-            self._function = tf.function(call, autograph=False, reduce_retracing=True)
-        return self._function(tf.convert_to_tensor(inputs))
+        function = self._function
+        if function is None or settings != self._settings:
+            function = tf.function(call, autograph=False, reduce_retracing=True)
+            self._function, self._settings = function, settings
+        return function(tf.convert_to_tensor(inputs))
 
 
 def is_eager_inference(inputs: Any, args: Sequence[Any], kwargs: dict) -> bool:
