@@ -102,6 +102,17 @@ def traced_model() -> keras.Model | None:
     return None
 
 
+def is_inside_a_call() -> bool:
+    """Whether the present call comes from a layer or a stateless function.
+
+    Without it, networks that are part of other models would be traced separately.
+    """
+    from keras.src.backend.common import global_state
+
+    scopes = ("current_call_ctx", "stateless_scope", "symbolic_scope")
+    return any(global_state.get_global_attribute(x) is not None for x in scopes)
+
+
 def in_safe_mode() -> bool:
     """Whether Keras is loading a file in safe mode, which must run no foreign code.
 

@@ -64,7 +64,7 @@ def follow_guide(folder: pathlib.Path, minutes: float) -> dict[str, float]:
         folder / "train", image_size=(_SIZE, _SIZE), batch_size=_BATCH
     ).prefetch(2)
     base = keras_effnetv2.create_model(
-        "efficientnet-lite0", weights="imagenet", include_top=False, input_size=_SIZE
+        "efficientnet-lite0", weights="imagenet", include_top=False
     )
     base.trainable = False
     inputs = keras.Input((_SIZE, _SIZE, 3))

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import pathlib
+import tempfile
 from collections.abc import Sequence
 
 import numpy as np
@@ -64,6 +65,13 @@ class Explanation:
         titles = [f"{name}\n{self.image_size} px"]
         titles += [f"{x.name.replace('_', ' ')}\n{x.score:.4f}" for x in self.classes]
         heat_maps.draw_heat_maps(self.image, self.maps, titles, path, self.window)
+
+    def _repr_png_(self) -> bytes:
+        """The picture that `save` writes, which notebooks show."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder, "explanation.png")
+            self.save(path)
+            return path.read_bytes()
 
 
 class Explainer:

@@ -60,7 +60,7 @@ def open_engine(
     is_name = name in VARIANTS or addresses.is_address(name) or weights is not None
     if not is_name and _is_workdir(path):
         options = {} if checkpoint is None else {"checkpoint": checkpoint}
-        return KerasEngine(training.load_run(path, **options), image_size)
+        return _compiled(training.load_run(path, **options), image_size)
     _refuse_checkpoint(name, checkpoint)
     if not is_name:
         if isinstance(path, RemotePath):
@@ -71,7 +71,14 @@ def open_engine(
         return _open_path(path, name, image_size)
     if weights is None and name in VARIANTS:
         weights = _usual_weights(name)
-    return KerasEngine(create_model(name, weights=weights), image_size)
+    return _compiled(create_model(name, weights=weights), image_size)
+
+
+def _compiled(model: keras.Model, image_size: int | None) -> KerasEngine:
+    """The engine of a model that nobody else has, and whose weights stay."""
+    engine = KerasEngine(model, image_size)
+    engine.compile()
+    return engine
 
 
 def read_model(path: str | os.PathLike) -> keras.Model:

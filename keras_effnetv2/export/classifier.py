@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
-from keras import ops
 
 from keras_effnetv2.backends import require_backend
 from keras_effnetv2.errors import InputError
@@ -99,6 +98,11 @@ class Classifier:
         return height, width, channels
 
     @property
+    def variables(self) -> list[keras.Variable]:
+        """Of network and head."""
+        return [*self.network.variables, *self.head.variables]
+
+    @property
     def evaluation(self) -> Preprocessing:
         """The preprocessing, with the model's own size if it takes only one.
 
@@ -140,11 +144,12 @@ class Classifier:
             raise _unknown_activation(self.model)
         return self.activation(logits)
 
-    def scores(self, images: Any) -> dict[str, Any]:
-        """`logits` and `probabilities`, `(batch, classes)`, from pixels 0..255."""
-        images = ops.cast(images, "float32")
-        logits = self.logits(self.network(images, training=False)["features"])
-        return {"logits": logits, "probabilities": self.activated(logits)}
+    def outputs(self, images: Any) -> dict[str, Any]:
+        """Outputs of `network` for float32 pixels, `logits` and `probabilities`."""
+        outputs = self.network(images, training=False)
+        logits = self.logits(outputs["features"])
+        probabilities = self.activated(logits)
+        return {**outputs, "logits": logits, "probabilities": probabilities}
 
 
 def _check(model: keras.Model) -> Preprocessing:

@@ -1,5 +1,6 @@
 """SavedModels with signatures for pixels and encoded images."""
 
+import functools
 import os
 import pathlib
 from collections.abc import Callable, Mapping
@@ -16,6 +17,7 @@ from keras_effnetv2.export.label_files import write_labels
 from keras_effnetv2.export.manifests import Manifest
 from keras_effnetv2.export.publishing import check_target, replaced_folder
 from keras_effnetv2.layers.gradients import stock_gradients
+from keras_effnetv2.networks import constants
 
 INPUT_DTYPES = ("float32", "uint8")
 
@@ -102,6 +104,9 @@ def write_checked(
 class Signatures:
     """The signatures of a classifier; see `saved_model`.
 
+    All call one function, whose graph has the weights as constants. That is a seventh
+    faster for batches than variables, and is traced once.
+
     Attributes:
         classifier: the classifier.
         pixels: shape and dtype of `images`.
@@ -120,6 +125,9 @@ class Signatures:
         self.top = min(top, classifier.num_classes)
         if top < 1:
             raise InputError(f"top must be at least 1. Received: {top}.")
+        self._outputs = tf.function(
+            self._compute, input_signature=[self._network_inputs()], autograph=False
+        )
         encoded = tf.TensorSpec((None,), tf.string, name="image_bytes")
         rows: dict[str, tuple[Callable[[Any], dict[str, Any]], tf.TensorSpec]] = {
             "serving_default": (self._scores, self.pixels),
@@ -139,8 +147,8 @@ class Signatures:
     def write(self, folder: pathlib.Path) -> None:
         """Saves them, with the class names as the asset `labels.txt`."""
         module = tf.Module()
-        parts = (*self.classifier.network.variables, *self.classifier.head.variables)
-        module.all_variables = [variable.value for variable in parts]
+        if not self._weights:
+            module.all_variables = [x.value for x in self.classifier.variables]
         with stock_gradients():
             signatures = {
                 name: function.get_concrete_function()
@@ -148,6 +156,12 @@ class Signatures:
             }
         tf.saved_model.save(module, os.fspath(folder), signatures)
         write_labels(self.classifier.labels, folder / "assets")
+
+    @functools.cached_property
+    def _weights(self) -> list[tuple[keras.Variable, Any]]:
+        """Variables with their values; none if they are too large for a graph."""
+        values = constants.values_of(self.classifier.variables)
+        return values if constants.fit_in_a_graph(values) else []
 
     def describe(self) -> dict[str, Any]:
         """Inputs and outputs of each signature, for a manifest."""
@@ -160,15 +174,28 @@ class Signatures:
             }
         return descriptions
 
+    def _network_inputs(self) -> tf.TensorSpec:
+        """Shape and dtype of both `images` and the evaluation images of files."""
+        _, *sides, channels = self.pixels.shape
+        height, *_ = self.classifier.input_shape
+        size = height or self.classifier.preprocessing.image_size
+        sides = sides if sides == [size, size] else (None, None)
+        return tf.TensorSpec((None, *sides, channels), tf.float32)
+
+    def _compute(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        with constants.as_constants(self._weights):
+            return self.classifier.outputs(images)
+
     # Servers do not check shapes, and some kernels abort the process on a wrong rank.
-    def _checked(self, images: tf.Tensor) -> tf.Tensor:
-        return tf.ensure_shape(images, self.pixels.shape)
+    def _of_pixels(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        images = tf.ensure_shape(images, self.pixels.shape)
+        return self._outputs(tf.cast(images, tf.float32))
 
     def _scores(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        return self.classifier.scores(self._checked(images))
+        return _scores_in(self._of_pixels(images))
 
     def _scores_of_bytes(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        return self.classifier.scores(self.evaluation_images(image_bytes))
+        return _scores_in(self._outputs(self.evaluation_images(image_bytes)))
 
     def _classify(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         probabilities = self._scores_of_bytes(image_bytes)["probabilities"]
@@ -179,15 +206,11 @@ class Signatures:
         return outputs
 
     def _features(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"features": self._network(images)["features"]}
+        return {"features": self._of_pixels(images)["features"]}
 
     def _pyramid(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        outputs = self._network(images)
+        outputs = self._of_pixels(images)
         return {x: outputs[x] for x in outputs if x.startswith("reduction_")}
-
-    def _network(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        images = tf.cast(self._checked(images), tf.float32)
-        return self.classifier.network(images, training=False)
 
     def evaluation_images(self, image_bytes: tf.Tensor) -> tf.Tensor:
         """float32 `(batch, size, size, 3)`, pixels 0..255, from encoded images."""
@@ -200,6 +223,10 @@ class Signatures:
         spec = tf.TensorSpec((size, size, 3), tf.float32)
         with tf.device("CPU"):  # Strings are there.
             return tf.map_fn(prepare, image_bytes, fn_output_signature=spec)
+
+
+def _scores_in(outputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    return {name: outputs[name] for name in ("logits", "probabilities")}
 
 
 def _pixels(

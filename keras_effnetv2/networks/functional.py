@@ -10,6 +10,12 @@ import keras
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.layers import PixelNormalization
 from keras_effnetv2.layers.first_look import watch
+from keras_effnetv2.networks.fast_calls import (
+    EagerCalls,
+    is_eager_inference,
+    is_one_batch,
+    predict_one_batch,
+)
 from keras_effnetv2.networks.tracing import (
     variables_outside_of_graphs,
     without_autograph,
@@ -26,7 +32,13 @@ class EfficientNet(keras.Model):
     range of values that contradicts the preprocessing gives one warning. On TensorFlow
     this also works if the network is part of another model, but not in functions that
     XLA compiles, on several devices, or in a `tf.function` of your own.
+
+    On TensorFlow, eager calls run as a graph from the third call on, which is ten times
+    as fast and may round differently. The graph reads the variables, so new weights
+    count. `predict` runs a single batch without making a dataset of it.
     """
+
+    _eager_calls: EagerCalls | None = None
 
     def __repr__(self) -> str:
         try:
@@ -54,19 +66,35 @@ class EfficientNet(keras.Model):
     @without_autograph
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """Runs the network."""
-        return super().__call__(inputs, *args, **kwargs)
+        call = super().__call__
+        if not is_eager_inference(inputs, args, kwargs):
+            return call(inputs, *args, **kwargs)
+        watched(self, inputs)
+        if self._eager_calls is None:
+            self._eager_calls = EagerCalls(self)
+        return self._eager_calls.run(call, inputs)
 
     def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         """As `keras.Model.fit`."""
-        return super().fit(self._watched(x), *args, **kwargs)
+        return super().fit(watched(self, x), *args, **kwargs)
 
     def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         """As `keras.Model.evaluate`."""
-        return super().evaluate(self._watched(x), *args, **kwargs)
+        return super().evaluate(watched(self, x), *args, **kwargs)
 
-    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: str | int = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
+    ) -> Any:
         """As `keras.Model.predict`."""
-        return super().predict(self._watched(x), *args, **kwargs)
+        x = watched(self, x)
+        if is_one_batch(self, x, batch_size, steps):
+            return predict_one_batch(self, x, verbose, callbacks)
+        return super().predict(x, batch_size, verbose, steps, callbacks)
 
     def make_train_function(self, force: bool = False) -> Any:
         """As `keras.Model.make_train_function`, which `fit` and `train_on_batch` call.
@@ -97,15 +125,6 @@ class EfficientNet(keras.Model):
         super().save_weights(filepath, *args, **kwargs)
         if str(filepath).endswith(".weights.h5") and os.path.isfile(filepath):
             write_record(filepath, self.preprocessing)
-
-    def _watched(self, data: Any) -> Any:
-        normalization = find_normalization(self)
-        # With a user's input_tensor, the contract applies after the user's own layers.
-        if data is None or normalization.input is not self.input:
-            return data
-        strategy = getattr(self, "distribute_strategy", None)  # TensorFlow's only.
-        is_distributed = strategy is not None and strategy.num_replicas_in_sync > 1
-        return watch(data, normalization.first_look, is_distributed)
 
 
 # Its name in .h5 files of whole models, where Keras leaves the package out.
@@ -156,6 +175,17 @@ def _vector(values: tuple[float, ...]) -> str:
     """A value, or one per channel in brackets."""
     text = ", ".join(f"{value:g}" for value in values)
     return text if len(values) == 1 else f"({text})"
+
+
+def watched(model: keras.Model, data: Any) -> Any:
+    """`data` for a model, looked at once; see `first_look.watch`."""
+    normalization = find_normalization(model)
+    # On a user's input_tensor the contract holds after the user's own layers.
+    if data is None or normalization.input is not model.input:
+        return data
+    strategy = getattr(model, "distribute_strategy", None)  # TensorFlow's only.
+    is_distributed = strategy is not None and strategy.num_replicas_in_sync > 1
+    return watch(data, normalization.first_look, is_distributed)
 
 
 def named_variables(model: keras.Model) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def compiled(loss, *after):
 def probabilities(model, **options):
     """By the graph of the exports, and by what these are compared with."""
     classifier = Classifier.open(model, False, **options)
-    scores = classifier.scores(PIXELS)
+    scores = classifier.outputs(PIXELS)
     found, logits = (np.asarray(scores[x]) for x in ("probabilities", "logits"))
     wanted = keras_outputs(classifier, PIXELS)["serving_default"]
     np.testing.assert_allclose(found, wanted["probabilities"], rtol=1e-5)

@@ -138,10 +138,10 @@ def test_all_suites_are_printed_and_written(tmp_path, monkeypatch, capsys):
     rows = make_rows()
     suites = {"train": lambda *_: rows[:2], "growth": lambda *_: rows[2:]}
     monkeypatch.setattr(benchmark, "SUITES", suites)
-    monkeypatch.setattr(benchmark.sides, "installed_peers", lambda _: [])
+    monkeypatch.setattr(benchmark.sides, "installed_peers", lambda *_: [])
     file, chart = tmp_path / "rows.json", tmp_path / "chart.png"
     benchmark.main(["all", "--json", str(file), "--chart", str(chart)])
-    assert json.loads(file.read_text()) == rows
+    assert json.loads(file.read_text())["rows"] == rows
     printed = capsys.readouterr().out
     assert "keras " in printed and "tensorflow " in printed and chart.is_file()
     assert printed.count("\n| ") == 1 + len(rows)

@@ -16,13 +16,20 @@ import screens
 
 def test_every_command_has_a_screen():
     first = {words[0] for words in screens.COMMANDS}
-    without = {"completion", "data_service", "serve"}  # The last two do not end.
-    assert set(command_line.COMMANDS) - without <= first
+    assert {*command_line.COMMANDS} <= first
     exports = {words[1] for words in screens.COMMANDS if words[0] == "export"}
     assert exports == set(export.FORMATS)
     for words in screens.COMMANDS:
         if not words[0].startswith("--"):
             assert command_line.parse(["", *words]).run
+
+
+@pytest.mark.long
+def test_a_command_that_serves_is_interrupted(tmp_path):
+    words = ["data_service", "--port", "15050"]
+    screen = screens.run(words, tmp_path)
+    assert screen.text.startswith("Batches for: train --data_service localhost:15050")
+    assert "Traceback" not in screen.text and screen.num_foreign == 0
 
 
 @pytest.mark.parametrize("line", test_screens.NOISE)

@@ -62,12 +62,12 @@ def export(work: Work, folder: pathlib.Path) -> None:
         model,
         folder / "litert",
         formats=("float32", "int8"),
-        representative=list(_pixels(size, _NUM_CALIBRATION).astype("uint8")),
+        representative=list(pixels(size, _NUM_CALIBRATION).astype("uint8")),
         image_size=size,
     )
 
 
-def _pixels(image_size: int, num: int) -> np.ndarray:
+def pixels(image_size: int, num: int) -> np.ndarray:
     """float32 0..255, `(num, image_size, image_size, 3)`."""
     shape = (num, image_size, image_size, 3)
     return np.random.default_rng(0).uniform(0, 255, shape).astype("float32")
@@ -109,7 +109,7 @@ def _start(
     from export_comparison.stopwatch import Stopwatch
 
     images = folder / f"batch{work.batch_size}.npy"
-    np.save(images, _pixels(work.image_size, work.batch_size))
+    np.save(images, pixels(work.image_size, work.batch_size))
     turns: dict[tuple, Callable[[], float]] = {}
     for name in _names(work, ()):
         engine, path, _ = ENGINES[name]

@@ -1,11 +1,11 @@
-"""A process that runs a Keras network: ours, keras.applications' or tf_keras'.
+"""A process that runs a Keras network: ours, keras.applications', tf_keras' or kimm's.
 
     python -m benchmarks.keras_side KIND PRECISION SOURCE CONSTRUCTOR REMAT
         SIZExBATCH ...
 
-KIND is `train`, `infer`, `memory` or `matmul`, PRECISION a dtype policy of Keras. All
-sides get the same step: softmax cross-entropy of 1,000 logits, and RMSProp as the paper
-has it; ours is that of its recipes.
+KIND is `train`, `infer`, `memory`, `matmul` or one of `CALLS`, PRECISION a dtype policy
+of Keras. All sides get the same step: softmax cross-entropy of 1,000 logits, and
+RMSProp as the paper has it; ours is that of its recipes.
 """
 
 import functools
@@ -36,8 +36,8 @@ def build(source: str, constructor: str, image_size: int, remat: bool = False) -
 
 def keras_of(source: str) -> Any:
     """The Keras that `source` is made with: `keras` or `tf_keras`."""
-    name = source.partition(".")[0]
-    return importlib.import_module(name.replace("keras_effnetv2", "keras"))
+    is_old = source.startswith("tf_keras")
+    return importlib.import_module("tf_keras" if is_old else "keras")
 
 
 def rmsprop_of(source: str) -> type:
@@ -88,6 +88,21 @@ def inference_run(network: Any, image_size: int, batch_size: int) -> Run:
     return lambda: call(tf.constant(batch)).numpy()
 
 
+def _compiled_run(network: Any, batch: Any) -> Run:
+    from keras_effnetv2 import compile_for_inference
+
+    fast = compile_for_inference(network)
+    return lambda: fast(batch)
+
+
+# How people call a network: kind -> run of a network and NumPy images.
+CALLS: dict[str, Callable[[Any, Any], Run]] = {
+    "model(x)": lambda network, batch: lambda: network(batch).numpy(),
+    "predict": lambda network, batch: lambda: network.predict(batch, verbose=0),
+    "compile_for_inference": _compiled_run,
+}
+
+
 def matrix_multiplications(dtype: str) -> float:
     """GFLOP/s."""
     shape = (_MATRIX_SIDE, _MATRIX_SIDE)
@@ -109,6 +124,9 @@ def make_runs(kind: str, source: str, name: str, remat: bool, works: list) -> li
     network = functools.cache(lambda size: build(source, name, size, remat))
     if kind == "infer":
         return [inference_run(network(size), size, batch) for size, batch in works]
+    if kind in CALLS:
+        make_run = CALLS[kind]
+        return [make_run(network(x), images(x, num).numpy()) for x, num in works]
     return [training_run(source, network(size), size, batch) for size, batch in works]
 
 

@@ -27,7 +27,9 @@ def measure(repeats: int, peers: Sequence[Side], work: Work = WORK) -> list[dict
         REMAT: functools.partial(OURS.start, "memory", [work], remat=True),
         **{x.name: functools.partial(x.start, "memory", [work]) for x in peers},
     }
-    counted = [name for name in starters if name != TIMM.name]  # By the allocator.
+    # PyTorch's allocator does not count.
+    uncounted = {x.name for x in peers if x.module == TIMM.module}
+    counted = [name for name in starters if name not in uncounted]
     progress = Progress("memory", len(starters) + repeats * (len(counted) + 2))
     with crew(progress) as members:
         for name, start in starters.items():

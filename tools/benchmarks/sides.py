@@ -29,7 +29,8 @@ class Side:
         name: for the table.
         packages: distributions that it needs.
         module: of the process.
-        source: the module with the constructors of the networks; of timm none.
+        source: the module with the constructors of the networks; of timm, "compiled"
+            where `torch.compile` makes it faster, or nothing.
         place: of its name in a row of `NETWORKS`.
         python: interpreter; None: this one.
         precision: `"float32"` or `"mixed_bfloat16"`, as Keras calls them.
@@ -44,10 +45,10 @@ class Side:
     precision: str = "float32"
 
     def start(self, kind: str, works: Sequence[Work], remat: bool = False) -> Worker:
-        """A process that builds the network of `works` and runs each twice.
+        """A process that builds the network of `works`, and has run each.
 
         Args:
-            kind: `"train"`, `"infer"` or `"memory"`.
+            kind: `"train"`, `"infer"`, `"memory"` or one of `keras_side.CALLS`.
             works: of one network.
             remat: of ours: keep only convolutions' outputs for the gradient.
         """
@@ -73,14 +74,19 @@ class Side:
 OURS = Side("ours", ("keras_effnetv2", "keras", "tensorflow"), source="keras_effnetv2")
 KERAS = Side("keras.applications", ("keras",), source="keras.applications")
 TF_KERAS = Side("tf_keras.applications", ("tf_keras",), source="tf_keras.applications")
+KIMM = Side("kimm", ("kimm",), source="kimm.models")
 TIMM = Side("timm", ("timm", "torch"), module="benchmarks.torch_side", place=1)
+COMPILED_TIMM = dataclasses.replace(TIMM, name="timm, compiled", source="compiled")
 
 
-def installed_peers(torch_python: str | None = None) -> list[Side]:
+def installed_peers(
+    torch_python: str | None = None, with_compiled: bool = False
+) -> list[Side]:
     """The peers that can be run; the others are named on standard error.
 
     Args:
         torch_python: interpreter of an environment with torch and timm; None: this one.
+        with_compiled: timm under `torch.compile` too.
 
     Raises:
         ValueError: there is no such interpreter.
@@ -90,8 +96,10 @@ def installed_peers(torch_python: str | None = None) -> list[Side]:
             "torch_python must be a Python interpreter. Received: "
             f"{torch_python!r}, which is no program."
         )
+    of_torch = [TIMM, COMPILED_TIMM] if with_compiled else [TIMM]
+    of_torch = [dataclasses.replace(x, python=torch_python) for x in of_torch]
     peers = []
-    for side in (KERAS, TF_KERAS, dataclasses.replace(TIMM, python=torch_python)):
+    for side in (KERAS, TF_KERAS, KIMM, *of_torch):
         if side.versions() is not None:
             peers.append(side)
             continue

@@ -1,10 +1,11 @@
 """A process that runs a network of timm on PyTorch, on the processor in channels_last.
 
-    python -m benchmarks.torch_side KIND PRECISION "" NAME 0 SIZExBATCH ...
+    python -m benchmarks.torch_side KIND PRECISION SOURCE NAME 0 SIZExBATCH ...
 
 The arguments, the step and what can be asked are those of `keras_side`. The network is
-eager, as PyTorch's users run it, and gets normalised pixels. Its environment has torch
-and timm, and nothing of TensorFlow.
+eager, as most of PyTorch's users run it, or, with a SOURCE of `compiled`, goes through
+`torch.compile`; it gets normalised pixels. Its environment has torch and timm, and
+nothing of TensorFlow.
 """
 
 import functools
@@ -59,11 +60,14 @@ def inference_run(network: torch.nn.Module, image_size: int, batch_size: int) ->
 
 
 def prepare(
-    kind: str, precision: str, _source: str, name: str, _remat: str, *sizes: str
+    kind: str, precision: str, source: str, name: str, _remat: str, *sizes: str
 ) -> tuple:
     """What the process says of itself, and what it can be asked."""
     network = timm.create_model(name, pretrained=False, **_DROP_RATES)
     network = network.to(memory_format=torch.channels_last)
+    if source == "compiled":
+        # Each size has code of its own, as ours has graphs.
+        network = torch.compile(network, dynamic=False)
     mixed = precision == "mixed_bfloat16"
     make_run = functools.partial(training_run, mixed=mixed)
     if kind == "infer":

@@ -22,7 +22,7 @@ TOOLS = pathlib.Path(__file__).parents[1]
 # Peers of different frameworks compare on the processor, wherever there is a GPU too.
 _ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
 _STATUS = pathlib.Path("/proc/self/status")
-_NUM_WARM_UPS = 2  # The first call traces, the second settles memory.
+_NUM_WARM_UPS = 4  # One traces, of eager calls of ours the third; one settles memory.
 _RESET_PEAK = "5"  # Of /proc/self/clear_refs, proc(5): the peak becomes today's size.
 
 Run = Callable[[], object]
@@ -120,7 +120,7 @@ def answer(prepare: Callable[[], tuple[Any, Mapping[str, Callable]]]) -> None:
 
 
 def warm_up(kind: str, runs: Sequence[Run]) -> dict[str, int | None]:
-    """Runs each twice; for the kind `"memory"`, says what the first one adds."""
+    """Runs each a few times; for the kind `"memory"`, says what the first one adds."""
     greeting = {"added_bytes": added_memory(runs[0])} if kind == "memory" else {}
     for run in runs:
         for _ in range(_NUM_WARM_UPS):

@@ -112,9 +112,8 @@ class Conversion:
 
     def _converter(self, *optimizations: tf.lite.Optimize) -> Any:
         module = tf.Module()
-        parts = (*self.classifier.network.variables, *self.classifier.head.variables)
         # With these, the converter saves the module, and signatures keep their names.
-        module.all_variables = [variable.value for variable in parts]
+        module.all_variables = [x.value for x in self.classifier.variables]
         converter = tf.lite.TFLiteConverter.from_concrete_functions(
             [self._function], module
         )
