@@ -16,8 +16,8 @@ class CompiledModel:
     """A function of images with fixed weights, made by `compile_for_inference`.
 
     Attributes:
-        model: the model that runs: a copy without batch norms, or the original where
-            it cannot be folded.
+        model: the model that runs: a copy without batch norms, or the original if it
+            cannot be folded.
     """
 
     def __init__(self, model: keras.Model) -> None:
@@ -47,11 +47,11 @@ def compile_for_inference(model: keras.Model) -> CompiledModel:
         probabilities = fast(images)
 
     Compiling takes a second or more, and so does the first call with each of the first
-    two shapes of images. Models in lower precision are not folded. On other backends
+    two shapes of images. Models in lower precision are not folded. On backends other
     than TensorFlow, Keras compiles the folded model.
 
     Args:
-        model: of `create_model`, or a functional model that contains one.
+        model: model from `create_model`, or a functional model that contains one.
 
     Raises:
         ValueError: no network of this package in `model`, or a quantized one.
@@ -67,7 +67,7 @@ def compile_for_inference(model: keras.Model) -> CompiledModel:
 def _folded(model: keras.Model) -> keras.Model:
     """The model without batch norms, where possible."""
     if computes_in_float32(model):
-        with contextlib.suppress(ValueError):  # Keras copies no subclassed models.
+        with contextlib.suppress(ValueError):  # Keras cannot copy subclassed models.
             return fold_batch_norm(model)
     return model
 

@@ -103,7 +103,7 @@ def traced_model() -> keras.Model | None:
 
 
 def is_inside_a_call() -> bool:
-    """Whether the present call comes from a layer or a stateless function.
+    """Whether the current call comes from a layer or a stateless function.
 
     Without it, networks that are part of other models would be traced separately.
     """

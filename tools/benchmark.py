@@ -4,16 +4,16 @@
         [--repeats 7] [--threads N] [--json FILE] [--chart FILE.png]
         [--torch_python PYTHON [--torch_compile]]
 
-Machines are noisy, so ours and the peers' run in turn (A B A B), each in a process of
-its own that is idle while the others run, and the median of the ratios of all rounds is
-what counts. All on the processor, on all cores, and, but for `bfloat16`, in float32. On
-a machine that has other work to do, threads of the same process wait for each other,
-PyTorch's most of all, and `--threads 1` is fairer.
+Machines are noisy, so ours and the peers run in turn (A B A B), each in its own process
+that is idle while the others run, and the result is the median ratio of all rounds.
+Everything runs on the processor, on all cores, and in float32 except in `bfloat16`. On
+a busy machine, threads of the same process wait for each other, PyTorch's most of all,
+and `--threads 1` is fairer.
 
 Peers are keras.applications, tf_keras.applications, kimm and timm on PyTorch in
-channels_last, eager and, if you ask for it, by `torch.compile`, which takes minutes for
-a network. Those that are not installed are left out, and named. timm is best in an
-environment of its own; none of the peers is a dependency of this package:
+channels_last, eager and, on request, with `torch.compile`, which takes minutes per
+network. Those that are not installed are left out and named. timm is best in a separate
+environment; none of the peers is a dependency of this package:
 
     pip install --no-deps kimm
     python -m venv .venv-torch
@@ -49,7 +49,7 @@ ALL = "all"
 
 
 def caption(repeats: int, peers: Sequence[Side]) -> str:
-    """Machine, versions and how often, in words."""
+    """Machine, versions and number of rounds, in words."""
     from keras_effnetv2.search.costs.workload import device_name
 
     versions: dict[str, str] = {}
@@ -80,7 +80,7 @@ def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("suite", choices=[*SUITES, ALL])
     parser.add_argument("--repeats", type=int, default=7, help="rounds")
     parser.add_argument(
-        "--threads", type=int, help="to compute with (default: one for each core)"
+        "--threads", type=int, help="threads to compute with (default: one per core)"
     )
     parser.add_argument(
         "--json", type=pathlib.Path, metavar="FILE", help="also write the rows there"
@@ -89,10 +89,10 @@ def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
         "--chart", type=pathlib.Path, metavar="FILE.png", help="also draw them there"
     )
     parser.add_argument(
-        "--torch_python", metavar="PYTHON", help="of the environment with torch, timm"
+        "--torch_python", metavar="PYTHON", help="interpreter with torch and timm"
     )
     parser.add_argument(
-        "--torch_compile", action="store_true", help="timm by torch.compile too"
+        "--torch_compile", action="store_true", help="also timm with torch.compile"
     )
     arguments = parser.parse_args(words)
     for name in ("repeats", "threads"):
@@ -123,7 +123,7 @@ def main(words: Sequence[str] | None = None) -> None:
     rows: list[dict] = []
     for name in names:
         rows += SUITES[name](arguments.repeats, arguments.peers)
-        if arguments.json:  # As soon as it is there: a later suite may fail.
+        if arguments.json:  # At once: a later suite may fail.
             contents = json.dumps({"caption": text, "rows": rows}, indent=1) + "\n"
             replace_file(arguments.json, contents.encode())
     print(f"{text}\n\n{report.table(rows)}")

@@ -40,7 +40,7 @@ _SILENCERS = ("TF_CPP_MIN_LOG_LEVEL", "TF_ENABLE_ONEDNN_OPTS", "PYTHONWARNINGS")
 
 _SMALL = ["--set", "epochs=1", "--set", "progressive.num_stages=1"]
 _RUN = ["--workdir", "run"]
-# Four blocks: libtpu compiles them in a fraction of the time of the experiment's own.
+# Four blocks, which libtpu compiles much faster than the experiment's own network.
 _NANO = [
     *("--set", f"model.variant={NANO.name}", "--set", "model.width_coefficient=1"),
     *("--set", "model.depth_coefficient=1", "--set", "progressive.num_stages=1"),
@@ -77,7 +77,7 @@ COMMANDS = (
     ["search", "--experiment", "digits-search", "--study", "s.journal", "--trials", "1",
      "--set", "epochs=1"],
 )  # fmt: skip
-# Of commands that do not end, a part of the line after which they are interrupted.
+# Commands that do not end -> part of the line after which they are interrupted.
 _SERVING = {"serve": " in a browser", "data_service": "Batches for: "}
 # Their old forms, before `list` had a pattern and `profile` a flag.
 _EARLIER = {"list": ["list"], "profile": ["profile", "efficientnetv2-b0"]}
@@ -110,7 +110,7 @@ def is_foreign(line: str) -> bool:
 
 
 def run(words: list[str], folder: pathlib.Path, tree: pathlib.Path = ROOT) -> Screen:
-    """Runs a command of the package in `tree`, which is interrupted if it serves."""
+    """Runs a command of the package in `tree`; interrupts it if it serves."""
     environment = {x: y for x, y in os.environ.items() if x not in _SILENCERS}
     last, lines = _SERVING.get(words[0]), []
     start = time.monotonic()

@@ -75,7 +75,7 @@ def open_engine(
 
 
 def _compiled(model: keras.Model, image_size: int | None) -> KerasEngine:
-    """The engine of a model that nobody else has, and whose weights stay."""
+    """The engine of a model that is not shared and whose weights do not change."""
     engine = KerasEngine(model, image_size)
     engine.compile()
     return engine

@@ -99,7 +99,7 @@ class Classifier:
 
     @property
     def variables(self) -> list[keras.Variable]:
-        """Of network and head."""
+        """Variables of network and head."""
         return [*self.network.variables, *self.head.variables]
 
     @property

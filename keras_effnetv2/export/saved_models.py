@@ -104,8 +104,8 @@ def write_checked(
 class Signatures:
     """The signatures of a classifier; see `saved_model`.
 
-    All call one function, whose graph has the weights as constants. That is a seventh
-    faster for batches than variables, and is traced once.
+    All call one function, whose graph has the weights as constants and is traced once.
+    For batches, constants are a seventh faster than variables.
 
     Attributes:
         classifier: the classifier.

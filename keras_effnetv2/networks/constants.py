@@ -1,7 +1,7 @@
-"""Weights as constants in TensorFlow's graphs, which makes inference faster.
+"""Makes weights constants in TensorFlow's graphs, for faster inference.
 
-On a CPU, convolutions first reorder their kernels: at every call if these are
-variables, and once if they are constants.
+On a CPU, convolutions first reorder their kernels: on every call if these are
+variables, but only once if they are constants.
 """
 
 import contextlib
@@ -10,12 +10,12 @@ from typing import Any
 
 import keras
 
-# TensorFlow's graphs are protocol buffers, of at most 2 GiB.
+# TensorFlow's graphs are protocol buffers of at most 2 GiB.
 MAX_BYTES = 2**30
 
 
 def values_of(variables: Iterable[keras.Variable]) -> list[tuple[keras.Variable, Any]]:
-    """Variables with their present values."""
+    """Variables with their current values."""
     return [(x, keras.ops.convert_to_numpy(x)) for x in variables]
 
 
@@ -26,12 +26,12 @@ def fit_in_a_graph(values: Iterable[tuple[keras.Variable, Any]]) -> bool:
 
 @contextlib.contextmanager
 def as_constants(values: Iterable[tuple[keras.Variable, Any]]) -> Iterator[None]:
-    """Within it, layers traced by TensorFlow read these values from their variables.
+    """Traces layers with these values in place of their variables, inside the `with`.
 
     Assignments to variables are dropped.
 
     Args:
-        values: of `values_of`.
+        values: result of `values_of`.
     """
     import tensorflow as tf
 

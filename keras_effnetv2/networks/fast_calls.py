@@ -1,8 +1,8 @@
 """Fast calls of a network: eager calls as a graph, `predict` without a dataset.
 
-An eager call runs operation by operation, ten times as slowly as a graph. `predict`
-makes a dataset of its input, which takes three times as long as one image. Measured
-with B0 at 224 pixels on two cores.
+An eager call runs operation by operation and takes ten times as long as a graph.
+`predict` makes a dataset of its input, which takes three times as long as the network
+on one image. Measured with B0 at 224 pixels on two cores.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,9 +13,9 @@ import numpy as np
 
 from keras_effnetv2.private_apis import all_layers, is_inside_a_call
 
-# A trace takes as long as several eager calls: it does not pay for one or two.
+# A trace takes as long as several eager calls, so it does not pay for one or two.
 _NUM_EAGER_CALLS = 2
-# Attributes of a built layer that users change, and that a traced graph contains.
+# Attributes of a built layer that users change, and that a traced graph includes.
 _SETTINGS = ("activation", "dtype_policy", "epsilon", "lora_enabled")
 
 
@@ -51,7 +51,7 @@ class EagerCalls:
 
 
 def is_eager_inference(inputs: Any, args: Sequence[Any], kwargs: dict) -> bool:
-    """Whether a call with these arguments is a user's own, for inference."""
+    """Whether a user's own code makes this call, for inference."""
     if keras.backend.backend() != "tensorflow" or args or set(kwargs) - {"training"}:
         return False
     import tensorflow as tf
@@ -86,7 +86,7 @@ def is_one_batch(
 def predict_one_batch(
     model: keras.Model, x: Any, verbose: str | int, callbacks: Any
 ) -> Any:
-    """As `predict`, with its progress bar and its callbacks, but without a dataset."""
+    """Like `predict`, with its progress bar and callbacks, but without a dataset."""
     if not isinstance(callbacks, keras.callbacks.CallbackList):
         callbacks = keras.callbacks.CallbackList(
             callbacks,

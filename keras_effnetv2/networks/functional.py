@@ -35,7 +35,7 @@ class EfficientNet(keras.Model):
 
     On TensorFlow, eager calls run as a graph from the third call on, which is ten times
     as fast and may round differently. The graph reads the variables, so new weights
-    count. `predict` runs a single batch without making a dataset of it.
+    take effect. `predict` runs a single batch without making a dataset of it.
     """
 
     _eager_calls: EagerCalls | None = None
@@ -178,7 +178,7 @@ def _vector(values: tuple[float, ...]) -> str:
 
 
 def watched(model: keras.Model, data: Any) -> Any:
-    """`data` for a model, looked at once; see `first_look.watch`."""
+    """`data` for a model, checked once; see `first_look.watch`."""
     normalization = find_normalization(model)
     # On a user's input_tensor the contract holds after the user's own layers.
     if data is None or normalization.input is not model.input:

@@ -113,7 +113,7 @@ def test_charts_are_drawn_of_ratios_and_of_growth(tmp_path):
         (["train", "--threads", "-1"], "--threads must be at least 1. Received: -1"),
         (["train", "--chart", "bars.pdf"], "--chart must end in .png"),
         (["train", "--json", "absent/rows.json"], "There is no folder absent"),
-        (["train", "--torch_python", "no-python"], "is no program"),
+        (["train", "--torch_python", "no-python"], "is not a program"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(words, message, capsys):

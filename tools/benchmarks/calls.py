@@ -1,7 +1,7 @@
-"""How people call a network for one image: against peers, and against the export.
+"""Calls of a network for one image, against peers and against the export.
 
-`model(x)` and `predict` of every peer that is a Keras model, and our own
-`compile_for_inference`; from NumPy to NumPy, on all cores.
+Measures `model(x)` and `predict` of every peer in Keras, and our own
+`compile_for_inference`, from NumPy to NumPy, on all cores.
 """
 
 import functools
@@ -26,7 +26,7 @@ EXPORT = "SavedModel"
 def measure(
     repeats: int, peers: Sequence[Side], works: Sequence[Work] = WORKS
 ) -> list[dict]:
-    """Seconds of a call, beside the peers' and beside our SavedModel."""
+    """Measures seconds of a call, against the peers' and our SavedModel's."""
     sides = [OURS, *(x for x in peers if x.module != TIMM.module)]
     num_turns = 1 + len(KINDS) + (len(sides) - 1) * sum(KINDS.values())
     progress = Progress("calls", len(works) * (1 + num_turns * (1 + repeats)))
@@ -44,7 +44,7 @@ def measure(
 def _start(
     members: Crew, sides: Sequence[Side], work: Work, folder: pathlib.Path
 ) -> dict[tuple[str, str], Callable[[], float]]:
-    """Starts a process for each way of each side; what asks it for seconds."""
+    """Starts a process for each kind of call; functions that ask for seconds."""
     from export_comparison.stopwatch import Stopwatch
 
     images = folder / "images.npy"

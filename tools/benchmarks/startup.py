@@ -9,8 +9,8 @@ from benchmarks.progress import Progress
 from benchmarks.sides import KERAS, KIMM, OURS, Side
 from benchmarks.works import NETWORKS, Work
 
-# Printed by each measured process: seconds of every part. Fresh processes, as users
-# have them: with the imports of the first build, and the trace of the first call.
+# Each measured process prints seconds of every part. Processes are fresh, as for users:
+# with the imports of the first build, and the trace of the first call.
 _SCRIPT = """
 import time
 start = time.perf_counter()
@@ -45,8 +45,8 @@ _SIDES = {
     KIMM.name: ("import keras, kimm.models as models", "keras.optimizers.Adam"),
 }
 
-# What is done first in a process, with what, and the peer that is as far as we are:
-# keras.applications has no XL.
+# First action in a process, its work, and the peer to compare with: keras.applications
+# has no XL.
 FIRSTS = (
     ("prediction", Work("B0", 224, 1), KERAS),
     ("prediction", Work("S", 384, 1), KERAS),
@@ -61,7 +61,7 @@ def measure(
     peers: Sequence[Side],
     firsts: Sequence[tuple[str, Work, Side]] = FIRSTS,
 ) -> list[dict]:
-    """Seconds of import, build, first prediction or step, and all of it."""
+    """Measures seconds of import, build, first prediction or step, and the total."""
     firsts = [x for x in firsts if x[2].name in {peer.name for peer in peers}]
     progress = Progress("startup", 1 + repeats * len(firsts))
     progress.begin("filling the disk's cache")
@@ -89,7 +89,7 @@ def _rows(first: str, work: Work, peer: str, pairs: Sequence[tuple]) -> list[dic
             "below 1",
         )
         for place, part in enumerate(parts)
-        if part != "first model"  # That is the build.
+        if part != "first model"  # The build itself.
     ]
 
 

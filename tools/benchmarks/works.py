@@ -1,4 +1,4 @@
-"""What is measured: a network on images of a size, in batches."""
+"""Works to measure: a network on images of one size, in batches."""
 
 import dataclasses
 
@@ -17,8 +17,8 @@ class Work:
 
     Attributes:
         network: a name of `NETWORKS`.
-        image_size: pixels a side.
-        batch_size: images.
+        image_size: image side, pixels.
+        batch_size: images per batch.
     """
 
     network: str
@@ -30,12 +30,12 @@ class Work:
 
     @property
     def forward_flops(self) -> float:
-        """Floating-point operations, two a multiply-add, of convolutions and dense."""
+        """Floating-point operations of convolutions and dense, two per multiply-add."""
         variant = f"efficientnetv2-{self.network.lower()}"
         counted = profile(variant, self.image_size, measure=False)
         return 2.0 * counted.multiply_adds * self.batch_size
 
     @property
     def training_flops(self) -> float:
-        """As three forward passes: the gradients of inputs and kernels are two."""
+        """Three forward passes: the gradients of inputs and of kernels count as two."""
         return 3 * self.forward_flops

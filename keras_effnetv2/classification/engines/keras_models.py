@@ -49,7 +49,7 @@ class KerasEngine:
         self.record = sized(record, input_shape[1:3], image_size)
 
     def network_inputs(self, images: np.ndarray) -> np.ndarray:
-        """Images 0..255 for the model: normalised, if it does not do that itself."""
+        """Images 0..255 for the model, normalised if it does not do so itself."""
         if self._normalization.enabled:
             return images
         return preprocess_input(images, mode=self.record)
