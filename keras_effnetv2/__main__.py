@@ -22,7 +22,7 @@ COMMANDS = {
     "list": "print every variant, with its size and the published figures",
     "profile": "count and measure what a variant costs, stage by stage",
     "predict": "classify image files",
-    "embed": "write the features that a network computes of image files",
+    "embed": "write the features that a network computes from image files",
     "similar": "find the images most similar to one",
     "explain": "draw heat maps of where a network sees its classes in images",
     "finetune": "fine-tune a classifier on a folder of photographs",

@@ -1,4 +1,4 @@
-"""`embed`: writes the features that a network computes of image files."""
+"""`embed`: writes the features that a network computes from image files."""
 
 import argparse
 import functools
