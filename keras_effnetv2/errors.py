@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """What the user can fix: the message says what arrived and what to do."""
+    """An error that the user can fix; the message says what arrived and what to do."""
 
 
 class InputError(UserError, ValueError):

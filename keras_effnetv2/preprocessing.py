@@ -47,7 +47,8 @@ class Preprocessing:
         image_size: evaluation side, pixels.
         labels: classes of the classifier: `"imagenet"` (1,000 classes), `"imagenet21k"`
             (21,843), a name for each class, or None.
-        activation: what turns logits into probabilities, `"softmax"` or `"sigmoid"`.
+        activation: function that turns logits into probabilities, `"softmax"` or
+            `"sigmoid"`.
         crop_pct: share in (0, 1] of the resized image's side that the crop keeps, as in
             timm, torchvision and the Hub's configurations. Pixels are then resized as
             by Pillow: smoothed before shrinking, and rounded. None: as in Google's

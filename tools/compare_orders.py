@@ -108,9 +108,9 @@ def measured_share(folder: pathlib.Path, arm: str) -> float:
 
 
 def main() -> None:
-    """Trains what is not trained yet, and prints a table."""
+    """Trains the missing networks, and prints a table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--images", type=int, default=10_000, help="to train on")
+    parser.add_argument("--images", type=int, default=10_000, help="images to train on")
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--seeds", type=int, default=3, help="runs of each arm")
     parser.add_argument(

@@ -192,7 +192,7 @@ def compare(ratios: Mapping[str, Spread]) -> list[str]:
 
 
 def _verdict(ratio: Spread) -> str:
-    """What is true in at least three quarters of the rounds."""
+    """The comparison that holds in at least three quarters of the rounds."""
     if ratio.low > 1:
         return "faster"
     return "slower" if ratio.high < 1 else "no different"

@@ -27,7 +27,8 @@ def fit_temperature(
     Args:
         logits: `(images, classes)`.
         labels: integers `(images,)`, or 0 and 1 for each class `(images, classes)`.
-        activation: what turns logits into probabilities, `"softmax"` or `"sigmoid"`.
+        activation: function that turns logits into probabilities, `"softmax"` or
+            `"sigmoid"`.
     """
     from scipy.optimize import minimize_scalar
 

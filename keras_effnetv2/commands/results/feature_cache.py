@@ -29,7 +29,7 @@ def features_in(
     Args:
         folder: folder of images, where the features are cached if it can be written.
         classifier: computes them.
-        settings: what the features depend on.
+        settings: settings that the features depend on.
 
     Raises:
         ValueError: there is no readable image.

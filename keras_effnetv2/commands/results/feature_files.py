@@ -23,7 +23,7 @@ class Features:
     Attributes:
         files: paths of the images.
         vectors: float32 `(images, channels)`.
-        settings: what the features depend on.
+        settings: settings that the features depend on.
         stamps: when each file was written, ns, and its size, int64 `(images, 2)`; zeros
             if not recorded.
     """

@@ -94,7 +94,7 @@ def run(
     Args:
         args: the flags of models and of `add_output_arguments`.
         kind: the format.
-        kept: what the rows depend on.
+        kept: settings that the rows depend on.
         task_of: makes the task for a classifier.
     """
     if args.output is None:

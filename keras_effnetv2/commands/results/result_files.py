@@ -33,7 +33,7 @@ class UnfinishedRows:
 
     Args:
         path: the file that they are to become.
-        settings: what the rows depend on, as JSON values.
+        settings: settings that the rows depend on, as JSON values.
 
     Raises:
         ValueError: nothing can be written there, or the existing rows have other

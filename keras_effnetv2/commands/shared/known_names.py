@@ -20,7 +20,7 @@ class KnownNames(FilesCompleter):
         """Words that `prefix` may be completed to.
 
         Args:
-            prefix: what is typed so far.
+            prefix: text typed so far.
             **context: `action`, `parser` and `parsed_args`, as argcomplete gives them.
         """
         flag = context["action"].dest
