@@ -76,7 +76,7 @@ def train_winner(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--trials", type=int, default=6, help="of the study")
+    parser.add_argument("--trials", type=int, default=6, help="trials of the study")
     parser.add_argument(
         "--study",
         type=pathlib.Path,

@@ -101,8 +101,8 @@ def follow_guide(folder: pathlib.Path, minutes: float) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=int, default=6000, help="to train on")
-    parser.add_argument("--test", type=int, default=2000, help="to test on")
+    parser.add_argument("--images", type=int, default=6000, help="images to train on")
+    parser.add_argument("--test", type=int, default=2000, help="images to test on")
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument(
         "--workdir", type=pathlib.Path, default=pathlib.Path("runs/compare_guide")

@@ -228,7 +228,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument(
         "--reference", type=pathlib.Path, metavar="FOLDER",
-        help="of reference numbers: adds the official code's counts",
+        help="folder of reference numbers: adds the official code's counts",
     )  # fmt: skip
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="of seconds")
     args = parser.parse_args(words)

@@ -135,9 +135,9 @@ def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--network", choices=NETWORKS, default="B0")
     parser.add_argument("--image_size", type=int, default=224, help="pixels")
     parser.add_argument("--batch_size", type=int, default=8, help="images")
-    parser.add_argument("--steps", type=int, default=5, help="to profile")
+    parser.add_argument("--steps", type=int, default=5, help="steps to profile")
     parser.add_argument("--top", type=int, default=20, help="kinds to list")
-    parser.add_argument("--remat", action="store_true", help="of ours")
+    parser.add_argument("--remat", action="store_true", help="only for ours")
     parser.add_argument("--bfloat16", action="store_true", help="mixed precision")
     arguments = parser.parse_args(words)
     for name in ("image_size", "batch_size", "steps", "top"):

@@ -158,7 +158,9 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
         default=NUM_NETWORKS,
         help="networks that the table is fitted to",
     )
-    parser.add_argument("--folder", type=pathlib.Path, help="of tables; else Keras's")
+    parser.add_argument(
+        "--folder", type=pathlib.Path, help="folder of tables (default: Keras's)"
+    )
     parser.add_argument("--figure", type=pathlib.Path, metavar="PNG", help="scatter")
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="of ratios")
     return parser.parse_args(words)

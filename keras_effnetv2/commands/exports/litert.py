@@ -72,7 +72,7 @@ def _add_image_arguments(parser: argparse.ArgumentParser) -> None:
         "--dataset_name",
         default="",
         metavar="NAME",
-        help="of the dataset, with --source tfds",
+        help="name of the dataset, with --source tfds",
     )
     add_old_name(parser, "--name", "--dataset_name")
     group.add_argument("--directory", metavar="DIR", help="where the dataset is")

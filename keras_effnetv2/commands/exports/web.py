@@ -14,13 +14,13 @@ _NOT_SURE_BELOW = 0.5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the looks of the page and its parts."""
+    """Adds the appearance of the page and its parts."""
     parser.add_argument(
         "--format",
         choices=_FORMATS,
         default=_FORMATS[0],
-        help="of the weights: dynamic is half the download of float16, slower and "
-        f"less exact (default: {_FORMATS[0]})",
+        help="type of the weights: dynamic is half the download of float16, slower "
+        f"and less exact (default: {_FORMATS[0]})",
     )
     parser.add_argument(
         "--image_size",
