@@ -11,7 +11,9 @@ the contents of that name: one of `BLOCKS`, or `MACHINE/SUITE` for what
 import functools
 import json
 import pathlib
+from typing import Any
 
+from compare_finetuning import format_results
 from tables import (
     fused_rows,
     import_map,
@@ -30,13 +32,14 @@ PAGES = (
 )
 
 
-def read_results(name: str) -> list[dict]:
+def read_results(name: str) -> Any:
     """What a tool wrote with `--json`."""
     return json.loads((RESULTS / f"{name}.json").read_bytes())
 
 
 BLOCKS = {
     "exports": lambda: result_rows.export_table(read_results("exports")),
+    "finetuning": lambda: format_results(read_results("finetuning")),
     "imports": import_map.diagram,
     "plans": plan_rows.plan_rows,
     "table-3": fused_rows.count_table,
