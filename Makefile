@@ -9,7 +9,7 @@ FAST := -m "not long and not slow and not online"
 LONG := -m "long and not slow and not online"
 BOTH := -m "not slow and not online"
 
-.PHONY: demo test test-long test-torch test-oldest test-newest coverage test-all test-online lint format docs package benchmark clean
+.PHONY: demo test test-long test-torch test-oldest test-newest coverage test-all test-online lint format docs notebooks package benchmark clean
 
 # A separate environment that also sees the packages of .venv.
 define beside
@@ -105,6 +105,10 @@ lint: .venv/installed
 format: .venv/installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Executes the notebooks, whose outputs the site then shows; about a quarter of an hour.
+notebooks: .venv-docs/installed
+	.venv-docs/bin/python tools/run_notebooks.py --output runs/notebooks
 
 # The site in site/; a broken link or reference fails.
 docs: .venv-docs/installed

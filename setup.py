@@ -67,12 +67,14 @@ PARQUET = ["pyarrow>=21,<27"]  # Tables of predictions and features.
 # Runs `pack` and `predict` on several machines.
 FLEET = ["ray[data]>=2.40,<3"]
 
-# Builds the documentation's site: `make docs`.
+# Runs the notebooks and builds the site: `make notebooks`, `make docs`.
 DOCS = [
     "mkdocs>=1.6.1,<2",
     "mkdocs-material>=9.7,<10",
     "mkdocstrings>=1,<2",
     "mkdocstrings-python>=2,<3",  # tools/docs/public_names.py extends its griffe.
+    "nbconvert>=7.16,<8",  # The pages of notebooks; with nbclient, which runs them
+    "ipykernel>=6.29,<8",  # in this.
 ]
 
 PHOTOGRAPHS = "scikit-image>=0.22,<1"

@@ -171,6 +171,22 @@ def _registered_gradients() -> dict[str, Any]:
     return ops.gradient_registry._registry if ops else {}
 
 
+def mirrored_strategy(devices: Sequence[str]) -> Any:
+    """A `tf.distribute.MirroredStrategy` that shares no collective operations.
+
+    TensorFlow counts them from the same number in every strategy. Without it, training
+    fails in a process that has used a strategy of its own on the same devices.
+    """
+    import tensorflow as tf
+
+    class Mirrored(tf.distribute.MirroredStrategy):
+        """One with its own numbers."""
+
+        _collective_key_base = 1_000_000
+
+    return Mirrored(devices)
+
+
 def lite_schema() -> types.ModuleType:
     """The classes of LiteRT files.
 

@@ -1,6 +1,7 @@
 """Compares exports with their Keras models: size, agreement, latency.
 
     python tools/compare_exports.py [--subjects lite0 b0 custom] [--repeats 9]
+        [--json FILE]
 
 Every format of `keras_effnetv2.export` is written, run in another process on the same
 images as the model, and timed: all exports of a model are loaded in separate processes
@@ -9,6 +10,7 @@ and take turns, since machines are noisy, and each round gives a ratio to Keras.
 
 import argparse
 import dataclasses
+import json
 import pathlib
 import statistics
 import sys
@@ -25,6 +27,7 @@ from keras_effnetv2 import export
 from keras_effnetv2.commands.export import FORMATS
 from keras_effnetv2.export.checks.engines import ENGINES
 from keras_effnetv2.export.checks.roundtrip import relative_difference, run_engine
+from keras_effnetv2.files import replace_file
 
 # Engines whose exports are folders of several models.
 _OF_FOLDERS = ("hub", "litert")
@@ -249,6 +252,7 @@ def main() -> None:
     parser.add_argument("--subjects", nargs="+", choices=names, default=names)
     parser.add_argument("--num_images", type=int, default=32)
     parser.add_argument("--repeats", type=int, default=9, help="rounds of timing")
+    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="of rows")
     arguments = parser.parse_args()
     rows, gains = [], []
     for name in arguments.subjects:
@@ -258,6 +262,9 @@ def main() -> None:
             found, ratios = compare(subject, arguments.repeats, pathlib.Path(folder))
         rows += found
         gains.append(f"{subject.title} {_median_and_quartiles(ratios)}")
+    if arguments.json:
+        values = [dataclasses.asdict(row) for row in rows]
+        replace_file(arguments.json, (json.dumps(values, indent=1) + "\n").encode())
     print(_caption(arguments.num_images, arguments.repeats), table(rows), sep="\n\n")
     print(
         "\nLatency of the SavedModel with batch norms folded, relative to that without "

@@ -2,6 +2,7 @@
 
     apt-get install dataset-fashion-mnist
     python tools/compare_finetuning.py [--subset 2000] [--seeds 1] [--workdir DIR]
+        [--json FILE]
 
 Both arms train the same network, EfficientNet-Lite0, on the same images for the same
 number of epochs, which takes the same time. ImageNet's weights come with the package
@@ -11,10 +12,14 @@ Started again, the tool keeps the runs that are finished.
 """
 
 import argparse
+import json
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from compare_progressive import accuracy, draw, run_one, seconds
+from tables.marked_blocks import table
+
+from keras_effnetv2.files import replace_file
 
 SETTINGS = (
     "data.num_train_images=none",
@@ -28,6 +33,7 @@ SETTINGS = (
     "progressive.dropout_rate=0.2,0.2",
     "batch_size=32",
 )
+KEPT = ("epoch", "seconds", "eval_accuracy")
 ARMS = {"scratch": "from scratch", "finetuned": "from ImageNet's weights"}
 ARM_SETTINGS = {
     "scratch": ("model.weights=none", "optimizer.learning_rate=0.003"),
@@ -35,17 +41,26 @@ ARM_SETTINGS = {
 }
 
 
-def format_results(results: dict[str, list[Sequence[dict]]]) -> str:
+def format_results(results: Mapping[str, Sequence[Sequence[dict]]]) -> str:
     """A Markdown table: accuracy after the first and the last epoch, and the time."""
-    lines = ["| | after 1 epoch, % | after all, % | seconds |", "|---|---|---|---|"]
+    lengths = {len(run) for runs in results.values() for run in runs}
+    rows = [("", "After 1 epoch", f"After {max(lengths)} epochs", "Seconds")]
     for arm, runs in results.items():
         columns = zip(
             *((accuracy(run[:1]), accuracy(run), seconds(run)) for run in runs),
             strict=True,
         )
         first, last, time = (sum(column) / len(column) for column in columns)
-        lines.append(f"| {ARMS[arm]} | {first:.1f} | {last:.1f} | {time:.0f} |")
-    return "\n".join(lines)
+        rows.append((ARMS[arm], f"{first:.1f}%", f"{last:.1f}%", f"{time:.0f}"))
+    return table(rows, " rrr")
+
+
+def kept(results: dict[str, list[Sequence[dict]]]) -> dict[str, list[list[dict]]]:
+    """What `--json` keeps of the records of every epoch, by arm and seed."""
+    return {
+        arm: [[{key: x[key] for key in KEPT} for x in run] for run in runs]
+        for arm, runs in results.items()
+    }
 
 
 def main() -> None:
@@ -62,6 +77,7 @@ def main() -> None:
         "--set", action="append", default=[], metavar="SETTING=VALUE",
         help="change a setting in both arms",
     )  # fmt: skip
+    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="of records")
     args = parser.parse_args()
     split = f"data.train_split=train[:{args.subset}]"
     common = [split, *SETTINGS, f"epochs={args.epochs}", *args.set]
@@ -71,6 +87,9 @@ def main() -> None:
             print(f"\n{ARMS[arm]}, seed {seed}", flush=True)
             settings = [*common, *own, f"seed={seed}"]
             results[arm].append(run_one(settings, args.workdir / f"{arm}-{seed}"))
+    if args.json:
+        contents = json.dumps(kept(results), indent=1) + "\n"
+        replace_file(args.json, contents.encode())
     picture = args.workdir / "comparison.png"
     draw(results, ARMS, picture)
     print(f"\n{format_results(results)}\n\nPicture: {picture}")

@@ -193,7 +193,8 @@ def _fold(conv: _Layer, norm: keras.layers.BatchNormalization) -> list[np.ndarra
         np.asarray(keras.ops.convert_to_numpy(x), "float64")
         for x in (norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance)
     )
-    scale = gamma / np.sqrt(variance + norm.epsilon)
+    with np.errstate(invalid="ignore"):  # As Keras, which says nothing either.
+        scale = gamma / np.sqrt(variance + norm.epsilon)
     # In a depthwise kernel the last two axes, inputs and multiplier, are the outputs.
     shape = kernel.shape[2:] if isinstance(conv, keras.layers.DepthwiseConv2D) else -1
     return [kernel * scale.reshape(shape), beta - mean * scale]

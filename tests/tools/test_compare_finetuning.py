@@ -35,4 +35,7 @@ def test_the_table_has_means_over_the_seeds(tool):
         for x in (0.5, 0.6)
     ]
     table = tool.format_results({"scratch": runs})
-    assert table.endswith("| from scratch | 55.0 | 75.0 | 5 |")
+    assert table.startswith("|  | After 1 epoch | After 2 epochs | Seconds |")
+    assert table.endswith("| from scratch | 55.0% | 75.0% | 5 |")
+    kept = tool.kept({"scratch": [[{"epoch": 1, "loss": 2, **runs[0][0]}]]})
+    assert kept == {"scratch": [[{"epoch": 1, "seconds": 2.0, "eval_accuracy": 0.5}]]}

@@ -19,6 +19,7 @@ from typing import Any
 
 import keras
 
+from keras_effnetv2 import private_apis
 from keras_effnetv2.backends import require_backend
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.training.choices import STRATEGIES
@@ -143,7 +144,7 @@ def _open_mirrored() -> Devices:
             "The strategy mirrored trains on all GPUs, but TensorFlow finds none "
             "here. Leave it out to train on the processor."
         )
-    strategy = tf.distribute.MirroredStrategy(names)
+    strategy = private_apis.mirrored_strategy(names)
     return Devices("mirrored", strategy, len(names), kind=kind)
 
 

@@ -51,7 +51,7 @@ def test_another_pack_into_the_same_folder_is_refused(
     assert f"holds another pack: {difference}" in error
     (photos / "bus" / "000.jpg").write_bytes(files.JPEG)
     error = refusal(capsys, photos, tmp_path / "out")
-    assert "another pack: the names or sizes of the images are others" in error
+    assert "another pack: the names or sizes of the images have changed" in error
     assert {x: x.stat().st_mtime_ns for x in (tmp_path / "out").iterdir()} == before
 
 

@@ -11,14 +11,13 @@ import numpy as np
 from keras_effnetv2.training.devices.strategies import open_devices
 
 
-def tensorflow_sum():
+def tensorflow_sum(strategy, shape=()):
     """1 of each replica."""
     import tensorflow as tf
 
     def add():
-        return tf.distribute.get_replica_context().all_reduce("sum", tf.ones(()))
+        return tf.distribute.get_replica_context().all_reduce("sum", tf.ones(shape))
 
-    strategy = devices.strategy
     return strategy.experimental_local_results(strategy.run(tf.function(add)))[0]
 
 
@@ -40,10 +39,13 @@ if num_cpus > 1:
         tf.config.list_physical_devices("CPU")[0],
         [tf.config.LogicalDeviceConfiguration()] * num_cpus,
     )
+if strategy == "mirrored":  # A user's, in the same process.
+    tensorflow_sum(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]), (3,))
 devices = open_devices(strategy)
 assert open_devices(strategy) == devices
 assert devices.is_chief == (devices.worker == 0)
-assert float(jax_sum() if is_jax else tensorflow_sum()) == devices.num_replicas
+total = jax_sum() if is_jax else tensorflow_sum(devices.strategy)
+assert float(total) == devices.num_replicas
 with devices.scope():
     keras.layers.Dense(1).build((None, 1))
 print(devices.describe())

@@ -1,6 +1,4 @@
-"""Draws which part of the package imports which, into CONTRIBUTING.md.
-
-    python tools/draw_imports.py
+"""Which part of the package imports which, for CONTRIBUTING.md.
 
 The diagram is Mermaid's, which GitHub renders. Arrows that follow from others are left
 out: if a part imports two, and one of these imports the other.
@@ -9,9 +7,7 @@ out: if a part imports two, and one of these imports the other.
 import ast
 import pathlib
 
-ROOT = pathlib.Path(__file__).parents[1]
-PACKAGE = ROOT / "keras_effnetv2"
-CONTRIBUTING = ROOT / "CONTRIBUTING.md"
+PACKAGE = pathlib.Path(__file__).parents[2] / "keras_effnetv2"
 # Imported everywhere, or nowhere: arrows would mean nothing.
 LEFT_OUT = {
     "__init__",
@@ -25,7 +21,6 @@ LEFT_OUT = {
     "tables",
     "version",
 }
-BEGIN, END = "```mermaid\n", "```\n"
 
 
 def rooms() -> list[str]:
@@ -65,15 +60,4 @@ def arrows() -> list[tuple[str, str]]:
 def diagram() -> str:
     """The block of Markdown."""
     lines = [f"    {room} --> {target}" for room, target in arrows()]
-    return BEGIN + "\n".join(["flowchart TD", *lines]) + "\n" + END
-
-
-def drawn(text: str) -> str:
-    """CONTRIBUTING.md's text with the current diagram."""
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return before + diagram() + after
-
-
-if __name__ == "__main__":
-    CONTRIBUTING.write_text(drawn(CONTRIBUTING.read_text()))
+    return "\n".join(["```mermaid", "flowchart TD", *lines, "```"])

@@ -1,0 +1,1 @@
+"""What `tools/write_tables.py` writes between the markers of README and guides."""

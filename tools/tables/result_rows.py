@@ -1,0 +1,65 @@
+"""Tables of what other tools measured and keep as JSON."""
+
+from collections.abc import Sequence
+
+from tables.marked_blocks import table
+
+_LIMIT = "limit: "
+
+
+def benchmark_table(rows: Sequence[dict]) -> str:
+    """Rows that `benchmark.py --json` wrote: a line a work, a column a peer.
+
+    The share of the limit, where it was measured, is the last column.
+    """
+    works = [(row["work"], _named(row)) for row in rows if not _is_limit(row)]
+    works = [*dict.fromkeys(works)]
+    peers = [*dict.fromkeys(row["peer_name"] for row in rows if not _is_limit(row))]
+    cells = {(row["work"], _named(row), row["peer_name"]): row for row in rows}
+    limits = {row["work"]: f"{row['ratio']:.0%}" for row in rows if _is_limit(row)}
+    head = ("Work", "Measured", "Ours", *(f"`{peer}`" for peer in peers))
+    lines = [(*head, "Share of the limit") if limits else head]
+    for work, measured in works:
+        found = [cells.get((work, measured, peer)) for peer in peers]
+        ours = next(_number(row["ours"]) for row in found if row)
+        line = (work, measured, ours, *(_ratio(row) if row else "" for row in found))
+        lines.append((*line, limits.get(work, "")) if limits else line)
+    return table(lines, "  r")
+
+
+def _is_limit(row: dict) -> bool:
+    return row["peer_name"].startswith(_LIMIT)
+
+
+def _named(row: dict) -> str:
+    """What is measured, in which unit, and where ours is the better."""
+    return f"{row['metric']} ({row['better']} is better)"
+
+
+def _ratio(row: dict) -> str:
+    low, high = row["spread"]
+    digits = 1 if row["ratio"] >= 10 else 2
+    low, middle, high = (f"{x:.{digits}f}" for x in (low, row["ratio"], high))
+    return f"{middle} ({low} to {high})"
+
+
+def _number(value: float) -> str:
+    """Three digits at least."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+
+
+def export_table(rows: Sequence[dict]) -> str:
+    """Rows of one model that `compare_exports.py --json` wrote."""
+    head = ("Format", "MB", "Largest difference", "Agreement", "Top-1", "Latency")
+    lines = [
+        (
+            row["reading"],
+            f"{row['megabytes']:.1f}",
+            f"{row['difference']:.1e}",
+            f"{row['agreement']:.0%}",
+            row["correct"],
+            f"{row['latency']:.2f}",
+        )
+        for row in rows
+    ]
+    return table([head, *lines], " rrrrr")
