@@ -52,7 +52,8 @@ def contents(name: str) -> str:
     """Of a block."""
     if name in BLOCKS:
         return BLOCKS[name]()
-    return result_rows.benchmark_table(read_results(name))
+    results = read_results(name)
+    return f"{result_rows.benchmark_table(results['rows'])}\n\n{results['caption']}"
 
 
 def written(page: pathlib.Path) -> str:

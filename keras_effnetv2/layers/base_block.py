@@ -6,11 +6,12 @@ from typing import Any
 import keras
 
 from keras_effnetv2.errors import InputError
-from keras_effnetv2.layers.activations import Activation, activate
+from keras_effnetv2.layers.activations import Activation
 from keras_effnetv2.layers.batch_norm import BatchNorm
 from keras_effnetv2.layers.convolutions import Conv2D
 from keras_effnetv2.layers.global_context import GlobalContext
 from keras_effnetv2.layers.layout import check_channels_last
+from keras_effnetv2.layers.norm_groups import activated, expanded, gated
 from keras_effnetv2.layers.rematerialization import rematerialize
 from keras_effnetv2.layers.squeeze_excite import CONV_INITIALIZER, SqueezeExcite
 from keras_effnetv2.layers.stochastic_depth import StochasticDepth
@@ -105,6 +106,10 @@ class BaseBlock(keras.layers.Layer):
             return x
         return self.stochastic_depth(x, training=training) + inputs
 
+    def _expanded(self, x: Any, training: bool | None) -> Any:
+        """`x` through the expansion, its batch norm and the activation."""
+        return expanded(x, self.expand_conv, self.expand_bn, self.activation, training)
+
     def _normalized(
         self,
         x: Any,
@@ -115,8 +120,12 @@ class BaseBlock(keras.layers.Layer):
         """Norm, activation and layers; `remat` keeps only `x` for the gradient."""
 
         def run(x: Any) -> Any:
-            x = activate(norm(x, training=training), self.activation)
-            for layer in layers:
+            rest = list(layers)
+            if rest and type(rest[0]) is SqueezeExcite:  # Others have other means.
+                x = gated(x, norm, rest.pop(0), self.activation, training)
+            else:
+                x = activated(x, norm, self.activation, training)
+            for layer in rest:
                 x = layer(x)
             return x
 

@@ -1,6 +1,7 @@
 """Batch normalization: TensorFlow's fused kernel, and statistics over replicas."""
 
 import numbers
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -69,9 +70,47 @@ class BatchNorm(keras.layers.BatchNormalization):
         is_alone = not training or self._group_size() == 1
         if is_alone and self._has_fused_kernel(inputs):
             return self._call_fused(inputs, training)
+        if training and self.has_written_gradient(inputs):
+            from keras_effnetv2.layers.jax_batch_norm import normalize
+
+            return self.trained(normalize, inputs, is_activated=False)
         if training:
             return self._call_with_moments(inputs)
         return super().call(inputs, training=False)
+
+    def has_written_gradient(self, inputs: Any) -> bool:
+        """Whether the functions of `jax_batch_norm` can train it on `inputs`."""
+        return (
+            keras.backend.backend() == "jax"
+            and self.trainable
+            and self.axis in (-1, len(inputs.shape) - 1)
+            and self.center
+            and self.scale
+            and self.variable_dtype == "float32"
+            and not getattr(self, "renorm", False)
+            and keras.backend.standardize_dtype(inputs.dtype) in _FUSED_DTYPES
+        )
+
+    def trained(
+        self, function: Callable[..., Any], *inputs: Any, **options: Any
+    ) -> Any:
+        """What a function of `jax_batch_norm` makes; moves the moving statistics.
+
+        Args:
+            function: of `inputs`, `gamma`, `beta`, `center` and `epsilon`.
+            *inputs: arrays.
+            **options: other arguments of the function.
+        """
+        outputs, mean, variance = function(
+            *inputs,
+            gamma=ops.convert_to_tensor(self.gamma),
+            beta=ops.convert_to_tensor(self.beta),
+            center=ops.convert_to_tensor(self.moving_mean),
+            epsilon=self.epsilon,
+            **options,
+        )
+        self._move(mean, variance)
+        return outputs
 
     def _group_size(self) -> int:
         """How many replicas share their batch statistics here."""

@@ -81,11 +81,13 @@ class MBConv(BaseBlock):
         self.project_bn = self._batch_norm(self.filters, "project_bn")
 
     def _branch(self, x: Any, training: bool | None) -> Any:
-        if self.has_expansion:
+        if not self.has_expansion:
+            x = self.dwconv2(x)
+        elif self.remat and training:
             x = self.expand_conv(x)
             x = self._normalized(x, self.expand_bn, [self.dwconv2], training)
         else:
-            x = self.dwconv2(x)
+            x = self.dwconv2(self._expanded(x, training))
         gates = [self.se] if self.se_ratio else []
         x = self._normalized(x, self.bn, [*gates, self.project_conv], training)
         return self.project_bn(x, training=training)

@@ -56,14 +56,17 @@ class Conv2D(_Padded, keras.layers.Conv2D):
         margins = self.margins()
         if margins is not None:
             return _padded_convolution(inputs, kernel, self.strides, margins)
-        is_product = (
+        if not (self.is_product() and has_own_gradients() and has_only_cpus()):
+            return super().convolution_op(inputs, kernel)
+        return _pointwise(inputs, kernel)
+
+    def is_product(self) -> bool:
+        """Whether it is one of matrices, pixels by channels."""
+        return (
             (*self.kernel_size, *self.strides) == (1, 1, 1, 1)
             and self.groups == 1
             and self.data_format == "channels_last"
         )
-        if not (is_product and has_own_gradients() and has_only_cpus()):
-            return super().convolution_op(inputs, kernel)
-        return _pointwise(inputs, kernel)
 
 
 def _padded_convolution(

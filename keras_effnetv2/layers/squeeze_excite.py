@@ -61,8 +61,11 @@ class SqueezeExcite(keras.layers.Layer):
 
     def call(self, inputs: Any) -> Any:
         """Inputs times gates in (0, 1)."""
-        means = ops.mean(inputs, axis=(1, 2), keepdims=True)
-        return inputs * self.expand(self.reduce(means))
+        return inputs * self.gates(ops.mean(inputs, axis=(1, 2), keepdims=True))
+
+    def gates(self, means: Any) -> Any:
+        """Gates in (0, 1) of means over each image, `(batch, 1, 1, channels)`."""
+        return self.expand(self.reduce(means))
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         """The input's shape."""

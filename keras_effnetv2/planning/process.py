@@ -14,14 +14,14 @@ from keras_effnetv2.planning.plans import Plan, StepCost
 from keras_effnetv2.training.experiments.configuration import Experiment
 from keras_effnetv2.training.experiments.settings import to_json
 
-# Read when Keras, JAX and libtpu are imported.
-_ENVIRONMENT = {
+ENVIRONMENT = {
     "KERAS_BACKEND": "jax",
     "JAX_PLATFORMS": "cpu",  # Leaves a TPU of this machine alone,
     "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",  # and other plans, too.
     "TPU_SKIP_MDS_QUERY": "1",  # There is no cloud metadata server.
     "TF_CPP_MIN_LOG_LEVEL": "3",
 }
+"""Of a process that compiles, read when Keras, JAX and libtpu are imported."""
 
 
 def plan(
@@ -87,7 +87,7 @@ def _run(request: dict[str, Any], tell: Callable[[StepCost], Any]) -> dict[str, 
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
-            env=os.environ | _ENVIRONMENT,
+            env=os.environ | ENVIRONMENT,
         ) as process:
             try:
                 values = _read_plan(process.stdout or (), tell)

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import jax
+import keras
 import numpy as np
 from jax.experimental import topologies
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
@@ -61,32 +62,9 @@ def compile_step(
         batch_size: images per step, over all devices, instead of the stage's.
     """
     start = time.perf_counter()
-    same = NamedSharding(mesh, PartitionSpec())
-    divided = NamedSharding(mesh, PartitionSpec("batch"))
-    state = tuple(
-        [jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=same) for x in variables]
-        for variables in (
-            learner.trainable_variables,
-            learner.non_trainable_variables,
-            learner.optimizer.variables,
-            learner.metrics_variables,
-        )
-    )
     set_rates(learner.network, stage)
-    images = (batch_size, stage.image_size, stage.image_size, 3)
-    labels = (batch_size, learner.network.output_shape[-1])
-    data = (
-        jax.ShapeDtypeStruct(images, "uint8", sharding=divided),
-        jax.ShapeDtypeStruct(labels, "float32", sharding=divided),
-    )
-    # As in Keras's `make_train_function`; each `jit` has its own function, since
-    # dropout rates change between traces.
-    step = jax.jit(
-        lambda state, data: learner.train_step(state, data),
-        donate_argnums=0,
-        out_shardings=(None, same),
-    )
-    lowered = step.lower(state, data)
+    num_classes = learner.network.output_shape[-1]
+    lowered = lower_step(learner, mesh, stage.image_size, batch_size, num_classes)
     common = (stage.index, stage.image_size, batch_size, _has_remat(learner))
     try:
         compiled = lowered.compile()
@@ -97,6 +75,47 @@ def compile_step(
     else:
         cost = _read_cost(compiled, common, usable)
     return dataclasses.replace(cost, compile_seconds=time.perf_counter() - start)
+
+
+def lower_step(
+    model: keras.Model, mesh: Mesh, image_size: int, batch_size: int, num_classes: int
+) -> Any:
+    """Traces what Keras's `fit` would run on JAX, data-parallel over the devices.
+
+    Args:
+        model: compiled, with the variables of its optimizer and metrics.
+        mesh: of `open_mesh`.
+        image_size: pixels a side, of uint8 images.
+        batch_size: images a step, over all devices.
+        num_classes: of float32 labels.
+
+    Returns:
+        A `jax.stages.Lowered`.
+    """
+    same = NamedSharding(mesh, PartitionSpec())
+    divided = NamedSharding(mesh, PartitionSpec("batch"))
+    state = tuple(
+        [jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=same) for x in variables]
+        for variables in (
+            model.trainable_variables,
+            model.non_trainable_variables,
+            model.optimizer.variables,
+            model.metrics_variables,
+        )
+    )
+    images = (batch_size, image_size, image_size, 3)
+    data = (
+        jax.ShapeDtypeStruct(images, "uint8", sharding=divided),
+        jax.ShapeDtypeStruct((batch_size, num_classes), "float32", sharding=divided),
+    )
+    # As in Keras's `make_train_function`; each `jit` of a function of its own, since
+    # rates of dropout change between traces.
+    step = jax.jit(
+        lambda state, data: model.train_step(state, data),
+        donate_argnums=0,
+        out_shardings=(None, same),
+    )
+    return step.lower(state, data)
 
 
 def _used_bytes(refusal: str) -> int:

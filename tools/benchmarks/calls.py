@@ -66,14 +66,8 @@ def _rows(work: Work, found: dict[tuple[str, str], list[float]]) -> list[dict]:
     for (kind, name), seconds in found.items():
         is_ours = name == OURS.name
         pair = (seconds, exported) if is_ours else (found[kind, OURS.name], seconds)
-        rows.append(
-            comparison.row(
-                "calls",
-                str(work),
-                f"{kind}, s",
-                f"our {EXPORT}" if is_ours else name,
-                comparison.pairs(*pair),
-                "nearer 1" if is_ours else "below 1",
-            )
-        )
+        other = f"our {EXPORT}" if is_ours else name
+        pairs = comparison.pairs(*pair)
+        row = comparison.row("calls", str(work), f"{kind}, s", other, pairs, "below 1")
+        rows.append(row)
     return rows

@@ -1,0 +1,1 @@
+"""What tools/compile_accelerator.py is made of: compilers, and what moves the bytes."""
