@@ -10,20 +10,22 @@ _LIMIT = "limit: "
 def benchmark_table(rows: Sequence[dict]) -> str:
     """Rows that `benchmark.py --json` wrote: a line a work, a column a peer.
 
-    The share of the limit, where it was measured, is the last column.
+    Where better is above 1, the line says so. The share of the limit, where it was
+    measured, is the last column, in the first line of a work.
     """
     works = [(row["work"], _named(row)) for row in rows if not _is_limit(row)]
     works = [*dict.fromkeys(works)]
     peers = [*dict.fromkeys(row["peer_name"] for row in rows if not _is_limit(row))]
     cells = {(row["work"], _named(row), row["peer_name"]): row for row in rows}
     limits = {row["work"]: f"{row['ratio']:.0%}" for row in rows if _is_limit(row)}
-    head = ("Work", "Measured", "Ours", *(f"`{peer}`" for peer in peers))
-    lines = [(*head, "Share of the limit") if limits else head]
+    head = ("Work", "Measured", "Ours", *peers)
+    has_limits = bool(limits)
+    lines = [(*head, "Share of the limit") if has_limits else head]
     for work, measured in works:
         found = [cells.get((work, measured, peer)) for peer in peers]
         ours = next(_number(row["ours"]) for row in found if row)
         line = (work, measured, ours, *(_ratio(row) if row else "" for row in found))
-        lines.append((*line, limits.get(work, "")) if limits else line)
+        lines.append((*line, limits.pop(work, "")) if has_limits else line)
     return table(lines, "  r")
 
 
@@ -32,8 +34,9 @@ def _is_limit(row: dict) -> bool:
 
 
 def _named(row: dict) -> str:
-    """What is measured, in which unit, and where ours is the better."""
-    return f"{row['metric']} ({row['better']} is better)"
+    """What is measured, in which unit, and whether more is better."""
+    note = " (above 1 is better)" if row["better"] == "above 1" else ""
+    return f"{row['metric']}{note}"
 
 
 def _ratio(row: dict) -> str:
