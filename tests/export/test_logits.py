@@ -191,7 +191,7 @@ def test_other_ends_are_refused_by_name(end, message):
 def test_several_outputs_are_refused():
     model = of_logits()
     both = keras.Model(model.input, [model.output, model.layers[-1].input])
-    with pytest.raises(ValueError, match="with one output. Received: .* of 2"):
+    with pytest.raises(ValueError, match="with one output. Received: .* with 2"):
         Classifier.open(both, False)
 
 
