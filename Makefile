@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 2
-# Two processes of up to 2.5 GB each; tests of a file share what they set up.
+# Two processes of up to 2.5 GB each; tests in one file share their setup.
 PYTEST := -m pytest -n 2 --dist loadfile
 FAST := -m "not long and not slow and not online"
 LONG := -m "long and not slow and not online"
@@ -11,7 +11,7 @@ BOTH := -m "not slow and not online"
 
 .PHONY: demo test test-long test-torch test-oldest test-newest coverage test-all test-online lint format docs notebooks package benchmark clean
 
-# An environment of its own that also sees the packages of .venv.
+# A separate environment that also sees the packages of .venv.
 define beside
 $(BIN)/python -m venv $(1)
 site='import sysconfig; print(sysconfig.get_path("purelib"))'; \
@@ -19,7 +19,7 @@ site='import sysconfig; print(sysconfig.get_path("purelib"))'; \
 	> "$$($(1)/bin/python -c "$$site")/venv.pth"
 endef
 
-# Installs the package and what its demo, tests and linter need; again when that changes.
+# Installs the package and what its demo, tests and linters need; again after a change.
 .venv/installed: setup.py pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
@@ -34,7 +34,7 @@ endef
 		--editable ".[demo,test]"
 	touch $@
 
-# PyTorch beside what .venv has, for the tests on that backend; its CPU build will do.
+# PyTorch beside the packages of .venv, for the tests on that backend; CPU build.
 .venv-torch/installed: .venv/installed
 	$(BIN)/python -m venv .venv-torch
 	.venv-torch/bin/python -m pip install --quiet --no-compile torch==2.13.0
@@ -43,13 +43,13 @@ endef
 		> "$$(.venv-torch/bin/python -c "$$site")/venv.pth"
 	touch $@
 
-# The compiler of TPUs beside what .venv has, where JAX would look for a TPU in each test.
+# The TPU compiler apart from .venv, where JAX would look for a TPU in each test.
 .venv-plan/installed: .venv/installed
 	$(call beside,.venv-plan)
 	.venv-plan/bin/python -m pip install --quiet --no-compile "jax[tpu]"
 	touch $@
 
-# The tools of the extra `docs` beside what .venv has.
+# The tools of the extra `docs` beside the packages of .venv.
 .venv-docs/installed: .venv/installed
 	$(call beside,.venv-docs)
 	.venv-docs/bin/python -m pip install --quiet --no-compile "keras_effnetv2[docs]"
@@ -63,14 +63,14 @@ demo: .venv/installed
 test: .venv/installed
 	$(BIN)/python $(PYTEST) $(FAST)
 
-# What takes many seconds a test: trainings that are killed, several processes, compilers.
+# Tests of many seconds each: killed trainings, several processes, compilers.
 test-long: .venv/installed
 	$(BIN)/python $(PYTEST) $(LONG)
 
 test-oldest: .venv-oldest/installed
 	.venv-oldest/bin/python $(PYTEST) $(BOTH)
 
-# The newest versions within the bounds of setup.py, made anew each time.
+# The newest versions within the bounds of setup.py, installed afresh each time.
 test-newest:
 	rm -rf .venv-newest
 	$(PYTHON) -m venv .venv-newest
@@ -87,7 +87,7 @@ coverage: .venv/installed
 	$(BIN)/python -m coverage report --skip-covered --sort cover
 	$(BIN)/python -m coverage html --quiet
 
-# The same with the tests on PyTorch, which are left out without its environment.
+# The same with the tests on PyTorch, which are skipped without its environment.
 test-torch: .venv-torch/installed test
 
 test-all: .venv/installed .venv-torch/installed .venv-plan/installed test-oldest
@@ -114,7 +114,7 @@ notebooks: .venv-docs/installed
 docs: .venv-docs/installed
 	PATH="$$PWD/$(BIN):$$PATH" .venv-docs/bin/mkdocs build --strict
 
-# Wheel and sdist in dist/, checked, and the wheel tried without this repository.
+# Wheel and sdist in dist/, checked; the wheel is also tried without this repository.
 package:
 	rm -rf .venv-package build dist
 	$(PYTHON) -m venv .venv-package

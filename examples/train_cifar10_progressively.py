@@ -5,14 +5,14 @@ r"""Trains a plain Keras model, a ResNet, progressively on CIFAR-10.
     python examples/train_cifar10_progressively.py --dataset digits --epochs 12 \
         --filters 16 --batch_size 32
 
-Progressive learning is not only for EfficientNetV2: in the paper's Table 12 ResNets
-gain from it too. Images grow from 16 to 32 pixels, and with them RandAugment, MixUp and
-dropout; `--num_stages 1` trains with the largest of everything throughout, to compare.
+Progressive learning is not only for EfficientNetV2: in the paper's Table 12, ResNets
+benefit too. Images grow from 16 to 32 pixels, and with them RandAugment, MixUp and
+dropout; for comparison, `--num_stages 1` trains with the largest values throughout.
 
-Hardware: a GPU for CIFAR-10, which TensorFlow Datasets downloads; it has not been run
-here, and what it reaches is not known. The digits are scikit-learn's and need no
-download: the third command took under three minutes on two busy CPU cores and reached
-96.9% of the 360 digits held out.
+Hardware: a GPU for CIFAR-10, which TensorFlow Datasets downloads; this has not been
+run, and its accuracy is unknown. The digits are scikit-learn's and need no download:
+the third command took under three minutes on two busy CPU cores and reached 96.9% on
+the 360 held-out digits.
 """
 
 import argparse
@@ -150,7 +150,7 @@ def main() -> None:
     )
     history = ProgressiveLearning(stages).fit(
         model,
-        # A mirrored digit is none.
+        # Mirrored digits are not digits.
         lambda stage: training_data(train_source, stage, flip=not is_digits),
         validation_data=validation_data(test_source, arguments.batch_size),
         verbose=2,

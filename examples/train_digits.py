@@ -1,14 +1,14 @@
-"""Trains EfficientNetV2-B0 progressively on digits, exports it, and reads with that.
+"""Trains EfficientNetV2-B0 progressively on digits, exports it, and tests the export.
 
     python examples/train_digits.py [--workdir runs/digits]
 
 The images are scikit-learn's 1,797 digits of 8x8 pixels, which need no download; every
 fifth is held out. Three stages of growing images take about four minutes on two CPU
-cores. Stopped and started again, it goes on where it was.
+cores. Stopped and started again, it resumes.
 
-At the end the trained network is exported for TF Serving. Another process, which knows
-only TensorFlow, loads the export and reads the held-out digits from PNG files. The last
-export is a page that reads them in a browser.
+At the end the trained network is exported for TF Serving. Another process, which
+imports only TensorFlow, loads the export and classifies the held-out digits from PNG
+files. The last export is a page that classifies them in a browser.
 """
 
 import argparse
@@ -30,7 +30,7 @@ CLASSIFY = pathlib.Path(__file__).with_name("classify_exported.py")
 
 
 def write_digits(folder: pathlib.Path) -> tuple[list[pathlib.Path], np.ndarray]:
-    """Writes the held-out digits as PNG files; the files, and what they show."""
+    """Writes the held-out digits as PNG files; returns the files and their labels."""
     folder.mkdir(exist_ok=True)
     digits = sklearn.datasets.load_digits()
     held_out = np.arange(0, len(digits.target), 5)
@@ -43,7 +43,7 @@ def write_digits(folder: pathlib.Path) -> tuple[list[pathlib.Path], np.ndarray]:
 
 
 def classify(version: pathlib.Path, paths: list[pathlib.Path]) -> np.ndarray:
-    """What the exported network, in another process, takes the images for."""
+    """Predictions of the exported network, in another process."""
     command = [sys.executable, str(CLASSIFY), str(version)]
     shown = ["$ python", *command[1:], *map(str, paths[:5]), "..."]
     print("\n" + " ".join(shown), flush=True)
@@ -58,7 +58,7 @@ def classify(version: pathlib.Path, paths: list[pathlib.Path]) -> np.ndarray:
 def write_page(
     model: keras.Model, folder: pathlib.Path, examples: list[pathlib.Path]
 ) -> None:
-    """Writes the page, and says how to open it; or that its engine cannot be had."""
+    """Writes the page, and prints how to open it, or why its engine is missing."""
     try:
         export.web(model, folder, title="Handwritten digits", examples=examples)
     except DownloadError as error:
@@ -73,7 +73,7 @@ def write_page(
 
 
 def main() -> None:
-    drop_noise()  # Lines of TensorFlow's libraries that say nothing to anybody.
+    drop_noise()  # Useless log lines of TensorFlow's libraries.
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--workdir", type=pathlib.Path, default="runs/digits")
     parser.add_argument(

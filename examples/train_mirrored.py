@@ -6,11 +6,11 @@ r"""Trains on all GPUs of this machine, which share every batch.
         --set data.directory=TFRECORDS --set batch_size=1024
 
 The first two train EfficientNetV2-B0 on scikit-learn's digits, which need no download,
-as `make demo` does, and are wanted to reach its accuracy. Devices that are parts of one
-CPU take longer than the whole of it; they are there to try things out. The batch is
-that of all devices together, so losses are those of one device, and so is the result.
+like `make demo`, and should reach its accuracy. Devices that are parts of one CPU take
+longer than the whole CPU; they are for trying things out. The batch is the global batch
+of all devices, so losses and results are those of one device.
 
-Run here on 2 CPU devices; not on GPUs. The command line does the same:
+Tested on 2 CPU devices, not on GPUs. The command line does the same:
 python -m keras_effnetv2 train --strategy mirrored ...
 """
 
@@ -22,7 +22,7 @@ from keras_effnetv2 import training
 
 
 def make_cpu_devices(count: int) -> None:
-    """Makes TensorFlow see so many CPUs, and no GPU; before it computes anything."""
+    """Makes TensorFlow see so many CPUs, and no GPU; must run before it computes."""
     tf.config.set_visible_devices([], "GPU")
     (cpu,) = tf.config.list_physical_devices("CPU")
     parts = [tf.config.LogicalDeviceConfiguration()] * count

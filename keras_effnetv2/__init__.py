@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # What editors and type checkers see of the names below.
     from keras_effnetv2.export.hf_hub.pushing import push_to_hub
     from keras_effnetv2.finetuning.outcome import FineTuned
     from keras_effnetv2.finetuning.procedure import finetune
+    from keras_effnetv2.inference import CompiledModel, compile_for_inference
     from keras_effnetv2.layers.nesting import inner_layers
     from keras_effnetv2.models import (
         EfficientNetV2B0,
@@ -32,11 +33,12 @@ if TYPE_CHECKING:  # What editors and type checkers see of the names below.
     from keras_effnetv2.weights.labels import decode_predictions
     from keras_effnetv2.weights.releases import list_variants
 
-# Imported when they are asked for: Keras and TensorFlow take seconds, and the command
-# line answers much without them.
+# Imported on first use: Keras and TensorFlow take seconds to import, and much of the
+# command line works without them.
 _MODULES = {
     "BlockSpec": "networks.architecture",
     "Classifier": "classification.classifying",
+    "CompiledModel": "inference",
     "EfficientNetV2B0": "models",
     "EfficientNetV2B1": "models",
     "EfficientNetV2B2": "models",
@@ -50,6 +52,7 @@ _MODULES = {
     "Preprocessing": "preprocessing",
     "Variant": "networks.architecture",
     "class_activation_maps": "explanation.activation_maps",
+    "compile_for_inference": "inference",
     "create_model": "models",
     "decode_predictions": "weights.labels",
     "feature_pyramid": "networks.transfer",
@@ -76,6 +79,7 @@ _PACKAGES = {
 __all__ = [
     "BlockSpec",
     "Classifier",
+    "CompiledModel",
     "EfficientNetV2B0",
     "EfficientNetV2B1",
     "EfficientNetV2B2",
@@ -90,6 +94,7 @@ __all__ = [
     "Variant",
     "__version__",
     "class_activation_maps",
+    "compile_for_inference",
     "create_model",
     "decode_predictions",
     "feature_pyramid",

@@ -1,4 +1,4 @@
-"""The command line: `python -m keras_effnetv2 COMMAND`, a module of `commands` each."""
+"""The command line: `python -m keras_effnetv2 COMMAND`, one module per command."""
 
 import argparse
 import contextlib
@@ -22,28 +22,28 @@ COMMANDS = {
     "list": "print every variant, with its size and the published figures",
     "profile": "count and measure what a variant costs, stage by stage",
     "predict": "classify image files",
-    "embed": "write the features of image files, as a network computes them",
+    "embed": "write the features that a network computes from image files",
     "similar": "find the images most similar to one",
-    "explain": "draw where in image files a network sees their classes",
+    "explain": "draw heat maps of where a network sees its classes in images",
     "finetune": "fine-tune a classifier on a folder of photographs",
     "pack": "pack folders of images into shards that are fast to read",
     "train": "train an experiment, or resume it",
     "data_service": "make batches for training on other machines",
-    "plan": "compile a training for TPUs, without any: what fits, what it costs",
+    "plan": "compile training for TPUs, without having any: what fits, what it costs",
     "evaluate": "measure the accuracy of a trained run or of weights",
     "export": "write a model in a format for deployment",
     "serve": "show a classifier as a page on this machine, with heat maps",
     "search": "search for a network, or resume a search",
-    "convert": "write weights of any known format as a .weights.h5 file",
-    "completion": "print what makes a shell complete commands and flags",
+    "convert": "convert weights of any known format to a .weights.h5 file",
+    "completion": "print the shell code that completes commands and flags",
 }
 
 _EXAMPLE = "python -m keras_effnetv2 predict photographs --variant efficientnetv2-s"
 _REPORT = (
-    f"This is a bug in keras_effnetv2 {__version__}, not in what you asked for. Please "
-    "report it, with your command and all that is printed below."
+    f"This is a bug in keras_effnetv2 {__version__}, not in your input. Please "
+    "report it, with your command and the output below."
 )
-# What a shell reports of a program ended by a signal: SIGINT and SIGPIPE.
+# What a shell reports for a program that SIGINT or SIGPIPE ended.
 _EXIT_INTERRUPTED, _EXIT_CLOSED_PIPE = 130, 141
 
 
@@ -55,8 +55,8 @@ def main(args: argparse.Namespace) -> int:
         return code
     except KeyboardInterrupt:
         return _EXIT_INTERRUPTED
-    except BrokenPipeError:  # As of `list | head -1`: who read has seen enough.
-        # Else Python says so itself, when it flushes at the end.
+    except BrokenPipeError:  # For example `list | head -1`.
+        # Otherwise Python reports it itself when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _EXIT_CLOSED_PIPE
     except Exception as error:
@@ -69,10 +69,10 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _is_meant_for_users(error: Exception) -> bool:
-    """Ours by their type; the operating system's where it names what it could not do.
+    """Our own errors by their type; OSErrors if they have an error number.
 
-    A full disk, a missing file and a folder without rights are the user's to mend; an
-    OSError without a number is somebody's code that gave up.
+    A full disk, a missing file or a folder without permissions is the user's to fix; an
+    OSError without a number is raised by some code that gave up.
     """
     return isinstance(error, UserError) or (
         isinstance(error, OSError) and error.errno is not None
@@ -82,7 +82,7 @@ def _is_meant_for_users(error: Exception) -> bool:
 def parse(argv: list[str]) -> argparse.Namespace:
     """Flags of the command in `argv`, and its function as `run`."""
     words = [_with_underscores(word) for word in argv[1:]]
-    # Only the named command is imported; to complete, all are.
+    # Only the named command is imported; completion imports all.
     parser = _parser([x for x in COMMANDS if x in words or completion.is_asked()])
     completion.answer(parser)
     return parser.parse_args(words)
@@ -124,7 +124,7 @@ def _with_underscores(word: str) -> str:
 
 
 class _Version(argparse.Action):
-    """Prints versions of the package and of what it runs on, without importing that."""
+    """Prints versions of the package and its dependencies, without importing them."""
 
     def __call__(self, parser: argparse.ArgumentParser, *args: Any) -> None:
         found = [f"Python {platform.python_version()}"]
@@ -137,8 +137,8 @@ class _Version(argparse.Action):
 
 
 def _run(args: argparse.Namespace) -> int:
-    """`main` as a program of its own, whose standard error is its own too."""
-    # Absl's own default is information, also what Python's loggers say; ours, warnings.
+    """`main` as a program that owns its standard error."""
+    # By default absl logs at level info, and so do Python's loggers; we log warnings.
     if not flags.FLAGS["verbosity"].present:
         logging.set_verbosity(logging.WARNING)
     verbosity = logging.get_verbosity()
@@ -156,10 +156,10 @@ def _drop_noise() -> None:
 
 def run() -> None:
     """Entry point of the console script."""
-    # TensorFlow looks at it when it is imported: by default, each read of a bucket gets
-    # 64 MB more than it asks for.
+    # TensorFlow reads it when it is imported. By default, each read from a bucket
+    # fetches 64 MB more than was asked for.
     os.environ.setdefault("GCS_READAHEAD_BUFFER_SIZE_BYTES", "0")
-    # Names that the output's encoding lacks are escaped, as on standard error.
+    # Characters that the output's encoding lacks are escaped, as on standard error.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     app.run(_run, flags_parser=parse)

@@ -1,4 +1,4 @@
-"""What runs on which of Keras's backends."""
+"""Which of Keras's backends a task needs."""
 
 import keras
 
@@ -6,14 +6,14 @@ from keras_effnetv2.errors import InputError
 
 
 def require_backend(task: str, *backends: str) -> None:
-    """Does nothing on one of `backends`, the names of KERAS_BACKEND.
+    """Refuses backends that a task does not run on.
 
     Args:
-        task: what needs one of them, as the beginning of a sentence: "Exports need".
-        *backends: on which it is possible.
+        task: the beginning of the error message: "Exports need".
+        *backends: names of those that it runs on, as in KERAS_BACKEND.
 
     Raises:
-        ValueError: Keras runs on another one.
+        ValueError: Keras runs on another backend.
     """
     found = keras.backend.backend()
     if found not in backends:

@@ -1,7 +1,7 @@
-"""Errors that are meant for users: the command line shows their message alone.
+"""Errors that are meant for users: the command line shows only their message.
 
-Each is an ordinary `ValueError`, `ImportError`, ... too, for whoever catches those. Any
-other error of the package is a bug and keeps its traceback.
+Each is also an ordinary `ValueError`, `ImportError`, ..., for code that catches those.
+Any other error of the package is a bug and keeps its traceback.
 """
 
 import difflib
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """What the user can mend: the message says what arrived and what to do."""
+    """An error that the user can fix; the message says what arrived and what to do."""
 
 
 class InputError(UserError, ValueError):
@@ -22,7 +22,7 @@ class MissingPackageError(UserError, ImportError):
 
 
 class DivergedError(UserError, FloatingPointError):
-    """A training whose loss is no number any more."""
+    """A training run whose loss has become NaN or infinite."""
 
 
 class FileError(UserError, OSError):
@@ -34,9 +34,9 @@ class WorkerError(UserError, ChildProcessError):
 
 
 class Interrupted(Exception):
-    """A training that was asked to stop; started again, it resumes."""
+    """A training run that was asked to stop; started again, it resumes."""
 
-    exit_code = 143  # What a shell reports of a program that SIGTERM ended.
+    exit_code = 143  # What a shell reports for a program that SIGTERM ended.
 
 
 class DownloadError(UserError, ConnectionError):
@@ -44,7 +44,7 @@ class DownloadError(UserError, ConnectionError):
 
 
 def expected(name: str, known: Iterable[str]) -> str:
-    """What may have been meant by an unknown name: what is close to it, or all."""
+    """Suggestions for an unknown name: similar names, or all."""
     known = [*known]
     close = difflib.get_close_matches(name, known, n=5)
     if close:
@@ -52,7 +52,7 @@ def expected(name: str, known: Iterable[str]) -> str:
     return f"Expected one of: {', '.join(known)}."
 
 
-# Module -> the package that brings it, where that is called something else.
+# Module -> the package that installs it, if its name differs.
 _PACKAGES = {
     "sklearn": "scikit-learn",
     "tensorflow_datasets": "tensorflow-datasets",
@@ -62,15 +62,15 @@ _PACKAGES = {
 
 
 def require_modules(task: str, extra: str, *modules: str) -> None:
-    """Does nothing if all modules are installed.
+    """Checks that all modules are installed.
 
     Args:
-        task: what needs them, as the beginning of a sentence: "Curves need".
-        extra: of the installation, that brings them.
-        *modules: by name.
+        task: the beginning of the error message: "Curves need".
+        extra: the extra that installs them.
+        *modules: their names.
 
     Raises:
-        MissingPackageError: some are not.
+        MissingPackageError: some are missing.
     """
     missing = [x for x in modules if importlib.util.find_spec(x) is None]
     if missing:

@@ -1,4 +1,4 @@
-"""Files that are whole at any moment, here or in a bucket, and names they may have."""
+"""Atomic writes, locally or in a bucket; locks; and valid names of files."""
 
 import contextlib
 import errno
@@ -16,25 +16,25 @@ from keras_effnetv2.paths import AnyPathLike, RemotePath, as_path
 
 _LOG = logging.getLogger(__name__)
 
-# Of models and studies, which files and folders are called after.
+# Names of models and studies, which become names of files and folders.
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
-# Of a file that is being written.
+# The suffix of a file that is being written.
 _TEMPORARY = r"\.[0-9a-f]{32}\..+"
 
 
 @contextlib.contextmanager
 def replacing(path: AnyPathLike, *, is_locked: bool = False) -> Iterator[pathlib.Path]:
-    """Gives `path` new contents at once: the old ones stay until the new are whole.
+    """Replaces the contents of `path` atomically: old until the new are complete.
 
     Args:
-        path: of the file.
-        is_locked: nobody else writes it now, so that what a killed process has left of
-            it is written over.
+        path: the file.
+        is_locked: nobody else can be writing it, so a temporary file that a killed
+            process left is overwritten.
 
     Yields:
-        A name beside `path`, or on this machine for one that is not, with its suffixes,
-        that no other process or machine uses. What is written there takes the place of
-        `path` when the block ends, and is removed if it raises.
+        A temporary name next to `path` (on this machine if `path` is remote), with its
+        suffixes, that no other process or machine uses. The file written there replaces
+        `path` when the block ends, and is removed if the block raises.
     """
     path = as_path(path)
     if isinstance(path, RemotePath):
@@ -50,7 +50,7 @@ def replacing(path: AnyPathLike, *, is_locked: bool = False) -> Iterator[pathlib
         temporary = path.with_name(_unique_name(path.name))
     try:
         yield temporary
-        with temporary.open("rb+") as file:  # Windows syncs what is open to write.
+        with temporary.open("rb+") as file:  # Windows syncs only writable files.
             os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:
@@ -60,7 +60,7 @@ def replacing(path: AnyPathLike, *, is_locked: bool = False) -> Iterator[pathlib
 
 @contextlib.contextmanager
 def _whole(path: RemotePath) -> Iterator[RemotePath]:
-    """Where to write a file, so that it takes the place of `path` when it is whole."""
+    """Where to write a file, so that it replaces `path` when it is complete."""
     if path.is_in_bucket:
         yield path
         return
@@ -76,10 +76,10 @@ def _whole(path: RemotePath) -> Iterator[RemotePath]:
 
 @contextlib.contextmanager
 def on_this_machine(path: AnyPathLike) -> Iterator[pathlib.Path]:
-    """A file of this machine with the contents of `path`, for the block.
+    """A local file with the contents of `path`, for the block.
 
     Raises:
-        OSError: it is elsewhere, and cannot be read.
+        OSError: `path` is remote, and cannot be read.
     """
     path = as_path(path)
     if isinstance(path, pathlib.Path):
@@ -92,21 +92,21 @@ def on_this_machine(path: AnyPathLike) -> Iterator[pathlib.Path]:
 
 
 def remove_unfinished(folder: AnyPathLike) -> None:
-    """Removes what killed processes have left of `replacing` in a folder.
+    """Removes temporary files that killed processes left in a folder.
 
     Args:
-        folder: that no other process writes to.
+        folder: a folder that no other process writes to.
     """
     folder = as_path(folder)
     if isinstance(folder, RemotePath) and folder.is_in_bucket:
-        return  # Where nothing unfinished is.
+        return  # Buckets hold no unfinished files.
     for path in folder.iterdir():
         if re.fullmatch(_TEMPORARY, path.name):
             path.unlink(missing_ok=True)
 
 
 def replace_file(path: AnyPathLike, contents: bytes) -> None:
-    """Writes a file that is always whole: the old one, until the new one is."""
+    """Writes a file atomically: it holds the old contents or the new."""
     path = as_path(path)
     if isinstance(path, RemotePath):
         with _whole(path) as target:
@@ -117,10 +117,10 @@ def replace_file(path: AnyPathLike, contents: bytes) -> None:
 
 
 def check_writable(folder: AnyPathLike) -> None:
-    """Makes a folder, if need be, and a file in it, which goes at once.
+    """Makes a folder, if need be, and a file in it, which is removed again.
 
     Raises:
-        OSError: that cannot be done.
+        OSError: the folder cannot be written to.
     """
     folder = as_path(folder)
     probe = folder / _unique_name("probe")
@@ -131,11 +131,11 @@ def check_writable(folder: AnyPathLike) -> None:
 
 @contextlib.contextmanager
 def full_disk_named(folder: AnyPathLike, remedy: str) -> Iterator[None]:
-    """Says of a disk that gets full inside the block whose it is, and what to do.
+    """Makes the error for a disk that gets full inside the block name the folder.
 
     Args:
-        folder: that is written to.
-        remedy: sentences.
+        folder: the folder that is written to.
+        remedy: sentences that say what to do.
 
     Raises:
         OSError: the disk is full.
@@ -143,7 +143,7 @@ def full_disk_named(folder: AnyPathLike, remedy: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        # Libraries of C++ and Rust raise errors of their own, with the system's text.
+        # C++ and Rust libraries raise errors of their own, with the system's text.
         is_full = getattr(error, "errno", None) == errno.ENOSPC
         if not is_full and os.strerror(errno.ENOSPC) not in str(error):
             raise
@@ -154,14 +154,14 @@ def full_disk_named(folder: AnyPathLike, remedy: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def locked(path: str | os.PathLike, task: str) -> Iterator[None]:
-    """Of all processes and threads, one at a time; the others wait.
+    """Lets one process or thread at a time run the block; the others wait.
 
     Args:
-        path: of the lock, in a folder that is made if need be.
-        task: what another process does meanwhile, for the log: "measures this".
+        path: the lock file, in a folder that is made if need be.
+        task: what the other process is doing, for the log: "measures this".
 
     Raises:
-        OSError: there can be no such file.
+        OSError: the lock file cannot be made.
     """
     import filelock
 
@@ -180,15 +180,15 @@ def locked(path: str | os.PathLike, task: str) -> Iterator[None]:
 
 
 def _unique_name(name: str) -> str:
-    """A name for a file that is to be `name`; no other process or machine has it."""
-    # Not the process's number: in containers every process is number 1. The end of the
-    # name alone, as a name has 255 bytes at most.
+    """A temporary name for a file `name`, unique over processes and machines."""
+    # Not the process number: in containers every process is number 1. Only the end of
+    # `name`, as file names have at most 255 bytes.
     return f".{uuid.uuid4().hex}.{name[-50:]}"
 
 
 def _sync_folder(folder: pathlib.Path) -> None:
-    """Puts the names in a folder on the disk, so that a power cut keeps the new one."""
-    # Windows opens no folders, and some network file systems do not sync them.
+    """Syncs a folder to disk, so that a new name survives a power cut."""
+    # Windows cannot open folders, and some network file systems do not sync them.
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -198,13 +198,14 @@ def _sync_folder(folder: pathlib.Path) -> None:
 
 
 def check_name(name: Any) -> None:
-    """Refuses what could not be the name of a file or folder on every machine.
+    """Refuses names that files and folders could not have on every machine.
 
     Raises:
-        ValueError: it has other characters, too many, or is no string.
+        ValueError: other characters, too many, or not a string.
     """
     if not isinstance(name, str) or not re.fullmatch(_NAME, name):
         raise InputError(
-            "name must be of letters, digits, '.', '_' and '-', begin with a letter or "
-            f"digit, and have 64 of them at most. Received: {repr(name)[:100]}."
+            "name must consist of letters, digits, '.', '_' and '-', begin with a "
+            "letter or digit, and have at most 64 characters. Received: "
+            f"{repr(name)[:100]}."
         )

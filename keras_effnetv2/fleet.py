@@ -1,7 +1,7 @@
 """Tasks for the processes of this machine, or for the machines of a Ray cluster.
 
-Ray does again what is lost with a process or a machine. So a task comes to the same if
-it is done twice: what it writes gets its name when it is whole.
+Ray repeats tasks that are lost with a process or a machine, so a task that runs twice
+must have the same effect: its output is renamed into place when it is complete.
 """
 
 import concurrent.futures
@@ -28,21 +28,21 @@ ENGINES = ("local", "ray")
 
 _Function = Callable[[Any], Any]
 
-# Of the cluster, host and port; Ray reads it.
+# Host and port of the cluster; Ray reads it.
 _ADDRESS = "RAY_ADDRESS"
 _SECONDS = 10.0  # To reach a cluster.
-# Tasks that an actor has at a time: one to do, and the next.
+# Tasks that an actor holds at a time: the current one and the next.
 _IN_FLIGHT = 2
-# Tasks and results are pickled in Ray's tables, whose text is UTF-8, as names of files
+# Tasks and results are pickled in Ray's tables, whose text is UTF-8, because file names
 # need not be.
 _COLUMN = "pickled"
 
 
 def check_engine(engine: str) -> None:
-    """Refuses what there is not.
+    """Refuses unknown engines.
 
     Raises:
-        ValueError: another engine.
+        ValueError: unknown engine.
         ImportError: Ray is missing.
     """
     if engine not in ENGINES:
@@ -56,12 +56,12 @@ def check_engine(engine: str) -> None:
 def in_processes(
     function: _Function, tasks: Sequence[Any], num_processes: int
 ) -> Iterator[Any]:
-    """What a function gives for each task, in the order in which they are done.
+    """Yields a function's result for each task, in order of completion.
 
     Args:
-        function: of a module, so that other processes have it too.
+        function: defined in a module, so that other processes can import it.
         tasks: its arguments.
-        num_processes: 1: this one alone.
+        num_processes: 1 runs the tasks in this process.
 
     Raises:
         ChildProcessError: a process was killed.
@@ -81,18 +81,18 @@ def in_processes(
             yield future.result()
     except BrokenProcessPool as error:
         raise WorkerError(
-            f"One of {num_processes} processes was killed, as the system does where "
-            "memory is short: take fewer. The same command resumes."
+            f"One of {num_processes} processes was killed, as the system does if "
+            "memory runs out: use fewer processes. The same command resumes."
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
 
 
 def on_ray(function: _Function, tasks: Sequence[Any]) -> Iterator[Any]:
-    """As `in_processes`, on the processors of a Ray cluster, by Ray Data.
+    """As `in_processes`, on the processors of a Ray cluster, with Ray Data.
 
-    The cluster is the one that Ray finds: of `RAY_ADDRESS`, or one that was started on
-    this machine; else all of this machine is one.
+    The cluster is the one that Ray finds: that of `RAY_ADDRESS`, or one that was
+    started on this machine; otherwise this machine becomes one.
 
     Raises:
         ChildProcessError: there is no cluster where one should be.
@@ -102,13 +102,13 @@ def on_ray(function: _Function, tasks: Sequence[Any]) -> Iterator[Any]:
 
 
 def on_actors(make: Callable[[], _Function], tasks: Sequence[Any]) -> Iterator[Any]:
-    """What functions give for each task, in the order of the tasks, by Ray Data.
+    """Yields functions' results in the order of the tasks, with Ray Data.
 
-    An actor is a process that makes its function once: one for each GPU of the cluster;
-    without any, one for each machine, which others run beside if theirs is lost.
+    An actor is a process that makes its function once: one for each GPU of the cluster
+    or, without GPUs, one for each machine; those of a lost machine move to others.
 
     Args:
-        make: makes the function; of a module, as is the function's code.
+        make: makes the function; defined in a module, as is the function's code.
         tasks: arguments of the function.
 
     Raises:
@@ -118,8 +118,8 @@ def on_actors(make: Callable[[], _Function], tasks: Sequence[Any]) -> Iterator[A
         import ray.data
 
         num_gpus = int(ray.cluster_resources().get("GPU", 0))
-        # One processor is asked for, so that others can do what a lost machine had to;
-        # while it can, Ray Data gives each actor another machine.
+        # Only one processor is asked for, so that other machines can take over the work
+        # of a lost one; while it can, Ray Data gives each actor its own machine.
         needs = {"num_gpus": 1} if num_gpus else {"num_cpus": 1}
         compute = ray.data.ActorPoolStrategy(
             size=min(num_gpus or _num_machines(), len(tasks)),
@@ -133,7 +133,7 @@ def on_actors(make: Callable[[], _Function], tasks: Sequence[Any]) -> Iterator[A
 
 
 class _Actor:
-    """A function that takes long to make."""
+    """A function that is slow to make."""
 
     def __init__(self, make: Callable[[], _Function]) -> None:
         self._function = make()
@@ -152,7 +152,7 @@ def _answer(row: dict[str, bytes], function: _Function) -> dict[str, bytes]:
 
 
 def _table(tasks: Sequence[Any]) -> Any:
-    """The tasks as a dataset of Ray's, each a block: what is done, or lost, at once."""
+    """The tasks as a Ray dataset, one block each: blocks run or are lost as a whole."""
     import ray.data
     from ray.cloudpickle import (
         dumps,  # pyright: ignore[reportAttributeAccessIssue, reportPrivateImportUsage]
@@ -163,7 +163,7 @@ def _table(tasks: Sequence[Any]) -> Any:
 
 
 def _results(dataset: Any) -> Iterator[Any]:
-    # Our own lines say how far it is.
+    # Our own lines show the progress.
     dataset.context.enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     for row in dataset.iter_rows():
@@ -188,7 +188,7 @@ def _connected() -> Iterator[None]:
         yield
         return
     _check_address(os.environ.get(_ADDRESS, ""))
-    # Of a cluster that is started here; Ray sends its makers a report otherwise.
+    # For a cluster that is started here: otherwise Ray reports its usage.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         ray.init(
@@ -204,22 +204,22 @@ def _connected() -> Iterator[None]:
 
 
 def _check_address(address: str) -> None:
-    """Refuses an address of a cluster at which nobody answers, for which Ray waits."""
+    """Refuses an address that does not answer, for which Ray would wait."""
     host, _, port = address.rpartition(":")
     if not port.isdecimal() or "/" in host:
-        return  # In words, or of Ray's client, which says so itself.
+        return  # "auto", or an address of Ray's client, which has errors of its own.
     try:
         socket.create_connection((host.strip("[]"), int(port)), _SECONDS).close()
     except OSError as error:
         raise WorkerError(
-            f"The Ray cluster cannot be reached: nobody answers at {_ADDRESS}="
-            f"{address} ({error}). Start it, or take the variable away to let this "
-            "machine be one."
+            "The Ray cluster cannot be reached: nobody answers at "
+            f"{_ADDRESS}={address} ({error}). Start it, or unset the variable to use "
+            "this machine as one."
         ) from error
 
 
 def _begin() -> None:
-    """In a new process: it ends with its parent, and at once when both are told to."""
+    """Makes a new process end with its parent, and at once on Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -1,4 +1,4 @@
-"""Public names, imported when they are asked for, and old ones until 1.0."""
+"""Public names, imported on first use, and old names until 1.0."""
 
 import importlib
 import importlib.abc
@@ -12,7 +12,7 @@ from typing import Any
 
 from keras_effnetv2.errors import MissingPackageError
 
-# Modules that the documentation has named, and where they are now.
+# Modules that the documentation used to name, and where they are now.
 _MOVED = {
     "architecture": "networks.architecture",
     "data.augmenter": "data.augmentation.augmenter",
@@ -35,16 +35,16 @@ def attributes(
     renamed: Mapping[str, str] | None = None,
     extra: str | None = None,
 ) -> Callable[[str], Any]:
-    """The `__getattr__` of a package whose public names need much to be imported.
+    """The `__getattr__` of a package whose public names are slow to import.
 
     Args:
         package: its name.
-        modules: by public name, the module within the package that has it, or is it.
-        renamed: by old name, the new one, in `modules` or in the package itself.
-        extra: of the installation, that brings what the modules import.
+        modules: public name -> the module within the package that has it, or is it.
+        renamed: old name -> new name, in `modules` or in the package itself.
+        extra: the extra that installs what the modules import.
 
     Raises:
-        ImportError: by the function, where a module of `extra` is missing.
+        ImportError: by the function, if a module of `extra` is missing.
     """
 
     def find(name: str) -> Any:
@@ -68,7 +68,7 @@ def attributes(
 
 
 class _MovedModules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Finds modules by the names that they had."""
+    """Finds modules by their old names."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: Any = None
@@ -88,12 +88,12 @@ class _MovedModules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return module
 
     def exec_module(self, module: types.ModuleType) -> None:
-        """Leaves it what it is: `import` has given it the spec of the old name."""
+        """Restores its spec: `import` has given it that of the old name."""
         module.__spec__ = self._spec
 
 
 class _Awaited(importlib.abc.MetaPathFinder):
-    """Calls a function when a module is imported: before, or as soon as it has been."""
+    """Calls a function just before or just after a module is imported."""
 
     def __init__(self, name: str, function: Callable[[], None], before: bool) -> None:
         self._name, self._function, self._before = name, function, before
@@ -101,7 +101,7 @@ class _Awaited(importlib.abc.MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: Any = None
     ) -> importlib.machinery.ModuleSpec | None:
-        """Where others find the module, if its loader has to call the function."""
+        """The spec that others find, with a loader that calls the function."""
         if fullname != self._name or self not in sys.meta_path:
             return None
         sys.meta_path.remove(self)
@@ -121,7 +121,7 @@ class _Awaited(importlib.abc.MetaPathFinder):
 
 
 def call_after_import(name: str, function: Callable[[], None]) -> None:
-    """Calls `function` when the module `name` is there: now, or once it is imported."""
+    """Calls `function` now if the module `name` is imported, or else after it is."""
     if name in sys.modules:
         function()
     else:
@@ -129,19 +129,19 @@ def call_after_import(name: str, function: Callable[[], None]) -> None:
 
 
 def call_before_import(name: str, function: Callable[[], None]) -> None:
-    """Calls `function` when `name` is about to be imported; never if it is there."""
+    """Calls `function` just before `name` is imported; never if it already is."""
     if name not in sys.modules:
         sys.meta_path.insert(0, _Awaited(name, function, before=True))
 
 
 def find_moved_modules() -> None:
-    """Lets `import` find modules by the names that they had."""
+    """Lets `import` find modules by their old names."""
     sys.meta_path.insert(0, _MovedModules())
 
 
 def _warn(old: str, new: str) -> None:
     warnings.warn(
-        f"{old} is now {new}; the old name goes with version 1.0.",
+        f"{old} is now {new}; the old name will be removed in version 1.0.",
         FutureWarning,
         stacklevel=3,
     )

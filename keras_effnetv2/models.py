@@ -1,6 +1,6 @@
 """Models by name, with weights: the package's front door.
 
-The arguments are those of `keras.applications`, in its order, and a few more.
+The arguments are those of `keras.applications`, in the same order, and a few more.
 """
 
 import dataclasses
@@ -26,10 +26,10 @@ from keras_effnetv2.preprocessing import Preprocessing
 from keras_effnetv2.weights.hub import addresses
 
 _DEFAULT_CLASSES = 1000
-# What names of dtypes begin with, after the "u" of unsigned ones.
+# How names of dtypes begin, after the "u" of unsigned ones.
 _PIXEL_TYPES = ("float", "bfloat", "int", "bool")
 _Arguments = ParamSpec("_Arguments")
-# Of images, where the first side of a shape could be their channels.
+# Up to so many, the first side of a shape could be an image's channels.
 _MOST_CHANNELS = 4
 
 
@@ -55,7 +55,7 @@ def create_model(
     preprocessing: str | Preprocessing | None = None,
     dtype: Any = None,
 ) -> EfficientNet:
-    """Builds a network, and loads weights into it.
+    """Builds a network and loads weights into it.
 
     The model takes images `(batch, height, width, channels)`, pixels 0..255, of any
     size, and gives float32 scores `(batch, classes)`; without top, features.
@@ -64,7 +64,7 @@ def create_model(
         variant: a name of `list_variants()`, a `Variant` of your own, or the path of a
             `.json` file of one; or, with its weights, a repository of the Hugging Face
             Hub, `"hf://USER/REPO[@REVISION]"`, or a folder of its files.
-        include_top: end in pooling, dropout and classifier.
+        include_top: whether to end in pooling, dropout and classifier.
         weights: None (random), `"imagenet"`, `"imagenet21k"`, `"imagenet21k-ft1k"`, for
             V1 `"noisy-student"` or `"advprop"`, a local file or folder in any known
             format, an https URL, or a repository of the Hub in timm's layout, by its
@@ -72,35 +72,35 @@ def create_model(
         input_tensor: symbolic tensor to build on, instead of a new input.
         input_shape: `(height, width, channels)`; None for any size and 3 channels.
         pooling: without top: None for the last feature map, `"avg"` or `"max"`.
-        classes: width of the classifier. None: as many as the weights have, or 1000.
-            If the weights have another number, the classifier starts fresh.
+        classes: width of the classifier. None: as many as the weights have, or 1000. If
+            the weights have another number, the classifier starts from scratch.
         classifier_activation: `"auto"` is what the weights were trained with: softmax,
-            or sigmoid for ImageNet-21k; of a single class, sigmoid. None gives logits.
+            or sigmoid for ImageNet-21k; sigmoid for a single class. None gives logits.
         include_preprocessing: normalise pixels in the model. False: the caller does,
             with `preprocess_input(images, mode=model.preprocessing)`.
-        name: of the model.
-        dropout_rate: before the classifier. None: the variant's.
-        drop_path_rate: of stochastic depth. None: the variant's.
-        activation: of all blocks, e.g. `"relu6"` for integer hardware. `"auto"`: the
-            variant's.
-        bn_momentum: of the moving statistics. 0.9 in the released code.
-        bn_epsilon: added to variances. None: the variant's.
+        name: name of the model.
+        dropout_rate: rate of the dropout before the classifier. None: the variant's.
+        drop_path_rate: rate of stochastic depth. None: the variant's.
+        activation: activation of all blocks, e.g. `"relu6"` for integer hardware.
+            `"auto"`: the variant's.
+        bn_momentum: momentum of the moving statistics. 0.9 in the released code.
+        bn_epsilon: value added to variances. None: the variant's.
         bn_synchronized: True shares batch statistics over all replicas of a
-            `tf.distribute` strategy, a number over groups of so many consecutive ones
+            `tf.distribute` strategy, a number n over groups of n consecutive replicas
             (8 in the released code's training on TPUs). JAX always shares all.
         remat: keep only the outputs of the blocks' convolutions for the gradient and
             compute what lies between them again.
         preprocessing: the record that the model is to carry, or the name of the dataset
-            whose released weights it is like. None: that of the weights, found from
-            what their file says, or else its name or its number of classes.
-        dtype: of the layers, as Keras's have it: a dtype such as `"bfloat16"`, or a
+            whose released weights have the same. None: that of the weights, from what
+            their file says or else from its name or number of classes.
+        dtype: dtype of the layers, as in Keras: a dtype such as `"bfloat16"`, or a
             policy such as `"mixed_bfloat16"`, with which pixels are normalised and
-            classes scored in float32. None: `keras.config.dtype_policy()`.
+            scores computed in float32. None: `keras.config.dtype_policy()`.
 
     Raises:
         ValueError: an argument out of range, unknown weights, or weights that do not
             fit the network exactly.
-        ConnectionError: weights that could not be fetched.
+        ConnectionError: the weights could not be downloaded.
         ImportError: the Hub's library is not installed.
     """
     _check(pooling, classes)
@@ -137,7 +137,7 @@ def create_model(
         found, variant, include_top, classes, preprocessing
     ) as pretrained:
         record = pretrained.preprocessing
-        if record is not preprocessing:  # Found out, not the user's own.
+        if record is not preprocessing:  # Inferred, not the user's own.
             record = record.for_channels(images.shape[-1])
         model = build_model(record, classes=pretrained.classes)
         pretrained.assign(named_variables(model), adapt_stem=not include_preprocessing)
@@ -155,7 +155,7 @@ def _build_with_policy(dtype: Any, *args: Any, **kwargs: Any) -> EfficientNet:
 
 
 def _network(variant: str | os.PathLike | Variant, weights: Any) -> tuple[Variant, Any]:
-    """The network, and the weights for it: both of a repository that it names."""
+    """The network and its weights; both from a repository, if `variant` names one."""
     if not isinstance(variant, str | os.PathLike) or variant in VARIANTS:
         return get_variant(variant), weights
     if not addresses.is_repository(variant):
@@ -231,9 +231,9 @@ def _images(input_tensor: Any, input_shape: tuple | None) -> Any:
 
 
 def _check_channels_last(shape: Sequence[int | None]) -> None:
-    """Refuses channels first, of which a network of many channels would be built."""
+    """Refuses channels first, which would build a network of many channels."""
     first, height, last = shape
-    # No image has so few rows and, beside that, other than a few channels.
+    # No image has so few rows and also so many channels.
     if first in (1, 3, 4) and (last or 0) > _MOST_CHANNELS and height != first:
         raise InputError(
             "Images are channels last: (height, width, channels). Received: "
@@ -261,8 +261,8 @@ def _constructor(
 ) -> Callable[_Arguments, EfficientNet]:
     """The function that `keras.applications` has, or would have, for a variant.
 
-    Its arguments are those of `create_model` without the variant, for people, editors
-    and type checkers; only the weights are others by default.
+    Its signature is that of `create_model` without the variant, for people, editors and
+    type checkers; only the default of `weights` may differ.
     """
     _, *parameters = inspect.signature(build_model).parameters.values()
     defaults = {"weights": default_weights}
@@ -284,7 +284,7 @@ def _constructor(
 
 
 def _describe(variant: Variant, documentation: str) -> str:
-    """The documentation of `create_model`, for one variant, with its figures."""
+    """The docstring of `create_model`, adapted to one variant, with its figures."""
     published = PUBLISHED[variant.name]
     size = published.code or published.paper
     figures = f"{size.params:g}M parameters, {size.flops:g}B FLOPs, " if size else ""
@@ -292,9 +292,7 @@ def _describe(variant: Variant, documentation: str) -> str:
         f"{variant.name}: {figures}{published.top1:g}% on ImageNet-1k.\n\n    Trained "
         f"at {variant.train_size} pixels, evaluated at {variant.eval_size}."
     )
-    text = documentation.replace(
-        "Builds a network, and loads weights into it.", summary
-    )
+    text = documentation.replace("Builds a network and loads weights into it.", summary)
     return re.sub(
         r"\n        variant: .*?(?=\n        include_top: )", "", text, flags=re.S
     )

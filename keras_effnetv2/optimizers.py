@@ -1,14 +1,14 @@
-"""Keras's optimizers with updates of one TensorFlow operation a variable.
+"""Keras's optimizers with one TensorFlow operation per variable and update.
 
     model.compile(keras_effnetv2.optimizers.Adam(1e-3), ...)
 
-Keras composes an update of about ten operations, each of which reads and writes all of
-a variable, and is traced. Where batches are small or networks large, that is a good
-part of a step, and half of the first one. On other backends, and where an optimizer is
-asked for more than TensorFlow's operation knows, the update is Keras's.
+Keras composes an update of about ten operations, each of which reads and writes the
+whole variable and has to be traced. With small batches or large networks that is a
+large part of a step, and half of the first one. On other backends, and with options
+that TensorFlow's operation lacks, the update is Keras's.
 
-Variables of 16 bits (`keras.config.set_floatx("bfloat16")`) have slots and updates in
-float32: in bfloat16 a beta_2 of 0.999 is 1, and Keras's Adam moves nothing.
+16-bit variables (`keras.config.set_floatx("bfloat16")`) have slots and updates in
+float32: in bfloat16 a beta_2 of 0.999 is 1, and Keras's Adam changes nothing.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,40 +22,40 @@ from keras_effnetv2 import lazy
 from keras_effnetv2.private_apis import index_of, slots
 
 _HALVES = ("bfloat16", "float16")
-# What Keras itself moves, in the type of the weights.
+# Keras updates these itself, in the type of the weights.
 _NOT_SLOTS = ("_gradient_accumulator", "_average")
 
 
 class _Precise(keras.optimizers.Optimizer):
-    """An optimizer that rounds neither its slots nor its numbers below float32."""
+    """An optimizer whose slots and constants have at least float32 precision."""
 
     @property
     def weight_decay(self) -> float | None:
-        """Share of the learning rate that weights lose a step."""
+        """Decay per step, relative to the learning rate."""
         return self._weight_decay
 
     @weight_decay.setter
     def weight_decay(self, value: float | None) -> None:
-        # NumPy's, since Keras casts it, and TensorFlow casts a Python float by way of
+        # A NumPy number, since Keras casts it, and TensorFlow casts Python floats via
         # float32.
         self._weight_decay = None if value is None else np.float64(value)
 
     def add_variable(
         self, shape: Any, initializer: Any = "zeros", dtype: Any = None, **kwargs: Any
     ) -> keras.Variable:
-        """As Keras's, but slots of variables of 16 bits are of float32."""
+        """As Keras's, but slots of 16-bit variables are float32."""
         dtype = keras.backend.standardize_dtype(dtype)
         is_slot = not str(kwargs.get("name")).endswith(_NOT_SLOTS)
         dtype = "float32" if is_slot and dtype in _HALVES else dtype
         return super().add_variable(shape, initializer, dtype=dtype, **kwargs)
 
 
-# By the name that it has had in files from the start.
+# The name that it has always had in files.
 @keras.saving.register_keras_serializable("keras_effnetv2", "RMSpropOfTensorFlow1")
 class RMSpropTF(_Precise, keras.optimizers.RMSprop):
-    """RMSprop whose mean squares start at 1, as TensorFlow 1's, which the paper used.
+    """RMSprop whose mean squares start at 1, as in TensorFlow 1, which the paper used.
 
-    From 0, where Keras starts, the first steps are several times larger.
+    Starting at 0, as Keras does, makes the first steps several times larger.
     """
 
     def build(self, var_list: Sequence[Any]) -> None:
@@ -68,7 +68,7 @@ class RMSpropTF(_Precise, keras.optimizers.RMSprop):
                 velocity.assign(ops.ones(velocity.shape, velocity.dtype))
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Moves `variable` and its slots."""
+        """Updates `variable` and its slots."""
         if not _has_operation(variable) or not self.momentum or self.centered:
             super().update_step(gradient, variable, learning_rate)
             return
@@ -93,10 +93,10 @@ class RMSpropTF(_Precise, keras.optimizers.RMSprop):
 
 
 class _AdamUpdate(_Precise):
-    """The update of Adam and its kin."""
+    """The update of Adam and its variants."""
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Moves `variable` and its slots."""
+        """Updates `variable` and its slots."""
         place = index_of(self, variable)
         m, v = (x[place] for x in slots(self, "momentums", "velocities"))
         gradient, lr, beta1, beta2, step = _cast(
@@ -126,7 +126,7 @@ class _AdamUpdate(_Precise):
                 grad=gradient,
             )
             return
-        # Keras's own update, but that it casts all to the type of the variable.
+        # Keras's own update would cast everything to the type of the variable.
         self.assign_add(m, ops.multiply(ops.subtract(gradient, m), 1 - self.beta_1))
         squared = ops.square(gradient)
         self.assign_add(v, ops.multiply(ops.subtract(squared, v), 1 - self.beta_2))
@@ -150,11 +150,11 @@ class AdamW(_AdamUpdate, keras.optimizers.AdamW):
 
 
 class _LayerWise(keras.optimizers.Optimizer):
-    """An optimizer with a share of the learning rate for each variable.
+    """An optimizer with a learning rate multiplier for each variable.
 
     Args:
         *args: as for the optimizer.
-        update_scales: what the learning rate of each variable is multiplied with.
+        update_scales: the learning rate multiplier of each variable.
         **kwargs: as for the optimizer.
     """
 
@@ -165,7 +165,7 @@ class _LayerWise(keras.optimizers.Optimizer):
         self.update_scales = tuple(update_scales)
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Moves `variable` and its slots."""
+        """Updates `variable` and its slots."""
         scale = self.update_scales[index_of(self, variable)]
         super().update_step(gradient, variable, learning_rate * scale)
 
@@ -175,7 +175,7 @@ class _LayerWise(keras.optimizers.Optimizer):
 
 
 def _layer_wise(kind: type) -> type:
-    """A class for `kind` that files can name."""
+    """A class for `kind` that can be saved and loaded."""
     name = keras.saving.get_registered_name(kind).rpartition(">")[2]
     register = keras.saving.register_keras_serializable(
         "keras_effnetv2", f"LayerWise({name})"
@@ -192,7 +192,7 @@ __getattr__ = lazy.attributes(__name__, {}, {"RMSpropOfTensorFlow1": "RMSpropTF"
 
 
 def move_towards(average: keras.Variable, variable: keras.Variable, rate: Any) -> None:
-    """Moves `average` by the share `rate` of its distance from `variable`."""
+    """Moves `average` towards `variable` by the fraction `rate` of the difference."""
     difference = average - variable
     if not _is_tensorflow():
         average.assign(average - rate * difference)
@@ -209,14 +209,14 @@ def _is_tensorflow() -> bool:
 
 
 def _handles(*variables: Any) -> Iterator[Any]:
-    """TensorFlow's, of Keras's variables or, within a strategy, its own."""
+    """TensorFlow's resource handles of variables, Keras's or a strategy's."""
     for variable in variables:
         of_keras = isinstance(variable, keras.Variable)
         yield (variable.value if of_keras else variable).handle
 
 
 def _has_operation(variable: Any) -> bool:
-    """Whether TensorFlow's operation updates the variable and slots of its type."""
+    """Whether TensorFlow's operation can update the variable and its slots."""
     dtype = keras.backend.standardize_dtype(variable.dtype)
     return _is_tensorflow() and dtype not in _HALVES
 
@@ -224,6 +224,6 @@ def _has_operation(variable: Any) -> bool:
 def _cast(dtype: Any, *values: Any) -> Iterator[Any]:
     """Numbers and tensors as tensors of a type."""
     for value in values:
-        # TensorFlow casts a Python float by way of float32.
+        # TensorFlow casts Python floats via float32.
         is_number = isinstance(value, float)
         yield (ops.convert_to_tensor if is_number else ops.cast)(value, dtype)

@@ -1,7 +1,7 @@
-"""The page of `export.web` on this machine, and the heat maps that it can ask for.
+"""Serves the page of `export.web` on this machine, and heat maps for it.
 
-For its user alone: other sites that are open in the same browser, and names of theirs
-that lead to this machine, get nothing. It is no server for the internet.
+Only for its user: other sites open in the same browser, and host names of theirs that
+point to this machine, are refused. It is not a server for the internet.
 """
 
 import contextlib
@@ -24,11 +24,11 @@ from keras_effnetv2.data.decoding import headers
 from keras_effnetv2.data.printable import printable
 from keras_effnetv2.errors import InputError, UserError
 
-# Of a picture that is explained.
+# The largest picture that is explained.
 MAX_BYTES = 32 << 20
 MAX_PIXELS = 64_000_000
 NUM_CLASSES = 3
-# Pictures that may wait for their turn.
+# Pictures that may wait in the queue.
 _MAX_WAITING = 4
 _TIMEOUT_SECONDS = 30
 
@@ -37,15 +37,15 @@ _EXPLAIN = "/explain"
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _HEADERS = {
     "Cache-Control": "no-store",
-    "Cross-Origin-Embedder-Policy": "require-corp",  # With the next, threads.
+    "Cross-Origin-Embedder-Policy": "require-corp",  # With the next: threads.
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-_TYPES = {".js": "text/javascript", ".svg": "image/svg+xml"}  # Whatever the system has.
-# Instead of the site's: one that was here before would go on to show its own site.
+_TYPES = {".js": "text/javascript", ".svg": "image/svg+xml"}  # Of any system.
+# Replaces the site's service worker: an earlier one would keep showing its own site.
 _WORKER = b"""self.addEventListener("install", () => self.skipWaiting());
 self.addEventListener("activate", async () => {
   await self.registration.unregister();
@@ -58,9 +58,9 @@ class PageServer(http.server.ThreadingHTTPServer):
     """Serves a site, and explains pictures that are posted to `/explain`.
 
     Args:
-        site: folder of `export.web`.
-        classifier: of the same model, which explains.
-        listener: a bound socket, of `listen`.
+        site: a folder written by `export.web`.
+        classifier: a classifier of the same model, which explains.
+        listener: a bound socket, from `listen`.
     """
 
     daemon_threads = True
@@ -87,15 +87,15 @@ class PageServer(http.server.ThreadingHTTPServer):
         }
 
     def explain(self, contents: bytes) -> bytes:
-        """A PNG of a picture and of where in it the network sees its best classes.
+        """A PNG of a picture, with heat maps of its best classes.
 
         Raises:
-            ValueError: no picture, or a large one.
+            ValueError: not a picture, or too large a one.
         """
         try:
             num_pixels = int(headers.num_pixels(contents))
         except tf.errors.OpError:
-            num_pixels = 0  # Who decodes it says what is wrong.
+            num_pixels = 0  # Decoding it will say what is wrong.
         if num_pixels > MAX_PIXELS:
             raise InputError(
                 f"The picture has {num_pixels:,} pixels; up to {MAX_PIXELS:,} are "
@@ -112,7 +112,7 @@ def listen(host: str, port: int) -> socket.socket:
 
     Args:
         host: name or address of this machine, in one of its networks.
-        port: 0 for any that is free.
+        port: 0 for any free port.
 
     Raises:
         ValueError: the address is not this machine's, or the port is taken.
@@ -132,7 +132,7 @@ def listen(host: str, port: int) -> socket.socket:
             reason = getattr(error, "strerror", None) or error
             raise InputError(
                 f"Nothing can be served at {printable(host)}, port {port}: {reason}. "
-                "Pass another --port (0: any that is free) or --host."
+                "Pass another --port (0: any free port) or --host."
             ) from error
         stack.pop_all()  # It stays open.
     return listener
@@ -165,9 +165,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         elif not (self._is_for_us() and self._is_of_us()):
             self._refuse(403, "Only the page itself may ask for heat maps.")
         elif not size.isdecimal():
-            self._refuse(411, "Say how many bytes the picture has.")
+            self._refuse(411, "The request needs the size of the picture, in bytes.")
         elif int(size) > MAX_BYTES:
-            self._refuse(413, f"Pictures of up to {MAX_BYTES >> 20} MB are explained.")
+            self._refuse(413, f"Pictures may have up to {MAX_BYTES >> 20} MB.")
         elif not self._pages.waiting.acquire(blocking=False):
             self._refuse(503, "Other pictures are being explained. Try again.")
         else:
@@ -183,13 +183,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._refuse(400, str(error))
 
     def _is_for_us(self) -> bool:
-        """Whether the request names this machine, and no name that leads to it.
+        """Whether the request addresses this machine by a name of its own.
 
-        Of a machine that serves others, its addresses and its own name are enough.
+        A machine that serves others accepts its addresses and its own name.
         """
         try:
             host = urllib.parse.urlsplit(f"//{self.headers.get('Host', '')}").hostname
-        except ValueError:  # No host's name.
+        except ValueError:  # Not a host name.
             return False
         if host in _LOOPBACK:
             return True
@@ -200,14 +200,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         return host == socket.gethostname().lower()
 
     def _is_of_us(self) -> bool:
-        """Whether the page has sent the request, or a program that is no browser."""
+        """Whether the page itself, or a program other than a browser, asks."""
         origin = self.headers.get("Origin")
         if origin is None:
             return self.headers.get("Sec-Fetch-Site") in (None, "same-origin")
         return origin == f"http://{self.headers.get('Host')}"
 
     def _refuse(self, status: int, text: str) -> None:
-        self.close_connection = True  # What was sent is not read.
+        self.close_connection = True  # The body is not read.
         self._answer(status, text.encode(), "text/plain; charset=utf-8")
 
     def _answer(self, status: int, body: bytes, kind: str) -> None:
@@ -216,7 +216,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             "Content-Type": kind,
             "Content-Length": str(len(body)),
         }
-        with contextlib.suppress(ConnectionError, TimeoutError):  # They have left.
+        with contextlib.suppress(ConnectionError, TimeoutError):  # The client has left.
             self.send_response(status)
             for name, value in entries.items():
                 self.send_header(name, value)
@@ -224,7 +224,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: what is asked for is on the page."""
+        """Logs nothing: the page shows what is requested."""
 
 
 def _type_of(name: str) -> str:

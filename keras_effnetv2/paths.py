@@ -1,10 +1,10 @@
-"""Paths of this machine, and of file systems that TensorFlow reaches, such as buckets.
+"""Local paths, and paths of file systems that TensorFlow reaches, such as buckets.
 
 path = as_path("gs://bucket/runs/digits")  # Then used like a `pathlib.Path`.
 
-In a bucket a file is there when its upload has ended, whole, and takes the place of an
-older one in one step: it is written under its own name. In other file systems it gets
-another name first (`files.py`).
+In a bucket a file appears when its upload is complete, and replaces an older one
+atomically: it is written under its own name. In other file systems it is written under
+a temporary name first (`files.py`).
 """
 
 import contextlib
@@ -17,17 +17,17 @@ from typing import Any, Literal, NamedTuple
 
 from keras_effnetv2.errors import FileError
 
-# Of file systems that show a file only when it is whole, and know no folders.
+# File systems that show files only when they are complete, and have no folders.
 _BUCKETS = ("gs://",)
 
 
 def is_remote(path: "AnyPathLike") -> bool:
-    """Whether it is a path such as `gs://...`, which TensorFlow alone opens."""
+    """Whether it is a path such as `gs://...`, which only TensorFlow opens."""
     return isinstance(path, RemotePath) or "://" in os.fspath(path)
 
 
 def as_path(path: "AnyPathLike") -> "AnyPath":
-    """What opens a path, wherever it leads; `~` is the user's folder."""
+    """A local or remote path; `~` is the user's folder."""
     if isinstance(path, RemotePath):
         return path
     if is_remote(path):
@@ -36,12 +36,12 @@ def as_path(path: "AnyPathLike") -> "AnyPath":
 
 
 def is_in_bucket(path: "AnyPathLike") -> bool:
-    """Whether it is of a file system without folders that shows whole files only."""
+    """Whether its file system has no folders and shows only complete files."""
     return is_remote(path) and str(path).startswith(_BUCKETS)
 
 
 class Stat(NamedTuple):
-    """What is known of a file; named as by `os.stat`."""
+    """Size and time of a file, named as in `os.stat`."""
 
     st_size: int
     st_mtime_ns: int
@@ -49,10 +49,10 @@ class Stat(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, order=True)
 class RemotePath:
-    """A file or folder of `tf.io.gfile`, with those ways of `pathlib.Path` we go.
+    """A file or folder of `tf.io.gfile`, with the methods of `pathlib.Path` we need.
 
-    It is no `os.PathLike`, so that nothing takes it for a path of this machine. Its
-    methods raise a `FileError` that says in a line what is wrong.
+    It is not an `os.PathLike`, so that nothing takes it for a local path. Its methods
+    raise a `FileError` that says in one line what is wrong.
 
     Attributes:
         url: `SCHEME://PLACE/NAME`, without a slash at the end.
@@ -73,12 +73,12 @@ class RemotePath:
 
     @property
     def stem(self) -> str:
-        """The name without what it ends in."""
+        """The name without its suffix."""
         return posixpath.splitext(self.name)[0]
 
     @property
     def suffix(self) -> str:
-        """What the name ends in, from its last dot on."""
+        """The end of the name, from its last dot on."""
         return posixpath.splitext(self.name)[1]
 
     @property
@@ -92,11 +92,11 @@ class RemotePath:
         return is_in_bucket(self)
 
     def with_name(self, name: str) -> "RemotePath":
-        """Another in the same folder."""
+        """Another path in the same folder."""
         return self.parent / name
 
     def exists(self) -> bool:
-        """Whether it is a file or a folder; folders of buckets have a file at least."""
+        """Whether it is a file or a folder; folders in buckets are never empty."""
         return self._stat() is not None
 
     def is_file(self) -> bool:
@@ -110,13 +110,13 @@ class RemotePath:
         return found is not None and found.is_directory
 
     def iterdir(self) -> Iterator["RemotePath"]:
-        """What is right in the folder."""
+        """The direct contents of the folder."""
         with self._explained("listed"):
             names = _gfile().listdir(self.url)
         return (self / name.rstrip("/") for name in names)
 
     def glob(self, pattern: str) -> list["RemotePath"]:
-        """What is right in the folder and fits a pattern; nothing where it is not."""
+        """The direct contents that match a pattern; nothing if there is no folder."""
         import tensorflow as tf
 
         with self._explained("listed"):
@@ -132,7 +132,7 @@ class RemotePath:
         return Stat(found.length, found.mtime_nsec)
 
     def _stat(self) -> Any:
-        """What is there, in one request if it is a file; None if it is nothing."""
+        """Its status, in one request if it is a file; None if it does not exist."""
         import tensorflow as tf
 
         with self._explained("looked for"):
@@ -142,7 +142,7 @@ class RemotePath:
                 return None
 
     def mkdir(self, parents: bool = True, exist_ok: bool = True) -> None:
-        """Makes the folder and those that it is in, where there are folders."""
+        """Makes the folder and its parents, in file systems that have folders."""
         if not self.is_in_bucket:
             with self._explained("made"):
                 _gfile().makedirs(self.url)
@@ -157,43 +157,43 @@ class RemotePath:
 
     @contextlib.contextmanager
     def open(self, mode: Literal["rb"] = "rb") -> Iterator[Any]:
-        """The file, whose bytes are read in the block."""
+        """The file, opened to read bytes."""
         with self._explained("read"), _gfile().GFile(self.url, mode) as file:
             yield file
 
     def read_bytes(self) -> bytes:
-        """All that is in the file."""
+        """The contents of the file."""
         with self.open() as file:
             return file.read()
 
     def read_text(self) -> str:
-        """The same, of UTF-8."""
+        """The contents of the file, decoded as UTF-8."""
         return self.read_bytes().decode()
 
     def write_bytes(self, contents: bytes) -> None:
-        """Writes the file, whatever was in it."""
-        # In one call: a file that is closed after half of it would be there.
+        """Writes the file, replacing its contents."""
+        # In one call: otherwise a half-written file could appear when it is closed.
         with self._explained("written"), _gfile().GFile(self.url, "wb") as file:
             file.write(contents)
 
     def upload(self, source: pathlib.Path) -> None:
-        """Writes the file, with the contents of one of this machine."""
+        """Writes the file, with the contents of a local file."""
         with self._explained("written"):
             _gfile().copy(os.fspath(source), self.url, overwrite=True)
 
     def download(self, target: pathlib.Path) -> None:
-        """Writes the contents of the file to one of this machine."""
+        """Writes the contents of the file to a local file."""
         with self._explained("read"):
             _gfile().copy(self.url, os.fspath(target), overwrite=True)
 
     def replace(self, target: "RemotePath") -> None:
-        """Gets another name, where an older file makes room."""
+        """Renames the file, replacing an older one."""
         with self._explained("renamed"):
             _gfile().rename(self.url, target.url, overwrite=True)
 
     @contextlib.contextmanager
     def _explained(self, task: str) -> Iterator[None]:
-        """Makes errors of TensorFlow such of files.
+        """Turns errors of TensorFlow into file errors.
 
         Raises:
             OSError: its `strerror` is the reason alone.
@@ -232,7 +232,7 @@ def _reason(error: Exception, url: str) -> str:
     rights = (tf.errors.PermissionDeniedError, tf.errors.UnauthenticatedError)
     if isinstance(error, rights):
         return (
-            f"no rights on {place}; for another account, set "
+            f"no permission for {place}; to use another account, set "
             "GOOGLE_APPLICATION_CREDENTIALS"
         )
     return " ".join(str(error).split())[:300].rstrip(".")

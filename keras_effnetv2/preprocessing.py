@@ -1,4 +1,4 @@
-"""How pixels become inputs and outputs become labels, as the weights were trained.
+"""How pixels become inputs and outputs become labels, as in the weights' training.
 
 The same variant was trained with different preprocessing on different datasets, so the
 record belongs to the pair (variant, weights): releases and models carry one, and
@@ -20,12 +20,12 @@ import numpy as np
 from keras_effnetv2.errors import InputError
 
 CROPS = ("center", "center_below_320", "squash")
-# With a `crop_pct`, as timm crops.
+# With a `crop_pct`, as in timm.
 PCT_CROPS = ("center", "squash", "border")
 INTERPOLATIONS = ("bilinear", "bicubic")
 ACTIVATIONS = ("softmax", "sigmoid")
 NUM_LABELS = {"imagenet": 1000, "imagenet21k": 21843}
-# Of HDF5 files of weights: the record as JSON.
+# Attribute of HDF5 weight files that holds the record as JSON.
 HDF5_ATTRIBUTE = "keras_effnetv2.preprocessing"
 
 
@@ -34,23 +34,25 @@ class Preprocessing:
     """The contract between pixels, a network and its labels.
 
     Attributes:
-        mean: subtracted from pixels 0..255, a value a channel or one for all.
+        mean: subtracted from pixels 0..255, one value per channel or one for all.
         std: divides after that.
-        interpolation: of the resize before evaluation, `"bilinear"` or `"bicubic"`.
+        interpolation: how images are resized before evaluation, `"bilinear"` or
+            `"bicubic"`.
         crop: evaluation crop. `"center"`: the central size / (size + 32) of the short
-            side; `"center_below_320"`: that below 320 pixels, from there on as
-            `"squash"`: the whole image resized to a square. With `crop_pct`, of an
-            image resized so that the short side (`"center"`), both sides (`"squash"`)
-            or the long side (`"border"`) is size / crop_pct, the central square, with
-            the mean around it where the image is smaller.
+            side; `"squash"`: the whole image resized to a square; `"center_below_320"`:
+            `"center"` below 320 pixels, `"squash"` from there on. With `crop_pct`, the
+            image is first resized so that the short side (`"center"`), both sides
+            (`"squash"`) or the long side (`"border"`) is size / crop_pct; the crop is
+            its central square, padded with the mean where the image is smaller.
         image_size: evaluation side, pixels.
-        labels: class list of the classifier: `"imagenet"` (1,000 classes),
-            `"imagenet21k"` (21,843), a name for each class, or None.
-        activation: what makes probabilities of logits, `"softmax"` or `"sigmoid"`.
-        crop_pct: share in (0, 1] of the resized image's side that the crop keeps, and
-            then pixels are resized as Pillow does: smoothed before shrinking, and
-            rounded. So timm, torchvision and the Hub's configurations have it. None:
-            as the released code of Google.
+        labels: classes of the classifier: `"imagenet"` (1,000 classes), `"imagenet21k"`
+            (21,843), a name for each class, or None.
+        activation: function that turns logits into probabilities, `"softmax"` or
+            `"sigmoid"`.
+        crop_pct: share in (0, 1] of the resized image's side that the crop keeps, as in
+            timm, torchvision and the Hub's configurations. Pixels are then resized as
+            by Pillow: smoothed before shrinking, and rounded. None: as in Google's
+            released code.
     """
 
     mean: tuple[float, ...]
@@ -82,8 +84,8 @@ class Preprocessing:
                 )
         if len(self.mean) != len(self.std) or not self.mean or min(self.std) <= 0:
             raise InputError(
-                "mean and std need the same number of channels, std positive values. "
-                f"Received: mean={self.mean}, std={self.std}."
+                "mean and std need the same number of channels, and std positive "
+                f"values. Received: mean={self.mean}, std={self.std}."
             )
         if self.image_size < 1:
             raise InputError(
@@ -104,7 +106,7 @@ class Preprocessing:
         return len(self.labels)
 
     def for_channels(self, channels: int) -> "Preprocessing":
-        """The record for images of `channels`: the averages, where it is of others."""
+        """The record for images of `channels` channels, averaged if it has others."""
         if len(self.mean) in (1, channels):
             return self
         mean, std = (sum(values) / len(values) for values in (self.mean, self.std))
@@ -132,7 +134,7 @@ NORMALIZATIONS = {
     "lite": ((127.0,), (128.0,)),  # EfficientNet-Lite
 }
 
-# ImageNet-21k networks were trained and evaluated at this side, whatever the variant.
+# ImageNet-21k networks were trained and evaluated at this size, whatever the variant.
 _IMAGENET21K_SIZE = 224
 
 # Which weights -> (normalisation, interpolation, crop, labels, activation).
@@ -157,13 +159,13 @@ _DATASETS = (
     *("noisy-student", "advprop"),
 )
 
-# Names of variants -> the record of their weights on ImageNet, if not "imagenet".
+# Variant names -> the record of their ImageNet weights, if not "imagenet".
 _FAMILIES = (
     (r"-(b\d|l2)$", "legacy"),
     (r"-lite\d$", "lite"),
 )
 
-# Variants that others trained -> (normalisation, interpolation, crop_pct). timm
+# Variants trained by others -> (normalisation, interpolation, crop_pct). timm
 # 1.0.31, `efficientnet.py`; torchvision 0.29.1,
 # `efficientnet.py`, where B1 has two sets of weights: the second.
 # fmt: off
@@ -194,7 +196,7 @@ def record(variant_name: str, dataset: str, eval_size: int) -> Preprocessing:
         variant_name: e.g. `"efficientnetv2-b0"`.
         dataset: `"imagenet"`, `"imagenet21k"`, `"imagenet21k-ft1k"`, and of V1
             `"noisy-student"` or `"advprop"`.
-        eval_size: the variant's evaluation side, pixels.
+        eval_size: the variant's evaluation size, pixels.
 
     Raises:
         ValueError: unknown dataset.
@@ -229,8 +231,8 @@ def preprocess_input(
 ) -> Any:
     """Normalises images for models built with `include_preprocessing=False`.
 
-    The other models normalise by themselves, and this function is the identity by
-    default, as in `keras.applications`.
+    Other models normalise by themselves; by default this function is the identity, as
+    in `keras.applications`.
 
     Args:
         images: `(..., height, width, channels)`, pixels 0..255, array or tensor, with
@@ -238,14 +240,15 @@ def preprocess_input(
         mode: None: unchanged. A model's `preprocessing`, or a name: `"torch"` (B0-B3
             and V1 on ImageNet), `"centered"` (S, M, L on ImageNet, all on
             ImageNet-21k), `"tf"` (all fine-tuned from 21k), `"lite"`. A data format is
-            taken for what it is, since `keras.applications` has it in this position.
-        data_format: only None and `"channels_last"`; there for compatibility.
+            accepted here too, since `keras.applications` has it in this position.
+        data_format: only None and `"channels_last"`; for compatibility.
 
     Returns:
-        `images`, or float images normalised.
+        `images`, or normalised float images.
 
     Raises:
-        ValueError: unknown mode or data format, or other channels than the mode's.
+        ValueError: unknown mode or data format, or a number of channels that does not
+            fit the mode.
     """
     if mode in ("channels_last", "channels_first"):
         mode, data_format = None, mode

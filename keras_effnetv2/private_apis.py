@@ -1,6 +1,6 @@
-"""Everything of other packages that is private, and used here for want of a public way.
+"""All private APIs of other packages that are used here, as no public ones will do.
 
-A function for each need. Tried with Keras 3.10 to 3.15, TensorFlow 2.18 to 2.21 and
+One function per need. Tested with Keras 3.10 to 3.15, TensorFlow 2.18 to 2.21 and
 Optuna 4.3 to 5.0; tests/package/test_private_apis.py names the function that a new
 version breaks.
 """
@@ -14,14 +14,14 @@ from typing import Any
 
 import keras
 
-# Of Keras's loops on TensorFlow, the function that is traced, and its module.
+# The function that Keras's loops trace on TensorFlow, and its module.
 _TRACED_STEP = ("one_step_on_data", "keras.src.backend.tensorflow.trainer")
 
 
 def producer(tensor: Any) -> tuple[Any, list[Any]]:
     """The layer that makes a symbolic tensor, and the tensors that it takes.
 
-    Without it, neither heads of classifiers nor their heat maps are found.
+    Without it, neither the heads of classifiers nor their heat maps can be found.
     """
     layer, node_index, _ = tensor._keras_history
     return layer, layer._inbound_nodes[node_index].input_tensors
@@ -35,14 +35,14 @@ def all_layers(model: Any) -> list[keras.layers.Layer]:
 def sublayers(layer: Any) -> list[keras.layers.Layer]:
     """The layers that a layer holds itself.
 
-    `vars(layer)` shows none on PyTorch. Without it, neither freezing nor folding reach
-    the layers of blocks.
+    `vars(layer)` shows none on PyTorch. Without it, neither freezing nor folding
+    reaches the layers of blocks.
     """
     return list(layer._flatten_layers(include_self=False, recursive=False))
 
 
 def index_of(optimizer: keras.optimizers.Optimizer, variable: Any) -> int:
-    """Place of a variable among those of an optimizer, and of its slots.
+    """The index of a variable among those of an optimizer, and of its slots.
 
     Without it, no optimizer of ours can update.
     """
@@ -50,12 +50,12 @@ def index_of(optimizer: keras.optimizers.Optimizer, variable: Any) -> int:
 
 
 def slots(optimizer: keras.optimizers.Optimizer, *names: str) -> list[Sequence[Any]]:
-    """Slots of all variables by name, such as `"momentums"` or `"velocities"`."""
+    """Slots of all variables, by name, such as `"momentums"` or `"velocities"`."""
     return [getattr(optimizer, f"_{name}") for name in names]
 
 
 class GradientsAreSummed(keras.optimizers.Optimizer):
-    """Mixed into an optimizer: its gradients are sums over the replicas already.
+    """Mixin for an optimizer whose gradients are already summed over the replicas.
 
     Without it, Keras sums them a second time.
     """
@@ -65,9 +65,9 @@ class GradientsAreSummed(keras.optimizers.Optimizer):
 
 
 class Prebuilt(keras.Model):
-    """A model that is built before `fit`, and is not traced there to be built.
+    """A model that is built before `fit`, which need not trace it to build it.
 
-    Without it, Keras makes one batch of those of all workers, which fails with several.
+    Without it, Keras concatenates the batches of all workers, which fails with several.
     """
 
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None):
@@ -75,14 +75,14 @@ class Prebuilt(keras.Model):
 
 
 def first_epoch_of_backup(model: keras.Model) -> int | None:
-    """The epoch in which `BackupAndRestore` lets the next `fit` begin, if in any."""
+    """The epoch at which `BackupAndRestore` makes the next `fit` start, if any."""
     return model._initial_epoch
 
 
 def forget_first_epoch_of_backup(model: keras.Model) -> None:
     """Lets `fit` begin where it is told to.
 
-    Without it, stages after a backup begin in an epoch that is over.
+    Without it, stages after a backup start at an epoch that is already over.
     """
     model._initial_epoch = None
 
@@ -102,10 +102,21 @@ def traced_model() -> keras.Model | None:
     return None
 
 
-def in_safe_mode() -> bool:
-    """Whether Keras loads a file of which nothing may run that it does not know.
+def is_inside_a_call() -> bool:
+    """Whether the current call comes from a layer or a stateless function.
 
-    Without it, `HubLayer` would run what a file of a stranger names.
+    Without it, networks that are part of other models would be traced separately.
+    """
+    from keras.src.backend.common import global_state
+
+    scopes = ("current_call_ctx", "stateless_scope", "symbolic_scope")
+    return any(global_state.get_global_attribute(x) is not None for x in scopes)
+
+
+def in_safe_mode() -> bool:
+    """Whether Keras is loading a file in safe mode, which must run no foreign code.
+
+    Without it, `HubLayer` would run the module that a stranger's file names.
     """
     from keras.src.saving import serialization_lib
 
@@ -115,7 +126,7 @@ def in_safe_mode() -> bool:
 def with_integer_ends(contents: bytes, input_type: Any, output_type: Any) -> bytes:
     """A LiteRT model in int8 whose input and output are no longer in float.
 
-    Without it, models of which some layers stay in float have ends in float.
+    Without it, models in which some layers stay in float keep float inputs and outputs.
 
     Raises:
         ValueError: the model's input or output is not quantized.
@@ -128,7 +139,8 @@ def with_integer_ends(contents: bytes, input_type: Any, output_type: Any) -> byt
 def is_op_determinism_enabled() -> bool:
     """Whether `tf.config.experimental.enable_op_determinism` has been called.
 
-    Without it, TensorFlow takes back what is parallel in datasets, with a message each.
+    Without it, TensorFlow makes parallel parts of datasets sequential, with a message
+    for each.
     """
     from tensorflow.python.framework import config
 
@@ -137,12 +149,12 @@ def is_op_determinism_enabled() -> bool:
 
 @contextlib.contextmanager
 def traced_for_a_while() -> Iterator[None]:
-    """Frees the graphs that are traced meanwhile, once nobody holds them any more.
+    """Frees the graphs that are traced in the block, once nothing refers to them.
 
     TensorFlow registers the gradient of every custom gradient in a graph and never
     forgets it, nor the graph. Without it, a search needs more memory with each trial.
-    Models that are built meanwhile can still be traced anew, but give no gradient of
-    what was traced.
+    Models that are built in the block can still be traced again, but graphs traced in
+    it give no gradients.
     """
     before = set(_registered_gradients())
     try:
@@ -178,7 +190,7 @@ def mirrored_strategy(devices: Sequence[str]) -> Any:
 def lite_schema() -> types.ModuleType:
     """The classes of LiteRT files.
 
-    Without it, models say nothing of their inputs, outputs and classes.
+    Without it, models carry no metadata of their inputs, outputs and classes.
     """
     from tensorflow.lite.python import schema_py_generated
 
@@ -188,11 +200,11 @@ def lite_schema() -> types.ModuleType:
 def storage_of(study: Any) -> Any:
     """Optuna's storage of a study.
 
-    Without it, trials cannot be claimed, and workers share none.
+    Without it, workers could not claim trials or share a study.
     """
     return study._storage
 
 
 def id_of(trial: Any) -> int:
-    """A trial's number in its storage, over all studies."""
+    """A trial's ID in its storage, unique over all studies."""
     return trial._trial_id

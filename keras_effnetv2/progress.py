@@ -1,7 +1,7 @@
-"""What takes long says what it does, how far it is, and how long it will take yet.
+"""Progress of slow operations: what is being done, how much, and the time left.
 
-On a terminal that is a bar of tqdm's with the same words after it, drawn over; in a
-file or a pipe, lines now and then.
+On a terminal that is a tqdm bar followed by the text, redrawn in place; in a file or a
+pipe, a line now and then.
 """
 
 import shutil
@@ -11,20 +11,20 @@ import time
 from collections.abc import Callable
 from typing import Any, TextIO
 
-_REDRAW = 0.2  # Seconds between two states of the bar on a terminal,
-_REPRINT = 30.0  # and between two lines elsewhere.
-_QUICK = 2.0  # Seconds: what takes less needs no line.
-_FORMAT = "{bar:20} {desc}"  # tqdm's own words count all steps as equally long.
+_REDRAW = 0.2  # Seconds between redraws of the bar on a terminal,
+_REPRINT = 30.0  # and between lines elsewhere.
+_QUICK = 2.0  # Seconds; shorter operations need no line.
+_FORMAT = "{bar:20} {desc}"  # tqdm's own text counts all steps as equally long.
 
 
 class Line:
-    """A line or a bar that follows some work, and lines that stay.
+    """A line or bar that shows progress, and lines that stay.
 
     Args:
         stream: where to write; None: `sys.stderr`.
         clock: seconds from any moment.
-        first: seconds until the first state on a terminal; elsewhere it takes 30, or
-            longer.
+        first: seconds until the bar is first drawn on a terminal; elsewhere the first
+            line comes after 30 s, or later.
     """
 
     def __init__(
@@ -41,11 +41,11 @@ class Line:
         self._bar: Any = None
 
     def update(self, describe: Callable[[], str], share: float = 0.0) -> None:
-        """Shows the state that `describe` gives, if it is time to.
+        """Shows what `describe` returns, if it is time to.
 
         Args:
-            describe: the work, and how far it is.
-            share: of the work that is done, 0 to 1; 0 where nobody knows.
+            describe: gives the text: the work, and how much is done.
+            share: share of the work that is done, 0 to 1; 0 if unknown.
         """
         now = self._clock()
         if now < self._due:
@@ -67,7 +67,7 @@ class Line:
         self._write(text)
 
     def close(self) -> None:
-        """Removes what is drawn over, so that what follows has a line of its own."""
+        """Removes the bar, so that later output starts on a line of its own."""
         if self._bar is not None:
             self._bar.close()
         self._bar = None
@@ -78,33 +78,33 @@ class Line:
 
 
 def _open_bar(stream: TextIO) -> Any:
-    """A bar that is drawn when it is told to, and by no thread."""
+    """A bar that is drawn only on request, never by a thread."""
     import tqdm
 
     class Bar(tqdm.tqdm):
         monitor_interval = 0
 
-    # Else it makes a lock between processes, of which nobody else draws here.
+    # Otherwise tqdm makes a lock between processes, and no other one draws here.
     Bar.set_lock(threading.RLock())
     return Bar(
         total=1.0,
         file=stream,
         leave=False,
         bar_format=_FORMAT,
-        nrows=2,  # Some terminals say that they have none.
-        delay=1e-9,  # Nothing is drawn yet.
+        nrows=2,  # Some terminals report none.
+        delay=1e-9,  # Draws nothing yet.
     )
 
 
 class Progress:
-    """A line about work that can be counted, from any thread.
+    """Progress of work that can be counted, from any thread.
 
-    The time left takes what is still to do to be as fast as what is done.
+    The time left assumes that the rest takes as long as what is done.
 
     Args:
-        what: is done.
-        total: how much of it there is; None where nobody knows.
-        form: a count as text.
+        what: the work, as text.
+        total: how much there is to do; None if unknown.
+        form: formats a count as text.
         stream: where to write; None: `sys.stderr`.
         clock: seconds from any moment.
     """
@@ -125,14 +125,14 @@ class Progress:
         self._lock = threading.Lock()
 
     def advance(self, num: int) -> None:
-        """So much more is done."""
+        """Adds to the count."""
         with self._lock:
             self._done += num
             share = self._done / self._total if self._total else 0.0
             self._line.update(self._describe, share)
 
     def finish(self) -> None:
-        """Leaves a line with the time that all took, if that was not short."""
+        """Leaves a line with the total time, unless that was short."""
         seconds = self._clock() - self._start
         if seconds >= _QUICK:
             count = self._form(self._done)
@@ -150,7 +150,7 @@ class Progress:
 
 
 def format_duration(seconds: float) -> str:
-    """Such as 12 s, 2:31 or 1:02:31."""
+    """A duration such as 12 s, 2:31 or 1:02:31."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:

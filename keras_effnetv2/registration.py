@@ -1,8 +1,8 @@
-"""Names that `.keras` files have for classes whose modules are not imported yet.
+"""Registers names in `.keras` files of classes whose modules are not imported yet.
 
 A class registers itself with Keras when its module is imported, which for most of the
-package is when it is asked for. Until then the names stand for this module's imports,
-so that a process which has only imported the package can load every file.
+package is on first use. Until then this module registers placeholders that import it,
+so that a process that has only imported the package can load every file.
 """
 
 import importlib
@@ -40,7 +40,7 @@ def register_all() -> None:
     import keras
 
     registry = keras.saving.get_custom_objects()
-    # What .h5 files of whole models call it: Keras leaves the package out there.
+    # Its name in .h5 files of whole models, where Keras leaves the package out.
     registry.setdefault(
         "EfficientNet", _Unimported("networks.functional", "EfficientNet")
     )
@@ -54,7 +54,7 @@ def register_all() -> None:
 
 
 def _aggregating() -> list[str]:
-    """Names of the classes of `training.aggregate_first`, two an optimizer."""
+    """Names of the classes of `training.aggregate_first`, two per optimizer."""
     import keras
 
     base = keras.optimizers.Optimizer
@@ -66,14 +66,14 @@ def _aggregating() -> list[str]:
 
 
 class _Unimported:
-    """What Keras finds in place of a class, and makes instances with."""
+    """A placeholder for a class, from which Keras makes instances."""
 
     def __init__(self, module: str, key: str) -> None:
         self.module = module
         self.key = key
 
     def from_config(self, config: dict[str, Any]) -> Any:
-        """An instance of the class, which is imported and takes this one's place."""
+        """An instance of the class, which is imported and replaces this one."""
         import keras
 
         importlib.import_module(f"keras_effnetv2.{self.module}")

@@ -1,19 +1,21 @@
 """Benchmarks against peers: each figure is a ratio measured in one run.
 
-    python tools/benchmark.py train|bfloat16|infer|memory|growth|startup|data|all
+    python tools/benchmark.py train|bfloat16|infer|calls|memory|growth|startup|data|all
         [--repeats 7] [--threads N] [--json FILE] [--chart FILE.png]
-        [--torch_python PYTHON]
+        [--torch_python PYTHON [--torch_compile]]
 
-Machines are noisy, so ours and the peers' run in turn (A B A B), each in a process of
-its own that is idle while the others run, and the median of the ratios of all rounds is
-what counts. All on the processor, on all cores, and, but for `bfloat16`, in float32. On
-a machine that has other work to do, threads of the same process wait for each other,
-PyTorch's most of all, and `--threads 1` is fairer.
+Machines are noisy, so ours and the peers run in turn (A B A B), each in its own process
+that is idle while the others run, and the result is the median ratio of all rounds.
+Everything runs on the processor, on all cores, and in float32 except in `bfloat16`. On
+a busy machine, threads of the same process wait for each other, PyTorch's most of all,
+and `--threads 1` is fairer.
 
-Peers are keras.applications, tf_keras.applications and timm on PyTorch in
-channels_last; those that are not installed are left out, and named. timm is best in an
-environment of its own, and neither it nor PyTorch is a dependency of this package:
+Peers are keras.applications, tf_keras.applications, kimm and timm on PyTorch in
+channels_last, eager and, on request, with `torch.compile`, which takes minutes per
+network. Those that are not installed are left out and named. timm is best in a separate
+environment; none of the peers is a dependency of this package:
 
+    pip install --no-deps kimm
     python -m venv .venv-torch
     .venv-torch/bin/pip install torch timm
     python tools/benchmark.py train --torch_python .venv-torch/bin/python
@@ -27,18 +29,19 @@ import platform
 import sys
 from collections.abc import Callable, Sequence
 
-from benchmarks import data, growth, infer, memory, report, sides, startup, train
+from benchmarks import calls, data, growth, infer, memory, report, sides, startup, train
 from benchmarks.sides import OURS, Side
 
 from keras_effnetv2.files import replace_file
 
 # In the order of `all`.
 SUITES: dict[str, Callable[[int, Sequence[Side]], list[dict]]] = {
-    "startup": lambda repeats, _: startup.measure(repeats),
+    "startup": startup.measure,
     "data": lambda repeats, _: data.measure(repeats),
     "train": train.measure,
     "bfloat16": train.measure_bfloat16,
     "infer": infer.measure,
+    "calls": calls.measure,
     "memory": memory.measure,
     "growth": lambda repeats, _: growth.measure(repeats),
 }
@@ -46,7 +49,7 @@ ALL = "all"
 
 
 def caption(repeats: int, peers: Sequence[Side]) -> str:
-    """Machine, versions and how often, in words."""
+    """Machine, versions and number of rounds, in words."""
     from keras_effnetv2.search.costs.workload import device_name
 
     versions: dict[str, str] = {}
@@ -77,7 +80,7 @@ def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("suite", choices=[*SUITES, ALL])
     parser.add_argument("--repeats", type=int, default=7, help="rounds")
     parser.add_argument(
-        "--threads", type=int, help="to compute with (default: one for each core)"
+        "--threads", type=int, help="threads to compute with (default: one per core)"
     )
     parser.add_argument(
         "--json", type=pathlib.Path, metavar="FILE", help="also write the rows there"
@@ -86,7 +89,10 @@ def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
         "--chart", type=pathlib.Path, metavar="FILE.png", help="also draw them there"
     )
     parser.add_argument(
-        "--torch_python", metavar="PYTHON", help="of the environment with torch, timm"
+        "--torch_python", metavar="PYTHON", help="interpreter with torch and timm"
+    )
+    parser.add_argument(
+        "--torch_compile", action="store_true", help="also timm with torch.compile"
     )
     arguments = parser.parse_args(words)
     for name in ("repeats", "threads"):
@@ -99,7 +105,9 @@ def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
         if path and not path.parent.is_dir():
             parser.error(f"There is no folder {path.parent} for {path.name}.")
     try:
-        arguments.peers = sides.installed_peers(arguments.torch_python)
+        arguments.peers = sides.installed_peers(
+            arguments.torch_python, arguments.torch_compile
+        )
     except ValueError as error:
         parser.error(str(error))
     return arguments
@@ -111,12 +119,13 @@ def main(words: Sequence[str] | None = None) -> None:
         sides.limit_threads(arguments.threads)
     _warn_if_busy()
     names = SUITES if arguments.suite == ALL else [arguments.suite]
+    text = caption(arguments.repeats, arguments.peers)
     rows: list[dict] = []
     for name in names:
         rows += SUITES[name](arguments.repeats, arguments.peers)
-        if arguments.json:  # As soon as it is there: a later suite may fail.
-            replace_file(arguments.json, json.dumps(rows, indent=1).encode())
-    text = caption(arguments.repeats, arguments.peers)
+        if arguments.json:  # At once: a later suite may fail.
+            contents = json.dumps({"caption": text, "rows": rows}, indent=1) + "\n"
+            replace_file(arguments.json, contents.encode())
     print(f"{text}\n\n{report.table(rows)}")
     if arguments.chart:
         for path in report.draw(rows, arguments.chart, text):

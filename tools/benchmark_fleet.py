@@ -1,9 +1,9 @@
-"""Packs and scores many images by one process, by several and on a Ray cluster.
+"""Packs and scores many images in one process, in several and on a Ray cluster.
 
     python tools/benchmark_fleet.py --images 20000
 
-The cluster is of several nodes on this machine, one of which is killed in the middle of
-each work. What comes out has to have the same bytes each time.
+The cluster has several nodes on this machine, one of which is killed during each job.
+The output must have the same bytes each time.
 """
 
 import argparse
@@ -32,7 +32,7 @@ _SHARDS = 100
 
 
 def write_images(folder: pathlib.Path, num: int) -> None:
-    """JPEGs of noise that was smoothed, about 2 kB each, in folders of classes."""
+    """Writes JPEGs of smoothed noise, about 2 kB each, in folders of classes."""
     generator = np.random.default_rng(0)
     for number in range(num):
         path = folder / f"class{number % _CLASSES}" / f"{number:06}.jpg"
@@ -42,7 +42,7 @@ def write_images(folder: pathlib.Path, num: int) -> None:
 
 
 def write_network(path: pathlib.Path) -> None:
-    """A classifier that takes less time than its images do."""
+    """Writes a classifier that takes less time than reading its images."""
     record = Preprocessing((128,), (128,), "bilinear", "center", _SIDE)
     images = keras.Input((None, None, 3))
     x = keras.layers.Conv2D(16, 3, 2, activation="relu")(
@@ -54,7 +54,7 @@ def write_network(path: pathlib.Path) -> None:
 
 
 def contents(path: pathlib.Path) -> dict[str, bytes]:
-    """The file, or what is in the folder, but what is hidden; by names within it."""
+    """The file, or the folder's files except hidden ones, by their names in it."""
     paths = [path] if path.is_file() else sorted(path.glob("[!.]*"))
     return {x.name.removeprefix(path.name): x.read_bytes() for x in paths}
 

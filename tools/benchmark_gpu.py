@@ -5,9 +5,9 @@
         [--torch_python PYTHON]
 
 Both sides compute in bfloat16 with float32 weights, on images that are on the GPU, and
-train with SGD with momentum. Each is a process that keeps its compiled steps; they take
-turns. The limit is bfloat16 matrix multiplication in the same run; two operations count
-as a multiply-add, and training as three forward passes.
+train by SGD with momentum. Each is a process that keeps its compiled steps; they take
+turns. The limit is bfloat16 matrix multiplication in the same run. A multiply-add
+counts as two operations, training as three forward passes.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import os
 import pathlib
 from collections.abc import Sequence
 
-# Of Keras in all processes. TensorFlow is not needed.
+# Keras's backend in all processes. TensorFlow is not needed.
 os.environ["KERAS_BACKEND"] = "jax"
 
 from benchmarks import comparison, report
@@ -28,7 +28,7 @@ from benchmarks.works import NETWORKS, Work
 
 _MATRIX = 8192  # Side.
 _LIMIT = f"matrix {_MATRIX} 1"
-# Both are on the one GPU at the same time.
+# Both share the one GPU.
 _ENVIRONMENT = {
     "CUDA_VISIBLE_DEVICES": os.environ.get("CUDA_VISIBLE_DEVICES", "0"),
     "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
@@ -36,7 +36,7 @@ _ENVIRONMENT = {
 
 
 def works_of(network: str, batch: int) -> dict[str, Work]:
-    """What the processes call it -> what it is."""
+    """The processes' words for a work -> the work."""
     return {
         f"{kind} {size} {count}": Work(network, size, count)
         for kind, size, count in (
@@ -50,7 +50,7 @@ def works_of(network: str, batch: int) -> dict[str, Work]:
 def measure(
     works: dict[str, Work], repeats: int, torch_python: str | None = None
 ) -> list[dict]:
-    """Images a second of both, and the share of the limit that ours reaches."""
+    """Measures images/s of both, and the share of the limit that ours reaches."""
     (network,) = {work.network for work in works.values()}
     ours, timm = NETWORKS[network]
     starters = {
@@ -99,9 +99,11 @@ def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--network", choices=NETWORKS, default="S")
     parser.add_argument("--repeats", type=int, default=7, help="rounds")
-    parser.add_argument("--batch", type=int, default=128, help="images a step")
+    parser.add_argument("--batch", type=int, default=128, help="images per step")
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE")
-    parser.add_argument("--torch_python", metavar="PYTHON", help="with torch and timm")
+    parser.add_argument(
+        "--torch_python", metavar="PYTHON", help="interpreter with torch and timm"
+    )
     args = parser.parse_args(words)
     if min(args.repeats, args.batch) < 1:
         parser.error("--repeats and --batch must be at least 1.")

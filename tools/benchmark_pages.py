@@ -1,13 +1,13 @@
-"""Milliseconds a picture in Chromium: the page's engines, and TensorFlow.js.
+"""Milliseconds per picture in Chromium: the page's engines, and TensorFlow.js.
 
     python tools/benchmark_pages.py SITE [SITE ...]
     python tools/benchmark_pages.py SITE --graph_model FOLDER --tfjs FOLDER
 
-Times are medians of `--runs` on one picture that is decoded already; the first result
-is from an empty page on, files from this machine and not from any cache. TensorFlow.js
-4.22 runs a graph model that its own converter has written of a SavedModel of the same
-network, on its WebAssembly backend; `--tfjs` is
-`node_modules/@tensorflow` with tfjs-core, -converter, -backend-cpu and -backend-wasm.
+Times are medians of `--runs` on one decoded picture; the first result counts from an
+empty page, with files from this machine and no cache. TensorFlow.js 4.22 runs a graph
+model that its own converter wrote from a SavedModel of the same network, on its
+WebAssembly backend; `--tfjs` is `node_modules/@tensorflow` with tfjs-core, -converter,
+-backend-cpu and -backend-wasm.
 """
 
 import argparse
@@ -87,7 +87,7 @@ const [kind, runs, size, done] = arguments;
 def measure(
     folder: pathlib.Path, script: str, kind: str, *values: int
 ) -> tuple[float, float]:
-    """Milliseconds a picture, and until the first result, in a browser of its own."""
+    """Milliseconds per picture, and until the first result, in a separate browser."""
     with (
         browsers.opened() as browser,
         sites.served(folder, kind == "threads") as address,
@@ -102,7 +102,7 @@ def measure(
 
 
 def page_weight(site: pathlib.Path, kind: str) -> float:
-    """Megabytes that a first visit loads, without examples."""
+    """Megabytes that a first visit loads, without the examples."""
     build = "threaded_internal" if kind == "threads" else "internal"
     paths = [*site.glob("*.*"), *site.glob("page/*"), site / "runtime" / "litert.js"]
     paths += site.glob(f"runtime/litert_wasm_{build}.*")
@@ -129,11 +129,13 @@ def lay_out(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("sites", type=pathlib.Path, nargs="+")
-    parser.add_argument("--graph_model", type=pathlib.Path, help="of the first site")
+    parser.add_argument(
+        "--graph_model", type=pathlib.Path, help="TensorFlow.js model of the first site"
+    )
     parser.add_argument("--tfjs", type=pathlib.Path)
     parser.add_argument("--runs", type=int, default=20)
     args = parser.parse_args()
-    print("| page | threads | ms a picture | first result, ms | MB |")
+    print("| page | threads | ms per picture | first result, ms | MB |")
     print("| --- | --- | --- | --- | --- |")
     with tempfile.TemporaryDirectory() as folder:
         for kind in ("wasm", "threads"):

@@ -1,18 +1,20 @@
-"""How fast `predict` is on many photographs, beside its parts alone and timm's way.
+"""Throughput of `predict` on many photographs, against its parts alone and timm.
 
     python tools/benchmark_predict.py [--images 2000] [--model efficientnet-lite0]
         [--batch_size 32] [--repeats 3] [--torch_python PYTHON]
 
-JPEGs of many sizes are made of scikit-image's, scikit-learn's and foolbox's photographs
-in a temporary folder. Each kind of work has a process of its own, and they take turns:
+JPEGs of many sizes are made from scikit-image's, scikit-learn's and foolbox's
+photographs in a temporary folder. Each kind of work runs in its own process, and they
+take turns:
 
-- predict: the command's way, files to a CSV file, from an open model;
-- decoding: files to crops alone, as `predict` makes them;
-- network: crops to scores alone;
+- predict: files to a CSV file as the command does it, with an open model;
+- decoding: only files to crops, as `predict` makes them;
+- network: only crops to scores;
 - timm: its own dataset, loader and network on PyTorch, if it is installed.
 
-Of the two parts on the same processor, none can be done faster than alone; wanted is
-0.9 of the slower. Their sum, one after the other, is the most where both use all cores.
+On one processor, `predict` cannot be faster than either part alone; the target is 0.9
+of the slower one. If both use all cores, the limit is the rate of the two one after the
+other.
 """
 
 import argparse
@@ -26,8 +28,8 @@ from benchmarks.workers import Worker
 from export_comparison import photographs
 from PIL import Image
 
-# Longer sides of the photographs, pixels, and qualities of JPEG that cameras and the
-# web have.
+# Longer sides of the photographs, in pixels, and JPEG qualities as in cameras and on
+# the web.
 _SIDES = (320, 500, 640, 800, 1024)
 _QUALITIES = (75, 85, 92)
 _PARTS = ("predict", "decoding", "network")
@@ -35,7 +37,7 @@ _OURS, _TIMM = "benchmarks.predict_side", "benchmarks.timm_predict_side"
 
 
 def write_photographs(folder: pathlib.Path, num: int) -> None:
-    """Windows of photographs as JPEGs of many sizes."""
+    """Writes windows of photographs as JPEGs of many sizes."""
     labelled, _ = photographs.labelled()
     pictures = [*photographs.pieces(60), *labelled]
     random = np.random.default_rng(0)
@@ -50,7 +52,7 @@ def write_photographs(folder: pathlib.Path, num: int) -> None:
 
 
 def measure(arguments: argparse.Namespace, folder: pathlib.Path) -> None:
-    """Prints images a second of each kind of work, and memory."""
+    """Prints images/s of each kind of work, and memory."""
     num = arguments.images
     words = (str(folder), arguments.model, str(arguments.batch_size))
     workers = {
@@ -73,7 +75,7 @@ def measure(arguments: argparse.Namespace, folder: pathlib.Path) -> None:
 
 
 def report(rates: dict[str, list[float]], megabytes: list[float]) -> None:
-    """Prints medians, their ratios of each round, and how memory grew."""
+    """Prints medians, ratios within rounds, and how memory grew."""
     print()
     for name, values in rates.items():
         print(f"{name:10} {statistics.median(values):8.1f} images/s")
@@ -98,7 +100,7 @@ def main() -> None:
     parser.add_argument("--batch_size", type=int, default=32)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument(
-        "--torch_python", metavar="PYTHON", help="of the environment with torch, timm"
+        "--torch_python", metavar="PYTHON", help="interpreter with torch and timm"
     )
     arguments = parser.parse_args()
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")

@@ -1,20 +1,21 @@
-"""How soon and how fast images come out of a bucket, before and after chunk order.
+"""Time to the first batch and images/s from a bucket, with and without chunk order.
 
     python tools/benchmark_storage.py [--images 200000] [--files 160] [--kb 4]
         [--batch_size 256] [--seconds 60]
 
-ImageNet's TFRecord files, of random bytes instead of photographs, are put into a bucket
-on this machine (`tests/bucket_server.py`): 50 ms until a read begins, then 100 MB/s a
-stream. Each way has a process of its own, in which TensorFlow's own client reads an
-epoch, or as much of it as it can in the time given, without decoding:
+TFRecord files like ImageNet's, with random bytes instead of photographs, are put into a
+bucket on this machine (`tests/bucket_server.py`): 50 ms until a read begins, then 100
+MB/s per stream. For each way, a separate process reads an epoch with TensorFlow's own
+client, or as much of it as the time allows, without decoding:
 
-- before: every file is searched for its records first, then each image is a read;
-- index: chunks, when nobody has made an index yet, and the number of images is unknown;
-- indexed: chunks, with the index that the one before has left;
-- stream: chunks, without an index, which is made while the first images are there.
+- before: every file is first scanned for its records, then each image is one read;
+- index: chunks, without an existing index, and with an unknown number of images;
+- indexed: chunks, with the index that the previous way has left;
+- stream: chunks, without an existing index, which is made while the first images are
+  read.
 
-The server and its encryption take the processors of the same machine: what is measured
-is a lower bound of what a network gives.
+The server and its encryption use the same machine's processors, so results are a lower
+bound for a real network.
 """
 
 import argparse
@@ -32,11 +33,11 @@ sys.path.append(str(ROOT))
 from tests.bucket_server import BucketServer  # noqa: E402
 
 WAYS = ("before", "index", "indexed", "stream")
-_COLUMNS = ("way", "first batch", "images/s", "bytes read", "opens a chunk")
+_COLUMNS = ("way", "first batch", "images/s", "bytes read", "opens per chunk")
 
 
 def write_files(folder: pathlib.Path, images: int, files: int, kb: float) -> None:
-    """Writes files as ImageNet's, with images of half to one and a half times `kb`."""
+    """Writes files like ImageNet's, with images of 0.5 to 1.5 times `kb`."""
     import tensorflow as tf
 
     generator = np.random.default_rng(0)
@@ -64,7 +65,7 @@ def _record(contents: bytes, label: int) -> bytes:
 
 
 def measure(way: str, server: BucketServer, arguments: argparse.Namespace) -> dict:
-    """What a process says of one way, and the server of what it was asked for."""
+    """A process's report on one way, and the server's on its requests."""
     server.reset_counts()
     command = [sys.executable, "-m", "benchmarks.storage_side", way]
     command += ["gs://benchmark", *map(str, (arguments.images, arguments.batch_size))]
@@ -87,7 +88,7 @@ def measure(way: str, server: BucketServer, arguments: argparse.Namespace) -> di
 
 
 def row(report: dict, num_images: int, num_bytes: int) -> tuple[str, ...]:
-    """A row of the table; bytes are of each byte of the images that were read."""
+    """A row of the table; bytes are relative to the bytes of the images read."""
     share = report["images"] / num_images
     opens = report["opens"] / (report["chunks"] * share) if report["chunks"] else 0
     return (
@@ -104,9 +105,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--images", type=int, default=200_000)
     parser.add_argument("--files", type=int, default=160)
-    parser.add_argument("--kb", type=float, default=4, help="of an image")
+    parser.add_argument("--kb", type=float, default=4, help="mean size of an image, kB")
     parser.add_argument("--batch_size", type=int, default=256)
-    parser.add_argument("--seconds", type=float, default=60, help="of reading, at most")
+    parser.add_argument(
+        "--seconds", type=float, default=60, help="most seconds of reading"
+    )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         write_files(

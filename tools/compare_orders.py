@@ -1,4 +1,4 @@
-"""What chunk order costs: accuracy beside that of the full shuffle, on Fashion-MNIST.
+"""The price of chunk order: accuracy compared with a full shuffle, on Fashion-MNIST.
 
     apt-get install dataset-fashion-mnist
     python tools/compare_orders.py [--images 10000] [--epochs 8] [--seeds 3]
@@ -6,15 +6,15 @@
 
 The images are written as ImageNet's TFRecord files, and a small network of the recipe
 `fashion-mnist` trains on them. As on ImageNet with the defaults (chunks of about 36 of
-1.28 million images, 128 of them mixed, batches of 4,096), the chunks that are mixed
-hold a little more images than a batch, and less than a hundredth of all.
+1.28 million images, 128 of them mixed, batches of 4,096), the mixed chunks hold
+slightly more images than a batch, and less than a hundredth of all.
 
 - full: all images shuffled;
 - chunks: in chunk order, from files whose images are in random order, as usual;
-- sorted: in chunk order, from files whose images are sorted by class, as nobody should
-  write them: what the window cannot mix.
+- sorted: in chunk order, from files whose images are sorted by class, which the window
+  cannot mix and nobody should write.
 
-Every run is a process of its own. The last column is the expected share of a batch that
+Every run has its own process. The last column is the expected share of a batch that
 comes from the chunk of one of its images (`keras_effnetv2.data.chunks.spread`).
 """
 
@@ -86,7 +86,7 @@ def _write(path: pathlib.Path, examples: Iterable) -> None:
 
 
 def measured_share(folder: pathlib.Path, arm: str) -> float:
-    """Of a batch of the first epoch, what comes from the chunk of one of its images."""
+    """The share of a batch of the first epoch from the chunk of one of its images."""
     from keras_effnetv2.data import open_source
     from keras_effnetv2.data.chunks.spread import chunk_share, order_of_chunks
     from keras_effnetv2.data.sources import Reading
@@ -108,9 +108,9 @@ def measured_share(folder: pathlib.Path, arm: str) -> float:
 
 
 def main() -> None:
-    """Trains what is not trained yet, and prints a table."""
+    """Trains the missing networks, and prints a table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--images", type=int, default=10_000, help="to train on")
+    parser.add_argument("--images", type=int, default=10_000, help="images to train on")
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--seeds", type=int, default=3, help="runs of each arm")
     parser.add_argument(

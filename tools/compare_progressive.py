@@ -4,17 +4,17 @@
     python tools/compare_progressive.py [--subset 1000] [--seeds 3] [--workdir DIR]
 
 Three arms train the network of the recipe `fashion-mnist` for the same epochs, up to
-the same size, on few images, many times, with regularization to match, as ImageNet's
-recipes do: 350 epochs there, 150 here.
+the same size, with many epochs on few images and matching regularization, like
+ImageNet's recipes: 350 epochs there, 150 here.
 
 - fixed: the last size and the last regularization from the start;
 - adaptive: size and regularization grow (Tan and Le 2021, Algorithm 1);
 - constant: the size grows, the regularization is the last one from the start ("vanilla"
   progressive resizing, Table 13).
 
-Every run is a process of its own. Machines are noisy, so the arms take turns, seed by
-seed, and times are compared within a seed. Started again, the tool keeps the runs that
-are finished; one that was stopped begins anew, so that its times are whole.
+Every run has its own process. Machines are noisy, so the arms take turns, seed by seed,
+and times are compared within a seed. Started again, the tool keeps finished runs; a
+stopped run starts from scratch, so that its times are complete.
 
 Reference: Tan and Le 2021, https://arxiv.org/abs/2104.00298, Tables 5, 12 and 13.
 """
@@ -35,8 +35,8 @@ from keras_effnetv2.training.experiments.configuration import Experiment
 from keras_effnetv2.training.reporting.records import Records
 
 EXPERIMENT = "fashion-mnist"
-# Of all arms. With few epochs nothing is gained: half of them are spent at a size that
-# is not the last, and regularization hardly matters.
+# Settings of all arms. With few epochs nothing is gained: half of them use another size
+# than the last, and regularization hardly matters.
 SETTINGS = (
     "epochs=150",
     "progressive.randaugment_magnitude=3,12",
@@ -54,13 +54,13 @@ _REGULARIZERS = (
     "drop_path_rate",
 )  # fmt: skip
 
-# Of a run, epoch by epoch; of every arm, seed by seed.
+# Records of a run, by epoch; of every arm, by seed.
 _Records = Sequence[dict[str, Any]]
 _Results = Mapping[str, Sequence[_Records]]
 
 
 def arm_settings(experiment: Experiment, arm: str) -> list[str]:
-    """What to override in `experiment`, which is progressive and adaptive."""
+    """Settings to override in `experiment`, which is progressive and adaptive."""
     if arm == "fixed":
         return ["progressive.num_stages=1"]
     if arm == "adaptive":
@@ -76,7 +76,7 @@ def arm_settings(experiment: Experiment, arm: str) -> list[str]:
 def run_all(
     settings: Sequence[str], num_seeds: int, workdir: pathlib.Path
 ) -> dict[str, list[_Records]]:
-    """Trains what is not trained yet; the records of every run."""
+    """Trains missing runs; returns the records of all runs."""
     experiment = override(get_experiment(EXPERIMENT), settings)
     runs = list(itertools.product(range(num_seeds), ARMS))
     results = {arm: [] for arm in ARMS}
@@ -88,7 +88,7 @@ def run_all(
 
 
 def run_one(settings: Sequence[str], workdir: pathlib.Path) -> _Records:
-    """Trains a run that is not finished, anew; its records.
+    """Trains an unfinished run from scratch; returns its records.
 
     Raises:
         ValueError: a finished run there has other settings.
@@ -104,7 +104,7 @@ def run_one(settings: Sequence[str], workdir: pathlib.Path) -> _Records:
 
 
 def is_finished(settings: Sequence[str], workdir: pathlib.Path) -> bool:
-    """Whether a run with these settings has left its weights.
+    """Whether a run with these settings has finished.
 
     Raises:
         ValueError: a run with other settings has.
@@ -122,17 +122,17 @@ def is_finished(settings: Sequence[str], workdir: pathlib.Path) -> bool:
 
 
 def accuracy(records: _Records) -> float:
-    """After the last epoch, on the test images, percent; not the best of all epochs."""
+    """Test accuracy after the last epoch, percent; not the best of all epochs."""
     return 100 * records[-1]["eval_accuracy"]
 
 
 def seconds(records: _Records) -> float:
-    """Of training, tracing of every stage included; without evaluation."""
+    """Seconds of training, including tracing of every stage, without evaluation."""
     return sum(record["seconds"] for record in records)
 
 
 def seconds_untraced(records: _Records) -> float:
-    """As `seconds`, but as if no stage were traced, as in a training of many epochs.
+    """As `seconds`, but without tracing, as in training with many epochs.
 
     A stage counts as its epochs times their median, without the first, which traces.
     """
@@ -164,7 +164,7 @@ def _ratios(
     fixed: Sequence[_Records],
     measure: Callable[[_Records], float],
 ) -> list[float]:
-    """Within each seed."""
+    """Ratios within each seed."""
     return [measure(x) / measure(y) for x, y in zip(runs, fixed, strict=True)]
 
 
@@ -194,7 +194,7 @@ def _course(records: _Records) -> list[tuple[float, float]]:
 
 
 def draw(results: _Results, labels: Mapping[str, str], path: pathlib.Path) -> None:
-    """A PNG: accuracy against seconds of training, a line an arm."""
+    """A PNG: accuracy against seconds of training, one line per arm."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 5.5), dpi=110, layout="constrained")

@@ -1,8 +1,9 @@
-"""Prints how far our logits are from independent implementations' with equal weights.
+"""Prints differences of our logits from independent implementations'.
 
     python tools/compare_references.py ../shared/reference
 
-Needs the folder of reference numbers; keras.applications runs beside ours.
+All have equal weights. Needs the folder of reference numbers; keras.applications is run
+alongside.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from tests.networks import test_against_official as official  # noqa: E402
 
 
 def relative(found: np.ndarray, expected: np.ndarray) -> float:
-    """Largest difference as a share of the largest value."""
+    """Largest difference relative to the largest value."""
     return float(np.abs(np.asarray(found) - expected).max() / np.abs(expected).max())
 
 

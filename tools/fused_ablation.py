@@ -3,12 +3,12 @@
     python tools/fused_ablation.py [--image_size 128] [--batch_size 8] [--rounds 15]
     python tools/fused_ablation.py --no-measure --reference ../shared/reference
 
-Parameters and FLOPs are counted at 380 pixels, beside the paper's; the throughput of
-training is measured on this machine. The four networks run in turn, a few steps each,
-so that other work on the machine slows all alike; a ratio is that of one round, and
-what is printed is the median of the rounds with its quartiles. The paper states neither
-image size nor batch, so that only its ratios can be compared. At less than 100 pixels
-the update of the weights, which no size shortens, takes most of a step. On 2 CPU cores:
+Parameters and FLOPs are counted at 380 pixels and compared with the paper's; training
+throughput is measured on this machine. The four networks alternate, a few steps each,
+so that other work on the machine slows all alike; ratios are taken within a round, and
+the median of the rounds is printed with its quartiles. The paper states neither image
+size nor batch size, so only its ratios can be compared. Below 100 pixels the weight
+update, whose time does not depend on the size, takes most of a step. On 2 CPU cores:
 about 10 minutes, and 7 GB of memory.
 """
 
@@ -32,12 +32,12 @@ from keras_effnetv2.networks.variants import fuse_stages, get_variant
 from keras_effnetv2.profiling import profile
 
 BACKBONE = "efficientnet-b4"
-COUNTED_SIZE = 380  # Pixels. That of B4, whose FLOPs the first row has.
+COUNTED_SIZE = 380  # Pixels. B4's size, which gives the FLOPs of the first row.
 NUM_CLASSES = 1000
 
 
 class Row(NamedTuple):
-    """Of the paper: millions, billions, images/s on a TPUv3 core and on a V100."""
+    """The paper's figures: millions, billions, images/s on a TPUv3 core and a V100."""
 
     num_fused: int
     params: float
@@ -74,7 +74,7 @@ def fused_variants(backbone: Variant) -> dict[str, Variant]:
 
 
 def read_reference(folder: pathlib.Path) -> dict[str, tuple[float, float]]:
-    """Row -> millions, billions that the official code counts for the nearest rule."""
+    """Row -> millions and billions by the official code for the nearest rule."""
     contents = json.loads((folder / "table3_fused_ablation.json").read_text())
     nearest: dict[str, tuple[float, float]] = {}
     for run in contents["closest"]:
@@ -91,7 +91,7 @@ def measure_steps(
     steps: int,
     xla: bool = False,
 ) -> dict[str, list[float]]:
-    """Seconds of a training step of every network, of every round.
+    """Seconds of a training step of every network, in every round.
 
     A step is forward, backward and update (RMSProp), on random pixels and labels.
     """
@@ -113,14 +113,14 @@ def measure_steps(
         for label, model in models.items():
             start = time.perf_counter()
             for _ in range(steps):
-                model.train_on_batch(images, labels)  # Gives the loss: it has ended.
+                model.train_on_batch(images, labels)  # Waits for the loss.
             seconds[label].append((time.perf_counter() - start) / steps)
     print(file=sys.stderr)
     return seconds
 
 
 def speed_ratios(seconds: Mapping[str, list[float]]) -> dict[str, Spread]:
-    """Row -> throughput as a share of that without fused stages."""
+    """Row -> throughput relative to that without fused stages."""
     return {
         label: spread([a / b for a, b in zip(seconds["none"], own, strict=True)])
         for label, own in seconds.items()
@@ -135,7 +135,7 @@ def spread(values: list[float]) -> Spread:
 def format_counts(
     variants: Mapping[str, Variant], reference: Mapping[str, tuple[float, float]]
 ) -> str:
-    """Parameters and FLOPs, a row a network, as Markdown."""
+    """Parameters and FLOPs, one row per network, as Markdown."""
     lines = [
         "| fused | params (M) | paper | official code | FLOPs (B) | paper | official |",
         "|---|---|---|---|---|---|---|",
@@ -154,7 +154,7 @@ def format_counts(
 
 
 def format_speeds(seconds: Mapping[str, list[float]], batch_size: int) -> str:
-    """Measured throughput and its ratios, beside the paper's ratios, as Markdown."""
+    """Measured throughput and its ratios, with the paper's ratios, as Markdown."""
     lines = [
         "| fused | step (s) | images/s | ratio | quartiles | TPUv3 | V100 |",
         "|---|---|---|---|---|---|---|",
@@ -171,12 +171,12 @@ def format_speeds(seconds: Mapping[str, list[float]], batch_size: int) -> str:
 
 
 def paper_ratio(label: str, device: str) -> float:
-    """Throughput in the paper as a share of that without fused stages."""
+    """Throughput in the paper relative to that without fused stages."""
     return getattr(PAPER[label], device) / getattr(PAPER["none"], device)
 
 
 def compare(ratios: Mapping[str, Spread]) -> list[str]:
-    """A sentence a row: whether this machine gains where the paper's devices do."""
+    """One sentence per row: whether this machine gains where the paper's devices do."""
     sentences = []
     for label, ratio in ratios.items():
         if label == "none":
@@ -192,14 +192,14 @@ def compare(ratios: Mapping[str, Spread]) -> list[str]:
 
 
 def _verdict(ratio: Spread) -> str:
-    """What holds in at least three quarters of the rounds."""
+    """The comparison that holds in at least three quarters of the rounds."""
     if ratio.low > 1:
         return "faster"
     return "slower" if ratio.high < 1 else "no different"
 
 
 def describe_machine() -> str:
-    """What computed, in words."""
+    """The device, in words."""
     devices = [f"{platform.machine()}, {os.cpu_count()} cores"]
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
@@ -215,18 +215,20 @@ def describe_machine() -> str:
 def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--image_size", type=int, default=128, help="pixels")
-    parser.add_argument("--batch_size", type=int, default=8, help="images a step")
+    parser.add_argument("--batch_size", type=int, default=8, help="images per step")
     parser.add_argument("--rounds", type=int, default=15, help="2 or more")
-    parser.add_argument("--steps", type=int, default=1, help="of a network in a round")
+    parser.add_argument(
+        "--steps", type=int, default=1, help="steps of a network per round"
+    )
     parser.add_argument("--precision", default="float32", help="e.g. mixed_bfloat16")
     parser.add_argument("--xla", action="store_true", help="compile with XLA")
     parser.add_argument(
         "--measure", action=argparse.BooleanOptionalAction, default=True,
-        help="measure training, beside counting",
+        help="also measure training, not only count",
     )  # fmt: skip
     parser.add_argument(
         "--reference", type=pathlib.Path, metavar="FOLDER",
-        help="of reference numbers: adds what the official code counts",
+        help="folder of reference numbers: adds the official code's counts",
     )  # fmt: skip
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="of seconds")
     args = parser.parse_args(words)

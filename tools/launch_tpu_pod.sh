@@ -2,11 +2,11 @@
 # Trains an experiment on a Cloud TPU: one host or a pod slice of several.
 #
 #   PROJECT=my-project BUCKET=gs://my-bucket tools/launch_tpu_pod.sh
-#   gcloud compute tpus tpu-vm delete "$NAME" --zone "$ZONE"    # when it is done
+#   gcloud compute tpus tpu-vm delete "$NAME" --zone "$ZONE"    # afterwards
 #
-# Run it again after a preemption or a crash: it makes what is missing, leaves a running
-# training alone, and a stopped one goes on from its last checkpoint. Needs gcloud,
-# logged in, and Python with pip. Not run here, where there is no Cloud TPU.
+# Run it again after a preemption or a crash: it creates what is missing, leaves a running
+# training alone, and resumes a stopped one from its last checkpoint. Needs gcloud, logged
+# in, and Python with pip. Not tested: no Cloud TPU was available.
 set -euo pipefail
 
 PROJECT=${PROJECT:?the Google Cloud project}
@@ -17,7 +17,7 @@ NAME=${NAME:-efficientnetv2}
 ACCELERATOR=${ACCELERATOR:-v3-32}
 RUNTIME=${RUNTIME:-tpu-ubuntu2204-base}
 EXPERIMENT=${EXPERIMENT:-imagenet-s}
-# jax: one process a host, which find each other; for pods and single hosts.
+# jax: one process per host, which find each other; for pods and single hosts.
 # tensorflow: TPUStrategy with tensorflow-tpu, which ends at 2.20; a single host only.
 ROUTE=${ROUTE:-jax}
 WORKDIR=$BUCKET/runs/$EXPERIMENT
@@ -60,7 +60,7 @@ if [[ -z $state ]]; then
   tpu create "$NAME" --accelerator-type "$ACCELERATOR" --version "$RUNTIME"
 fi
 
-# The package and what it needs, but TensorFlow, of which each route has its own.
+# The package and its requirements except TensorFlow, as each route has its own.
 cd "$(dirname "$0")/.."
 build=$(mktemp -d)
 trap 'rm -rf "$build"' EXIT
@@ -83,7 +83,7 @@ for word in $framework; do
 done
 
 tpu scp "$build/$wheel" "$build/requirements.txt" "$NAME:" --worker all
-# The lock is that of a training: what it runs on is not replaced.
+# The training holds this lock: what it runs on is not replaced.
 on_all_workers "
   set -e
   flock --nonblock $LOCK true || exit 0

@@ -1,10 +1,10 @@
-"""Writes the class names that the package carries, from the wheel of timm.
+"""Writes the class names of the package, from timm's wheel.
 
     pip download --no-deps timm==1.0.31
     python tools/make_class_names.py timm-1.0.31-py3-none-any.whl
 
-timm's data files list the WordNet ids of ImageNet-1k, of ImageNet-21k in the order of
-Google's 21,843-way classifiers, and the lemmas of each id. These are facts of WordNet
+timm's data files list the WordNet IDs of ImageNet-1k, of ImageNet-21k in the order of
+Google's 21,843-way classifiers, and the lemmas of each ID. These are facts of WordNet
 (https://wordnet.princeton.edu). google/automl's own list, `imagenet21k_labels.txt`,
 lacks a line (n03931044, n09859684 missing, n04399382 added) and is shifted by it.
 """

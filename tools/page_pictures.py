@@ -1,4 +1,4 @@
-"""Pictures of a page of `export web`: on a desk and on a phone, light and dark.
+"""Pictures of a page of `export web`: on a desktop and on a phone, light and dark.
 
     python -m keras_effnetv2 export web ... --output site
     python tools/page_pictures.py site *.jpg --output docs/figures/page.jpg
@@ -18,14 +18,14 @@ sys.path.insert(0, os.fspath(pathlib.Path(__file__).parents[1]))
 from tests import browsers  # noqa: E402
 from tests.export.pages import sites  # noqa: E402
 
-# Width and height in pixels of CSS.
+# Width and height in CSS pixels.
 DESK, PHONE = (1040, 940), (390, 940)
 _GAP = 24
-_SHARE = 0.75  # Of both, in the figure.
+_SHARE = 0.75  # Scale of both in the figure.
 
 
 def take(site: pathlib.Path, photographs: list[pathlib.Path]) -> list[Image.Image]:
-    """Screens of the page with results: desk and phone, light, then dark."""
+    """Screens of the page with results: desktop and phone, light, then dark."""
     pictures = []
     with browsers.opened("hide-scrollbars") as browser, sites.served(site) as address:
         sites.open_page(browser, address)

@@ -1,11 +1,12 @@
-"""What a training step of each EfficientNetV2 takes on TPUs, by their compiler.
+"""The costs of a training step of each EfficientNetV2 on TPUs, by their compiler.
 
     python tools/plan_table.py --variants b0 s --chips v5e
     python tools/plan_table.py
 
-Compiles what is asked for, which takes from minutes (B0) to more than an hour (XL) of
-processor time each, keeps it in examples/plans.json, and writes all that is there as a
-table to examples/plans.md; without flags, only the latter. It needs the extra `plan`.
+Compiles the variants asked for, each of which takes from minutes (B0) to more than an
+hour (XL) of processor time, stores results in examples/plans.json, and writes them all
+as a table to examples/plans.md; without flags, only the latter. It needs the extra
+`plan`.
 """
 
 import argparse
@@ -70,7 +71,7 @@ def read_plans() -> dict[tuple[str, str], Plan]:
 
 
 def table(plans: dict[tuple[str, str], Plan]) -> str:
-    """Every variant on every slice; those that were not compiled say so."""
+    """Every variant on every slice, including those not compiled."""
     rows = [_HEADER, ("---",) * len(_HEADER)]
     for name in VARIANTS.values():
         for device in SLICES.values():

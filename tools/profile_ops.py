@@ -1,12 +1,12 @@
-"""Where a training step spends its time, by kinds of operations: TensorFlow's profiler.
+"""Where a training step spends its time, by kind of operation: TensorFlow's profiler.
 
     python tools/profile_ops.py [--network B0] [--image_size 224] [--batch_size 8]
         [--side ours|keras.applications|tf_keras.applications] [--bfloat16] [--top 20]
 
-The step is that of `benchmark.py train`. Operations run one after the other here, each
-on all cores, so that their times add up to that of the step; TensorFlow lets several
-run at once otherwise, and the step is a little shorter. Fusions have names of their
-own: `_MklNativeFusedConv2D` is a convolution with what follows it.
+The step is that of `benchmark.py train`. Here operations run one after the other, each
+on all cores, so that their times add up to that of the step; normally TensorFlow runs
+several at once, and the step is a little shorter. Fusions have their own names:
+`_MklNativeFusedConv2D` is a convolution with what follows it.
 """
 
 import argparse
@@ -22,11 +22,12 @@ from typing import Any, NamedTuple
 from benchmarks import sides
 from benchmarks.works import NETWORKS, Work
 
-# Of the profiler, in the plane of the processor: "name of a node:kind of operation".
+# The profiler's events in the plane of the processor: "name of a node:kind of
+# operation".
 _OPERATION = re.compile(r"[^:]+:(\w+)")
 _NUM_WARM_UPS = 3
 
-# What a kind of operation is for, from its name; the first that is found counts.
+# Purpose of a kind of operation, from its name; the first match counts.
 # fmt: off
 PURPOSES = (
     ("depthwise convolutions",     r"Depthwise"),
@@ -45,7 +46,7 @@ OTHER = "other"
 
 
 class Kind(NamedTuple):
-    """Operations of one kind in a step: how many, and seconds of all."""
+    """Operations of one kind in a step: number, and seconds in total."""
 
     name: str
     num: float
@@ -53,7 +54,7 @@ class Kind(NamedTuple):
 
 
 def purpose(name: str) -> str:
-    """What operations of that name are for."""
+    """The purpose of operations with a name."""
     return next((x for x, pattern in PURPOSES if re.search(pattern, name)), OTHER)
 
 
@@ -61,8 +62,8 @@ def count(events: Iterable[tuple[str, float]], num_steps: int) -> list[Kind]:
     """Kinds by their time in a step.
 
     Args:
-        events: names that the profiler gave, and seconds.
-        num_steps: that were profiled.
+        events: names from the profiler, and seconds.
+        num_steps: number of profiled steps.
     """
     seconds: dict[str, list[float]] = collections.defaultdict(list)
     for name, duration in events:
@@ -91,7 +92,7 @@ def table(kinds: Sequence[Kind], top: int) -> str:
 
 
 def _section(title: str, rows: Sequence[Kind], total: float) -> str:
-    lines = [f"| {title} | number | ms a step | share |", "|---|---:|---:|---:|"]
+    lines = [f"| {title} | number | ms per step | share |", "|---|---:|---:|---:|"]
     lines += [
         f"| {row.name} | {row.num:g} | {1000 * row.seconds:.1f} "
         f"| {row.seconds / total:.1%} |"
@@ -101,7 +102,7 @@ def _section(title: str, rows: Sequence[Kind], total: float) -> str:
 
 
 def profile(run: Any, num_steps: int) -> list[tuple[str, float]]:
-    """Names and seconds of what the processor did in so many runs.
+    """Names and seconds of the processor's operations in some runs.
 
     Raises:
         RuntimeError: the profiler wrote nothing.
@@ -134,9 +135,9 @@ def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--network", choices=NETWORKS, default="B0")
     parser.add_argument("--image_size", type=int, default=224, help="pixels")
     parser.add_argument("--batch_size", type=int, default=8, help="images")
-    parser.add_argument("--steps", type=int, default=5, help="to profile")
+    parser.add_argument("--steps", type=int, default=5, help="steps to profile")
     parser.add_argument("--top", type=int, default=20, help="kinds to list")
-    parser.add_argument("--remat", action="store_true", help="of ours")
+    parser.add_argument("--remat", action="store_true", help="only for ours")
     parser.add_argument("--bfloat16", action="store_true", help="mixed precision")
     arguments = parser.parse_args(words)
     for name in ("image_size", "batch_size", "steps", "top"):
@@ -145,7 +146,7 @@ def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
             parser.error(f"--{name} must be at least 1. Received: {value}.")
     arguments.side = of_keras[arguments.side]
     if arguments.remat and arguments.side is not sides.OURS:
-        parser.error("--remat is of ours. Leave out --side.")
+        parser.error("--remat is only for ours. Leave out --side.")
     return arguments
 
 

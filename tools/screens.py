@@ -1,11 +1,11 @@
-"""What every command puts on the screen, in a file, and how much of it is foreign.
+"""Writes what every command prints to a file, and counts foreign lines.
 
     python tools/screens.py examples/screens.md
     python tools/screens.py examples/screens.md --before ../other/tree
 
-Each runs in a process of its own, whose environment says nothing to TensorFlow. Lines
-of TensorFlow's, XLA's, oneDNN's, CUDA's and absl's are counted, and those of Python's
-warnings about them; with `--before`, also in another tree of this project.
+Each command runs in its own process, without variables that quieten TensorFlow. Lines
+of TensorFlow, XLA, oneDNN, CUDA and absl are counted, and Python's warnings about them;
+with `--before`, also in another tree of this project.
 """
 
 import argparse
@@ -40,12 +40,12 @@ _SILENCERS = ("TF_CPP_MIN_LOG_LEVEL", "TF_ENABLE_ONEDNN_OPTS", "PYTHONWARNINGS")
 
 _SMALL = ["--set", "epochs=1", "--set", "progressive.num_stages=1"]
 _RUN = ["--workdir", "run"]
-# Four blocks: libtpu compiles them in a fraction of the time of the experiment's own.
+# Four blocks, which libtpu compiles much faster than the experiment's own network.
 _NANO = [
     *("--set", f"model.variant={NANO.name}", "--set", "model.width_coefficient=1"),
     *("--set", "model.depth_coefficient=1", "--set", "progressive.num_stages=1"),
 ]
-# In their order: `train` makes what others take.
+# In this order: `train` makes what others need.
 COMMANDS = (
     ["--version"],
     ["--help"],
@@ -77,9 +77,9 @@ COMMANDS = (
     ["search", "--experiment", "digits-search", "--study", "s.journal", "--trials", "1",
      "--set", "epochs=1"],
 )  # fmt: skip
-# Of commands that do not end, a part of the line after which they are interrupted.
+# Commands that do not end -> part of the line after which they are interrupted.
 _SERVING = {"serve": " in a browser", "data_service": "Batches for: "}
-# As they were before `list` had a pattern and `profile` a flag.
+# Their old forms, before `list` had a pattern and `profile` a flag.
 _EARLIER = {"list": ["list"], "profile": ["profile", "efficientnetv2-b0"]}
 
 
@@ -87,10 +87,10 @@ class Screen(NamedTuple):
     """What a command printed.
 
     Attributes:
-        words: of the command.
-        text: of both streams, in order.
-        code: with which it ended.
-        seconds: that it took.
+        words: words of the command.
+        text: text of both streams, in order.
+        code: its exit code.
+        seconds: the time it took.
     """
 
     words: list[str]
@@ -100,17 +100,17 @@ class Screen(NamedTuple):
 
     @property
     def num_foreign(self) -> int:
-        """Lines that are not of this project."""
+        """Lines that are not from this project."""
         return sum(is_foreign(line) for line in self.text.splitlines())
 
 
 def is_foreign(line: str) -> bool:
-    """Whether a line is of TensorFlow or its kin."""
+    """Whether a line is from TensorFlow or related libraries."""
     return _FOREIGN.search(line) is not None
 
 
 def run(words: list[str], folder: pathlib.Path, tree: pathlib.Path = ROOT) -> Screen:
-    """Runs a command of the package in `tree`, which is interrupted if it serves."""
+    """Runs a command of the package in `tree`; interrupts it if it serves."""
     environment = {x: y for x, y in os.environ.items() if x not in _SILENCERS}
     last, lines = _SERVING.get(words[0]), []
     start = time.monotonic()
@@ -150,7 +150,7 @@ def prepare(folder: pathlib.Path) -> None:
 
 
 def run_all(tree: pathlib.Path, earlier: bool = False) -> list[Screen]:
-    """Runs every command in `tree`; prints how far it is."""
+    """Runs every command in `tree`; prints progress."""
     screens = []
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
@@ -167,7 +167,7 @@ def write(
     path: pathlib.Path, screens: list[Screen], before: list[Screen] | None
 ) -> None:
     """Writes a table of the counts, then every screen."""
-    by = "Written by `tools/screens.py`; seconds with whatever else the machine did."
+    by = "Written by `tools/screens.py`; seconds on a machine that may have been busy."
     lines = ["# Screens of every command", "", by, ""]
     lines += [
         "| Command | seconds | foreign lines | before |",

@@ -34,7 +34,7 @@ def main() -> None:
     scores = model.predict(np.zeros((1, 64, 64, 3), np.uint8), verbose=0)
     ((_, name, score),) = keras_effnetv2.decode_predictions(scores, top=1)[0]
     print(f"{model!r}: {score:.3f} {name}")
-    # What trains is in packages of its own; what exports needs no engine yet.
+    # Training packages are separate extras; importing exports needs no engine.
     print(training.train, training.load_run, export.fold_batch_norm(model).name)
     print(f"keras_effnetv2 {keras_effnetv2.__version__} works from {found}")
 

@@ -1,12 +1,12 @@
-"""Predicted step times against measured ones, on networks that the table has not seen.
+"""Compares predicted step times with measured ones, on held-out networks.
 
     python tools/validate_step_times.py --experiment digits-smoke --figure scatter.png
     python tools/validate_step_times.py --experiment digits --num 10
 
 Measures every block of the space around the experiment's network and 8 whole networks,
-unless that is in Keras' folder already; then 30 other networks beside the backbone, in
-turn. On 2 CPU cores with nothing else to do, digits-smoke takes about 10 minutes. Times
-of a busy machine say little: of each block only its difference to a step without it is
+unless the results are already in Keras's folder; then 30 other networks, alternating
+with the backbone. On 2 idle CPU cores, digits-smoke takes about 10 minutes. Times on a
+busy machine mean little, as only each block's difference from a step without it is
 kept.
 """
 
@@ -54,7 +54,7 @@ def make_table(args: argparse.Namespace) -> tuple[Space, CostTable]:
 
 
 def run(args: argparse.Namespace) -> Validation:
-    """Measures the networks; says how far it is."""
+    """Measures the networks, and prints progress."""
     space, table = make_table(args)
     workload = table.workload
     print(
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> Validation:
 
 
 def format_rows(result: Validation) -> str:
-    """A row a network, the fastest first, and the figures, as text."""
+    """One row per network, fastest first, and the figures, as text."""
     rows = []
     columns = (
         result.variants,
@@ -106,7 +106,7 @@ def format_rows(result: Validation) -> str:
 
 
 def draw(result: Validation, path: str | os.PathLike) -> None:
-    """Measured over predicted ratios as PNG, with the range of 10% around equality."""
+    """Measured over predicted ratios as PNG, with a band of 10% around equality."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 6), dpi=110, layout="constrained")
@@ -125,8 +125,8 @@ def draw(result: Validation, path: str | os.PathLike) -> None:
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter("{x:g}")
         axis.set_minor_formatter("{x:g}")
-    axes.set_xlabel("predicted step time, times the backbone's")
-    axes.set_ylabel("measured step time, times the backbone's")
+    axes.set_xlabel("predicted step time, relative to the backbone's")
+    axes.set_ylabel("measured step time, relative to the backbone's")
     axes.set_title(
         f"Median error {result.median_relative_error:.1%}, rank correlation "
         f"{result.rank_correlation:.3f}"
@@ -146,14 +146,21 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--batch_size", type=int, help="images; else the experiment's")
     parser.add_argument("--kernels", type=int, nargs="+", default=[3, 5])
     parser.add_argument("--expansions", type=int, nargs="+", default=[1, 4, 6])
-    parser.add_argument("--max_layers", type=int, help="of every stage, from 1 on")
+    parser.add_argument(
+        "--max_layers", type=int, help="maximum layers of every stage, from 1"
+    )
     parser.add_argument("--num", type=int, default=30, help="networks, 2 or more")
-    parser.add_argument("--seed", type=int, default=0, help="of the draws")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the draws")
     parser.add_argument("--repeats", type=int, default=REPEATS, help="rounds")
     parser.add_argument(
-        "--networks", type=int, default=NUM_NETWORKS, help="that the table is fitted to"
+        "--networks",
+        type=int,
+        default=NUM_NETWORKS,
+        help="networks that the table is fitted to",
     )
-    parser.add_argument("--folder", type=pathlib.Path, help="of tables; else Keras'")
+    parser.add_argument(
+        "--folder", type=pathlib.Path, help="folder of tables (default: Keras's)"
+    )
     parser.add_argument("--figure", type=pathlib.Path, metavar="PNG", help="scatter")
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="of ratios")
     return parser.parse_args(words)

@@ -1,9 +1,9 @@
-"""Writes what timm's and torchvision's own code gives for narrow networks.
+"""Writes outputs of timm's and torchvision's own code for narrow networks.
 
     python tools/write_references.py tests/reference
 
 Needs timm 1.0.31 and torchvision 0.29.1 with PyTorch. Weights are random; each network
-has a `.safetensors` file of them by its publisher's names, and an `.npz` file of the
+has a `.safetensors` file of them under its publisher's names, and an `.npz` file of the
 logits of `images.npz`, in inference and in training mode.
 """
 
@@ -19,7 +19,7 @@ from timm.models import efficientnet as timm_networks
 from torchvision.models import efficientnet as torchvision_networks
 
 CLASSES = 5
-# Of even sides, where symmetric padding is not TensorFlow's, and of odd ones.
+# Even sides, where symmetric padding differs from TensorFlow's, and odd ones.
 SHAPES = {"even": (6, 64, 96, 3), "odd": (6, 75, 49, 3)}
 V2_WIDTH, V2_DEPTH = 0.1, 0.13
 V1_WIDTH, V1_DEPTH = 0.1, 0.3

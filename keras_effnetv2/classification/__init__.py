@@ -1,4 +1,4 @@
-"""Images to classes, by whatever holds the network: files, folders, pixels, streams.
+"""Classifies images from files, folders, pixels and streams, with any network.
 
 ```python
 classify = keras_effnetv2.Classifier("efficientnetv2-s")
@@ -8,7 +8,7 @@ print(classify("photograph.jpg"))
 
 from keras_effnetv2 import lazy
 
-# Imported when they are asked for: all need TensorFlow.
+# Imported on first use: all need TensorFlow.
 _MODULES = {
     "Classifier": "classifying",
     "Explanation": "explanations",

@@ -1,4 +1,4 @@
-"""What may be chosen of a classifier; nothing that is slow to import."""
+"""Choices for a classifier that are fast to import."""
 
-# Images that go through the network together: more are no faster on a processor.
+# Images per batch: more are no faster on a CPU.
 BATCH_SIZE = 16

@@ -1,4 +1,4 @@
-"""`Classifier`: what a network sees in images, however they come."""
+"""`Classifier`: classifies images from any kind of input."""
 
 import dataclasses
 import functools
@@ -29,12 +29,12 @@ from keras_effnetv2.preprocessing import Preprocessing
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Row:
-    """What a network gives for one image, or why there is nothing.
+    """The network's output for one image, or an error.
 
     Attributes:
-        name: of the image, for messages: its path, if it is from a file.
-        source: the file that the image is from, if it is from one.
-        values: float32 `(classes,)` or `(channels,)`; None of an unreadable image.
+        name: name of the image, for messages: its path, if it is from a file.
+        source: the file of the image, if it is from one.
+        values: float32 `(classes,)` or `(channels,)`; None for an unreadable image.
         error: why it could not be read.
     """
 
@@ -52,31 +52,31 @@ class Classifier:
         for prediction in classify.stream("photographs"):
             print(prediction)
 
-    An image is the path of a file, the bytes of one, a Pillow image, or an array or
-    tensor `(height, width)`, `(height, width, 1, 3 or 4)` of pixels 0..255. Many are a
-    folder, with the folders in it, an array `(batch, height, width, channels)`, or a
-    list or iterator of all these. Each is turned upright, cropped and resized as the
-    model was evaluated. Files and bytes are decoded in threads, while the network works
-    on the images before.
+    An image is the path of a file, its bytes, a Pillow image, or an array or tensor
+    `(height, width)` or `(height, width, 1, 3 or 4)` of pixels 0..255. Several images
+    are a folder, including its subfolders, an array `(batch, height, width, channels)`,
+    or a list or iterator of any of these. Each image is turned upright, cropped and
+    resized as in the model's evaluation. Files and bytes are decoded in threads, while
+    the network works on earlier images.
 
-    One image that cannot be used is an error. Of many it is a result that has the
-    `error`, and the others have theirs.
+    A single image that cannot be used is an error. Among several, its result has the
+    `error`, and the others are not affected.
 
     Args:
-        model: what runs: a name of `list_variants()`, a `.keras` file, the work folder
-            of a training, a folder or file that `export` wrote (SavedModel, TF Hub, TF
+        model: a name of `list_variants()`, a `.keras` file, the work folder of a
+            training run, a folder or file that `export` wrote (SavedModel, TF Hub, TF
             Serving, `.tflite`, `.onnx`), `"hf://USER/REPO"`, or a Keras model that has
             the pixel layer of this package.
-        weights: for a variant's name or file: as `create_model` takes them. None: the
-            released ones, of ImageNet.
-        checkpoint: of a work folder: `"best"` or `"last"`. None: as `load_run`.
-        batch_size: images that the network is given at a time.
-        image_size: image side, pixels. None: that of the model's evaluation.
+        weights: for a variant's name or file, as for `create_model`. None: the released
+            ones for ImageNet.
+        checkpoint: for a work folder: `"best"` or `"last"`. None: as in `load_run`.
+        batch_size: images per batch.
+        image_size: image side, pixels. None: the model's evaluation size.
 
     Raises:
-        ValueError: there is no such model, or it is no classifier of RGB images.
-        ConnectionError: weights that could not be fetched.
-        ImportError: what runs this kind of model is not installed.
+        ValueError: there is no such model, or it is not a classifier of RGB images.
+        ConnectionError: the weights could not be downloaded.
+        ImportError: the engine of this kind of model is not installed.
     """
 
     def __init__(
@@ -107,31 +107,31 @@ class Classifier:
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """How images become what the network takes."""
+        """The preprocessing of images for the network."""
         return self.engine.record
 
     @property
     def model(self) -> keras.Model | None:
-        """The Keras model; None of an export."""
+        """The Keras model; None for an export."""
         return self.engine.model if isinstance(self.engine, KerasEngine) else None
 
     def fold(self) -> None:
-        """Makes what follows faster, where there are hundreds of images: a quarter.
+        """Makes later calls about a quarter faster.
 
-        A copy of a Keras model computes from now on, whose batch norms are in its
-        convolutions; results agree but for rounding, and what is changed in the model
-        later does not count. It takes a second or more. Exports, and models that
-        cannot be folded, stay as they are.
+        Batch norms are folded into the convolutions, and the weights at the next call
+        become constants: later changes of the model have no effect. Results agree
+        except for rounding. It takes a second or more. A classifier that opened the
+        model itself does this from the start; exports are folded already.
         """
         if isinstance(self.engine, KerasEngine):
-            self.engine.fold()
+            self.engine.compile()
 
     @functools.cached_property
     def num_features(self) -> int:
         """Channels of `features`.
 
         Raises:
-            ValueError: the model does not give its features.
+            ValueError: the model does not provide features.
         """
         size = self.preprocessing.image_size
         black = np.zeros((1, size, size, 3), "float32")
@@ -141,11 +141,12 @@ class Classifier:
         """The prediction for one image, or a list of those for many, in order.
 
         Args:
-            inputs: an image or many; of what never ends, use `stream`.
+            inputs: an image or several; for endless inputs, use `stream`.
 
         Raises:
-            ValueError: one image that cannot be used; of many it is in the result.
-            OSError: the file of one image cannot be read.
+            ValueError: a single image cannot be used; among several, the result has the
+                error.
+            OSError: the file of a single image cannot be read.
         """
         if given.is_single(inputs):
             (row,) = self.rows(inputs, "scores")
@@ -155,44 +156,44 @@ class Classifier:
         return list(self.stream(inputs))
 
     def stream(self, inputs: Any) -> Iterator[Prediction]:
-        """Predictions one after the other, as the network makes them.
+        """Yields predictions as the network makes them.
 
-        Memory does not grow. The images come from `inputs` two batches ahead.
+        Memory stays constant. Images are taken from `inputs` two batches ahead.
 
         Args:
-            inputs: an image or many, also without end.
+            inputs: an image or several, perhaps endless.
         """
         for row in self.rows(inputs, "scores"):
             yield self._prediction(row)
 
     def scores(self, inputs: Any) -> np.ndarray:
-        """What the network gives every class: probabilities, mostly.
+        """The network's outputs for all classes, usually probabilities.
 
         Args:
-            inputs: an image or many.
+            inputs: an image or several.
 
         Returns:
-            float32 `(classes,)` of one image, `(images, classes)` of many.
+            float32 `(classes,)` for one image, `(images, classes)` for several.
 
         Raises:
             ValueError: an image that cannot be used, or no image.
-            OSError: a file that cannot be read.
+            OSError: a file cannot be read.
         """
         return self._array(inputs, "scores")
 
     def features(self, inputs: Any) -> np.ndarray:
-        """What the network's classifier takes: pooled features.
+        """The input of the network's classifier: pooled features.
 
         Args:
-            inputs: an image or many.
+            inputs: an image or several.
 
         Returns:
-            float32 `(channels,)` of one image, `(images, channels)` of many.
+            float32 `(channels,)` for one image, `(images, channels)` for several.
 
         Raises:
-            ValueError: an image that cannot be used, no image, or a model that does
-                not give its features.
-            OSError: a file that cannot be read.
+            ValueError: an image that cannot be used, no image, or a model that does not
+                provide features.
+            OSError: a file cannot be read.
         """
         return self._array(inputs, "features")
 
@@ -207,13 +208,13 @@ class Classifier:
 
         Args:
             image: one image.
-            classes: which, by number or name. None: the best.
+            classes: classes to explain, by number or name. None: the best.
             top: how many of the best.
             method: `"hirescam"` or `"gradcam"`; see `class_activation_maps`.
 
         Raises:
-            ValueError: not one image, no such class, or a model without a feature map
-                that is pooled, as exports are.
+            ValueError: not a single image, no such class, or a model without a pooled
+                feature map, such as an export.
             OSError: its file cannot be read.
         """
         if not given.is_single(image):
@@ -224,18 +225,18 @@ class Classifier:
         return self._explainer(pixels, item.source, wanted, top, method)
 
     def check_explainable(self) -> None:
-        """Does nothing if `explain` can be called.
+        """Checks that `explain` can be called.
 
         Raises:
-            ValueError: it is of an export, or of a model that cannot be explained.
+            ValueError: the model is an export, or cannot be explained.
         """
         _ = self._explainer
 
     def rows(self, inputs: Any, output: str) -> Iterator[Row]:
-        """What the network gives for images one after the other.
+        """Yields the network's outputs for images, in order.
 
         Args:
-            inputs: an image or many, also without end.
+            inputs: an image or several, perhaps endless.
             output: `"scores"` or `"features"`.
         """
         compute = getattr(self.engine, output)
@@ -250,11 +251,11 @@ class Classifier:
     def _computed(
         self, compute: Callable[[np.ndarray], np.ndarray], images: list[np.ndarray]
     ) -> np.ndarray:
-        # Of each shape a graph is made, so there are few: powers of two, padded.
+        # Every shape needs a graph, so use few shapes: powers of two, padded.
         size = min(self.batch_size, 2 ** math.ceil(math.log2(len(images))))
         missing = max(size - len(images), 0)
         found = compute(np.stack(images + [images[-1]] * missing))[: len(images)]
-        return np.asarray(found, "float32")  # Features may be of half precision.
+        return np.asarray(found, "float32")  # Features may have half precision.
 
     def _array(self, inputs: Any, output: str) -> np.ndarray:
         found = []
@@ -270,7 +271,7 @@ class Classifier:
         return Prediction(row.source, row.values, self.class_names, row.error)
 
     def _class(self, wanted: int | str) -> int:
-        """The number of a class that is given by number or name."""
+        """The number of a class, given by number or name."""
         names: Sequence[ClassName] = self.class_names
         if not isinstance(wanted, str):
             return wanted
@@ -287,7 +288,7 @@ class Classifier:
     def _explainer(self) -> Explainer:
         if not isinstance(self.engine, KerasEngine):
             raise InputError(
-                f"{self.engine.name!r} is an export, which gives no gradients. For "
-                "explanations, name the model that it was exported from."
+                f"{self.engine.name!r} is an export, which has no gradients. For "
+                "explanations, pass the model that it was exported from."
             )
         return Explainer(self.engine, self.class_names)

@@ -1,4 +1,4 @@
-"""Heat maps on whole photographs, of what a network sees in a crop of them."""
+"""Heat maps on whole photographs, for what a network sees in a crop of them."""
 
 import dataclasses
 import os
@@ -19,7 +19,7 @@ from keras_effnetv2.data.decoding import cropping
 from keras_effnetv2.data.printable import printable
 from keras_effnetv2.explanation import activation_maps, heat_maps
 
-# Longer sides of photographs are drawn at this one, pixels.
+# Maximum side of photographs when drawn, pixels.
 _MAX_SIDE = 1000
 
 
@@ -28,12 +28,12 @@ class Explanation:
     """Where in a photograph a network sees classes.
 
     Attributes:
-        prediction: for the photograph.
-        classes: that are explained.
-        image: uint8 `(height, width, 3)`: the photograph, upright; a larger one than
-            1,000 pixels is shrunk to that.
-        window: top, left, height and width of what the network was shown, in pixels of
-            `image`; a crop with a border around the photograph begins before it.
+        prediction: prediction for the photograph.
+        classes: classes that are explained.
+        image: uint8 `(height, width, 3)`: the photograph, upright, shrunk to at most
+            1,000 pixels.
+        window: top, left, height and width of what the network sees, in pixels of
+            `image`; a crop with padding around the photograph starts outside it.
         maps: float32 `(classes, rows, columns)` over the window, in units of the logit.
         image_size: side that the window was resized to, pixels.
     """
@@ -52,10 +52,10 @@ class Explanation:
         return np.stack([heat_maps.stretched(x, shape, self.window) for x in self.maps])
 
     def save(self, path: str | os.PathLike) -> None:
-        """Writes a PNG: the photograph, and beside it the heat of each class.
+        """Writes a PNG: the photograph, and next to it the heat map of each class.
 
         Args:
-            path: of the PNG; an older one is replaced at once.
+            path: the PNG; an older one is replaced atomically.
 
         Raises:
             ImportError: matplotlib is missing.
@@ -78,8 +78,8 @@ class Explainer:
     """Explains what a model sees.
 
     Args:
-        engine: of the model.
-        class_names: of its classes.
+        engine: engine of the model.
+        class_names: names of its classes.
 
     Raises:
         ValueError: the model does not end in pooling and a dense classifier.
@@ -101,16 +101,16 @@ class Explainer:
         """The explanation of pixels `(height, width, 3)`, 0..255.
 
         Args:
-            pixels: of the photograph.
+            pixels: pixels of the photograph.
             source: its file, if it is from one.
-            classes: numbers; None: the best.
+            classes: numbers of classes; None: the best.
             top: how many of the best.
             method: one of `activation_maps.METHODS`.
         """
         record = self._engine.record
         crop = cropping.evaluation_image(pixels, record).numpy()[None]
         inputs = self._engine.network_inputs(crop)
-        # `predict` makes a dataset of every image that it is given.
+        # `predict` would make a dataset of every image.
         features = self._parts.extractor.predict_on_batch(inputs)
         (scores,) = self._parts.scores(features)
         prediction = Prediction(source, scores, self._names)

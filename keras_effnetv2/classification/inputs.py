@@ -1,4 +1,4 @@
-"""What is given to a classifier: paths, folders, bytes, pictures, arrays, and many."""
+"""Inputs of a classifier: paths, folders, bytes, pictures, arrays, and several."""
 
 import dataclasses
 import os
@@ -23,12 +23,12 @@ _RANKS = (2, 3)
 
 @dataclasses.dataclass(frozen=True)
 class Item:
-    """One image that is to be read.
+    """One image to be read.
 
     Attributes:
-        name: for messages.
-        source: the file that it is from, if it is from one of this machine.
-        read: gives the encoded image, or pixels 0..255 `(height, width, 3)`.
+        name: name for messages.
+        source: its file, if it is from a local one.
+        read: returns the encoded image, or pixels 0..255 `(height, width, 3)`.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Item:
 
 
 def is_single(inputs: Any) -> bool:
-    """Whether it is one image, and no folder, batch, list or iterator."""
+    """Whether it is one image, not a folder, batch, list or iterator."""
     if isinstance(inputs, _Path):
         return not _is_folder(inputs)
     if isinstance(inputs, _Bytes | Image.Image):
@@ -48,10 +48,10 @@ def is_single(inputs: Any) -> bool:
 
 
 def items(inputs: Any) -> Iterator[Item]:
-    """Every image, in order, asked for as late as possible.
+    """Every image, in order, requested as late as possible.
 
-    Folders give the images in them and in their folders. What cannot be an image is an
-    item too: reading it raises the error.
+    Folders stand for the images in them and in their subfolders. An input that cannot
+    be an image is an item too: reading it raises the error.
     """
     if is_single(inputs):
         yield from _items_of(inputs, "the image")
@@ -125,7 +125,7 @@ def _pixels(value: Any, name: str) -> np.ndarray:
             f"{pixels.dtype} {pixels.shape}."
         )
     _check_range(pixels, name)
-    # Alpha is dropped, as of files.
+    # Alpha is dropped, as for files.
     return np.repeat(pixels, 3, -1) if pixels.shape[-1] == 1 else pixels[..., :3]
 
 
@@ -133,7 +133,7 @@ def _check_range(pixels: np.ndarray, name: str) -> None:
     low, high = pixels.min(), pixels.max()
     if not 0 <= low <= high <= 255:
         raise InputError(
-            f"{name} must have pixels 0..255, as they are before any normalisation. "
+            f"{name} must have pixels 0..255, before any normalisation. "
             f"Received: {low:.4g}..{high:.4g}."
         )
     if pixels.dtype.kind == "f" and 0 < high <= 1:

@@ -1,4 +1,4 @@
-"""From what a user names to what runs it."""
+"""Opens the model that a user names, in its engine."""
 
 import json
 import os
@@ -25,7 +25,7 @@ from keras_effnetv2.paths import AnyPath, RemotePath, as_path
 from keras_effnetv2.weights import releases
 from keras_effnetv2.weights.hub import addresses
 
-# Of released weights, the first that a variant has.
+# Released weights; the first that a variant has is used.
 _USUAL_WEIGHTS = ("imagenet", "imagenet21k-ft1k", "imagenet21k")
 _SAVED_MODEL = "saved_model.pb"
 
@@ -42,10 +42,10 @@ def open_engine(
     checkpoint: str | None = None,
     image_size: int | None = None,
 ) -> Engine:
-    """What runs the model that a user names; arguments as of `Classifier`.
+    """Opens the model that a user names; arguments are those of `Classifier`.
 
     Raises:
-        ValueError: there is no such model, or it is no classifier of RGB images.
+        ValueError: there is no such model, or it is not a classifier of RGB images.
     """
     if not isinstance(model, str | os.PathLike):
         _refuse_checkpoint(model.name, checkpoint)
@@ -60,18 +60,25 @@ def open_engine(
     is_name = name in VARIANTS or addresses.is_address(name) or weights is not None
     if not is_name and _is_workdir(path):
         options = {} if checkpoint is None else {"checkpoint": checkpoint}
-        return KerasEngine(training.load_run(path, **options), image_size)
+        return _compiled(training.load_run(path, **options), image_size)
     _refuse_checkpoint(name, checkpoint)
     if not is_name:
         if isinstance(path, RemotePath):
             raise InputError(
-                f"{name} is no work folder of train. Other models are read from this "
-                "machine only: copy it here."
+                f"{name} is not a work folder of train. Other models are only read "
+                "from this machine: copy it here."
             )
         return _open_path(path, name, image_size)
     if weights is None and name in VARIANTS:
         weights = _usual_weights(name)
-    return KerasEngine(create_model(name, weights=weights), image_size)
+    return _compiled(create_model(name, weights=weights), image_size)
+
+
+def _compiled(model: keras.Model, image_size: int | None) -> KerasEngine:
+    """The engine of a model that is not shared and whose weights do not change."""
+    engine = KerasEngine(model, image_size)
+    engine.compile()
+    return engine
 
 
 def read_model(path: str | os.PathLike) -> keras.Model:
@@ -84,7 +91,7 @@ def read_model(path: str | os.PathLike) -> keras.Model:
         raise InputError(f"There is no file {path}. Expected a .keras file.")
     try:
         return keras.models.load_model(path, compile=False)
-    except Exception as error:  # Keras raises anything on what it cannot read.
+    except Exception as error:  # Keras raises anything for files that it cannot read.
         raise InputError(f"{path} cannot be read as a Keras model: {error}") from error
 
 
@@ -111,18 +118,18 @@ def _unknown(name: str) -> InputError:
 
 
 def _is_workdir(path: AnyPath) -> bool:
-    """Whether a folder has a run's configuration, and not that of a repository."""
+    """Whether a folder has a run's configuration, not a repository's."""
     try:
         values = json.loads((path / addresses.CONFIG).read_bytes())
     except OSError:
         return False
     except ValueError:
-        return True  # The run's own reader says what is wrong with it.
+        return True  # The run's own reader reports what is wrong.
     return not (isinstance(values, dict) and "architecture" in values)
 
 
 def _open_path(path: pathlib.Path, name: str, image_size: int | None) -> Engine:
-    """A file, or what a folder is recognised as by what is in it."""
+    """Opens a file, or a folder, recognised by its contents."""
     if not path.exists():
         raise _unknown(name)
     if is_variant_file(name) and path.is_file():
@@ -137,7 +144,7 @@ def _open_path(path: pathlib.Path, name: str, image_size: int | None) -> Engine:
     for suffixes, open_file in _FILES.items():
         if path.name.endswith(suffixes):
             return open_file(path, image_size)
-    raise InputError(f"{printable(path)} is no model. Expected {_EXPECTED}.")
+    raise InputError(f"{printable(path)} is not a model. Expected {_EXPECTED}.")
 
 
 def _open_folder(folder: pathlib.Path, image_size: int | None) -> Engine:
@@ -155,18 +162,18 @@ def _open_folder(folder: pathlib.Path, image_size: int | None) -> Engine:
         return exports.HubEngine(archive, image_size)
     if (folder / FILE).is_file():
         return exports.OnnxEngine(folder / FILE, image_size)
-    for name in FORMATS:  # The most exact that is there.
+    for name in FORMATS:  # The most exact one available.
         if (folder / f"{name}.tflite").is_file():
             return exports.LiteEngine(folder / f"{name}.tflite", image_size)
     if numbers := versions(folder):
         return exports.SavedModelEngine(folder / str(numbers[-1]), image_size)
     found = shown(sorted(os.listdir(folder))) or "nothing"
     raise InputError(
-        f"{printable(folder)} holds no model. Looked for: {_EXPECTED}. Found: {found}."
+        f"{printable(folder)} contains no model. Expected {_EXPECTED}. Found: {found}."
     )
 
 
-# What files of exports end in.
+# Suffixes of export files.
 _FILES: dict[tuple[str, ...], Callable[[pathlib.Path, int | None], Engine]] = {
     (".tflite",): exports.LiteEngine,
     (".onnx",): exports.OnnxEngine,

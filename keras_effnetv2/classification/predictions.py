@@ -1,4 +1,4 @@
-"""What a classifier says of an image, with the names of its classes."""
+"""Predictions of a classifier for an image, with class names."""
 
 import dataclasses
 import pathlib
@@ -15,7 +15,7 @@ _NUM_SHOWN = 3  # Classes in a prediction's text.
 
 
 class ClassName(NamedTuple):
-    """A class: its WordNet id, empty where it has none, and its name."""
+    """A class: its WordNet ID, empty if it has none, and its name."""
 
     wordnet_id: str
     name: str
@@ -23,7 +23,7 @@ class ClassName(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class ClassScore:
-    """A class of an image: its number, its name and what the network gives it."""
+    """A class of an image: its number, its name and its score."""
 
     index: int
     name: str
@@ -32,14 +32,14 @@ class ClassScore:
 
 @dataclasses.dataclass(frozen=True, repr=False, eq=False)
 class Prediction:
-    """The classes of one image, or why there are none.
+    """The classes of one image, or an error.
 
     Attributes:
-        source: the file that the image is from; None of pixels and bytes.
-        scores: float32 `(classes,)`, what the network gives each class; None where the
+        source: the file of the image; None for pixels and bytes.
+        scores: float32 `(classes,)`, the network's score of each class; None if the
             image could not be read.
-        classes: what they are called, in order.
-        error: why the image could not be read; None of others.
+        classes: names of the classes, in order.
+        error: why the image could not be read; otherwise None.
     """
 
     source: pathlib.Path | None
@@ -48,10 +48,10 @@ class Prediction:
     error: Exception | None = None
 
     def top(self, num: int = 5) -> list[ClassScore]:
-        """The best classes, best first; of equals the first is first.
+        """The best classes, best first; ties in order of the classes.
 
         Args:
-            num: how many; fewer if there are fewer, none of an image without scores.
+            num: how many; fewer if there are fewer, none for an image without scores.
         """
         if self.scores is None:
             return []
@@ -62,17 +62,17 @@ class Prediction:
 
     @property
     def index(self) -> int | None:
-        """Number of the best class; None of an image without scores."""
+        """Number of the best class; None for an image without scores."""
         return self._best("index")
 
     @property
     def name(self) -> str | None:
-        """Name of the best class; None of an image without scores."""
+        """Name of the best class; None for an image without scores."""
         return self._best("name")
 
     @property
     def score(self) -> float | None:
-        """What the network gives the best class; None of an image without scores."""
+        """Score of the best class; None for an image without scores."""
         return self._best("score")
 
     def _best(self, field: str):
@@ -87,9 +87,10 @@ class Prediction:
 
 
 def best_columns(scores: np.ndarray, top: int) -> np.ndarray:
-    """The numbers of the best classes `(batch, top)` of scores `(batch, classes)`.
+    """The numbers of the best classes `(batch, top)` for scores `(batch, classes)`.
 
-    They are fewer than `top` if there are fewer classes. Of equals the first is first.
+    There are fewer than `top` if there are fewer classes. Ties are in order of the
+    classes.
     """
     return np.argsort(-scores, axis=1, kind="stable")[:, :top]
 
@@ -97,11 +98,11 @@ def best_columns(scores: np.ndarray, top: int) -> np.ndarray:
 def class_names(
     class_labels: str | tuple[str, ...] | None, num_classes: int
 ) -> tuple[ClassName, ...]:
-    """What every class is called: by its name, or else `class 3`.
+    """The name of every class, or else `class 3`.
 
     Args:
-        class_labels: as `Preprocessing.labels`; of another number of classes they are
-            not used.
+        class_labels: as `Preprocessing.labels`; ignored if the number of classes
+            differs.
         num_classes: how many there are.
     """
     if isinstance(class_labels, tuple) and len(class_labels) == num_classes:
@@ -112,7 +113,7 @@ def class_names(
 
 
 def _with_ids(names: Iterable[str]) -> tuple[ClassName, ...]:
-    """Names, which in exports are also those of a known list."""
+    """Names with IDs; names in exports may be those of a known list."""
     names = tuple(names)
     for title, num in NUM_LABELS.items():
         if num == len(names):

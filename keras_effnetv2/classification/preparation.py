@@ -1,4 +1,4 @@
-"""Images as the network takes them, made in threads while it works on others."""
+"""Prepares images for the network, in threads while it works on others."""
 
 import collections
 import concurrent.futures
@@ -13,12 +13,12 @@ from keras_effnetv2.data.decoding import cropping, images
 from keras_effnetv2.errors import InputError, UserError
 from keras_effnetv2.preprocessing import Preprocessing
 
-# More than these only wait for each other.
+# More would only wait for each other.
 _MAX_THREADS = 16
 
 
 class Preparation:
-    """Items as float32 `(size, size, 3)`, pixels 0..255: cropped for evaluation.
+    """Turns items into float32 `(size, size, 3)`, 0..255, cropped for evaluation.
 
     Args:
         record: the model's preprocessing.
@@ -26,9 +26,9 @@ class Preparation:
 
     def __init__(self, record: Preprocessing) -> None:
         self._record = record
-        # As one graph, Python's threads do not wait for each other between its ops.
+        # As one graph, so that Python's threads do not wait for each other between ops.
         function = tf.function(self._of_bytes, autograph=False)
-        # Traced here: in its calls TensorFlow would warn of many classifiers.
+        # Traced here: during calls, TensorFlow would warn about many classifiers.
         self._traced = function.get_concrete_function(tf.TensorSpec((), tf.string))
 
     def __call__(self, item: Item) -> np.ndarray:
@@ -42,7 +42,7 @@ class Preparation:
         if isinstance(value, bytes):
             try:
                 return self._traced(tf.constant(value)).numpy()
-            except tf.errors.OpError:  # Pillow may know it, or say what is wrong.
+            except tf.errors.OpError:  # Pillow may read it, or report what is wrong.
                 value = decoded(value, item.name)
         return cropping.evaluation_image(value, self._record).numpy()
 
@@ -51,10 +51,10 @@ class Preparation:
 
 
 def decoded(value: bytes | np.ndarray, name: str) -> np.ndarray:
-    """Pixels `(height, width, 3)` of an encoded image, upright; others as they are.
+    """Pixels `(height, width, 3)` of an encoded image, upright; pixels stay.
 
     Raises:
-        ValueError: it is damaged, or no image.
+        ValueError: it is damaged, or not an image.
     """
     if isinstance(value, np.ndarray):
         return value
@@ -67,12 +67,12 @@ def decoded(value: bytes | np.ndarray, name: str) -> np.ndarray:
 def prepared(
     items: Iterable[Item], prepare: Callable[[Item], np.ndarray], ahead: int
 ) -> Iterator[tuple[Item, np.ndarray | None, Exception | None]]:
-    """Every item with its image, or with the error that it raised, in order.
+    """Every item with its image, or with its error, in order.
 
     Args:
-        items: asked for in the caller's thread, as many as `ahead`.
+        items: requested in the caller's thread, `ahead` of use.
         prepare: runs in threads.
-        ahead: how many images are made, or being made, before they are asked for.
+        ahead: number of images to make before they are requested.
     """
     num_threads = min(os.cpu_count() or 1, _MAX_THREADS)
     pool = concurrent.futures.ThreadPoolExecutor(num_threads, "prepare")

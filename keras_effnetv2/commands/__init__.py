@@ -1,1 +1,1 @@
-"""Commands of `python -m keras_effnetv2`, a module each."""
+"""Commands of `python -m keras_effnetv2`, one module per command."""

@@ -1,4 +1,4 @@
-"""`completion`: what a shell runs to complete commands and flags."""
+"""`completion`: the code that a shell runs to complete commands and flags."""
 
 import argparse
 
@@ -8,7 +8,7 @@ EXAMPLE = 'eval "$(keras_effnetv2 completion bash)"'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """For which shell."""
+    """Adds the choice of shell."""
     parser.add_argument("shell", choices=completion.SHELLS)
 
 

@@ -1,4 +1,4 @@
-"""`convert`: weights of any known format become a `.weights.h5` or `.keras` file."""
+"""`convert`: converts weights of any known format to `.weights.h5` or `.keras`."""
 
 import argparse
 import pathlib
@@ -15,12 +15,12 @@ EXAMPLE = "python -m keras_effnetv2 convert efficientnetv2-s.pth s.weights.h5"
 
 _ENDINGS = (".weights.h5", ".keras")
 
-# Equal weights give equal outputs, but for the order of additions in parallel threads.
+# Equal weights give equal outputs, except for the order of additions in threads.
 _MAX_DIFFERENCE = 1e-5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Where from, where to, and of which network."""
+    """Adds the source, the destination and the network."""
     parser.add_argument(
         "source",
         help="file or folder of weights, https URL, hf://USER/REPO, imagenet, "
@@ -31,14 +31,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--variant",
-        help="a name that the command list prints, or a variant file (default: the one "
-        "that the source says, or that alone has such weights)",
+        help="a name that the command list prints, or a variant file (default: the "
+        "one that the source names, or the only one with such weights)",
     )
     parser.add_argument(
         "--include_top",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="with the classifier (default: yes)",
+        help="include the classifier (default: yes)",
     )
     parser.add_argument(
         "--preprocessing",
@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Writes the file, reads it back, and prints what was found."""
+    """Writes the file, reads it back, and prints what it contains."""
     destination = pathlib.Path(args.destination).expanduser()
     if not destination.name.endswith(_ENDINGS):
         raise InputError(
@@ -80,12 +80,14 @@ def run(args: argparse.Namespace) -> int:
     print(f"parameters     {model.count_params():,}")
     print(f"preprocessing  {record}")
     print(f"written        {destination}")
-    print(f"difference     {difference:.3g}, largest of outputs after reading it back")
+    print(
+        f"difference     {difference:.3g}, largest between outputs after reading back"
+    )
     return 0
 
 
 def _variant(args: argparse.Namespace) -> Variant:
-    """The network that the flag names, or that the source is of."""
+    """The network that the flag names, or else that of the source."""
     if args.variant is not None:
         return get_variant(args.variant)
     from keras_effnetv2.weights.recognition import recognize
@@ -94,18 +96,19 @@ def _variant(args: argparse.Namespace) -> Variant:
 
 
 def write(model: Any, variant: Variant, destination: pathlib.Path) -> float:
-    """Saves `model` all at once, after reading the file back.
+    """Saves `model` atomically, after reading the file back.
 
     Args:
         model: a network of `variant`.
-        variant: what `.weights.h5` files are read back into.
-        destination: ends in `.weights.h5` or `.keras`.
+        variant: the network that `.weights.h5` files are read back into.
+        destination: a path that ends in `.weights.h5` or `.keras`.
 
     Returns:
-        The largest difference between outputs of the model and the file's, on noise.
+        The largest difference between the outputs of the model and of the file, on
+        noise.
 
     Raises:
-        ValueError: the file does not give the model's outputs; it is not kept.
+        ValueError: the file does not reproduce the model's outputs; it is not kept.
     """
     import keras
 
@@ -120,7 +123,7 @@ def write(model: Any, variant: Variant, destination: pathlib.Path) -> float:
             include_top = any(layer.name == "predictions" for layer in model.layers)
             copy = create_model(variant, include_top, weights=temporary)
         difference = _difference(model, copy)
-        if not difference <= _MAX_DIFFERENCE:  # Not a number is no agreement.
+        if not difference <= _MAX_DIFFERENCE:  # NaN does not agree either.
             raise InputError(
                 f"{destination} is not written: read back, its outputs differ by up to "
                 f"{difference:.3g}."

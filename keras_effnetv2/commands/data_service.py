@@ -1,4 +1,4 @@
-"""`data_service`: batches for trainings whose machine is too slow to make them."""
+"""`data_service`: makes batches for training on machines that are too slow for it."""
 
 import argparse
 
@@ -6,24 +6,25 @@ from keras_effnetv2.errors import InputError
 
 EXAMPLE = "python -m keras_effnetv2 data_service --host input-0 --port 5050"
 
-# Above those that need rights, and the last two are for `tf.data` service itself.
+# Unprivileged ports; the two after the given one are for `tf.data` service itself.
 _PORTS = range(1024, 65534)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Where trainings find it."""
+    """Adds the address at which training processes find it."""
     parser.add_argument(
         "--host",
         default="localhost",
         metavar="NAME",
-        help="of this machine, as trainings reach it; whoever does can use its files: "
-        "for networks that are trusted (default: localhost)",
+        help="name of this machine, as training machines reach it; anyone who can "
+        "reach it can use its files, so use it in trusted networks only (default: "
+        "localhost)",
     )
     parser.add_argument(
         "--port",
         type=int,
         default=5050,
-        help="the first of three that are used (default: 5050)",
+        help="the first of three consecutive ports (default: 5050)",
     )
 
 
@@ -35,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
         )
     import tensorflow as tf
 
-    # Before anything is computed: GPUs are for trainings.
+    # Before anything is computed: GPUs are for training.
     tf.config.set_visible_devices([], "GPU")
     from keras_effnetv2.training.data_service.input_process import InputProcess
 

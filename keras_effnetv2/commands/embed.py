@@ -1,4 +1,4 @@
-"""`embed`: the features of image files, as a network sees them."""
+"""`embed`: writes the features that a network computes from image files."""
 
 import argparse
 import functools
@@ -19,13 +19,13 @@ FORMATS = ("npz", "csv", "parquet")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The images, the network, and where to."""
+    """Adds the images, the network and the output."""
     add_model_arguments(parser)
     add_output_arguments(parser, FORMATS)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Writes the features of every image; 1 if one could not be read."""
+    """Writes the features of every image; returns 1 if one could not be read."""
     from keras_effnetv2.commands.results import feature_rows, image_runs
 
     check_counts(args, "image_size", "batch_size")

@@ -1,4 +1,4 @@
-"""`evaluate`: accuracy of a trained run, or of released weights, on a dataset."""
+"""`evaluate`: measures the accuracy of a run, or of released weights."""
 
 import argparse
 import sys
@@ -14,9 +14,9 @@ EXAMPLE = "python -m keras_effnetv2 evaluate --workdir runs/smoke"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which weights, and which images."""
+    """Adds the weights and the images."""
     parser.add_argument(
-        "--workdir", metavar="DIR", help="of a run, whose weights are measured"
+        "--workdir", metavar="DIR", help="work folder of the run to evaluate"
     )
     add_checkpoint_argument(parser)
     parser.add_argument(
@@ -40,13 +40,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--report",
         metavar="FILE.html",
-        help="of --workdir: write what the network can do there, with its mistakes, "
-        "and keep the temperature that calibrates it",
+        help="with --workdir: write a report there, with the network's mistakes, and "
+        "keep the temperature that calibrates it",
     )
     parser.add_argument(
         "--tta",
         action="store_true",
-        help="of --report: measure the mean over several views of each image, too",
+        help="with --report: also measure the mean over several views of each image",
     )
 
 
@@ -62,8 +62,8 @@ def run(args: argparse.Namespace) -> int:
     if args.workdir is not None:
         if args.experiment is not None or args.weights is not None:
             raise InputError(
-                f"--workdir {args.workdir} says which experiment and which weights. "
-                "Leave --experiment and --weights out, or --workdir."
+                f"--workdir {args.workdir} determines experiment and weights. "
+                "Leave out --experiment and --weights, or --workdir."
             )
         if args.report is not None:
             result = _report(args)
@@ -89,22 +89,22 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check_report(args: argparse.Namespace) -> None:
-    """Refuses flags that do not go with a report, or need one."""
+    """Refuses flags that do not work with a report, or need one."""
     if args.report is None:
         if args.tta:
-            raise InputError("--tta is of a report. Say where to: --report FILE.html.")
+            raise InputError("--tta needs a report. Say where: --report FILE.html.")
         return
     if args.workdir is None:
-        raise InputError("--report is of the run in a work folder. Name it: --workdir.")
+        raise InputError("--report needs the work folder of a run. Name it: --workdir.")
     if args.strategy not in ("auto", "cpu") or args.tpu:
         raise InputError(
-            "--report looks at images on one device. Received: --strategy "
+            "--report runs on one device. Received: --strategy "
             f"{args.strategy}. Leave it out."
         )
 
 
 def _report(args: argparse.Namespace) -> dict[str, float]:
-    """Writes the report; what was measured for it."""
+    """Writes the report; returns what was measured for it."""
     from keras_effnetv2.reports.measures import describe_calibration
     from keras_effnetv2.reports.writing import write_and_measure
     from keras_effnetv2.training.runs.trained import describe_weights

@@ -1,4 +1,4 @@
-"""`explain`: pictures of where in images a network sees their classes."""
+"""`explain`: draws heat maps of where in images a network sees their classes."""
 
 import argparse
 import os
@@ -22,29 +22,29 @@ EXAMPLE = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The images, the network, what to show of them, and where to."""
+    """Adds the images, the network, what to show and the output."""
     arguments.add_model_arguments(parser)
     parser.add_argument(
-        "--top", type=int, default=3, help="classes an image (default: 3)"
+        "--top", type=int, default=3, help="classes per image (default: 3)"
     )
     parser.add_argument(
         "--method",
         choices=METHODS,
         default="hirescam",
-        help="they are the same where a network pools by averages, as all released "
-        "ones do (default: hirescam)",
+        help="both are the same for networks with average pooling, as all released "
+        "ones have (default: hirescam)",
     )
     parser.add_argument(
         "--output",
         required=True,
         metavar="FILE.png|FOLDER",
         help="the picture of one image, or a folder with NAME.png for each image, in "
-        "folders as the images are",
+        "the same subfolders as the images",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Writes a picture of every image and prints where; 1 if one is unreadable."""
+    """Writes and names a picture of every image; returns 1 if one is unreadable."""
     from keras_effnetv2.commands.results import image_runs
     from keras_effnetv2.commands.shared.classifiers import open_classifier
     from keras_effnetv2.explanation import activation_maps, heat_maps
@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
 def find_pictures(
     names: Sequence[str], output: str
 ) -> list[tuple["Item", pathlib.Path]]:
-    """Images, which may be damaged, and the picture that each is to get.
+    """The images, which may be damaged, and the picture for each.
 
     Raises:
         ValueError: two images for one picture, a picture that would replace an image,
@@ -90,7 +90,7 @@ def find_pictures(
     is_picture = target.suffix.lower() == ".png" and not target.is_dir()
     if is_picture and len(found) > 1:
         raise InputError(
-            f"--output {output} is the picture of one image. Received: {len(found)} "
+            f"--output {output} is a single picture. Received: {len(found)} "
             "images. Name a folder."
         )
     if not is_picture and target.suffix.lower() in images.SUFFIXES:
@@ -105,7 +105,7 @@ def find_pictures(
 
 
 def _place(item: "Item", name: str) -> str:
-    """Where in a folder of pictures that of an image goes, found by a name."""
+    """The picture of an image within a folder of pictures."""
     source = item.source or pathlib.Path(name)
     inside = os.path.relpath(source, name) if os.path.isdir(name) else source.name
     return os.path.splitext(inside)[0] + ".png"
@@ -117,7 +117,7 @@ def _check_names(pictures: Mapping[pathlib.Path, pathlib.Path]) -> None:
     for path, picture in pictures.items():
         if picture.resolve() in sources:
             raise InputError(
-                f"{printable(picture)} is one of the images, and would be replaced. "
+                f"{printable(picture)} is one of the images, and would be overwritten. "
                 "Choose another --output."
             )
         owner = owners.setdefault(picture, path)

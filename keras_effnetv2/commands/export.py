@@ -1,4 +1,4 @@
-"""`export`: a trained classifier in the form that it is deployed in."""
+"""`export`: writes a classifier in a format for deployment."""
 
 import argparse
 import importlib
@@ -23,20 +23,20 @@ EXAMPLE = (
     "--output exports/flowers"
 )
 
-# Format -> what it is for; a module of `commands.exports` each.
+# Format -> what it is for; each is a module of `commands.exports`.
 FORMATS = {
     "hub": "TensorFlow Hub modules to fine-tune: classification and feature vector",
     "hugging_face": "the files of a Hugging Face Hub repository, which timm loads too",
     "litert": "LiteRT (TFLite) models in float and int8, with a report",
     "onnx": "ONNX graph of pixels, for ONNX Runtime, OpenVINO and other engines",
     "saved_model": "TensorFlow SavedModel with signatures for pixels and image files",
-    "serving": "the next version of a model that TF Serving serves",
-    "web": "a page that classifies in its visitors' browsers, for any web server",
+    "serving": "the next version of a model for TF Serving",
+    "web": "a page that classifies in the visitor's browser, for any web server",
 }
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The format, and its own flags beside those that all have."""
+    """Adds the formats, with their own flags and the common ones."""
     formats = parser.add_subparsers(metavar="FORMAT", required=True)
     for name, summary in FORMATS.items():
         module = importlib.import_module(f"keras_effnetv2.commands.exports.{name}")
@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _check_output(args: argparse.Namespace) -> None:
-    """What formats without a check of their own refuse: a folder for no export."""
+    """Refuses an unusable folder, for formats without a check of their own."""
     check_target(args.output)
 
 
@@ -66,11 +66,11 @@ def _add_common_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_network_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which network, with which weights, and what it lacks to be a classifier."""
+    """Adds the network, its weights, and what it may lack as a classifier."""
     parser.add_argument(
         "--variant",
-        help="a name that the command list prints, or a variant file (default: the one "
-        "that the weights say, or that alone has such weights)",
+        help="a name that the command list prints, or a variant file (default: the "
+        "one that the weights name, or the only one with such weights)",
     )
     parser.add_argument(
         "--weights",
@@ -88,22 +88,22 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--labels",
         metavar="FILE",
-        help="names of the classes, a line each (default: those that the model has)",
+        help="text file with one class name per line (default: the model's own)",
     )
     parser.add_argument(
         "--classifier_activation",
         choices=("auto", "softmax", "sigmoid"),
         default="auto",
-        help="that makes probabilities of what a model of logits gives (default: that "
-        "of its loss, or of released weights)",
+        help="turns the logits of a model into probabilities (default: that of its "
+        "loss, or of released weights)",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Writes the export, and prints what was found when it was loaded back."""
+    """Writes the export, and prints what loading it back showed."""
     from keras_effnetv2.backends import require_backend
 
-    # Before a model is downloaded, or built for half a minute.
+    # Before a model is downloaded, or built, which can take half a minute.
     require_backend("Exports need", "tensorflow")
     args.check(args)
     check_checkpoint(args)
@@ -114,7 +114,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def open_labelled_model(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
-    """As `open_model`, with the class names of `--labels`, where they are given."""
+    """As `open_model`, with the class names of `--labels`, if given."""
     names = None if args.labels is None else _read_names(args.labels)
     model, source = open_model(args)
     if names is not None:
@@ -125,10 +125,10 @@ def open_labelled_model(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
 
 
 def open_model(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
-    """The model that the flags name, and where it is from, for the manifest.
+    """The model that the flags name, and its origin, for the manifest.
 
     Raises:
-        ValueError: none is named, or two that contradict each other, or it cannot be
+        ValueError: the flags name no model or contradict each other, or it cannot be
             opened.
     """
     from keras_effnetv2.classification.model_opening import read_model
@@ -137,15 +137,15 @@ def open_model(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
     from_weights = args.variant is not None or args.weights is not None
     if from_weights == (args.workdir is not None):
         raise InputError(
-            "Say what to export by one of: --weights, with --variant where they do not "
-            "say it, or --workdir."
+            "Say what to export: --weights, with --variant if they do not name it, "
+            "or --workdir."
         )
     if args.workdir is not None:
         from keras_effnetv2.training.runs.trained import fitted_temperature, load_run
         from keras_effnetv2.training.runs.workdir import read_experiment
 
         experiment = read_experiment(args.workdir)
-        variant = get_variant(experiment.model.variant).name  # Not the file's.
+        variant = get_variant(experiment.model.variant).name  # Not the file's path.
         source: dict[str, Any] = {"variant": variant, "experiment": experiment.name}
         temperature = fitted_temperature(args.workdir, args.checkpoint)
         if temperature is not None:
@@ -168,7 +168,7 @@ def open_model(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
 
 
 def _recognize(weights: str) -> str:
-    """Name of the variant that weights are of."""
+    """Name of the variant that the weights belong to."""
     from keras_effnetv2.weights.recognition import recognize
 
     if weights == "none":
@@ -185,7 +185,7 @@ def _saved_loss(path: str) -> Any:
     try:
         return keras.saving.deserialize_keras_object(config.get("loss"))
     except (TypeError, ValueError):
-        return None  # Of a class that is not registered: exports do not need it.
+        return None  # Its class is not registered: exports do not need it.
 
 
 def _read_names(path: str) -> list[str]:
@@ -198,6 +198,6 @@ def _read_names(path: str) -> list[str]:
         return pathlib.Path(path).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeError) as error:
         raise InputError(
-            "--labels takes a text file with the name of a class a line. Received: "
+            "--labels takes a text file with one class name per line. Received: "
             f"{path}, which cannot be read: {error}."
         ) from error

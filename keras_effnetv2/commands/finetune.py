@@ -1,4 +1,4 @@
-"""`finetune`: from a folder of photographs to a classifier of them."""
+"""`finetune`: fine-tunes a classifier on a folder of photographs."""
 
 import argparse
 import shlex
@@ -14,25 +14,25 @@ EXAMPLE = "python -m keras_effnetv2 finetune photographs"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The photographs; and what may be changed of all that follows from them."""
+    """Adds the photographs, and the choices that may be overridden."""
     parser.add_argument(
         "photographs",
         metavar="PHOTOGRAPHS",
-        help="folder with a folder for each class, in folders train, validation and "
-        "test or without; or tfds:NAME, of TensorFlow Datasets; or hf://OWNER/NAME, of "
-        "the Hugging Face Hub, or hf://FOLDER, of its library",
+        help="folder with a folder for each class, optionally within folders train, "
+        "validation and test; or tfds:NAME, of TensorFlow Datasets; or "
+        "hf://OWNER/NAME, of the Hugging Face Hub, or hf://FOLDER, of its library",
     )
     parser.add_argument(
         "--labels",
         metavar="FILE.csv",
         help="table with the columns file and label, instead of folders for classes; "
-        "several labels of an image have ; between them",
+        "separate several labels of an image by ;",
     )
     parser.add_argument(
         "--workdir",
         metavar="DIR",
-        help="where to (default: runs/ and the name of PHOTOGRAPHS); the same command "
-        "resumes there",
+        help="work folder (default: runs/ and the name of PHOTOGRAPHS); the same "
+        "command resumes there",
     )
     parser.add_argument(
         "--minutes",
@@ -42,11 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--variant", help="a name that the command list prints")
     parser.add_argument(
         "--weights",
-        help="to start from: imagenet, imagenet21k, imagenet21k-ft1k, a file, or none, "
-        "for random ones (default: the best available now)",
+        help="initial weights: imagenet, imagenet21k, imagenet21k-ft1k, a file, or "
+        "none for random ones (default: the best available now)",
     )
     parser.add_argument("--image_size", type=int, help="image side, pixels")
-    parser.add_argument("--batch_size", type=int, help="images a step")
+    parser.add_argument("--batch_size", type=int, help="images per step")
     parser.add_argument("--epochs", type=int, help="default: as many as fit the time")
     parser.add_argument(
         "--find_lr",
@@ -67,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Fine-tunes; 0 when all is written."""
+    """Fine-tunes; returns 0 when everything is written."""
     from keras_effnetv2.finetuning.procedure import finetune
 
     names = (
@@ -79,6 +79,6 @@ def run(args: argparse.Namespace) -> int:
         finetune(args.photographs, settings=args.set, **options)
     except Interrupted as stop:
         command = shlex.join(["python", "-m", "keras_effnetv2", *sys.argv[1:]])
-        print(f"\n{stop} Go on with the same command:\n{command}", file=sys.stderr)
+        print(f"\n{stop} Resume with the same command:\n{command}", file=sys.stderr)
         return stop.exit_code
     return 0

@@ -1,4 +1,4 @@
-"""`list`: every variant with its size, beside the published figures."""
+"""`list`: prints every variant with its size and the published figures."""
 
 import argparse
 
@@ -31,12 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         default="*",
         metavar="PATTERN",
-        help="of names, such as '*v2-b*' (default: all)",
+        help="pattern of names, such as '*v2-b*' (default: all)",
     )
     parser.add_argument(
         "--weights",
         choices=releases.DATASETS,
-        help="only those that have such weights, released for all to load",
+        help="only those with such released weights",
     )
 
 

@@ -1,4 +1,4 @@
-"""`pack`: folders of images as shards that are read at speed, here and by others."""
+"""`pack`: packs folders of images into shards that are fast to read."""
 
 import argparse
 
@@ -10,11 +10,11 @@ EXAMPLE = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The images, where to, and how."""
+    """Adds the images, the output and the options."""
     parser.add_argument(
         "folder",
         metavar="FOLDER",
-        help="with a folder for each class, or for each split and in it for each class",
+        help="has a folder for each class, or for each split with one for each class",
     )
     parser.add_argument(
         "output",
@@ -31,10 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--shards",
         type=int,
         metavar="N",
-        help="of the largest split (default: one for every 1,000 images)",
+        help="shards of the largest split (default: one for every 1,000 images)",
     )
     parser.add_argument(
-        "--seed", type=int, default=0, help="of the order of images (default: 0)"
+        "--seed", type=int, default=0, help="seed of the order of images (default: 0)"
     )
     parser.add_argument(
         "--train_split",
@@ -46,13 +46,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--processes",
         type=int,
         metavar="N",
-        help="of this machine (default: one for each processor)",
+        help="processes on this machine (default: one for each processor)",
     )
     add_engine_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Packs the images; prints what is there, and how many are damaged."""
+    """Packs the images; prints how many there are, and how many are damaged."""
     check_counts(args, "image_size", "shards", "processes")
     from keras_effnetv2.data.packing.manifest import DAMAGED
     from keras_effnetv2.data.packing.packing import pack

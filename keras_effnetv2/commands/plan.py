@@ -1,4 +1,4 @@
-"""`plan`: what a training takes on TPUs that are not here, before paying for them."""
+"""`plan`: what training will take on TPUs, without having any."""
 
 import argparse
 import sys
@@ -12,7 +12,7 @@ EXAMPLE = "python -m keras_effnetv2 plan --experiment imagenet-s --device v5e:4x
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which experiment, on what, and how much of it."""
+    """Adds the experiment, the device, and how much to compile."""
     parser.add_argument(
         "--experiment",
         metavar="NAME",
@@ -34,18 +34,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stages",
         action="store_true",
-        help="compile every stage, not only the one with most pixels a batch",
+        help="compile every stage, not only the one with the most pixels per batch",
     )
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="compile the batch that the settings say, and leave out the largest batch "
-        "that fits and what model.remat changes, which take about six times as long",
+        help="compile only the batch of the settings, without searching the largest "
+        "batch that fits or trying model.remat, which takes about six times as long",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Compiles, and prints the table; a line for each step as it is compiled."""
+    """Compiles, printing a line for each compiled step, and prints the table."""
     experiment = find_experiment(argparse.Namespace(**vars(args), workdir=None))
     from keras_effnetv2.planning.plan_report import format_step
 

@@ -1,4 +1,4 @@
-"""`predict`: the best classes of image files."""
+"""`predict`: prints the best classes of image files."""
 
 import argparse
 import functools
@@ -16,16 +16,16 @@ FORMATS = ("table", "csv", "jsonl", "parquet")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The images, the network, how many classes of each, and where to."""
+    """Adds the images, the network, the number of classes and the output."""
     add_model_arguments(parser)
     parser.add_argument(
-        "--top", type=int, default=5, help="classes an image (default: 5)"
+        "--top", type=int, default=5, help="classes per image (default: 5)"
     )
     add_output_arguments(parser, FORMATS)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints or writes the best classes of every image; 1 if one is unreadable."""
+    """Prints or writes each image's best classes; returns 1 if one is unreadable."""
     from keras_effnetv2.commands.results import image_runs, score_rows
 
     check_counts(args, "image_size", "top", "batch_size")

@@ -1,4 +1,4 @@
-"""`profile`: what a variant costs, stage by stage; or a series made of it."""
+"""`profile`: what a variant, or a series scaled from it, costs, stage by stage."""
 
 import argparse
 
@@ -10,7 +10,7 @@ EXAMPLE = "python -m keras_effnetv2 profile --variant efficientnetv2-s"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The variant, the sizes, whether to measure, and whether a series is made."""
+    """Adds the variant, the sizes, and what to measure."""
     parser.add_argument(
         "--variant", help="a name that the command list prints, or a variant file"
     )
@@ -18,33 +18,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--image_size",
         type=int,
-        help="image side, pixels (default: the variant's evaluation size; of a "
-        "series' training steps, each member's training size)",
+        help="image side, pixels (default: the variant's evaluation size; for "
+        "training steps of a series, each member's training size)",
     )
     parser.add_argument(
         "--batch_size",
         type=int,
         default=1,
-        help="images a step and a call, for memory, latency and training steps "
-        "(default: 1)",
+        help="batch size for memory, latency and training steps (default: 1)",
     )
     parser.add_argument(
         "--measure",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="build the network, to measure activation memory and latency; of a "
-        "series, the training steps",
+        help="build the network, and measure activation memory and latency or, for a "
+        "series, training steps",
     )
     parser.add_argument(
         "--series",
         action="store_true",
-        help="scale the variant to a series of four, and compare what they cost",
+        help="scale the variant to a series of four, and compare their costs",
     )
     parser.add_argument(
         "--precision",
         default="float32",
-        help="of a series' training steps: float32, mixed_bfloat16 or mixed_float16 "
-        "(default: float32)",
+        help="precision of a series' training steps: float32, mixed_bfloat16 or "
+        "mixed_float16 (default: float32)",
     )
 
 

@@ -1,4 +1,4 @@
-"""`search`: training-aware architecture search, or going on with one."""
+"""`search`: runs, or resumes, a training-aware architecture search."""
 
 import argparse
 import dataclasses
@@ -19,16 +19,16 @@ EXAMPLE = (
     "--study runs/digits.journal --trials 20"
 )
 
-# Trials of a process: TensorFlow keeps about 0.1 GB of each.
+# Trials per process: TensorFlow keeps about 0.1 GB of each.
 _SHARE = 25
-# Of a study that is given none; its results need no folder of their own.
+# Default name of a study, whose results need no folder of their own.
 _NAME = "search"
-# Settings of the network that each candidate has its own of.
+# Settings of the network, which each candidate has its own of.
 _SEARCHED = ("variant", "weights", "width_coefficient", "depth_coefficient", "frozen")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which search, where it is kept, how long and by how many."""
+    """Adds the search, its storage, its length and its workers."""
     parser.add_argument(
         "--experiment", required=True, metavar="NAME", help=", ".join(SEARCHES)
     )
@@ -36,20 +36,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--study",
         required=True,
         metavar="FILE",
-        help="journal (.journal), SQLite file (.db) or database URL; one that is there "
-        "goes on. Results, figures and the winner are written beside a file",
+        help="journal (.journal), SQLite file (.db) or database URL; an existing "
+        "study is resumed. Results, figures and the winner are written next to the "
+        "file",
     )
     parser.add_argument(
         "--study_name",
         default=_NAME,
         metavar="NAME",
-        help="of the study, where FILE holds several (default: search)",
+        help="name of the study, if FILE holds several (default: search)",
     )
     add_old_name(parser, "--name", "--study_name")
     parser.add_argument(
         "--output",
         metavar="DIR",
-        help="of results (default: the folder FILE without its ending, or NAME in it)",
+        help="folder of results (default: FILE without its suffix, or NAME in it)",
     )
     parser.add_argument(
         "--set",
@@ -58,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SETTING=VALUE",
         help="change a setting of the candidates' training, as in --set epochs=5",
     )
-    # Of the processes that evaluate: the first one writes what all have found.
+    # For worker processes, which only evaluate: the first process writes the results.
     parser.add_argument("--only_work", action="store_true", help=argparse.SUPPRESS)
     _add_course(parser)
 
@@ -67,26 +68,26 @@ def _add_course(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sampler",
         default="reinforce",
-        help="of candidates: reinforce, random, tpe or nsga2 (default: reinforce)",
+        help="reinforce, random, tpe or nsga2 (default: reinforce)",
     )
-    parser.add_argument("--trials", type=int, help="of the study, over all workers")
+    parser.add_argument("--trials", type=int, help="trials in total, of all workers")
     parser.add_argument(
         "--workers", type=int, default=1, help="processes on this machine (default: 1)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the sampler")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the sampler")
     parser.add_argument(
         "--prune",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="end hopeless trainings early (default: yes)",
+        help="stop unpromising candidates early (default: yes)",
     )
     parser.add_argument(
         "--screen",
         type=float,
         metavar="RATIO",
-        help="train no candidate that is predicted to take more than RATIO times the "
-        "backbone's step. It is recorded as screened, and one of the trials. Blocks "
-        "are measured first, once a device",
+        help="do not train candidates predicted to take more than RATIO times the "
+        "backbone's step; they are recorded as screened and count as trials. Blocks "
+        "are measured first, once per device",
     )
     parser.add_argument(
         "--confirm",
@@ -98,7 +99,7 @@ def _add_course(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Searches, then writes what was found."""
+    """Searches, then writes the results."""
     from keras_effnetv2.search.studies import processes
 
     search = _search(args)
@@ -116,7 +117,8 @@ def run(args: argparse.Namespace) -> int:
     if args.workers == 1 and num_trials <= _SHARE:
         searching.run_search(search, study, num_trials, args.prune)
     else:
-        # Else TensorFlow takes all of a GPU's memory for the first of those that share.
+        # Otherwise TensorFlow reserves all of a GPU's memory for the first process on
+        # it.
         os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
         gpus = processes.visible_gpus()
         processes.run_workers(_worker_command(), args.workers, gpus)
@@ -128,7 +130,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _search(args: argparse.Namespace) -> SearchExperiment:
-    """The search with the settings that were changed."""
+    """The search, with the changed settings."""
     from keras_effnetv2.training.experiments.settings import override
 
     search = get_search(args.experiment)
@@ -144,7 +146,7 @@ def _search(args: argparse.Namespace) -> SearchExperiment:
 
 
 def _check(args: argparse.Namespace, search: SearchExperiment, num_trials: int) -> None:
-    """Before there is a study, which would keep settings that cannot be."""
+    """Checks the flags before a study exists that would store invalid settings."""
     for name, number, least in (
         ("workers", args.workers, 1),
         ("confirm", args.confirm, 0),
@@ -177,12 +179,12 @@ def _open(args: argparse.Namespace, search: SearchExperiment):
 
 
 def _worker_command() -> list[str]:
-    """This command, for one that only evaluates candidates."""
+    """This command, for a process that only evaluates candidates."""
     return [sys.executable, "-m", "keras_effnetv2", *sys.argv[1:], "--only_work"]
 
 
 def _write(search: SearchExperiment, study, output: pathlib.Path):
-    """Writes what was found, says where, and returns the winner."""
+    """Writes the results, prints where, and returns the winner."""
     found = searching.write_found(search, study, output)
     print(f"Results and figures: {output}")
     if search.screen is not None:
@@ -204,7 +206,7 @@ def _write(search: SearchExperiment, study, output: pathlib.Path):
 
 
 def _confirm(search: SearchExperiment, study, winner, num_seeds: int) -> None:
-    """Trains winner and backbone afresh; each result, and the mean of each."""
+    """Trains winner and backbone again; prints each result, and the means."""
     rewards: dict[str, list[float]] = {}
     networks = (search.space.backbone, winner)
     for confirmation in searching.confirm(search, study, networks, num_seeds):

@@ -1,4 +1,4 @@
-"""`serve`: the page of a classifier on this machine, with heat maps."""
+"""`serve`: serves the page of a classifier on this machine, with heat maps."""
 
 import argparse
 import pathlib
@@ -12,22 +12,23 @@ EXAMPLE = "python -m keras_effnetv2 serve --workdir runs/smoke"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The network, the page, and where it is served."""
+    """Adds the network, the page and the address."""
     export.add_network_arguments(parser)
     web.add_arguments(parser)
     parser.add_argument(
         "--host",
         default="127.0.0.1",
-        help="address to serve at; others than 127.0.0.1 let whoever reaches this "
-        "machine use it, without encryption or passwords (default: 127.0.0.1)",
+        help="address to serve at; any other than 127.0.0.1 lets everyone who can "
+        "reach this machine use it, without encryption or passwords (default: "
+        "127.0.0.1)",
     )
     parser.add_argument(
-        "--port", type=int, default=8000, help="0: any that is free (default: 8000)"
+        "--port", type=int, default=8000, help="0: any free port (default: 8000)"
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serves until it is interrupted."""
+    """Serves until interrupted."""
     from keras_effnetv2 import export as exports
     from keras_effnetv2.classification.classifying import Classifier
     from keras_effnetv2.explanation import heat_maps
@@ -50,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         server = PageServer(site, classifier, listener)
         host = f"[{args.host}]" if ":" in args.host else args.host
         print(
-            f"http://{host}:{server.server_port}/ in a browser; Ctrl-C ends it.",
+            f"http://{host}:{server.server_port}/ in a browser; Ctrl-C stops it.",
             flush=True,
         )
         try:

@@ -1,4 +1,4 @@
-"""`similar`: the images that are most like one, by their features."""
+"""`similar`: finds the images most similar to one, by their features."""
 
 import argparse
 
@@ -17,20 +17,20 @@ EXAMPLE = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The photograph, the images to look among, and the network."""
+    """Adds the photograph, the images to search, and the network."""
     parser.add_argument("photograph", metavar="PHOTO", help="image file")
     parser.add_argument(
         "--among",
         required=True,
         metavar="FOLDER|FILE.npz",
-        help="folder of images, whose features are kept in it, or what embed has "
-        "written, with the network that it was written with",
+        help="folder of images, where their features are cached, or a file that "
+        "embed has written, with the same network",
     )
     add_classifier_arguments(parser)
     parser.add_argument("--top", type=int, default=8, help="how many (default: 8)")
     add_batch_argument(parser)
     parser.add_argument(
-        "--output", metavar="PICTURE.png", help="also draw them, beside the photograph"
+        "--output", metavar="PICTURE.png", help="also draw them, next to the photograph"
     )
 
 

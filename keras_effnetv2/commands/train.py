@@ -1,4 +1,4 @@
-"""`train`: an experiment, from its start or from its last checkpoint."""
+"""`train`: trains an experiment, from the start or from its last checkpoint."""
 
 import argparse
 import os
@@ -24,24 +24,24 @@ EXAMPLE = (
     "python -m keras_effnetv2 train --experiment digits-smoke --workdir runs/smoke"
 )
 
-# Of a process that lost another worker, and begins anew with it: how often so far.
+# How often this process has restarted after the loss of another worker.
 _RESTARTS = "KERAS_EFFNETV2_RESTARTS"
 _MAX_RESTARTS = 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which experiment, where to, on what, and what to change."""
+    """Adds the experiment, the work folder, the devices and changes of settings."""
     parser.add_argument(
         "--experiment",
         metavar="NAME",
         help=f"of a new run: {', '.join(RECIPES)}; or the work folder of another run, "
-        "to begin with its settings",
+        "to start with its settings",
     )
     parser.add_argument(
         "--workdir",
         metavar="DIR",
         help="folder for weights, metrics and checkpoints, also in a bucket (gs://); "
-        "that of a run resumes it, without --experiment",
+        "the folder of an existing run resumes it, without --experiment",
     )
     add_device_arguments(parser)
     parser.add_argument(
@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="SETTING=VALUE",
         help="change a setting, as in --set optimizer.learning_rate=0.01; may be "
-        "repeated; of a run that has begun, only settings of loop, and epochs, to "
+        "repeated; for a run that has begun, only settings of loop, and epochs, to "
         "train longer",
     )
     add_log_argument(parser)
@@ -59,8 +59,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="HOST:PORT",
-        help="take batches from the process that the command data_service has started "
-        "there; may be repeated: each makes some rows of every batch",
+        help="take batches from a process of the command data_service; may be "
+        "repeated: each process makes some rows of every batch",
     )
     parser.add_argument(
         "--list_settings",
@@ -71,13 +71,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--report",
         action="store_true",
-        help="at the end, write what the network can do to report.html in the work "
-        "folder, with its mistakes, and keep the temperature that calibrates it",
+        help="at the end, write report.html to the work folder, with the network's "
+        "mistakes, and keep the temperature that calibrates it",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Trains; 0 when the experiment is finished."""
+    """Trains; returns 0 when the experiment is finished."""
     experiment = find_experiment(args)
     if args.list_settings:
         _print_settings(experiment)
@@ -106,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
         for address in args.data_service:
             options += ["--data_service", address]
         command = train_command(args.workdir, *options)
-        print(f"\n{stop} Go on with:\n{command}", file=sys.stderr)
+        print(f"\n{stop} Resume with:\n{command}", file=sys.stderr)
         return stop.exit_code
     except Exception as error:
         if not _is_lost_worker(error):
@@ -118,7 +118,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _report(args: argparse.Namespace) -> None:
-    """Writes the report, which one worker does."""
+    """Writes the report, on one worker only."""
     from keras_effnetv2.reports import write_report
     from keras_effnetv2.training.devices.strategies import open_devices
 
@@ -127,12 +127,12 @@ def _report(args: argparse.Namespace) -> None:
 
 
 def find_experiment(args: argparse.Namespace) -> Experiment:
-    """The run's own, where the work folder has one, else that of `--experiment`.
+    """The run's own experiment, if the work folder has one, else `--experiment`.
 
-    Settings are those of `--set`.
+    The settings of `--set` are applied.
 
     Raises:
-        ValueError: there is none, or no such name.
+        ValueError: there is no experiment, or the name is unknown.
     """
     from keras_effnetv2.training.runs.workdir import Workdir, read_experiment
 
@@ -167,7 +167,7 @@ def _print_settings(experiment: Experiment) -> None:
 
 
 def _is_lost_worker(error: Exception) -> bool:
-    """Whether another worker of this training has gone away."""
+    """Whether another worker of this training run was lost."""
     if "TF_CONFIG" not in os.environ:
         return False
     import tensorflow as tf
@@ -182,7 +182,7 @@ def _is_lost_worker(error: Exception) -> bool:
 
 
 def _start_again(error: Exception) -> None:
-    """Becomes a new process, which waits for the lost worker and goes on with it.
+    """Becomes a new process, which waits for the lost worker and resumes.
 
     TensorFlow cannot bring a lost worker back into a running process.
     """
@@ -192,7 +192,7 @@ def _start_again(error: Exception) -> None:
             f"Workers were lost {_MAX_RESTARTS} times; this one gives up."
         ) from error
     reason = type(error).__name__
-    logging.warning("A worker was lost (%s). Starting again with it.", reason)
+    logging.warning("A worker was lost (%s). Restarting with it.", reason)
     os.environ[_RESTARTS] = str(restarts)
     sys.stdout.flush()
     sys.stderr.flush()

@@ -8,7 +8,7 @@ image, label = source.read(0)  # Encoded bytes, and the number of the class.
 
 from keras_effnetv2 import lazy
 
-# Imported when they are asked for: all need TensorFlow.
+# Imported on first use: all need TensorFlow.
 _MODULES = {
     "Augmenter": "augmentation.augmenter",
     "AutoAugment": "augmentation.autoaugment",

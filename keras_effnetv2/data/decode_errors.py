@@ -1,6 +1,6 @@
-"""What happens to images that cannot be decoded: named, counted, and stopped at 1%.
+"""Images that cannot be decoded are named and counted; more than 1% is an error.
 
-Files that cannot be read are no damage, and stop at once.
+Files that cannot be read do not count as damaged, and are an error at once.
 """
 
 import threading
@@ -11,29 +11,29 @@ from absl import logging
 
 from keras_effnetv2.errors import InputError, UserError
 
-# Names in the error that stops a training.
+# Names shown in the error that stops training.
 _NUM_SHOWN = 5
 
 
 class DecodeErrors:
     """The damaged examples of a dataset, each counted once.
 
-    An error that is raised inside a dataset reaches the training loop as TensorFlow's;
-    so it is kept here too, for the loop to raise instead.
+    An error that is raised inside a dataset reaches the training loop as a TensorFlow
+    error; so it is kept here too, for the loop to raise instead.
 
     Args:
-        source_name: what messages call the dataset.
-        num_examples: of the whole dataset.
-        on_error: `"skip"`: a damaged example is left out, and its name logged;
-            `"raise"`: the first one stops.
-        max_share: a larger share of damaged examples stops, 0..1. One of them never
-            does.
+        source_name: the name of the dataset in messages.
+        num_examples: examples in the whole dataset.
+        on_error: `"skip"` leaves out a damaged example and logs its name; `"raise"`
+            makes the first one an error.
+        max_share: a larger fraction of damaged examples is an error, 0..1. A single one
+            never is.
 
     Attributes:
-        error: what stopped, or None.
+        error: the error that stopped the data, or None.
 
     Raises:
-        ValueError: another `on_error`.
+        ValueError: unknown `on_error`.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class DecodeErrors:
     ) -> None:
         if on_error not in ("skip", "raise"):
             raise InputError(
-                f"on_error is 'skip' or 'raise'. Received: on_error={on_error!r}."
+                f"on_error must be 'skip' or 'raise'. Received: on_error={on_error!r}."
             )
         self.error: UserError | None = None
         self._source_name = source_name
@@ -57,7 +57,7 @@ class DecodeErrors:
 
     @property
     def num_damaged(self) -> int:
-        """Different examples that were damaged so far."""
+        """Number of different damaged examples so far."""
         return len(self._found)
 
     def found(self) -> dict[int, tuple[str, str]]:
@@ -66,13 +66,13 @@ class DecodeErrors:
             return {**self._found}
 
     def report(self, found: Mapping[int, tuple[str, str]]) -> None:
-        """Takes note of damaged examples.
+        """Records damaged examples.
 
         Args:
             found: index of each, its name and what is wrong with it.
 
         Raises:
-            ValueError: these are too many.
+            ValueError: there are too many.
         """
         with self._lock:
             new = {i: what for i, what in found.items() if i not in self._found}
@@ -91,9 +91,9 @@ class DecodeErrors:
         raise error
 
     def raise_if_any(self) -> None:
-        """Raises what has stopped the dataset, if anything has."""
+        """Raises the error that stopped the dataset, if there is one."""
         if self.error is not None:
-            raise self.error from None  # The other is TensorFlow's wording of it.
+            raise self.error from None  # The other is TensorFlow's version of it.
 
     def _summary(self) -> str:
         damaged = [*self._found.values()]
@@ -103,5 +103,5 @@ class DecodeErrors:
             f"{len(damaged):,} of the {self._num_examples:,} images of "
             f"{self._source_name!r} cannot be read, which is more than "
             f"{self._max_share:.0%}: {', '.join(shown)}{more}. Repair or remove them. "
-            f"Of the first: {damaged[0][1]}."
+            f"The first one: {damaged[0][1]}."
         )

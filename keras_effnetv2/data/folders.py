@@ -1,7 +1,7 @@
-"""Folders of images, listed alike for everything that takes one.
+"""Lists folders of images, in the same way for everything that takes one.
 
-Hidden files and folders are left out, as are those that systems leave behind. Links are
-what they lead to. Names are in the order of their composed form.
+Hidden files and folders are left out, as are those that operating systems leave behind.
+Links are followed. Names are sorted by their composed form.
 """
 
 import collections
@@ -18,7 +18,7 @@ from keras_effnetv2.data.printable import composed, printable, shown
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.paths import is_remote
 
-# Of macOS's archives, Windows, Synology's and Linux's disks; in lower case.
+# Left behind by macOS's archives, Windows, Synology's and Linux's disks; lower case.
 _LEFT_BEHIND = {
     "__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin",
     "system volume information", "@eadir", "lost+found",
@@ -27,14 +27,14 @@ _LEFT_BEHIND = {
 
 @dataclasses.dataclass(frozen=True)
 class Listing:
-    """What is right in a folder.
+    """The direct contents of a folder.
 
     Attributes:
-        path: of the folder.
-        folders: names of the folders in it.
-        images: names of the files whose suffix is one of images.
+        path: path of the folder.
+        folders: names of its subfolders.
+        images: names of the files with a suffix of images.
         others: names of the other files.
-        broken: names of what is neither file nor folder: links that lead nowhere.
+        broken: names of what is neither file nor folder: broken links.
     """
 
     path: str
@@ -52,7 +52,7 @@ class Listing:
         return printable(self.path)
 
     def folder(self, name: str) -> "Listing":
-        """What is right in one of its folders, looked at once."""
+        """The direct contents of one of its subfolders, listed once."""
         if name not in self._inside:
             self._inside[name] = listing(os.path.join(self.path, name))
         return self._inside[name]
@@ -62,13 +62,14 @@ class Listing:
         return (os.path.join(self.path, name) for name in self.images)
 
     def log_unread(self) -> None:
-        """Says which files are not read, if there are any."""
+        """Logs which files are not read, if there are any."""
         if self.others:
             kinds = collections.Counter(
                 _suffix(name) or "without suffix" for name in self.others
             )
             logging.warning(
-                "%s holds files that are not read, since no image format ends so: %s.",
+                "%s holds files that are not read, since they have no suffix of "
+                "images: %s.",
                 self.title,
                 ", ".join(
                     f"{n:,} {printable(kind)}" for kind, n in kinds.most_common()
@@ -76,18 +77,18 @@ class Listing:
             )
         if self.broken:
             logging.warning(
-                "%s holds %s links that lead nowhere, which are left out: %s.",
+                "%s holds %s broken links, which are left out: %s.",
                 *(self.title, f"{len(self.broken):,}", shown(self.broken)),
             )
 
 
 def listing(folder: str) -> Listing:
-    """What is right in a folder, local or of a file system that TensorFlow knows."""
+    """The direct contents of a folder, local or in a remote file system."""
     kinds = {"folders": [], "images": [], "others": [], "broken": []}
     for name, kind in _entries(folder):
         if not name.startswith(".") and name.lower() not in _LEFT_BEHIND:
             kinds[kind].append(name)
-    # By the name itself too, so that the order is always the same.
+    # Also by the name itself, so that the order is always the same.
     order = {
         kind: tuple(sorted(names, key=lambda name: (composed(name), name)))
         for kind, names in kinds.items()
@@ -96,10 +97,10 @@ def listing(folder: str) -> Listing:
 
 
 def find(path: str | os.PathLike) -> list[pathlib.Path]:
-    """The image files anywhere in a local folder; of a file, itself.
+    """The image files anywhere in a local folder; a file stands for itself.
 
     Raises:
-        ValueError: a folder without images, or not of this machine.
+        ValueError: a folder without images, or a remote one.
     """
     check_local(path)
     if not os.path.isdir(path):
@@ -111,7 +112,7 @@ def find_below(folder: str | os.PathLike) -> list[pathlib.Path]:
     """The image files anywhere in a local folder, each folder once.
 
     Raises:
-        ValueError: it is no folder, not of this machine, or has no images.
+        ValueError: not a folder, a remote one, or one without images.
     """
     check_local(folder)
     if not os.path.isdir(folder):
@@ -126,11 +127,11 @@ def find_below(folder: str | os.PathLike) -> list[pathlib.Path]:
 
 
 def find_remote(folder: str) -> list[str]:
-    """The image files anywhere in a folder that TensorFlow alone opens.
+    """The image files anywhere in a folder that only TensorFlow opens.
 
     Raises:
         ValueError: it has no images.
-        OSError: there is no such bucket, or nobody here has rights on it.
+        OSError: there is no such bucket, or no permission for it.
     """
     files = sorted(_below(folder.rstrip("/"), set()), key=lambda x: (composed(x), x))
     if not files:
@@ -139,19 +140,19 @@ def find_remote(folder: str) -> list[str]:
 
 
 def absence(path: str | os.PathLike) -> str:
-    """A sentence on a path that is no folder."""
+    """A sentence about a path that is not a folder."""
     if not is_remote(path) and os.path.lexists(path):
-        return f"{printable(path)!r} is no folder."
+        return f"{printable(path)!r} is not a folder."
     return f"There is no folder {printable(path)!r}."
 
 
 def expected() -> str:
-    """A sentence on the files that are images."""
+    """A sentence about the suffixes of images."""
     return f"Expected files that end in {', '.join(sorted(images.SUFFIXES))}."
 
 
 def _below(folder: str, seen: set[str]) -> Iterator[str]:
-    # Links may lead back to where they are.
+    # Links may lead back to a parent folder.
     place = os.path.realpath(folder)
     if place in seen:
         return
@@ -164,14 +165,14 @@ def _below(folder: str, seen: set[str]) -> Iterator[str]:
 
 
 def _entries(folder: str) -> Iterator[tuple[str, str]]:
-    """Every name, and which list it belongs to."""
+    """Every name, and the list that it belongs to."""
     if is_remote(folder):
         yield from _remote_entries(folder)
         return
     # Not TensorFlow's listing, which fails on names that are not UTF-8.
     with os.scandir(folder) as entries:
         for entry in entries:
-            # Of a link that leads back to itself, an entry raises an error.
+            # An entry raises an error for a link to itself.
             target = pathlib.Path(entry.path) if entry.is_symlink() else entry
             if target.is_dir():
                 yield entry.name, "folders"
@@ -184,7 +185,7 @@ def _entries(folder: str) -> Iterator[tuple[str, str]]:
 def _remote_entries(folder: str) -> Iterator[tuple[str, str]]:
     for name in tf.io.gfile.listdir(folder):
         kind = "folders" if name.endswith("/") else _kind_of_file(name)
-        # Not asked of images: each answer may take a request to a server.
+        # Not checked for images: each check may take a request to a server.
         if kind == "others" and tf.io.gfile.isdir(os.path.join(folder, name)):
             kind = "folders"
         yield name.rstrip("/"), kind
@@ -199,14 +200,14 @@ def _suffix(name: str) -> str:
 
 
 def check_local(path: str | os.PathLike) -> None:
-    """Refuses paths of file systems that TensorFlow alone opens.
+    """Refuses paths of file systems that only TensorFlow opens.
 
     Raises:
-        ValueError: it is one.
+        ValueError: the path is one.
     """
     if is_remote(path):
         raise InputError(
-            f"{path} is not on this machine, and files are read from its file systems "
-            "only. Copy the images here, or mount the bucket. Datasets of the kind "
-            "'folder' may be anywhere."
+            f"{path} is not on this machine, and only local files are read here. Copy "
+            "the images to this machine, or mount the bucket. Only datasets of the "
+            "kind 'folder' may be remote."
         )

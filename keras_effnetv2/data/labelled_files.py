@@ -1,4 +1,4 @@
-"""Tables of image files: a line for each, with its label or labels, and its part.
+"""Tables of image files: one line each, with its label or labels, and its part.
 
 file,label,part
 cats/1.jpg,cat,train
@@ -21,12 +21,12 @@ BETWEEN_LABELS = ";"
 
 @dataclasses.dataclass(frozen=True)
 class LabelledFile:
-    """A line of a table.
+    """One line of a table.
 
     Attributes:
         file: its path, relative to a folder that the table does not name.
-        labels: names of its classes: one, or any number of a multi-label dataset.
-        part: the split it belongs to; empty where the table has no such column.
+        labels: names of its classes: one, or any number in a multi-label dataset.
+        part: the split it belongs to; empty if the table has no such column.
     """
 
     file: str
@@ -35,21 +35,21 @@ class LabelledFile:
 
 
 def read_table(path: str | os.PathLike, multi_label: bool) -> list[LabelledFile]:
-    """The lines of a CSV file with the columns `file` and `label`, in their order.
+    """The lines of a CSV file with the columns `file` and `label`, in order.
 
     Args:
-        path: of the table, UTF-8, with a header; other columns are not looked at.
-        multi_label: labels have `;` between them, and may be none.
+        path: the table, UTF-8, with a header; other columns are ignored.
+        multi_label: labels are separated by `;`, and there may be none.
 
     Raises:
-        ValueError: no such file, another header, or a line that says nothing.
+        ValueError: no such file, another header, or a line without a file or label.
     """
     name = printable(path)
     try:
         text = pathlib.Path(path).expanduser().read_bytes()
     except OSError as error:
         raise InputError(f"{name} cannot be read: {error.strerror}.") from error
-    # Names of files need not be UTF-8.
+    # File names need not be UTF-8.
     lines = text.decode("utf-8-sig", "surrogateescape")
     reader = csv.DictReader(io.StringIO(lines, newline=""), restval="")
     header = reader.fieldnames or []
@@ -62,14 +62,14 @@ def read_table(path: str | os.PathLike, multi_label: bool) -> list[LabelledFile]
     try:
         rows = [_row(name, reader.line_num, row, multi_label) for row in reader]
     except csv.Error as error:
-        raise InputError(f"{name} is no table (CSV): {error}.") from error
+        raise InputError(f"{name} is not a table (CSV): {error}.") from error
     if not rows:
-        raise InputError(f"{name} names no files: it has a header only.")
+        raise InputError(f"{name} names no files: it has only a header.")
     return rows
 
 
 def table_text(rows: Iterable[LabelledFile]) -> bytes:
-    """A table as `read_table` takes it."""
+    """A table in the form that `read_table` takes."""
     stream = io.StringIO(newline="")
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(COLUMNS)

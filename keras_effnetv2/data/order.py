@@ -1,6 +1,6 @@
-"""Which examples each training step sees: a function of seed, epoch and step alone.
+"""Which examples each training step sees: a function of seed, epoch and step.
 
-This is the full shuffle; `chunks` has the order for storage that is slow to begin.
+This is the full shuffle; `chunks` has the order for storage with high latency.
 """
 
 import dataclasses
@@ -13,11 +13,11 @@ from keras_effnetv2.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-    """Which rows of every global batch a worker makes.
+    """The rows of every global batch that a worker makes.
 
     Attributes:
-        index: of the worker, from 0.
-        count: workers in all; batches must divide by it.
+        index: index of the worker, from 0.
+        count: number of workers, which must divide the batch size.
     """
 
     index: int = 0
@@ -26,21 +26,21 @@ class Shard:
     def __post_init__(self) -> None:
         if not 0 <= self.index < self.count:
             raise InputError(
-                f"Of {self.count} workers, the index is 0 to {self.count - 1}. "
+                f"With {self.count} workers, the index is 0 to {self.count - 1}. "
                 f"Received: index={self.index}."
             )
 
     def rows(self, batch_size: int, num_before: int = 0) -> list[int]:
-        """Places in a global batch of this worker's rows, after some before its first.
+        """Indices in a global batch of this worker's rows, with some before its first.
 
-        The row before the first of the batch is its last.
+        The row before the first one of the batch is its last.
 
         Raises:
-            ValueError: a batch that does not divide.
+            ValueError: a batch size that does not divide.
         """
         if batch_size % self.count:
             raise InputError(
-                f"A batch of {batch_size} images does not divide among {self.count} "
+                f"A batch of {batch_size} images cannot be divided among {self.count} "
                 f"workers. Choose a multiple of {self.count} as batch_size."
             )
         num = batch_size // self.count
@@ -52,7 +52,7 @@ ALL_ROWS = Shard()
 
 
 def epoch_seeds(seed: int, epoch: tf.Tensor) -> list[tf.Tensor]:
-    """Three seeds: of the order of an epoch, of its images and of its mixing."""
+    """Three seeds: for the order of an epoch, for its images and for its mixing."""
     root = tf.constant((seed, 0), tf.int64)
     return random_numbers.split(
         tf.random.experimental.stateless_fold_in(root, epoch), 3
@@ -60,7 +60,7 @@ def epoch_seeds(seed: int, epoch: tf.Tensor) -> list[tf.Tensor]:
 
 
 def epoch_order(num_examples: int, seed: int, epoch: tf.Tensor) -> tf.Tensor:
-    """Indices of all examples as an epoch takes them, int64 `(num_examples,)`."""
+    """Indices of all examples in the order of an epoch, int64 `(num_examples,)`."""
     order_seed, _, _ = epoch_seeds(seed, epoch)
     everything = tf.range(num_examples, dtype=tf.int64)
     return tf.random.experimental.stateless_shuffle(everything, order_seed)
@@ -76,19 +76,19 @@ def training_steps(
     num_steps: int,
     seed: int,
 ) -> tf.data.Dataset:
-    """The steps of a training, from any of them on.
+    """The steps of a training run, from any of them on.
 
-    Each epoch takes its images from a new permutation of all, whose rest is left out
-    where batches do not divide it.
+    Each epoch takes its images from a new permutation of all; the rest that does not
+    fill a batch is left out.
 
     Args:
-        num_examples: to choose from.
-        batch_size: examples a step.
+        num_examples: number of examples.
+        batch_size: examples per step.
         steps_per_epoch: at most as many as there are full batches.
-        first_epoch: of the first step.
-        first_step: its place in its epoch, from 0.
-        num_steps: how many, over the borders of epochs.
-        seed: of all permutations.
+        first_epoch: epoch of the first step.
+        first_step: its index in its epoch, from 0.
+        num_steps: number of steps, across epochs.
+        seed: seed of all permutations.
 
     Returns:
         Epoch, step in the epoch, example indices `(batch_size,)`; all int64.
@@ -115,7 +115,7 @@ def training_steps(
 
     num_epochs = -(-(first_step + num_steps) // steps_per_epoch)
     epochs = tf.data.Dataset.range(first_epoch, first_epoch + num_epochs)
-    # The next permutation is ready before it is needed: millions take seconds.
+    # The next permutation is prepared early: for millions of images it takes seconds.
     permutations = epochs.map(with_order).prefetch(1)
     steps = permutations.flat_map(steps_of_epoch).skip(first_step).take(num_steps)
     return steps.apply(tf.data.experimental.assert_cardinality(num_steps))
@@ -127,10 +127,10 @@ def check_steps(
     """Refuses steps that an epoch does not have.
 
     Args:
-        num_examples: to choose from.
-        batch_size: examples a step.
+        num_examples: number of examples.
+        batch_size: examples per step.
         steps_per_epoch: at most as many as there are full batches.
-        first_step: its place in its epoch, from 0.
+        first_step: its index in its epoch, from 0.
 
     Raises:
         ValueError: an epoch has no such steps.

@@ -1,4 +1,4 @@
-"""What of a dataset is made at the same time, and beside everything else."""
+"""Parallel and background work for datasets."""
 
 import concurrent.futures
 import os
@@ -14,12 +14,12 @@ _Result = TypeVar("_Result")
 def parallel(num_calls: int | None = None) -> dict[str, Any]:
     """Arguments of a dataset's `map` that keeps the order.
 
-    Where ops are deterministic, TensorFlow takes back what is parallel and has ops with
-    a state, such as those that read files, and prints a line for each dataset. There
-    it is not asked for.
+    With deterministic ops, TensorFlow makes parallel maps with stateful ops, such as
+    reading files, sequential, and prints a line for each dataset. Then no parallelism
+    is requested.
 
     Args:
-        num_calls: at the same time. None: as many as there are processors.
+        num_calls: number of parallel calls. None: as many as there are processors.
     """
     if is_op_determinism_enabled():
         return {}
@@ -28,7 +28,7 @@ def parallel(num_calls: int | None = None) -> dict[str, Any]:
 
 
 def in_background(task: Callable[[], _Result]) -> "concurrent.futures.Future[_Result]":
-    """What a task will give; it ends with the process, finished or not."""
+    """Runs a task in the background; it ends with the process, finished or not."""
     future: concurrent.futures.Future[_Result] = concurrent.futures.Future()
 
     def run():

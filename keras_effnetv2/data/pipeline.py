@@ -1,7 +1,7 @@
-"""Batches for training and evaluation, the same whatever they are computed on.
+"""Batches for training and evaluation, independent of what computes them.
 
-Every random decision is a function of the seed, the epoch and the example or step; so a
-training goes on at any step as if it had not stopped, and any number of workers makes
+Every random decision is a function of the seed, the epoch and the example or step, so
+training resumes at any step as if it had not stopped, and any number of workers makes
 the same global batches.
 """
 
@@ -37,8 +37,8 @@ from keras_effnetv2.data.parallelism import parallel
 from keras_effnetv2.data.sources.source import Source
 from keras_effnetv2.preprocessing import Preprocessing
 
-# Batches in the making, so that the end of one overlaps the start of the next, and
-# batches made ahead. More take memory: 128 images of 300 x 300 pixels are 35 MB.
+# Batches made in parallel, so that the end of one overlaps the start of the next, and
+# batches made ahead. More would need memory: 128 images of 300 x 300 pixels are 35 MB.
 _NUM_PARALLEL = 2
 _NUM_AHEAD = 2
 
@@ -60,24 +60,25 @@ def training_batches(
     """Augmented and mixed batches of one image size.
 
     An image that cannot be decoded is replaced by the one before it in the batch; a
-    file that cannot be read stops, after some tries, with `decode_errors.error`.
+    file that cannot be read, after several tries, is an error, `decode_errors.error`.
 
     Args:
-        source: of the images.
-        augmenter: what is done to each.
-        mixing: what is done to batches.
-        batch_size: of the global batch, over all workers.
-        first_step: place of the first step in its epoch, from 0.
-        num_steps: how many, over the borders of epochs.
+        source: source of the images.
+        augmenter: augmentation of each image.
+        mixing: mixing of batches.
+        batch_size: size of the global batch, over all workers.
+        first_step: index of the first step in its epoch, from 0.
+        num_steps: number of steps, across epochs.
         steps_per_epoch: at most as many as there are full batches.
-        first_epoch: of the first step.
-        seed: of every random decision.
-        decode_errors: told which images cannot be decoded.
-        shard: of each global batch, which rows to make.
+        first_epoch: epoch of the first step.
+        seed: seed of every random decision.
+        decode_errors: records the images that cannot be decoded.
+        shard: the rows of each global batch to make.
 
     Returns:
         Images, uint8 `(rows, image_size, image_size, 3)`, and labels, float32
-        `(rows, classes)`: shares of classes; of a multi-label source 1 for several.
+        `(rows, classes)`: shares of classes; for a multi-label source, 1 for each of
+        several.
 
     Raises:
         ValueError: batches or steps that the source does not have.
@@ -128,7 +129,7 @@ def _in_chunks(
     shard: Shard,
     decode_errors: DecodeErrors,
 ) -> tf.data.Dataset:
-    """Batches in chunk order, whose images are mixed with those of the same lane."""
+    """Batches in chunk order; images are mixed with others of the same lane."""
     check_steps(
         source.num_examples, steps.batch_size, steps.per_epoch, steps.first_step
     )
@@ -183,12 +184,12 @@ def first_images(
     seed: int,
     decode_errors: DecodeErrors,
 ) -> np.ndarray:
-    """What an epoch begins with, if its batches were of `num` images.
+    """The first images of an epoch, if its batches had `num` images.
 
-    In chunk order, the first that the epoch takes of a few chunks.
+    In chunk order, the first images that the epoch takes from a few chunks.
 
-    Made eagerly: to trace and optimize the graph of `training_batches` takes longer
-    than few images do. Those that cannot be decoded are black.
+    They are made eagerly: tracing and optimizing the graph of `training_batches` would
+    take longer than a few images do. Those that cannot be decoded are black.
 
     Returns:
         uint8 `(num, image_size, image_size, 3)`.
@@ -221,23 +222,23 @@ def evaluation_batches(
     decode_errors: DecodeErrors,
     shard: Shard = ALL_ROWS,
 ) -> tf.data.Dataset:
-    """Every image once, cropped as the published accuracies were measured.
+    """Every image once, cropped as in the published measurements.
 
     Args:
-        source: of the images.
+        source: source of the images.
         preprocessing: the crop.
-        batch_size: of the global batch, over all workers.
-        decode_errors: told which images cannot be decoded.
-        shard: of each global batch, which rows to make.
+        batch_size: size of the global batch, over all workers.
+        decode_errors: records the images that cannot be decoded.
+        shard: the rows of each global batch to make.
 
     Returns:
         Images, float32 `(rows, image_size, image_size, 3)`, pixels 0..255; labels,
         float32 `(rows, classes)`; weights, float32 `(rows,)`: 0 for rows after the last
-        image and for images that cannot be decoded, else 1. As many batches for every
-        shard.
+        image and for images that cannot be decoded, else 1. The number of batches is
+        the same for every shard.
 
     Raises:
-        ValueError: a batch that does not divide.
+        ValueError: a batch size that does not divide.
     """
     places = shard.rows(batch_size)
     first, num_rows = places[0], len(places)
@@ -294,7 +295,7 @@ def _augmented(
 
 
 def _preparation(source: Source, augmenter: Augmenter) -> Callable[..., tf.Tensor]:
-    """From an index, its image and the seed of the epoch to the augmented image."""
+    """A function of an index, its image and the epoch's seed that augments it."""
 
     def prepare(index, image, seed):
         return augmenter.apply(image, _fold_in(seed, index), source.turn_upright)

@@ -1,12 +1,12 @@
-"""Names of files and classes as people read them."""
+"""Names of files and classes in readable form."""
 
 import os
 import unicodedata
 from collections.abc import Iterable
 
-# Of a long list, so many are shown.
+# Names shown of a long list.
 _NUM_SHOWN = 10
-# Control characters, and what ends lines and paragraphs, by Unicode's categories.
+# Unicode categories of control characters, and of line and paragraph separators.
 _UNPRINTABLE = {"Cc", "Zl", "Zp"}
 
 
@@ -18,8 +18,8 @@ def composed(name: str) -> str:
 def printable(name: str | os.PathLike) -> str:
     r"""The name as one line that any UTF-8 file takes.
 
-    Bytes that are not UTF-8, which Python has as lone surrogates, and control
-    characters are escaped: `caf\xe9`, `a\nb`. Other names stay as they are.
+    Bytes that are not UTF-8 (lone surrogates in Python) and control characters are
+    escaped: `caf\xe9`, `a\nb`. Other names stay as they are.
     """
     text = os.fsencode(name).decode("utf-8", "backslashreplace")
     return "".join(
@@ -31,7 +31,7 @@ def printable(name: str | os.PathLike) -> str:
 
 
 def shown(names: Iterable[str]) -> str:
-    """The names with commas between them, printable; of many, the first few."""
+    """The names, printable and separated by commas; only the first few of many."""
     names = [*names]
     text = ", ".join(map(printable, names[:_NUM_SHOWN]))
     num_more = len(names) - _NUM_SHOWN

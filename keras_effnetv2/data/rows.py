@@ -1,7 +1,7 @@
-"""Rows of a batch, made in parallel; those that cannot be made are reported.
+"""Makes the rows of a batch in parallel, and reports those that fail.
 
-They are made in TensorFlow ops alone. What fails so is made again through Python, where
-Pillow decodes what TensorFlow cannot, and an error of the disk is told from damage.
+They are made in TensorFlow ops. Those that fail are made again in Python, where Pillow
+decodes what TensorFlow cannot, and disk errors are told from damage.
 """
 
 import functools
@@ -18,7 +18,8 @@ from keras_effnetv2.data.parallelism import parallel
 from keras_effnetv2.data.sources.source import Source
 from keras_effnetv2.errors import FileError, InputError, UserError
 
-# From an index, its image and the arguments of the batch to a tensor of static shape.
+# Turns an index, its image and the arguments of the batch into a tensor of static
+# shape.
 _Prepare = Callable[..., tf.Tensor]
 
 
@@ -27,7 +28,8 @@ class Records(NamedTuple):
 
     Attributes:
         contents: strings `(num,)`.
-        parse: from one of them to an image and its label, as `Source.read` has them.
+        parse: turns a record into an image and its label, as `Source.read` returns
+            them.
     """
 
     contents: tf.Tensor
@@ -47,20 +49,22 @@ def make_rows(
     """Prepared images and labels of examples, inside a dataset's `map`.
 
     Args:
-        indices: of examples, int64 `(num,)`.
-        prepare: from a scalar index, an image, as `Source.read` has it or decoded and
-            turned, and `arguments`. Called in the dataset's graph, and eagerly for what
-            is made again.
-        source: of the examples.
-        decode_errors: told which cannot be decoded; stops where a file cannot be read.
-        at_least: so many must be made, else `decode_errors` stops.
+        indices: indices of examples, int64 `(num,)`.
+        prepare: makes a row from a scalar index, an image (as from `Source.read`, or
+            decoded and upright) and `arguments`. Called in the dataset's graph, and
+            eagerly for rows that are made again.
+        source: source of the examples.
+        decode_errors: records examples that cannot be decoded, and stops the data if a
+            file cannot be read.
+        at_least: if fewer rows can be made, `decode_errors` stops the data.
         arguments: tensors that `prepare` needs.
-        records: of the examples, where they are read already; `source` reads again
-            those that cannot be made.
+        records: records of the examples, if already read; `source` reads those again
+            that fail.
 
     Returns:
-        Places in `indices` that could be made, int64 `(num_made,)`, in order; and
-        prepared images and labels, `(num_made + 1, ...)`, whose last row is zeros.
+        Positions in `indices` of the rows that could be made, int64 `(num_made,)`, in
+        order; and prepared images and labels, `(num_made + 1, ...)`, whose last row is
+        zeros.
     """
     num = tf.size(indices, tf.int64)
 
@@ -91,9 +95,9 @@ def make_rows(
 def fill_with_previous(
     places: tf.Tensor, columns: Sequence[tf.Tensor], num: int
 ) -> list[tf.Tensor]:
-    """`num` rows of each column; missing ones repeat the last one made before them."""
+    """`num` rows of each column; missing ones repeat the one before."""
     last_made = tf.searchsorted(places, tf.range(num, dtype=tf.int64), side="right") - 1
-    # Before the first one comes the last one, as in a circle.
+    # Before the first one comes the last one, cyclically.
     return _gather(places, columns, last_made % tf.maximum(tf.size(places), 1), num)
 
 
@@ -110,7 +114,7 @@ def fill_with_zeros(
 def _gather(
     places: tf.Tensor, columns: Sequence[tf.Tensor], rows: tf.Tensor, num: int
 ) -> list[tf.Tensor]:
-    """The rows; without a copy where none is missing."""
+    """The rows, without a copy if none is missing."""
     is_complete = tf.size(places) == num
     return [
         tf.ensure_shape(
@@ -127,7 +131,7 @@ def _gather(
 
 def _gathered(rows: tf.data.Dataset, spec: tuple, largest: tf.Tensor) -> tuple:
     """Columns of all rows, at most `largest`, and a last row of zeros."""
-    # So there is something to batch also where there are none.
+    # So that there is something to batch even if there are none.
     zeros = tf.nest.map_structure(lambda x: tf.zeros(x.shape, x.dtype), spec)
     rows = rows.concatenate(tf.data.Dataset.from_tensors(zeros))
     return rows.batch(largest + 1).get_single_element()
@@ -140,10 +144,10 @@ def _made_again(
     arguments: Sequence[tf.Tensor],
     spec: tuple,
 ) -> tuple[tf.Tensor, ...]:
-    """Places, images, labels and reasons of what failed; a reason is empty if made."""
+    """Positions, images, labels and reasons of failed rows; no reason if made now."""
 
     def row(place):
-        # Eagerly: few images need it, and tracing would take as long as the first time.
+        # Eagerly: few images need it, and tracing would take too long.
         pixels, label, reason = tf.py_function(
             load,
             [indices[place], *arguments],
@@ -164,9 +168,9 @@ def _reported(
     decode_errors: DecodeErrors,
     at_least: int,
 ) -> tuple[tf.Tensor, ...]:
-    """Those of `_made_again` that were made; `decode_errors` is told of the others."""
+    """Those of `_made_again` that were made; the others are reported."""
     places, *columns, reasons = made
-    # Not raised in Python, of whose errors TensorFlow prints the whole way.
+    # Not raised in Python, since TensorFlow would print the whole traceback.
     problem = tf.py_function(
         lambda *found: _report(source, decode_errors, at_least, *found),
         [tf.gather(indices, places[:-1]), reasons[:-1], tf.size(indices)],
@@ -181,7 +185,7 @@ def _reported(
 def _merged(
     made: tuple[tf.Tensor, ...], again: tuple[tf.Tensor, ...]
 ) -> tuple[tf.Tensor, ...]:
-    """Rows of both, by place; each has a last row of zeros, of which one is kept."""
+    """Rows of both, in order; each has a last row of zeros, of which one is kept."""
     places, *_ = both = [
         tf.concat([first[:-1], second], axis=0)
         for first, second in zip(made, again, strict=True)
@@ -199,11 +203,11 @@ def load_row(
     index: tf.Tensor,
     *arguments: tf.Tensor,
 ) -> tuple:
-    """One row, eagerly.
+    """Makes one row, eagerly.
 
     Returns:
-        A prepared example, zeros of `spec` if it cannot be made; its label; and what is
-        wrong with it, or nothing.
+        A prepared example (zeros of `spec` if it cannot be made), its label, and what
+        is wrong with it, or an empty text.
     """
     try:
         image, label = retried(
@@ -217,7 +221,7 @@ def load_row(
     except InputError as error:
         reason = str(error)
     except OF_DATA as error:
-        # Without TensorFlow's names of operations.
+        # Without TensorFlow's operation names.
         text = re.sub(r"\{\{.*?\}\}|\[Op:.*", "", error.message)
         reason = " ".join(text.split()).rstrip(".")
     return tf.zeros(spec.shape, spec.dtype), tf.zeros(source.num_classes), reason
@@ -230,7 +234,7 @@ def _load_row(
     spec: tf.TensorSpec,
     *arguments: tf.Tensor,
 ) -> tuple:
-    """A row as `load_row` has it; what stops is a reason, and raised by `_reported`."""
+    """A row as from `load_row`; `_reported` raises errors that stop the data."""
     try:
         return load_row(prepare, source, decode_errors, spec, *arguments)
     except UserError as error:
@@ -249,7 +253,7 @@ def _report(
     """Tells `decode_errors` what is wrong with the examples of a batch.
 
     Returns:
-        What stops the data, or nothing.
+        The error that stops the data, or an empty text.
     """
     if decode_errors.error is not None:
         return str(decode_errors.error)

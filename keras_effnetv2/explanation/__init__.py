@@ -1,4 +1,4 @@
-"""Where in an image a classifier sees a class.
+"""Explains where in an image a classifier sees a class.
 
 ```python
 maps = explanation.class_activation_maps(model, images, classes)

@@ -1,9 +1,9 @@
-"""Where in an image a classifier sees a class: class-activation maps.
+"""Class-activation maps: where in an image a classifier sees a class.
 
 HiResCAM: Draelos and Carin 2020, https://arxiv.org/abs/2011.08891. Grad-CAM: Selvaraju
-et al. 2017, https://arxiv.org/abs/1610.02391. Where a model pools by averages the two
-are equal. With the classifier next, what speaks for a class less what speaks against it
-adds up to its logit, but for the bias.
+et al. 2017, https://arxiv.org/abs/1610.02391. For models with average pooling both are
+equal. If the classifier follows directly, evidence for a class minus evidence against
+it adds up to its logit, except for the bias.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ from keras_effnetv2.private_apis import producer
 _POOLINGS = (keras.layers.GlobalAveragePooling2D, keras.layers.GlobalMaxPooling2D)
 
 _Layer = keras.layers.Layer
-# Models that images pass one after the other, each as its input and one of its tensors.
+# Models that images pass in sequence, each as its input and one of its tensors.
 _Route = tuple[tuple[Any, Any], ...]
 
 
@@ -36,7 +36,7 @@ class SplitClassifier:
 
     Attributes:
         extractor: images to the feature map that is pooled.
-        head: layers between feature map and classifier, the pooling first.
+        head: layers between feature map and classifier, starting with the pooling.
         dense: the classifier.
         activations: layers after the classifier.
     """
@@ -58,7 +58,7 @@ class SplitClassifier:
         return ops.convert_to_numpy(x)
 
     def maps(self, features: Any, classes: Any, method: str = "hirescam") -> np.ndarray:
-        """As `class_activation_maps`, of a feature map that `features` gave."""
+        """As `class_activation_maps`, for a feature map from `features`."""
         classes = _checked_classes(classes, len(features), self.dense.units)
         if method not in METHODS:
             raise InputError(f"method must be one of {METHODS}. Received: {method!r}.")
@@ -72,7 +72,7 @@ class SplitClassifier:
         return ops.convert_to_numpy(ops.stack(maps, axis=1))
 
     def _logit_function(self, classes: np.ndarray) -> Callable[[Any], Any]:
-        """Features to the logits of some classes, with gradients."""
+        """A function from features to the logits of some classes, with gradients."""
 
         def function(features: Any) -> Any:
             return self._logits(features, classes)
@@ -82,7 +82,7 @@ class SplitClassifier:
         if "float8" in modes and keras.backend.backend() == "tensorflow":
             import tensorflow as tf
 
-            # Keras's own gradient of it works in graphs alone.
+            # Keras's own gradient works only in graphs.
             return tf.function(function, autograph=False)
         return function
 
@@ -98,21 +98,21 @@ class SplitClassifier:
 def class_activation_maps(
     model: keras.Model, images: Any, classes: Any, method: str = "hirescam"
 ) -> np.ndarray:
-    """How much each place of an image speaks for a class, by the last feature map.
+    """The contribution of each position of an image to a class, by the feature map.
 
-    For one batch after the other, `split_classifier` the model once.
+    For many batches, call `split_classifier` once.
 
     Args:
         model: from `create_model` with top, or a functional model built on ours that
             ends in global pooling and a `Dense` classifier.
         images: `(batch, height, width, channels)`, as the model takes them.
-        classes: whole numbers `(batch, n)`; or `(n,)`, the same for every image.
-        method: `"hirescam"` or `"gradcam"`; they differ only if the model does not pool
-            by averages. HiResCAM then shows only places that the logit depends on.
+        classes: integers `(batch, n)`, or `(n,)` for every image.
+        method: `"hirescam"` or `"gradcam"`; they differ only without average pooling.
+            HiResCAM then shows only positions that the logit depends on.
 
     Returns:
-        float32 `(batch, n, rows, columns)` in units of the logit; what speaks against
-        the class is 0.
+        float32 `(batch, n, rows, columns)` in units of the logit; evidence against the
+        class is 0.
 
     Raises:
         ValueError: another kind of model, no such class or method.
@@ -122,16 +122,16 @@ def class_activation_maps(
 
 
 def check_backend() -> None:
-    """Refuses a backend that gives no gradients.
+    """Refuses a backend without gradients.
 
     Raises:
-        ValueError: Keras runs on one.
+        ValueError: Keras runs on such a backend.
     """
     require_backend("Class-activation maps need", "tensorflow", "jax", "torch")
 
 
 def split_classifier(model: keras.Model) -> SplitClassifier:
-    """Cuts a classifier at its last feature map.
+    """Splits a classifier at its last feature map.
 
     Raises:
         ValueError: the model does not end in global pooling and a `Dense` classifier,
@@ -155,9 +155,9 @@ def _parts(model: keras.Model, route: _Route, layers: list[_Layer]) -> SplitClas
         raise _not_explainable(model, layers)
     (images, x), *inner = route
     for start, stop in inner:
-        # A model of nothing but its input would be a cycle in Keras's graph.
+        # A model consisting of only its input would be a cycle in Keras's graph.
         x = x if stop is start else keras.Model(start, stop)(x)
-    # Ours looks at the range of the first images, and warns.
+    # Our pixel layer checks the range of the first images, and warns.
     build = EfficientNet if isinstance(model, EfficientNet) else keras.Model
     return SplitClassifier(build(images, x), tuple(head), dense, tuple(layers[end:]))
 
@@ -166,7 +166,7 @@ def _not_explainable(model: keras.Model, layers: list[_Layer]) -> ValueError:
     found = ", ".join(type(layer).__name__ for layer in layers) or "no chain of layers"
     return InputError(
         "Class-activation maps need a model that ends in global pooling and a Dense "
-        "classifier, one layer after the other, as those of create_model do. Received: "
+        "classifier, one layer after the other, like those of create_model. Received: "
         f"{model.name!r}, whose end is: {found}."
     )
 
@@ -174,10 +174,10 @@ def _not_explainable(model: keras.Model, layers: list[_Layer]) -> ValueError:
 def _layers_from_the_end(
     model: keras.Model, before: _Route
 ) -> Generator[tuple[_Layer, _Route], None, bool]:
-    """Layers of the model and of models in it, last first, as long as they are a chain.
+    """Layers of the model and of nested models, last first, while they are a chain.
 
-    With each comes the route from images to that layer's input. Returns whether the
-    chain goes back to the model's input.
+    Each comes with the route from images to that layer's input. Returns whether the
+    chain reaches the model's input.
     """
     if not _is_graph(model):
         return False
@@ -200,7 +200,7 @@ def _is_graph(layer: _Layer) -> bool:
     """Whether it is a functional or sequential model with one input and one output."""
     if not isinstance(layer, keras.Model):
         return False
-    # Subclassed models, and sequential ones without shapes, have none.
+    # Subclassed models, and sequential ones without shapes, have no graph.
     ends = (getattr(layer, "inputs", ()), getattr(layer, "outputs", ()))
     return all(len(tensors) == 1 for tensors in ends)
 
@@ -225,7 +225,7 @@ def _gradient(function: Callable[[Any], Any], x: Any) -> Any:
 
 
 def _checked_classes(classes: Any, batch: int, num_classes: int) -> np.ndarray:
-    """Whole numbers `(batch, n)`."""
+    """Checks `classes`; returns integers `(batch, n)`."""
     found = np.atleast_1d(np.asarray(classes))
     if (
         found.dtype.kind not in "iu"

@@ -1,4 +1,4 @@
-"""Class-activation maps as heat over their image, in a PNG."""
+"""Draws class-activation maps as heat maps over their image, in a PNG."""
 
 import os
 import textwrap
@@ -14,13 +14,13 @@ from keras_effnetv2.files import replacing
 _MAX_COLUMNS = 4
 _PANEL_INCHES = 3.5
 _DPI = 120
-# Upsampled heat is smooth at this side, whatever the size of the image; pixels.
+# Side at which upsampled heat maps are smooth, whatever the size of the image; pixels.
 _MIN_SIDE = 384
 _TITLE_WIDTH = 28  # Characters.
 _COLORS = "inferno"
 _MAX_OPACITY = 0.75
-# Of the image in gray under the heat: without it, bright places would look hot; and of
-# what the network was not shown.
+# Brightness of the gray image under the heat, since bright places would look hot, and
+# of what the network does not see.
 _BRIGHTNESS = 0.8
 _BRIGHTNESS_OUTSIDE = 0.35
 
@@ -29,10 +29,10 @@ _Window = tuple[float, float, float, float]
 
 
 def check_modules() -> None:
-    """Does nothing if what draws heat maps is installed.
+    """Checks that the packages that draw heat maps are installed.
 
     Raises:
-        ImportError: it is missing.
+        ImportError: a package is missing.
     """
     require_modules("Heat maps need", "train", "matplotlib")
 
@@ -44,17 +44,17 @@ def draw_heat_maps(
     path: str | os.PathLike,
     window: _Window | None = None,
 ) -> None:
-    """Writes a PNG of the image, and of each map as heat over it, side by side.
+    """Writes a PNG of the image and of each map over it, side by side.
 
-    The colour scale is the same for all maps, and ends at the largest value.
+    All maps share one colour scale, which ends at the largest value.
 
     Args:
-        image: `(height, width, 3)`, pixels 0..255; what lies outside is cut off.
-        maps: `(n, rows, columns)`, not negative; each is stretched over the window.
-        titles: of the image and of each map.
-        path: of the PNG; an older one is replaced at once.
-        window: top, left, height and width of what the network was shown, in pixels of
-            the image, beyond which it may reach; the rest is drawn dark. None: all.
+        image: `(height, width, 3)`, pixels 0..255; values outside are clipped.
+        maps: `(n, rows, columns)`, non-negative; each is stretched over the window.
+        titles: titles of the image and of each map.
+        path: the PNG; an older one is replaced atomically.
+        window: top, left, height and width of what the network sees, in pixels of the
+            image; it may extend beyond the image. The rest is drawn dark. None: all.
 
     Raises:
         ImportError: matplotlib is missing.
@@ -88,8 +88,8 @@ def draw_images(
 
     Args:
         images: uint8 `(height, width, 3)` each, of any sizes.
-        titles: of each.
-        path: of the PNG; an older one is replaced at once.
+        titles: title of each.
+        path: the PNG; an older one is replaced atomically.
 
     Raises:
         ImportError: matplotlib is missing.
@@ -104,12 +104,12 @@ def draw_images(
 
 
 def overlay(image: np.ndarray, heat: np.ndarray, window: _Window) -> np.ndarray:
-    """The image in gray, under colours that cover it the more the hotter they are.
+    """The image in gray, under colours that are more opaque the hotter they are.
 
     Args:
         image: uint8 `(height, width, 3)`.
         heat: 0..1 `(rows, columns)`.
-        window: where in the image the heat is.
+        window: position of the heat in the image.
 
     Returns:
         0..1 `(height, width, 3)`.
@@ -135,10 +135,10 @@ def stretched(
     """A map `(rows, columns)` on an image of `shape`, float32 `(height, width)`.
 
     Args:
-        heat: not negative; what smoothing makes negative is 0.
+        heat: non-negative; values that smoothing makes negative become 0.
         shape: height and width of the image, pixels.
-        window: where in the image the map is; what lies beyond the image is cut off.
-        outside: of the window.
+        window: position of the map in the image; parts beyond the image are cut off.
+        outside: value outside the window.
     """
     top, left, height, width = (round(number) for number in window)
     picture = Image.fromarray(np.asarray(heat, "float32"))
@@ -157,8 +157,8 @@ def _panel_grid(num_panels: int, aspect: float) -> tuple[Any, np.ndarray]:
     """A figure, and its axes `(rows, columns)` for at least so many panels.
 
     Args:
-        num_panels: how many.
-        aspect: of each, height by width.
+        num_panels: number of panels.
+        aspect: height by width of each.
     """
     from matplotlib.figure import Figure
 
@@ -173,7 +173,7 @@ def _panel_grid(num_panels: int, aspect: float) -> tuple[Any, np.ndarray]:
 
 
 def _wrapped(title: str) -> str:
-    """The title with long lines broken, or cut where they are very long."""
+    """The title with long lines wrapped, or truncated if they are very long."""
     return "\n".join(
         textwrap.fill(line, _TITLE_WIDTH, max_lines=3, placeholder=" ...")
         for line in title.splitlines()

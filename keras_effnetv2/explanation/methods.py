@@ -1,3 +1,3 @@
-"""Ways to say where a class is seen, by name."""
+"""Explanation methods, by name."""
 
 METHODS = ("hirescam", "gradcam")

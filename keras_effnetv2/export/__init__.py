@@ -1,4 +1,4 @@
-"""The way out: SavedModel, TF Hub, TF Serving, LiteRT, ONNX, Hugging Face Hub.
+"""Exports: SavedModel, TF Hub, TF Serving, LiteRT, ONNX, Hugging Face Hub, web pages.
 
 ```python
 from keras_effnetv2 import export
@@ -8,7 +8,7 @@ export.saved_model(model, "saved_models/flowers")
 
 from keras_effnetv2 import lazy
 
-# Imported when they are asked for: each needs an engine of its own.
+# Imported on first use: each needs an engine of its own.
 _MODULES = {
     "HubLayer": "tf_hub.layer",
     "fold_batch_norm": "folding",

@@ -1,4 +1,4 @@
-"""A Keras classifier taken apart, as exports need it."""
+"""A Keras classifier split into parts, as exports need it."""
 
 import contextlib
 import dataclasses
@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
-from keras import ops
 
 from keras_effnetv2.backends import require_backend
 from keras_effnetv2.errors import InputError
@@ -23,15 +22,15 @@ class Classifier:
     """An image classifier from pixels to probabilities, in float32.
 
     Attributes:
-        model: what was given, in float32.
-        network: of the same images: a dict of `features` `(batch, channels)`, what the
-            last layer takes, and, where the model has blocks at its top level, the
+        model: the given model, in float32.
+        network: from the same images to a dict of `features` `(batch, channels)`, the
+            input of the last layer, and, if the model has blocks at its top level, the
             feature pyramid as `reduction_1` ... `reduction_5`.
-        head: the last layer but for activations.
-        before: functions between what the head gives without activation and logits.
-        activation: makes probabilities of logits; None if nothing says what does.
-        is_added: the model itself gives logits, and has no such activation.
-        preprocessing: of the model.
+        head: the last layer other than activations.
+        before: functions from the head's output without activation to logits.
+        activation: turns logits into probabilities; None if unknown.
+        is_added: whether the model itself returns logits, without that activation.
+        preprocessing: the model's record.
         labels: a name for each class, or None.
     """
 
@@ -52,19 +51,19 @@ class Classifier:
         activation: str = "auto",
         needs_probabilities: bool = True,
     ) -> "Classifier":
-        """Takes a model apart; with `fold`, its copy without batch norms.
+        """Splits a model, or with `fold` a copy without batch norms.
 
         Args:
             model: a classifier.
-            fold: fold batch norms into convolutions.
-            activation: that makes probabilities of what a model of logits gives,
-                `"softmax"` or `"sigmoid"`; `"auto"` is that of the loss that it is
-                compiled with, or of the released weights.
-            needs_probabilities: refuse logits that nothing is known of.
+            fold: whether to fold batch norms into convolutions.
+            activation: turns logits of a model into probabilities: `"softmax"`,
+                `"sigmoid"`, or `"auto"`: that of the loss that it is compiled with, or
+                of the released weights.
+            needs_probabilities: whether to refuse logits without a known activation.
 
         Raises:
-            ValueError: it is no classifier of pixels by a last dense layer, or it gives
-                logits and nothing says what makes probabilities of them.
+            ValueError: it is not a classifier of pixels with a last dense layer, or it
+                returns logits and their activation is unknown.
         """
         record = _check(model)
         heads.check_activation(activation)
@@ -77,7 +76,7 @@ class Classifier:
         before = head.activations if added else head.activations[:-1]
         (last,) = added or head.activations[-1:]
         outputs = {"features": head.features}
-        # Without it, if the network is a model within the model.
+        # Without the pyramid, if the network is nested in the model.
         with contextlib.suppress(ValueError):
             outputs |= feature_pyramid(model).output
         network = keras.Model(model.inputs[0], outputs, name=model.name)
@@ -99,8 +98,13 @@ class Classifier:
         return height, width, channels
 
     @property
+    def variables(self) -> list[keras.Variable]:
+        """Variables of network and head."""
+        return [*self.network.variables, *self.head.variables]
+
+    @property
     def evaluation(self) -> Preprocessing:
-        """The preprocessing, at the only size that the model takes, if there is one.
+        """The preprocessing, with the model's own size if it takes only one.
 
         Raises:
             ValueError: the model takes images that are not square.
@@ -120,31 +124,32 @@ class Classifier:
         return self.head.units
 
     def logits(self, features: Any) -> Any:
-        """`(batch, classes)` before softmax or sigmoid, of features."""
+        """`(batch, classes)` before softmax or sigmoid, from features."""
         x = heads.logits(self.head, features)
         for function in self.before:
             x = function(x)
         return x
 
     def probabilities(self, outputs: Any) -> Any:
-        """`(batch, classes)`, of what `model` gives."""
+        """`(batch, classes)`, from the outputs of `model`."""
         return self.activated(outputs) if self.is_added else outputs
 
     def activated(self, logits: Any) -> Any:
-        """Probabilities `(batch, classes)` of logits.
+        """Probabilities `(batch, classes)` from logits.
 
         Raises:
-            ValueError: nothing says what makes probabilities of them.
+            ValueError: their activation is unknown.
         """
         if self.activation is None:
             raise _unknown_activation(self.model)
         return self.activation(logits)
 
-    def scores(self, images: Any) -> dict[str, Any]:
-        """`logits` and `probabilities`, `(batch, classes)`, of pixels 0..255."""
-        images = ops.cast(images, "float32")
-        logits = self.logits(self.network(images, training=False)["features"])
-        return {"logits": logits, "probabilities": self.activated(logits)}
+    def outputs(self, images: Any) -> dict[str, Any]:
+        """Outputs of `network` for float32 pixels, `logits` and `probabilities`."""
+        outputs = self.network(images, training=False)
+        logits = self.logits(outputs["features"])
+        probabilities = self.activated(logits)
+        return {**outputs, "logits": logits, "probabilities": probabilities}
 
 
 def _check(model: keras.Model) -> Preprocessing:
@@ -152,15 +157,15 @@ def _check(model: keras.Model) -> Preprocessing:
     shape = getattr(model, "input_shape", None)
     if not isinstance(shape, tuple) or len(shape) != 4 or shape[-1] not in (1, 3):
         raise InputError(
-            "Exports need a model of images: one input (batch, height, width, 3 or 1). "
-            f"Received: a model {model.name!r} of input {shape}."
+            "Exports need a model of images: one input (batch, height, width, 3 or "
+            f"1). Received: a model {model.name!r} with input {shape}."
         )
     normalization = find_normalization(model)
     if not normalization.enabled:
         raise InputError(
-            f"The model {model.name!r} takes images that are normalised already, and "
-            "exports take pixels 0..255. Build it with include_preprocessing=True and "
-            "the same weights."
+            f"The model {model.name!r} takes normalised images, but exports take "
+            "pixels 0..255. Build it with include_preprocessing=True and the same "
+            "weights."
         )
     return normalization.preprocessing
 
@@ -168,14 +173,14 @@ def _check(model: keras.Model) -> Preprocessing:
 def _added_activation(
     model: keras.Model, record: Preprocessing, wanted: str
 ) -> tuple[Callable[[Any], Any] | None, ...]:
-    """What has to follow the model's own activations; nothing if they do it all."""
+    """The activation to add to the model's own; nothing if they are complete."""
     head = heads.find_head(model)
     last = head.activations[-1:]
     if last and heads.gives_probabilities(last[0], head.dense.units):
         own = heads.activation_name(last[0])
         if wanted not in ("auto", own):
             raise InputError(
-                f"{model.name!r} gives probabilities already, by {own}. Received: "
+                f"{model.name!r} already returns probabilities, by {own}. Received: "
                 f"classifier_activation={wanted!r}. Leave it out."
             )
         return ()
@@ -185,18 +190,18 @@ def _added_activation(
 
 def _unknown_activation(model: keras.Model) -> InputError:
     return InputError(
-        f"{model.name!r} gives logits, and nothing says what makes probabilities of "
-        "them. Pass classifier_activation='softmax' if an image has one class, or "
-        "'sigmoid' if each class is a yes or no (on the command line "
-        "--classifier_activation); or compile the model with the loss that it was "
-        "trained with, if that has from_logits=True."
+        f"{model.name!r} returns logits, and their activation is unknown. Pass "
+        "classifier_activation='softmax' if an image has one class, or 'sigmoid' if "
+        "each class is a yes or no (on the command line --classifier_activation); or "
+        "compile the model with the loss that it was trained with, if that has "
+        "from_logits=True."
     )
 
 
 def _labels(model: keras.Model, record: Preprocessing) -> tuple[str, ...] | None:
     num_classes = model.output_shape[-1]
     if record.labels is None or record.num_labels != num_classes:
-        return None  # The record is that of the pretrained body.
+        return None  # The record belongs to the pretrained body.
     if isinstance(record.labels, str):
         return tuple(name for _, name in class_names(record.labels))
     return record.labels

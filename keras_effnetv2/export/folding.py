@@ -1,7 +1,8 @@
 """Copies of models for inference: in float32, with or without batch norms.
 
-In inference a batch norm scales and shifts each channel, which the convolution before
-it can do. Source: Jacob et al. 2018, https://arxiv.org/abs/1712.05877, Section 3.2.
+In inference a batch norm scales and shifts each channel, which the preceding
+convolution can do. Source: Jacob et al. 2018, https://arxiv.org/abs/1712.05877, Section
+3.2.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from keras_effnetv2.errors import InputError
 from keras_effnetv2.layers import FusedMBConv, MBConv
 from keras_effnetv2.private_apis import all_layers
 
-# Layers outside of blocks: convolution -> the batch norm after it.
+# Layers outside blocks: convolution -> the batch norm after it.
 _NORMS = {"stem_conv": "stem_bn", "top_conv": "top_bn"}
 
 _Layer = keras.layers.Layer
@@ -23,25 +24,26 @@ _Blocks = MBConv | FusedMBConv
 
 @keras.saving.register_keras_serializable("keras_effnetv2")
 class FoldedBatchNorm(keras.layers.Layer):
-    """What is left of a batch norm whose convolution does its work: nothing."""
+    """The identity, in place of a batch norm that was folded into its convolution."""
 
-    # Keras's Identity does not take the arguments that a batch norm was called with.
+    # Keras's Identity does not accept the arguments that batch norms are called with.
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """The inputs."""
         return inputs
 
 
 def fold_batch_norm(model: keras.Model) -> keras.Model:
-    """An equal model for inference without batch norms, in float32.
+    """An equivalent model for inference without batch norms, in float32.
 
-    The batch norms of a network of `create_model` go into its convolutions, which get
-    biases; other layers stay. Outputs agree but for rounding. `model` is not changed.
+    The batch norms of a network of `create_model` are folded into its convolutions,
+    which get biases; other layers stay. Outputs agree except for rounding. `model` is
+    not changed.
 
     Args:
         model: from `create_model`, or a functional model that contains one.
 
     Raises:
-        ValueError: no network in `model`, or one that is folded already or quantized.
+        ValueError: no network in `model`, or one that is already folded or quantized.
     """
     _refuse_quantized(model)
     folded, copies = _copy(model, _folded_copy)
@@ -49,8 +51,8 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
     if not norms:
         raise InputError(
             f"{model.name} has no batch norms to fold. Expected a model of "
-            "create_model, or one built on it, that is not folded yet. Export it with "
-            "fold=False (--no-fold)."
+            "create_model, or one built on it, that is not folded yet. Export it "
+            "with fold=False (--no-fold)."
         )
     for original, copy in copies:
         for source, target in _parts(original, copy):
@@ -62,9 +64,9 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
 
 
 def in_float32(model: keras.Model) -> keras.Model:
-    """The model; or its copy in float32, if a layer computes in anything else.
+    """The model, or a copy in float32 if a layer computes in any other type.
 
-    The copy's variables have the regularizers of the model's, and LoRA is merged.
+    The copy's variables have the model's regularizers, and LoRA is merged.
 
     Raises:
         ValueError: a layer is quantized.
@@ -81,7 +83,7 @@ def in_float32(model: keras.Model) -> keras.Model:
 
 
 def computes_in_float32(model: keras.Model) -> bool:
-    """Whether all layers do."""
+    """Whether all layers compute in float32."""
     dtypes = {
         layer.compute_dtype
         for layer in all_layers(model)
@@ -90,13 +92,22 @@ def computes_in_float32(model: keras.Model) -> bool:
     return dtypes == {"float32"}
 
 
+def is_quantized(model: keras.Model) -> bool:
+    """Whether Keras has quantized a layer."""
+    return any(_quantization(layer) is not None for layer in all_layers(model))
+
+
+def _quantization(layer: _Layer) -> str | None:
+    return getattr(layer, "quantization_mode", None)
+
+
 def _refuse_quantized(model: keras.Model) -> None:
     for layer in all_layers(model):
-        mode = getattr(layer, "quantization_mode", None)
+        mode = _quantization(layer)
         if mode is not None:
             raise InputError(
                 f"The layer {layer.name!r} of {model.name!r} is quantized by Keras "
-                f"({mode}), and exports start from weights in float. Export the model "
+                f"({mode}), but exports need float weights. Export the model "
                 "as it was before quantize(): export.litert (export litert) makes int8 "
                 "of it."
             )
@@ -105,7 +116,7 @@ def _refuse_quantized(model: keras.Model) -> None:
 def _copy(
     model: keras.Model, copy_layer: Callable[[_Layer], _Layer]
 ) -> tuple[keras.Model, list[tuple[_Layer, _Layer]]]:
-    """A copy with fresh weights, by `copy_layer`; pairs of layer and copy."""
+    """A copy with fresh weights, made by `copy_layer`, and pairs of layer and copy."""
     pairs = []
 
     def clone(layer: _Layer) -> _Layer:
@@ -125,15 +136,15 @@ def _float32_copy(layer: _Layer, **changes: Any) -> _Layer:
 
 
 def _own(layer: _Layer) -> list[keras.Variable]:
-    """The variables of a layer but for those of LoRA."""
+    """The variables of a layer except those of LoRA."""
     return [x for x in layer.weights if not x.name.startswith("lora_")]
 
 
 def _merged_weights(layer: _Layer) -> list[np.ndarray]:
-    """The weights of a layer, with what LoRA adds to them."""
+    """The weights of a layer, including those added by LoRA."""
     if not getattr(layer, "lora_enabled", False):
         return layer.get_weights()
-    # The attribute `kernel` is the sum, where the variable of that name is not.
+    # The attribute `kernel` is the sum; the variable of that name is not.
     merged = (getattr(layer, variable.name) for variable in _own(layer))
     return [keras.ops.convert_to_numpy(x) for x in merged]
 
@@ -154,7 +165,7 @@ def _conv_norms(layers: list[Any]) -> dict[int, keras.layers.BatchNormalization]
     for layer in layers:
         if isinstance(layer, _Blocks) and layer.use_batch_norm:
             norms |= {id(conv): norm for conv, norm in layer.conv_norm_pairs()}
-    # Several networks in a model have layers of the same names, in the same order.
+    # Several networks in a model have layers with the same names, in the same order.
     for conv_name, norm_name in _NORMS.items():
         convs, found = (
             [x for x in layers if x.name == name] for name in (conv_name, norm_name)
@@ -166,7 +177,7 @@ def _conv_norms(layers: list[Any]) -> dict[int, keras.layers.BatchNormalization]
 
 
 def _parts(original: _Layer, copy: Any) -> Iterator[tuple[_Layer, _Layer]]:
-    """A layer and its copy; of a block, the layers inside and their copies."""
+    """A layer and its copy; for a block, the layers inside and their copies."""
     if not isinstance(original, _Blocks):
         yield original, copy
         return
@@ -176,13 +187,14 @@ def _parts(original: _Layer, copy: Any) -> Iterator[tuple[_Layer, _Layer]]:
 
 
 def _fold(conv: _Layer, norm: keras.layers.BatchNormalization) -> list[np.ndarray]:
-    """Kernel and bias of a convolution that does what its batch norm does after it."""
+    """Kernel and bias of a convolution that includes its batch norm."""
     (kernel,) = _merged_weights(conv)
     gamma, beta, mean, variance = (
         np.asarray(keras.ops.convert_to_numpy(x), "float64")
         for x in (norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance)
     )
-    scale = gamma / np.sqrt(variance + norm.epsilon)
-    # Of a depthwise kernel the last two axes, inputs and multiplier, are the outputs.
+    with np.errstate(invalid="ignore"):  # As Keras, which says nothing either.
+        scale = gamma / np.sqrt(variance + norm.epsilon)
+    # In a depthwise kernel the last two axes, inputs and multiplier, are the outputs.
     shape = kernel.shape[2:] if isinstance(conv, keras.layers.DepthwiseConv2D) else -1
     return [kernel * scale.reshape(shape), beta - mean * scale]

@@ -1,4 +1,4 @@
-"""Class names beside an export: `labels.txt`, a class a line."""
+"""Class names next to an export: `labels.txt`, one class per line."""
 
 import pathlib
 from collections.abc import Sequence
@@ -7,11 +7,11 @@ LABELS = "labels.txt"
 
 
 def label_text(labels: Sequence[str]) -> str:
-    """What the file holds."""
+    """The contents of the file."""
     return "\n".join(labels) + "\n"
 
 
 def write_labels(labels: Sequence[str] | None, folder: pathlib.Path) -> None:
-    """Writes the file into `folder`, where the names are known."""
+    """Writes the file to `folder`, if the names are known."""
     if labels:
         (folder / LABELS).write_text(label_text(labels), encoding="utf-8")

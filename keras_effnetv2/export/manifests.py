@@ -1,4 +1,4 @@
-"""`model.json`, the manifest beside every export: what it is and how it was checked."""
+"""`model.json`, the manifest next to every export: its contents and checks."""
 
 import dataclasses
 import json
@@ -19,10 +19,10 @@ from keras_effnetv2.version import __version__
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
-    """What is known of an export.
+    """The manifest of an export.
 
     Attributes:
-        contents: what `model.json` holds.
+        contents: contents of `model.json`.
     """
 
     contents: Mapping[str, Any]
@@ -38,10 +38,10 @@ class Manifest:
         """The manifest of a classifier's export.
 
         Args:
-            classifier: that is exported.
+            classifier: the exported classifier.
             kind: `"SavedModel"`, `"LiteRT"` and so on.
-            source: `variant` and `weights`, as far as they are known.
-            options: how it is exported.
+            source: `variant` and `weights`, as far as known.
+            options: options of the export.
         """
         record = dataclasses.asdict(classifier.evaluation)
         activation = classifier.activation
@@ -69,38 +69,40 @@ class Manifest:
         return Manifest({**self.contents, **entries})
 
     def write(self, folder: pathlib.Path) -> None:
-        """Writes `model.json` into `folder`."""
+        """Writes `model.json` to `folder`."""
         text = json.dumps(self.contents, indent=2, ensure_ascii=False)
         (folder / MANIFEST).write_text(f"{text}\n", encoding="utf-8")
 
 
 def read_preprocessing(path: pathlib.Path) -> Preprocessing:
-    """What the manifest beside an export says of images and classes.
+    """The preprocessing from the manifest next to an export.
 
     Raises:
-        ValueError: there is none, or it is damaged.
+        ValueError: there is no manifest, or it is damaged.
     """
     try:
         contents = json.loads(path.read_text(encoding="utf-8"))
         return recorded(contents["preprocessing"])
     except FileNotFoundError:
         raise InputError(
-            f"{path} is missing, which says how the export's images are made. Name the "
-            "export where it was written, or copy the whole folder."
+            f"{path} is missing, which says how the export's images are made. Pass "
+            "the export's original path, or copy the whole folder."
         ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} is no manifest of an export: {error}.") from error
+        raise InputError(
+            f"{path} is not the manifest of an export: {error}."
+        ) from error
 
 
 def recorded(values: Mapping[str, Any]) -> Preprocessing:
-    """The preprocessing whose values a manifest, or an ONNX graph, holds.
+    """The preprocessing recorded in a manifest or an ONNX graph.
 
     Raises:
-        ValueError: one that cannot be.
-        KeyError: one is missing.
-        TypeError: one of another type.
+        ValueError: a value is invalid.
+        KeyError: a value is missing.
+        TypeError: a value has another type.
     """
     record = dict(values)
-    if record["activation"] not in ACTIVATIONS:  # None or another, and done with.
+    if record["activation"] not in ACTIVATIONS:  # None, or already applied.
         record["activation"] = ACTIVATIONS[0]
     return Preprocessing(**record)

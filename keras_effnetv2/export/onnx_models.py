@@ -28,13 +28,13 @@ from keras_effnetv2.export.saved_models import Signatures, describe
 from keras_effnetv2.layers.gradients import stock_gradients
 
 FILE = "model.onnx"
-# tf2onnx writes none above; Softmax of earlier ones counts its axes differently.
+# tf2onnx writes no later versions; Softmax of earlier ones counts axes differently.
 OPSETS = range(13, 19)
-# From 18 on, tf2onnx writes global pooling as a mean, with a transposition before it.
+# From 18 on, tf2onnx writes global pooling as a mean, preceded by a transposition.
 DEFAULT_OPSET = 17
 
 _MODULES = ("onnx", "tf2onnx", "onnxruntime")
-# In this order: engines that ask for one output take the first.
+# In this order, since engines that ask for one output take the first.
 _OUTPUTS = ("probabilities", "logits", "features")
 
 
@@ -51,35 +51,35 @@ def onnx(
 ) -> Manifest:
     """Exports a classifier as an ONNX graph of standard operators, in float32.
 
-    The folder holds `model.onnx`, its manifest `model.json` and, where class names are
+    The folder contains `model.onnx`, its manifest `model.json` and, if class names are
     known, `labels.txt`. The graph takes `images` `(batch, height, width, channels)`,
-    channels last and pixels 0..255 as everywhere in this package, and gives
+    channels last and pixels 0..255 as everywhere in this package, and returns
     `probabilities` and `logits` `(batch, classes)` and `features` `(batch, channels)`,
-    what the classifier takes. Its metadata repeat the `preprocessing` and the `labels`
-    as JSON.
+    the input of the classifier. Its metadata repeat the `preprocessing` and the
+    `labels` as JSON.
 
-    ONNX Runtime, in another process, compares it with the model at two sizes of the
-    batch and, where they are free, of the images, before it takes its place.
+    ONNX Runtime, in another process, compares it with the model at two batch sizes and,
+    if they are free, two image sizes, before it replaces an old export.
 
     Args:
         model: a classifier of `create_model`, or built on one.
-        path: folder to write; an export that is there is replaced.
+        path: folder to write; an existing export is replaced.
         opset: version of the standard operators, 13 to 18.
-        image_size: side of `images`, pixels. None: any, or what the model takes.
-        input_dtype: of `images`, `"float32"` or `"uint8"`.
-        fold: fold batch norms into convolutions.
-        classifier_activation: that makes probabilities of what a model of logits gives,
-            `"softmax"` or `"sigmoid"`. `"auto"`: that of the loss that it is compiled
-            with, or of released weights.
-        source: for the manifest: which variant, which weights.
+        image_size: side of `images`, pixels. None: any, or the model's.
+        input_dtype: dtype of `images`, `"float32"` or `"uint8"`.
+        fold: whether to fold batch norms into convolutions.
+        classifier_activation: turns logits of a model into probabilities: `"softmax"`
+            or `"sigmoid"`. `"auto"`: that of the loss that it is compiled with, or of
+            released weights.
+        source: variant and weights, for the manifest.
 
     Returns:
-        The manifest that is beside the export as `model.json`.
+        The manifest, which is next to the export as `model.json`.
 
     Raises:
         ImportError: a package that writes or runs ONNX is not installed.
         ValueError: the model cannot be exported, the folder cannot be written, or the
-            export does not do what the model does.
+            export does not agree with the model.
     """
     check_options(opset)
     target = check_target(path)
@@ -101,11 +101,11 @@ def onnx(
 
 
 def check_options(opset: int) -> None:
-    """Refuses to begin what could not be finished.
+    """Refuses options with which the export could not be completed.
 
     Raises:
         ImportError: a package that writes or runs ONNX is not installed.
-        ValueError: there is no such version of the operators.
+        ValueError: unsupported version of the operators.
     """
     if opset not in OPSETS:
         raise InputError(
@@ -115,9 +115,9 @@ def check_options(opset: int) -> None:
 
 
 def _converted(classifier: Classifier, pixels: tf.TensorSpec, opset: int) -> Any:
-    """An `onnx.ModelProto`, as tf2onnx makes it.
+    """An `onnx.ModelProto` made by tf2onnx.
 
-    Of channels-first convolutions, with one transposition after the normalisation.
+    It has channels-first convolutions, with one transposition after the normalisation.
     """
     import tf2onnx
 
@@ -135,7 +135,7 @@ def _converted(classifier: Classifier, pixels: tf.TensorSpec, opset: int) -> Any
 
 
 def _annotated(model: Any, manifest: Manifest) -> Any:
-    """The `onnx.ModelProto` with names that say what things are, and metadata."""
+    """The `onnx.ModelProto` with descriptive names and metadata."""
     from onnx import helper
 
     record = dict(manifest.contents["preprocessing"])
@@ -159,7 +159,7 @@ def _annotated(model: Any, manifest: Manifest) -> Any:
         for side, name in zip(sides, ("batch", "height", "width"), strict=False):
             if side.dim_param:  # A side of any size.
                 side.dim_param = name
-    # tf2onnx lists operators for trees too, which some engines would look for.
+    # tf2onnx also lists operators for trees, which some engines would look for.
     versions = [x for x in model.opset_import if x.domain == ""]
     del model.opset_import[:]
     model.opset_import.extend(versions)
@@ -177,10 +177,10 @@ def _write(model: Any, labels: Sequence[str] | None, folder: pathlib.Path) -> No
 def _check(
     file: pathlib.Path, classifier: Classifier, pixels: tf.TensorSpec
 ) -> dict[str, float]:
-    """Differences of the graph's outputs from the model that it is of.
+    """Differences of the graph's outputs from the model's.
 
     Raises:
-        ValueError: they are larger than rounding can make them.
+        ValueError: they are too large for rounding.
     """
     wanted, inputs = {}, {}
     for images in _samples(classifier, pixels):
@@ -195,11 +195,11 @@ def _check(
 
 
 def _samples(classifier: Classifier, pixels: tf.TensorSpec) -> list[np.ndarray]:
-    """Whole batches of pictures of the graph's size, or, if it takes any, of two."""
+    """Batches of pictures of the graph's size or, if it takes any, of two sizes."""
     pictures = sample_images(classifier)
     size = classifier.preprocessing.image_size
     sides = [side or size for side in pixels.shape[1:3]]
-    # Sides that are odd or even, wherever strides of two round.
+    # Sides that are odd or even wherever strides of two round.
     smaller = [
         side or math.ceil(size * share)
         for side, share in zip(pixels.shape[1:3], (0.7, 0.8), strict=True)

@@ -1,4 +1,4 @@
-"""Folders that appear at once and whole, or not at all."""
+"""Folders that are written atomically: completely or not at all."""
 
 import contextlib
 import ctypes
@@ -13,14 +13,14 @@ from collections.abc import Iterator
 from keras_effnetv2 import files
 from keras_effnetv2.errors import FileError, InputError
 
-# Of Linux: renameat2(2), whose flag 2 exchanges two names in one step.
+# Linux's renameat2(2), whose flag 2 exchanges two names atomically.
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 
-# What every folder of an export holds; others are not ours to replace.
+# In every folder of an export; folders without it are never replaced.
 MANIFEST = "model.json"
 
-# Of folders that are being filled.
+# Prefix of folders that are being filled.
 _PREFIX = ".export-"
 _ABANDONED_SECONDS = 2 * 24 * 3600
 
@@ -29,20 +29,20 @@ def check_target(path: str | os.PathLike) -> pathlib.Path:
     """The folder that an export is to become, before work starts.
 
     Raises:
-        ValueError: it cannot be written, or is there already and no export.
+        ValueError: it cannot be written, or exists and is not an export.
     """
     target = _local(path, "Export to a folder and copy that to the bucket.")
     if target.exists() and not _is_replaceable(target):
         raise InputError(
-            f"{path} is there already and is no export ({MANIFEST} is missing). Choose "
-            "another --output, or remove it."
+            f"{path} already exists and is not an export ({MANIFEST} is missing). "
+            "Choose another --output, or remove it."
         )
     check_writable(target.parent)
     return target
 
 
 def check_base(path: str | os.PathLike) -> pathlib.Path:
-    """The folder that versions of an export are to be in, before work starts.
+    """The folder for versions of an export, before work starts.
 
     Raises:
         ValueError: nothing can be written there.
@@ -55,7 +55,7 @@ def check_base(path: str | os.PathLike) -> pathlib.Path:
 
 
 def check_writable(folder: pathlib.Path) -> None:
-    """Makes a folder where there is none.
+    """Makes a folder if there is none.
 
     Raises:
         ValueError: nothing can be written there.
@@ -73,8 +73,8 @@ def check_writable(folder: pathlib.Path) -> None:
 def replaced_folder(target: pathlib.Path) -> Iterator[pathlib.Path]:
     """An empty folder to fill, which becomes `target` at the end if nothing fails.
 
-    Killed at any moment, `target` is whole: what it was before, or the new one. What
-    was there before is removed.
+    If the process is killed, `target` is either the old or the new one, completely. The
+    old one is removed at the end.
     """
     with scratch_folder(target.parent) as scratch:
         fresh = scratch / target.name
@@ -92,20 +92,20 @@ def replaced_folder(target: pathlib.Path) -> Iterator[pathlib.Path]:
 def scratch_folder(parent: pathlib.Path) -> Iterator[pathlib.Path]:
     """A hidden folder on the file system of `parent`, removed at the end.
 
-    So are those of exports that were killed days ago.
+    Scratch folders of exports that were killed days ago are removed, too.
 
     Raises:
-        OSError: by what fills it, where the disk is full.
+        OSError: raised by the code that fills it, if the disk is full.
     """
     for left in parent.glob(f"{_PREFIX}*"):
-        with contextlib.suppress(FileNotFoundError):  # Another export's, just done.
+        with contextlib.suppress(FileNotFoundError):  # Another export removed it.
             if time.time() - left.stat().st_mtime > _ABANDONED_SECONDS:
                 shutil.rmtree(left, ignore_errors=True)
     scratch = pathlib.Path(tempfile.mkdtemp(dir=parent, prefix=_PREFIX))
     try:
         yield scratch
     except Exception as error:
-        # In whoever's words: TensorFlow's errors are no OSError.
+        # Whatever the type: TensorFlow's errors are not OSErrors.
         if os.strerror(errno.ENOSPC) not in str(error):
             raise
         raise FileError(
@@ -120,7 +120,7 @@ def _local(path: str | os.PathLike, remedy: str) -> pathlib.Path:
     text = os.fspath(path)
     if "://" in text:
         raise InputError(
-            f"Exports go to folders of the file system. Received: {text}. {remedy}"
+            f"Exports are written to local folders. Received: {text}. {remedy}"
         )
     return pathlib.Path(text).expanduser().absolute()
 
@@ -132,13 +132,13 @@ def _is_replaceable(target: pathlib.Path) -> bool:
 
 
 def _exchange(fresh: pathlib.Path, target: pathlib.Path) -> None:
-    """Both names change their folders in one step, where the system can do that."""
+    """Exchanges two folders, atomically if the system can do that."""
     rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     names = (os.fsencode(fresh), os.fsencode(target))
     if rename is not None and not rename(
         _AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE
     ):
         return
-    # Elsewhere a moment without `target` remains, and its old state beside it.
+    # Otherwise there is a moment without `target`, with its old state next to it.
     os.rename(target, fresh.with_name(f"{fresh.name}.old"))
     os.rename(fresh, target)

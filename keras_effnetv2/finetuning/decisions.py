@@ -1,4 +1,4 @@
-"""What a fine-tuning does, and why: a line on each choice."""
+"""The choices of a fine-tuning run, with a reason for each."""
 
 import dataclasses
 import json
@@ -25,10 +25,10 @@ class Choice:
     """One line of the table.
 
     Attributes:
-        name: of what is chosen.
-        value: as text.
-        reason: a clause.
-        setting: of the experiment, that `--set` may change.
+        name: name of the choice.
+        value: the choice, as text.
+        reason: why, a clause.
+        setting: the setting of the experiment, for `--set`.
     """
 
     name: str
@@ -40,13 +40,13 @@ class Choice:
 def decide(
     situation: Situation, options: Options, paces: Sequence[Pace], seconds: float
 ) -> tuple[Experiment, list[Choice], Timetable | None]:
-    """The whole experiment, a line on each choice, and the time that is to be kept.
+    """The whole experiment, a line for each choice, and the timetable to keep.
 
     Args:
-        situation: what was found.
-        options: of the user.
-        paces: measured, of different precisions.
-        seconds: for the training, its evaluations and what the report looks at.
+        situation: facts that were found.
+        options: the user's options.
+        paces: measured speeds in different precisions.
+        seconds: time for training, evaluations and the images of the report.
     """
     pace = min(paces, key=lambda pace: pace.step)
     experiment = draft_experiment(situation, options, pace.precision)
@@ -55,7 +55,8 @@ def decide(
         situation.num_validation,
         experiment.batch_size,
         experiment.eval_size,
-        # All once, to suspect labels; the validation part for its figures too.
+        # All images once, to find wrong labels; the validation part also for its
+        # figures.
         situation.num_train + 3 * situation.num_validation,
     )
     plan = plan_epochs(
@@ -79,7 +80,11 @@ def decide(
         for row in rows
     ]
     if options.epochs and not options.minutes:
-        return experiment, rows, None  # These are asked for, however long they take.
+        return (
+            experiment,
+            rows,
+            None,
+        )  # The user's choice, whatever the time.
     minutes = options.minutes or MINUTES
     return experiment, rows, plan_timetable(experiment, amounts, pace, minutes)
 
@@ -94,7 +99,7 @@ def table(choices: Sequence[Choice]) -> list[str]:
 def to_values(
     experiment: Experiment, choices: Sequence[Choice], timetable: Timetable | None
 ) -> dict[str, Any]:
-    """Of JSON's types: the lines of the table, and what came of them."""
+    """The lines of the table and the results, in JSON's types."""
     return {
         "choices": [dataclasses.asdict(choice) for choice in choices],
         "experiment": json.loads(to_json(experiment)),
@@ -109,14 +114,14 @@ def _network_rows(
     paces: Sequence[Pace],
 ) -> list[Choice]:
     backbone = situation.backbone
-    batch_reason = f"at least {LEAST_STEPS} steps an epoch, fits a {situation.kind}"
+    batch_reason = f"at least {LEAST_STEPS} steps per epoch, fits a {situation.kind}"
     if not paces[0].is_measured:
-        why = "usual; no time is to be kept"
+        why = "the default; there is no deadline"
     elif len(paces) > 1:
-        times = [f"{x.step * 1e3:,.0f} ms a step in {x.precision}" for x in paces]
+        times = [f"{x.step * 1e3:,.0f} ms per step in {x.precision}" for x in paces]
         why = f"measured: {' and '.join(times)}"
     elif situation.has_bfloat16:
-        why = "to measure bfloat16 takes more time than there is"
+        why = "there is no time to measure bfloat16"
     else:
         why = f"the {situation.kind} has no instructions for bfloat16"
     return [
@@ -143,7 +148,7 @@ def _time_rows(
     seconds: float,
 ) -> list[Choice]:
     patience = experiment.loop.patience
-    early = "that bring nothing better" if patience else "few epochs"
+    early = "without improvement" if patience else "few epochs"
     return [
         *_pace_rows(amounts, pace),
         Choice(
@@ -178,7 +183,7 @@ def _time_rows(
 def _pace_rows(amounts: Amounts, pace: Pace) -> list[Choice]:
     if not pace.is_measured:
         return []
-    head = f"{pace.head_step:.2f} s of the classifier alone"
+    head = f"{pace.head_step:.2f} s for the classifier alone"
     reason = f"measured, at {amounts.full_size} pixels; {head}"
     steps = f"{amounts.num_train:,} images"
     return [
@@ -194,7 +199,7 @@ def _why_epochs(options: Options, plan: Plan, pace: Pace, seconds: float) -> str
     takes = f"about {format_duration(plan.seconds)}; {there}"
     if options.epochs:
         return f"asked for; {takes}"
-    return takes if plan.fits else f"the least there is takes {takes}"
+    return takes if plan.fits else f"the shortest plan takes {takes}"
 
 
 def _why_sizes(options: Options, plan: Plan, amounts: Amounts) -> str:
@@ -203,8 +208,8 @@ def _why_sizes(options: Options, plan: Plan, amounts: Amounts) -> str:
     if plan.sizes[-1] < amounts.full_size:
         return "larger ones would leave time for few epochs"
     if len(plan.sizes) > 1:
-        return "small first is faster; the last is that of the network's evaluation"
-    return "that of the network's evaluation"
+        return "small first is faster; the last is the network's evaluation size"
+    return "the network's evaluation size"
 
 
 def _learning_rows(situation: Situation, experiment: Experiment) -> list[Choice]:
@@ -216,9 +221,9 @@ def _learning_rows(situation: Situation, experiment: Experiment) -> list[Choice]
         Choice(
             "learning rate",
             f"{optimizer.learning_rate:.2g}",
-            "Adam from pretrained weights, by the root of the batch, falling to 0"
+            "Adam from pretrained weights, by the root of the batch size, falling to 0"
             if backbone.weights
-            else "Adam from scratch, by the root of the batch, falling to 0",
+            else "Adam from scratch, by the root of the batch size, falling to 0",
             "optimizer.learning_rate",
         ),
         Choice(

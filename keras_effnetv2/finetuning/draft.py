@@ -1,4 +1,4 @@
-"""The experiment of a fine-tuning: settings that follow from what was found."""
+"""Drafts the experiment of a fine-tuning run: settings that follow from the survey."""
 
 import dataclasses
 import math
@@ -23,26 +23,26 @@ from keras_effnetv2.training.experiments.settings import override
 from keras_effnetv2.training.progressive.stages import Ramp
 
 NAME = "finetune"
-# From so many times the images of the smallest class in the largest, it matters.
+# Class sizes matter from this ratio of the largest to the smallest on.
 UNEVEN = 1.5
 _LARGEST_BATCH = {"CPU": 32, "GPU": 64, "TPU": 256}
-LEAST_STEPS = 8  # Of an epoch, so that its last steps know something of the first.
-_LEARNING_RATE, _SCRATCH_RATE = 5e-4, 3e-3  # Of a batch of 32, for Adam.
+LEAST_STEPS = 8  # Per epoch, so that steps of an epoch build on each other.
+_LEARNING_RATE, _SCRATCH_RATE = 5e-4, 3e-3  # For Adam and a batch of 32.
 _LAYER_DECAY = 0.85
 _CHECKPOINT_STEPS = 200
 
 
 @dataclasses.dataclass(frozen=True)
 class Situation:
-    """What choices follow from.
+    """What the choices depend on.
 
     Attributes:
-        data: where the images are.
-        num_train: images to train on.
-        num_validation: images to evaluate on, after each epoch.
-        class_counts: training images of each class; None where nobody knows.
-        kind: of the device, "CPU", "GPU" or "TPU".
-        has_bfloat16: whether the device has instructions for it.
+        data: settings of the data.
+        num_train: number of training images.
+        num_validation: number of images evaluated after each epoch.
+        class_counts: training images of each class; None if unknown.
+        kind: kind of device, "CPU", "GPU" or "TPU".
+        has_bfloat16: whether the device has bfloat16 instructions.
         backbone: network and weights.
     """
 
@@ -64,12 +64,12 @@ class Situation:
 def draft_experiment(
     situation: Situation, options: Options, precision: Precision
 ) -> Experiment:
-    """The experiment as far as it does not depend on time; its pace can be measured.
+    """The experiment as far as it does not depend on time, to measure its speed.
 
     Args:
-        situation: what was found.
-        options: of the user.
-        precision: of the network.
+        situation: facts that were found.
+        options: the user's options.
+        precision: precision of the network.
     """
     backbone, kind = situation.backbone, situation.kind
     batch_size = options.batch_size or _batch_size(situation)
@@ -106,7 +106,7 @@ def draft_experiment(
 
 def apply_plan(experiment: Experiment, plan: Plan) -> Experiment:
     """The experiment with the epochs and image sizes that there is time for."""
-    # No earlier: the best comes at the end, when the learning rate has fallen.
+    # No earlier: the best weights come at the end, when the learning rate has fallen.
     patience = math.ceil(plan.epochs / 2) if plan.epochs >= 12 else 0
     return dataclasses.replace(
         experiment,

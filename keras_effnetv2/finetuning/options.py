@@ -1,4 +1,4 @@
-"""What a user may say of a fine-tuning; all of it may be left out."""
+"""Options of a fine-tuning run, none of which is required."""
 
 import dataclasses
 import math
@@ -7,23 +7,23 @@ from typing import Any
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.networks.variants import get_variant
 
-MINUTES = 5.0  # Usual, of all that a call does.
+MINUTES = 5.0  # Default for a whole call.
 FROM_SCRATCH = "none"
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What is asked for; None is left to what is found.
+    """The user's choices; None leaves a choice to `finetune`.
 
     Attributes:
-        variant: the network, as `create_model` takes it.
-        weights: to start from, as `create_model` takes them; `"none"`: random.
+        variant: the network, as for `create_model`.
+        weights: initial weights, as for `create_model`; `"none"`: random.
         image_size: side of the images at the end of the training, pixels.
-        batch_size: images a step.
-        epochs: of the training.
+        batch_size: images per step.
+        epochs: epochs of training.
         minutes: roughly how long everything may take.
-        settings: of the experiment, as `training.override` takes them.
-        find_lr: find the learning rate by a sweep.
+        settings: settings of the experiment, as for `training.override`.
+        find_lr: whether to find the learning rate by a sweep.
     """
 
     variant: str | None = None
@@ -59,11 +59,11 @@ class Options:
             get_variant(self.variant)
 
     def asks_for(self, name: str) -> bool:
-        """Whether a setting of the experiment is asked for by its name."""
+        """Whether the user has set a setting of the experiment."""
         return any(x.partition("=")[0].strip() == name for x in self.settings)
 
     def to_values(self) -> dict[str, Any]:
-        """Of JSON's types."""
+        """The options in JSON's types."""
         return {**dataclasses.asdict(self), "settings": list(self.settings)}
 
 

@@ -1,4 +1,4 @@
-"""What comes out of a fine-tuning: the model, its predictions, and what to do next."""
+"""The results of a fine-tuning run: model, predictions, and what to do next."""
 
 import csv
 import dataclasses
@@ -32,7 +32,7 @@ from keras_effnetv2.training.runs.trained import load_run
 MODEL, PREDICTIONS = "model.keras", "predictions.csv"
 _COLUMNS = ("file", "label", "part", "predicted", "score")
 _MAX_NAMED = 200  # Copies, and unreadable files, in the report.
-_LIKELY = 0.5  # Score from which one of several labels is predicted.
+_LIKELY = 0.5  # Score above which a label is predicted, if there may be several.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,15 +41,14 @@ class FineTuned:
 
     Attributes:
         model: the network with its best weights; takes pixels 0..255.
-        figures: `validation_accuracy`, `num_validation` and, where there is a test
-            part, `test_accuracy` and `num_test`; of several labels an image counts
-            where all of them are right. `calibration_error`: expected, of the scores
-            as they were trained; `calibrated_error` with the logits divided by
-            `temperature`, as in the model. `seconds`: of the whole call.
-        paths: of what was written, by name: `workdir`, `model`, `report`,
-            `predictions`, `survey`, `split`, `choices` and `config`; `example`, a
-            photograph that was not trained on; `learning_rates`, the picture of a sweep
-            where one was asked for.
+        figures: `validation_accuracy`, `num_validation` and, if there is a test part,
+            `test_accuracy` and `num_test`; with several labels, an image counts if all
+            of them are right. `calibration_error`: expected calibration error of the
+            scores as trained; `calibrated_error`: with the logits divided by
+            `temperature`, as in the model. `seconds`: time of the whole call.
+        paths: output files by name: `workdir`, `model`, `report`, `predictions`,
+            `survey`, `split`, `choices` and `config`; `example`, a held-out photograph;
+            `learning_rates`, the picture of a sweep, if one was made.
     """
 
     model: keras.Model
@@ -72,7 +71,7 @@ class FineTuned:
         return [*found, *written, "", took, *self.commands()]
 
     def commands(self) -> list[str]:
-        """What to do next, in a shell: predict, explain, export."""
+        """Shell commands to do next: predict, explain, export."""
         model, workdir = str(self.paths["model"]), self.paths["workdir"]
         example = self.paths.get("example") and str(self.paths["example"])
         words = [["export", "onnx", "--weights", model]]
@@ -85,12 +84,12 @@ class FineTuned:
 
 
 def read_survey(workdir: pathlib.Path) -> DataSurvey | None:
-    """What the report says of the photographs; None where they were not looked at."""
+    """What the report says about the photographs; None if they were not surveyed."""
     path = workdir / SURVEY
     if not path.exists():
         return None
     found = json.loads(path.read_bytes())
-    if "duplicates" not in found:  # Of a dataset that has a name.
+    if "duplicates" not in found:  # A named dataset.
         return None
     same = [f"The same: {', '.join(group)}" for group in found["duplicates"]]
     unreadable = [f"{file}: {why}" for file, why in found["unreadable"].items()]
@@ -100,7 +99,7 @@ def read_survey(workdir: pathlib.Path) -> DataSurvey | None:
 
 
 def write_model(workdir: pathlib.Path) -> keras.Model:
-    """The best network of a run, which is written beside it as a `.keras` file."""
+    """The best network of a run, also written there as a `.keras` file."""
     model = load_run(workdir)
     with replacing(workdir / MODEL) as temporary:
         model.save(temporary)
@@ -113,12 +112,12 @@ def write_predictions(
     test_split: str | None,
     workdir: pathlib.Path,
 ) -> dict[str, float]:
-    """What the model says of all images that it was not trained on; accuracies.
+    """Writes predictions for all held-out images; returns accuracies.
 
     Args:
-        model: gives probabilities.
-        experiment: says where the images are.
-        test_split: part that is held out besides the validation part, if there is one.
+        model: a model that returns probabilities.
+        experiment: defines the images.
+        test_split: split that is held out besides the validation part, if any.
         workdir: where to write.
     """
     parts = {"validation": experiment.data.eval_split}
@@ -145,7 +144,7 @@ def write_predictions(
 def _predictions(
     classify: Classifier, experiment: Experiment, part: str, split: str
 ) -> Iterator[dict[str, Any]]:
-    """A row of each image of a split that can be read, as `predict` gives it."""
+    """A row for each readable image of a split, as from `predict`."""
     data, names = experiment.data, None
     source = Feed.open(data, split).source
     if data.source == "csv":
@@ -167,9 +166,9 @@ def _items(
     """The images of a source, for a classifier.
 
     Args:
-        source: of the images.
-        names: of them. None: the source's own.
-        truths: gets the label of each image that is read, by its place.
+        source: source of the images.
+        names: names of the images. None: the source's own.
+        truths: receives the label of each image that is read, by index.
     """
 
     def read(place: int, name: str) -> bytes | np.ndarray:

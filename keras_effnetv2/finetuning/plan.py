@@ -1,4 +1,4 @@
-"""How many epochs, at which sizes, a time has room for. Plain arithmetic."""
+"""How many epochs, at which sizes, fit into a time. Plain arithmetic."""
 
 import dataclasses
 import itertools
@@ -7,27 +7,27 @@ from collections.abc import Iterator
 
 from keras_effnetv2.training.experiments.configuration import Precision
 
-# Fewer epochs at full size are worth less than more at a smaller one.
+# Fewer epochs at full size are worth less than more at a smaller size.
 _ENOUGH_EPOCHS = 8
-# More than these bring little: passes over so many images or fewer.
+# Useful maximum of epochs, by number of images.
 _MOST_EPOCHS = ((1000, 40), (10_000, 25), (100_000, 15), (math.inf, 8))
-# Sizes of the first and of the last stage, as shares of the full size, best first.
+# Sizes of the first and last stage, as fractions of the full size, best first.
 _SHARES = ((0.72, 1.0), (0.72, 0.72), (0.57, 0.57))
 _SIZE_STEP, _SMALLEST = 32, 96
-_HEAD_STEPS = 40  # With which a new classifier knows what the features say.
-# Steps among evaluations and checkpoints take longer than those that were measured.
+_HEAD_STEPS = 40  # Enough for a new classifier to learn to use the features.
+# Steps between evaluations and checkpoints take longer than the measured ones.
 _MARGIN = 0.75
 
 
 @dataclasses.dataclass(frozen=True)
 class Pace:
-    """Seconds that steps take, with the images that go into them.
+    """Seconds that steps take, including making their images.
 
     Attributes:
-        step: of the whole network.
-        head_step: of the classifier alone.
-        tracing: of both, before their first step.
-        precision: of the network.
+        step: seconds of a step of the whole network.
+        head_step: seconds of a step of the classifier alone.
+        tracing: seconds to trace both, before their first step.
+        precision: precision of the network.
     """
 
     step: float
@@ -37,20 +37,20 @@ class Pace:
 
     @property
     def is_measured(self) -> bool:
-        """Whether somebody has; what is asked for may leave nothing to decide by it."""
+        """Whether it was measured; options may leave nothing to decide by it."""
         return self.step > 0
 
 
 @dataclasses.dataclass(frozen=True)
 class Amounts:
-    """What an epoch is made of.
+    """Amounts that determine the time of an epoch.
 
     Attributes:
-        num_train: images.
-        num_validation: images, evaluated after each epoch.
-        batch_size: images a step.
-        full_size: side of the images that the pace was measured with, pixels.
-        num_reported: images that the report looks at, after the training.
+        num_train: training images.
+        num_validation: images evaluated after each epoch.
+        batch_size: images per step.
+        full_size: side of the images that the speed was measured with, pixels.
+        num_reported: images that the report evaluates after training.
     """
 
     num_train: int
@@ -61,20 +61,20 @@ class Amounts:
 
     @property
     def steps(self) -> int:
-        """Of an epoch."""
+        """Steps per epoch."""
         return self.num_train // self.batch_size
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """Epochs of a training.
+    """The epochs of a training run.
 
     Attributes:
-        epochs: in all.
-        head_epochs: of these, of the classifier alone.
-        sizes: of images in each stage, pixels.
-        seconds: that it takes, if nothing else slows the machine down.
-        fits: whether that is the time there is.
+        epochs: total number.
+        head_epochs: those of the classifier alone.
+        sizes: image size in each stage, pixels.
+        seconds: expected time, if nothing else slows the machine down.
+        fits: whether that fits into the time given.
     """
 
     epochs: int
@@ -96,12 +96,12 @@ def plan_epochs(
     """The best plan for a time.
 
     Args:
-        amounts: of images.
-        pace: measured.
-        seconds: for the training, its evaluations and what the report looks at.
-        epochs: None: as many as there is time for.
-        is_size_fixed: the last stage is of the full size.
-        has_head_first: the classifier learns alone first.
+        amounts: numbers of images.
+        pace: measured speeds.
+        seconds: time for training, evaluations and the images of the report.
+        epochs: number of epochs. None: as many as there is time for.
+        is_size_fixed: whether the last stage has the full size.
+        has_head_first: whether the classifier is first trained alone.
     """
     most = next(most for limit, most in _MOST_EPOCHS if amounts.num_train <= limit)
     numbers = [epochs] if epochs else range(most, 0, -1)
@@ -111,7 +111,7 @@ def plan_epochs(
         found = next((x for x in plans if x.seconds <= _MARGIN * seconds), None)
         if found and (epochs or found.epochs >= _ENOUGH_EPOCHS):
             return found
-    # The least of the last sizes, which are the smallest, or what fits of them.
+    # The plan that fits at the smallest sizes, or else the shortest one.
     least = _plan(numbers[-1], sizes, amounts, pace, has_head_first)
     return found or dataclasses.replace(least, fits=False)
 
@@ -141,11 +141,11 @@ def _area(size: int, amounts: Amounts) -> float:
 
 
 def _sizes(full_size: int, is_fixed: bool) -> Iterator[tuple[int, ...]]:
-    """Sizes of the stages, those that are best first."""
+    """Sizes of the stages, best first."""
     shares = _SHARES[:1] if is_fixed else _SHARES
     for both in shares:
         sizes = (full_size if x == 1 else _rounded(x * full_size) for x in both)
-        # Of small images there is no smaller size.
+        # Small images have no smaller size.
         yield tuple(
             size for size, _ in itertools.groupby(min(x, full_size) for x in sizes)
         )

@@ -1,4 +1,4 @@
-"""`finetune`: photographs in, a classifier of them out."""
+"""`finetune`: from photographs to a classifier."""
 
 import os
 import pathlib
@@ -53,9 +53,9 @@ from keras_effnetv2.training.experiments.configuration import Experiment, Precis
 from keras_effnetv2.training.progressive.feeding import Feed
 from keras_effnetv2.training.runs.run import set_up_process, train
 
-# Minutes from which it is worth to measure a second precision.
+# Minutes from which measuring a second precision is worthwhile.
 _PRECISION_MINUTES = 20.0
-# What starting a training takes over what `measure_pace` has traced: the evaluation.
+# Tracing for training over that in `measure_pace`: it includes the evaluation.
 _TRACING_SHARE = 1.5
 
 
@@ -77,39 +77,39 @@ def finetune(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     log: Sequence[str] = (),
 ) -> FineTuned:
-    """Fine-tunes a network on photographs, and says what it does and why.
+    """Fine-tunes a network on photographs, and prints what it does and why.
 
-    The photographs are looked at, and divided into parts; the network, its weights and
-    all settings follow from them, from the device and from the time. The same call
-    again resumes, or returns the result of a finished one.
+    The photographs are surveyed and split; the network, its weights and all settings
+    follow from them, from the device and from the time. The same call again resumes a
+    run, or returns the result of a finished one.
 
     Args:
-        photographs: folder with a folder for each class, which may have parts `train`,
-            `validation` and `test`; or `"tfds:NAME"`, of TensorFlow Datasets; or
-            `"hf://OWNER/NAME"`, of the Hugging Face Hub, or `"hf://FOLDER"`, where its
-            library has saved a dataset or can load one.
-        workdir: where to. None: `runs/NAME` of the folder's name.
-        labels: table (CSV) with the columns `file` and `label`; of several labels with
-            `;` between them. None: folders are classes.
+        photographs: folder with a folder for each class, optionally within parts
+            `train`, `validation` and `test`; or `"tfds:NAME"`, of TensorFlow Datasets;
+            or `"hf://OWNER/NAME"`, of the Hugging Face Hub, or `"hf://FOLDER"`, a
+            dataset that its library has saved or can load.
+        workdir: work folder. None: `runs/` and the name of the folder.
+        labels: table (CSV) with the columns `file` and `label`; several labels are
+            separated by `;`. None: folders are classes.
         variant: the network. None: one that trains in minutes here.
-        weights: to start from, as `create_model` takes them, or `"none"`. None: the
-            best that can be had now.
+        weights: initial weights, as for `create_model`, or `"none"`. None: the best
+            available now.
         image_size: side of the images, pixels. None: the largest there is time for.
-        batch_size: images a step.
-        epochs: None: as many as there is time for.
-        minutes: that all may take together, roughly. None: 5.
-        find_lr: take the learning rate that a short sweep of rates suggests.
-        settings: of the experiment, as `training.override` takes them.
-        strategy: as for `training.train`; of one process.
+        batch_size: images per step. None: chosen.
+        epochs: number of epochs. None: as many as there is time for.
+        minutes: approximate time for everything. None: 5.
+        find_lr: whether to take the learning rate that a short sweep suggests.
+        settings: settings of the experiment, as for `training.override`.
+        strategy: as for `training.train`; only those with a single process.
         tpu: as for `training.train`.
         callbacks: as for `training.train`.
         log: as for `training.train`.
 
     Returns:
-        The model, its accuracies, and the paths of what was written.
+        The model, its accuracies, and the paths of the output.
 
     Raises:
-        ValueError: what is asked for cannot be done, or not with these photographs.
+        ValueError: invalid arguments, or unusable photographs.
         Interrupted: SIGINT or SIGTERM came.
     """
     start = time.monotonic()
@@ -122,15 +122,15 @@ def finetune(
     labels_file = _text(labels)
     if workdir is not None and is_remote(workdir):
         raise InputError(
-            f"finetune works in a folder of this machine. Received: {workdir}. Choose "
-            "another --workdir; train --experiment WORKDIR --workdir gs://... trains "
-            "what it has chosen in a bucket."
+            f"finetune works in a local folder. Received: {workdir}. Choose another "
+            "--workdir; train --experiment WORKDIR --workdir gs://... trains the "
+            "chosen experiment in a bucket."
         )
     folder = pathlib.Path(workdir or default_workdir(name)).expanduser()
     request = describe_request(name, labels_file, options)
     chosen = read_chosen(folder, request)
     devices = _open_devices(strategy, tpu)
-    remedy = "Make room, then start the same again."
+    remedy = "Make room, then run the same again."
     with full_disk_named(folder, remedy):
         if chosen is None:
             chosen = _choose(
@@ -161,14 +161,14 @@ def default_workdir(photographs: str) -> pathlib.Path:
 
 
 def _open_devices(strategy: str, tpu: str | None) -> Devices:
-    """The devices, if they are of one process and what was asked for."""
+    """Opens the devices, and refuses several processes."""
     if strategy != "multiworker":
         devices = open_devices(strategy, tpu)
         if devices.num_workers == 1:
             return devices
     raise InputError(
         "finetune runs in one process. For several workers, train its experiment: "
-        "train --experiment WORKDIR, of a finetune that has begun."
+        "train --experiment WORKDIR, with the work folder of a finetune that has begun."
     )
 
 
@@ -181,7 +181,7 @@ def _choose(
     devices: Devices,
     start: float,
 ) -> Chosen:
-    """Looks at the photographs and at the pace, chooses, and says what and why."""
+    """Surveys the photographs, measures the speed, and prints choices and reasons."""
     backbone = choose_backbone(devices.kind, options)
     dataset = _prepare(name, labels, workdir)
     print("\n".join(dataset.lines), flush=True)
@@ -207,7 +207,7 @@ def _choose(
     left -= sweep.seconds if sweep else 0
     experiment, rows, timetable = decide(situation, options, paces, left)
     if sweep:
-        print("Looking for a learning rate ...", flush=True)
+        print("Searching for a learning rate ...", flush=True)
         set_up_process(experiment, devices)
         experiment, rows = choose_rate(experiment, rows, sweep, feed, devices, workdir)
     print("", *table(rows), "", sep="\n", flush=True)
@@ -234,9 +234,9 @@ def _paces(
     devices: Devices,
     minutes: float,
 ) -> list[Pace]:
-    """Measured, in the precisions that the device has and there is time to compare.
+    """Measured speeds, in the precisions of the device that there is time to compare.
 
-    Where epochs and image size are asked for, and no time, nothing depends on it.
+    If epochs and image size are given, and no time, nothing depends on them.
     """
     asked = options.asks_for("model.precision")
     compares = situation.has_bfloat16 and minutes >= _PRECISION_MINUTES and not asked
@@ -255,9 +255,9 @@ def _paces(
 
 
 def _finish(chosen: Chosen, workdir: pathlib.Path, start: float) -> FineTuned:
-    """Writes what comes out of a finished run, and says where it is."""
+    """Writes the results of a finished run, and prints where."""
     experiment = chosen.experiment
-    # First: it finds the temperature, which the model is then saved with.
+    # First: it fits the temperature, which the model is then saved with.
     report, measured = write_and_measure(
         workdir, survey=read_survey(workdir), check_training_labels=True
     )

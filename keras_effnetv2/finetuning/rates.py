@@ -1,4 +1,4 @@
-"""The learning rate of a fine-tuning, by a sweep where one is asked for."""
+"""The learning rate of a fine-tuning run, found by a sweep if asked for."""
 
 import dataclasses
 import pathlib
@@ -13,22 +13,22 @@ from keras_effnetv2.training.reporting.rate_sweep import draw_rates
 from keras_effnetv2.training.runs.rate_sweeping import find_rates
 from keras_effnetv2.training.runs.workdir import Workdir
 
-_SHARE = 0.15  # Of the time that is left.
+_SHARE = 0.15  # Of the time left.
 _LEAST_STEPS, _MOST_STEPS = 24, 60
-# Images of the first stage, which are smaller than those that were measured, mostly.
+# Images of the first stage are mostly smaller than the measured ones.
 _AREA = 0.6
-# Steps among others that take longer than those that were measured.
+# Steps in a run take longer than the measured ones.
 _MARGIN = 1.5
 
 
 @dataclasses.dataclass(frozen=True)
 class SweepPlan:
-    """How long a sweep may be.
+    """The limits of a sweep.
 
     Attributes:
-        num_steps: at most.
-        seconds: that all of it takes, if nothing slows the machine down.
-        most_seconds: of its steps but the first, after which it ends.
+        num_steps: maximum number of steps.
+        seconds: expected time in total, if nothing slows the machine down.
+        most_seconds: time limit of the steps after the first.
     """
 
     num_steps: int
@@ -40,8 +40,8 @@ def plan_sweep(pace: Pace, seconds: float) -> SweepPlan:
     """A sweep that leaves most of the time to the training.
 
     Args:
-        pace: measured, or not.
-        seconds: that are left.
+        pace: measured speeds, or none.
+        seconds: the time left.
     """
     share = _SHARE * max(0.0, seconds)
     if not pace.is_measured:
@@ -60,18 +60,18 @@ def choose_rate(
     devices: Devices,
     workdir: pathlib.Path,
 ) -> tuple[Experiment, list[Choice]]:
-    """Sweeps, writes the sweep and its picture, and takes the rate that it suggests.
+    """Sweeps, writes the sweep and its picture, and takes the suggested rate.
 
     Args:
-        experiment: with the usual rate.
-        choices: a line on each.
-        plan: of the sweep.
+        experiment: the experiment, with the usual rate.
+        choices: a line for each choice.
+        plan: limits of the sweep.
         feed: the training images.
-        devices: to train on.
+        devices: devices to train on.
         workdir: where to write.
 
     Returns:
-        The experiment and the lines with the rate and why.
+        The experiment and the lines, with the rate and its reason.
     """
     sweep = find_rates(experiment, feed, devices, plan.num_steps, plan.most_seconds)
     files = Workdir(workdir)

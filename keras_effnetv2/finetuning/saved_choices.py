@@ -1,4 +1,4 @@
-"""What was asked for and chosen, kept in the work folder, so that a run goes on."""
+"""Requests and choices, stored in the work folder, so that a run can resume."""
 
 import dataclasses
 import json
@@ -16,20 +16,20 @@ from keras_effnetv2.training.experiments.configuration import Experiment
 from keras_effnetv2.training.experiments.settings import from_json
 
 CHOICES = "choices.json"
-# What a call may leave that was stopped before it chose.
+# Files that a call may leave if it is stopped before it has chosen.
 _OWN = {SURVEY, SPLIT, "learning_rates.json", "learning_rates.png"}
-_NEW = {"find_lr": False}  # What requests of version 0.1 do not say.
+_NEW = {"find_lr": False}  # Missing in requests of version 0.1.
 
 
 @dataclasses.dataclass(frozen=True)
 class Chosen:
-    """What a call has chosen: the same call again goes on with it.
+    """The choices of a call: the same call again resumes with them.
 
     Attributes:
-        experiment: to train.
-        test_split: part that is held out besides the validation part, if there is one.
-        choices: with their reasons.
-        timetable: of the training; None where no time is to be kept.
+        experiment: the experiment to train.
+        test_split: split that is held out besides the validation part, if any.
+        choices: choices with their reasons.
+        timetable: timetable of the training; None without a deadline.
     """
 
     experiment: Experiment
@@ -41,7 +41,7 @@ class Chosen:
 def describe_request(
     photographs: str, labels: str | None, options: Options
 ) -> dict[str, Any]:
-    """A call in JSON's types; two that are equal mean the same training."""
+    """A call in JSON's types; equal ones mean the same training."""
     return {
         "photographs": photographs if ":" in photographs else _absolute(photographs),
         "labels": labels and _absolute(labels),
@@ -50,10 +50,10 @@ def describe_request(
 
 
 def read_chosen(workdir: pathlib.Path, request: dict[str, Any]) -> Chosen | None:
-    """What was chosen in a work folder; None in one where nothing is yet.
+    """The choices stored in a work folder; None if there are none yet.
 
     Raises:
-        ValueError: it is that of another call, or of something else.
+        ValueError: the folder belongs to another call, or to something else.
     """
     path = workdir / CHOICES
     if not path.is_file():
@@ -80,7 +80,7 @@ def read_chosen(workdir: pathlib.Path, request: dict[str, Any]) -> Chosen | None
     ]
     if differences:
         raise InputError(
-            f"{workdir} is the work folder of another fine-tuning: "
+            f"{workdir} is the work folder of another fine-tuning run: "
             f"{'; '.join(differences)}. Choose another --workdir, or ask for the same."
         )
     return chosen
@@ -89,7 +89,7 @@ def read_chosen(workdir: pathlib.Path, request: dict[str, Any]) -> Chosen | None
 def write_chosen(
     workdir: pathlib.Path, request: dict[str, Any], chosen: Chosen
 ) -> None:
-    """Keeps what was chosen: from now on the same call goes on with it."""
+    """Stores the choices: from now on the same call resumes with them."""
     values = {
         "request": request,
         "test_split": chosen.test_split,
@@ -106,7 +106,7 @@ def _timetable(values: dict[str, Any] | None) -> Timetable | None:
 
 
 def _check_free(workdir: pathlib.Path) -> None:
-    """Refuses a folder of something else, or one that cannot be written."""
+    """Refuses a folder of something else, or one that cannot be written to."""
     others = []
     try:
         if workdir.is_dir():

@@ -1,4 +1,4 @@
-"""How long a training step takes here, measured on the network and the photographs."""
+"""Measures how long a training step takes here, with real network and images."""
 
 import gc
 import pathlib
@@ -16,19 +16,19 @@ from keras_effnetv2.training.progressive import feeding
 from keras_effnetv2.training.progressive.learning import Segment
 from keras_effnetv2.training.progressive.stages import steps_per_epoch
 
-_NUM_STEPS = 3  # That are timed; the one before them is traced.
+_NUM_STEPS = 3  # Timed steps; the one before them traces.
 _CPU_INFO = pathlib.Path("/proc/cpuinfo")
-# What processors call the instructions that multiply bfloat16.
+# Processors' names of bfloat16 instructions.
 _BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 
 
 def measure_pace(experiment: Experiment, feed: feeding.Feed, devices: Devices) -> Pace:
-    """Trains a network for a few steps, and forgets it.
+    """Trains a temporary network for a few steps.
 
     Args:
-        experiment: what is measured; its last stage.
+        experiment: the experiment, whose last stage is measured.
         feed: the training images.
-        devices: to train on.
+        devices: devices to train on.
     """
     num_images = feed.source.num_examples
     stages = experiment.stages(num_images)
@@ -86,7 +86,7 @@ def has_bfloat16(kind: str) -> bool:
     """Whether the device has instructions for bfloat16.
 
     Args:
-        kind: of the device, "CPU", "GPU" or "TPU".
+        kind: kind of device, "CPU", "GPU" or "TPU".
     """
     if kind == "CPU":
         return bool(_cpu_flags() & _BFLOAT16_FLAGS)

@@ -1,8 +1,8 @@
-"""Layers of EfficientNetV2, for its models and for anybody's functional model.
+"""Layers of EfficientNetV2, for its models and for your own functional models.
 
-Images are channels-last everywhere. Stock Keras and `keras.ops` throughout, but for
-TensorFlow's sake: `BatchNorm` calls its fused kernel where it can and sums over
-replicas, and SiLU and convolutions have gradients of their own.
+Images are channels-last everywhere. Layers use stock Keras and `keras.ops`, except on
+TensorFlow: there `BatchNorm` calls the fused kernel where possible and sums over
+replicas, and SiLU and convolutions have custom gradients.
 """
 
 from keras_effnetv2.layers.activations import FastActivation

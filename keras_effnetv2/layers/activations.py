@@ -1,4 +1,4 @@
-"""Activations: SiLU (swish) with a gradient of fewer passes on TensorFlow."""
+"""Activations: SiLU (swish) whose gradient takes fewer passes on TensorFlow."""
 
 import functools
 from collections.abc import Callable
@@ -12,7 +12,7 @@ Activation = str | Callable | None
 
 
 def activate(x: Any, activation: Callable[[Any], Any]) -> Any:
-    """`activation(x)`, with `silu` in the place of Keras's on TensorFlow."""
+    """`activation(x)`, with `silu` instead of Keras's on TensorFlow."""
     is_silu = activation is keras.activations.silu
     if is_silu and keras.backend.backend() == "tensorflow":
         return silu(x)
@@ -22,17 +22,17 @@ def activate(x: Any, activation: Callable[[Any], Any]) -> Any:
 def silu(x: Any) -> Any:
     """`x * sigmoid(x)` on TensorFlow, of any shape and floating dtype.
 
-    With y the output, the derivative is `sigmoid(x) * (1 + x - y)`: that gradient takes
-    four passes over the memory where TensorFlow's own takes six and a sigmoid more,
-    which is a tenth of a training step of EfficientNetV2 on a CPU. It is computed in at
-    least float32: a CPU's kernels for elementwise work in bfloat16 are much slower. To
-    spare it the casts, XLA makes one pass of them all there.
+    With y the output, the derivative is `sigmoid(x) * (1 + x - y)`. This gradient takes
+    four passes over memory; TensorFlow's own takes six and another sigmoid, and the
+    difference is a tenth of a training step of EfficientNetV2 on a CPU. It is computed
+    in at least float32, as a CPU's elementwise kernels are much slower in bfloat16.
+    There XLA fuses everything into one pass, which avoids the casts.
     """
     import tensorflow as tf
 
     @tf.custom_gradient
     def run(x: Any) -> tuple[Any, Callable[[Any], Any]]:
-        # Sigmoid and Mul: converters and graph optimizers know SiLU by them.
+        # Sigmoid and Mul: converters and graph optimizers recognize SiLU by them.
         y = x * tf.sigmoid(x)
 
         def gradient(dy: Any) -> Any:
@@ -51,19 +51,19 @@ def _silu_gradient(x: Any, y: Any, dy: Any) -> Any:
     import tensorflow as tf
 
     dtype = tf.float32 if x.dtype.size < 4 else x.dtype
-    # Not before `dy` is there: TensorFlow would do what it can in the forward pass, and
-    # keep it.
+    # Only once `dy` exists: otherwise TensorFlow would do part of this in the forward
+    # pass and keep the result.
     with tf.control_dependencies([dy]):
         features, outputs, gradients = (tf.cast(value, dtype) for value in (x, y, dy))
         gradients *= 1.0 + (features - outputs)
-    # Its gradients times the sigmoid of its features.
+    # SoftplusGrad: its gradients times the sigmoid of its features.
     dx = tf.raw_ops.SoftplusGrad(gradients=gradients, features=features)
     return tf.cast(dx, x.dtype)
 
 
 @functools.cache
 def _compiled_silu_gradient() -> Callable[[Any, Any, Any], Any]:
-    """For any shape, traced once. In float32 compilation takes more than it gives."""
+    """For any shape, traced once. In float32 compilation does not pay."""
     import tensorflow as tf
 
     spec = tf.TensorSpec(None, tf.bfloat16)
@@ -75,5 +75,5 @@ class FastActivation(keras.layers.Activation):
     """`keras.layers.Activation`: same arguments, shapes and results, faster SiLU."""
 
     def call(self, inputs: Any) -> Any:
-        """The activation of each of `inputs`."""
+        """Applies the activation to each element of `inputs`."""
         return activate(inputs, self.activation)

@@ -18,7 +18,7 @@ from keras_effnetv2.private_apis import sublayers
 
 # Names of sublayers: convolution -> the batch norm after it.
 _PAIRS = {"expand_conv": "expand_bn", "dwconv2": "bn", "project_conv": "project_bn"}
-# Which layer `se_ratio` is of, and its name.
+# Value of `attention` -> the layer that `se_ratio` belongs to, and its name.
 _ATTENTIONS = {
     "squeeze_excite": (SqueezeExcite, "se"),
     "global_context": (GlobalContext, "gc"),
@@ -112,7 +112,7 @@ class BaseBlock(keras.layers.Layer):
         layers: Sequence[keras.layers.Layer],
         training: bool | None,
     ) -> Any:
-        """`x` through all of it; with `remat`, only `x` is kept for the gradient."""
+        """Norm, activation and layers; `remat` keeps only `x` for the gradient."""
 
         def run(x: Any) -> Any:
             x = activate(norm(x, training=training), self.activation)

@@ -10,47 +10,47 @@ from keras_effnetv2.errors import InputError
 from keras_effnetv2.layers.gradients import has_only_cpus
 
 _FUSED_DTYPES = ("float32", "float16", "bfloat16")
-# cuDNN refuses smaller values. PyTorch's 1e-5 is taken for it, as TensorFlow does.
+# cuDNN refuses smaller values. PyTorch's 1e-5 counts as this, as in TensorFlow.
 _FUSED_MIN_EPSILON = 1.001e-5
 _PYTORCH_EPSILON = 1e-5
-# Of a CPU's kernel in bfloat16: AVX-512's width.
+# Width of AVX-512, for a CPU's kernel in bfloat16.
 _CHANNELS_AT_ONCE = 16
 
 
 @keras.saving.register_keras_serializable("keras_effnetv2")
 class BatchNorm(keras.layers.BatchNormalization):
-    """`keras.layers.BatchNormalization`, faster on TensorFlow and over groups.
+    """`keras.layers.BatchNormalization`, faster on TensorFlow, for groups of replicas.
 
-    Same variables, config and results. Keras expands batch norm into about ten
-    elementwise operations on TensorFlow, which in a training step of EfficientNetV2
-    take as long as all convolutions; this layer calls TensorFlow's fused kernel for 4-D
-    channels-last input whose statistics need no other replica.
+    Same variables, config and results. On TensorFlow, Keras expands batch norm into
+    about ten elementwise operations, which take as long in a training step of
+    EfficientNetV2 as all convolutions. This layer calls TensorFlow's fused kernel for
+    4-D channels-last input whose statistics need no other replica.
 
     The moving statistics are the same on all replicas, whichever share their batch
-    statistics: they move by the mean over all of the mean and the variance that each
-    normalises with. That is a little less than the variance of the whole batch, to
-    which the distances between the means of groups add, but it is what training used.
-    Replicas count by their share of the batch.
+    statistics: the update is the average over replicas of the mean and variance that
+    each normalises with, weighted by the replica's share of the batch. This variance is
+    a little below that of the whole batch, which also includes the distances between
+    the means of groups, but it is what training used.
 
-    Masked input and `renorm` are left to Keras, which knows no groups.
+    Masked input and `renorm` are left to Keras, without groups.
 
     Args:
         *args: as for `keras.layers.BatchNormalization`.
         synchronized: which replicas of a `tf.distribute` strategy share their batch
-            statistics. False or 1: none. True: all. A number n: each n that follow each
-            other, or all if there are fewer. On JAX, whose arrays span all devices, it
-            is always all.
+            statistics. False or 1: none. True: all. A number n: groups of n consecutive
+            replicas, or all if there are fewer. On JAX, whose arrays span all devices,
+            it always shares among all.
         **kwargs: as for `keras.layers.BatchNormalization`.
 
     Raises:
-        ValueError: `synchronized` is no such number, or, in training, the replicas do
-            not divide into groups of it.
+        ValueError: `synchronized` is none of these, or, in training, the replicas do
+            not divide into groups of that size.
     """
 
     def __init__(
         self, *args: Any, synchronized: bool | int = False, **kwargs: Any
     ) -> None:
-        # Keras's own argument is refused on JAX and knows no groups.
+        # Keras's own argument is refused on JAX and does not support groups.
         super().__init__(*args, **kwargs)
         is_flag = isinstance(synchronized, bool)
         is_number = isinstance(synchronized, numbers.Integral)
@@ -121,7 +121,7 @@ class BatchNorm(keras.layers.BatchNormalization):
         return tf.cast(outputs, inputs.dtype)
 
     def _call_with_moments(self, inputs: Any) -> Any:
-        """Trains in elementwise operations: for replicas in groups, or any rank."""
+        """Trains with elementwise operations: for groups of replicas, or any rank."""
         x = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
         axis = self.axis % len(x.shape)
         mean, variance = ops.moments(x, [i for i in range(len(x.shape)) if i != axis])
@@ -138,12 +138,12 @@ class BatchNorm(keras.layers.BatchNormalization):
         return ops.cast(outputs, self.compute_dtype)
 
     def _share(self, mean: Any, variance: Any, inputs: Any) -> tuple[Any, Any]:
-        """Moves the moving statistics; returns the batch statistics of the group.
+        """Updates the moving statistics; returns the batch statistics of the group.
 
         Args:
-            mean: `(channels,)`, of this replica's inputs.
-            variance: likewise.
-            inputs: of this replica.
+            mean: mean of this replica's inputs, `(channels,)`.
+            variance: variance of this replica's inputs, `(channels,)`.
+            inputs: this replica's inputs.
         """
         num_replicas, group_size = _count_replicas(), self._group_size()
         if num_replicas == 1:
@@ -155,8 +155,8 @@ class BatchNorm(keras.layers.BatchNormalization):
             averages, _ = _average_in_groups(values, size, num_replicas)
             self._move(averages[0, 0], averages[0, 1])
             return mean, variance
-        # Squares about the moving mean, which all replicas have in common. About 0, a
-        # small variance would drown in the rounding of a large mean.
+        # Squares about the moving mean, which all replicas share. About 0, a small
+        # variance would be lost in the rounding of a large mean.
         center = ops.cast(self.moving_mean, mean.dtype)
         values = ops.stack([mean - center, variance + ops.square(mean - center)])
         averages, sizes = _average_in_groups(values, size, group_size)
@@ -176,13 +176,13 @@ class BatchNorm(keras.layers.BatchNormalization):
 
 
 def _is_slow_in_bfloat16(inputs: Any) -> bool:
-    """Whether a CPU has no fast kernel for it, but a generic one, 10 times as slow."""
+    """Whether a CPU has only a generic kernel for it, 10 times as slow."""
     is_bfloat16 = keras.backend.standardize_dtype(inputs.dtype) == "bfloat16"
     return is_bfloat16 and inputs.shape[-1] % _CHANNELS_AT_ONCE != 0 and has_only_cpus()
 
 
 def _count_replicas() -> int:
-    """How many replicas run the code that is being traced; 1 outside of any."""
+    """How many replicas run the code that is being traced; 1 outside a replica."""
     if keras.backend.backend() != "tensorflow":
         return 1
     import tensorflow as tf
@@ -194,16 +194,16 @@ def _count_replicas() -> int:
 def _average_in_groups(values: Any, weight: Any, group_size: int) -> tuple[Any, Any]:
     """Averages over each group of `group_size` consecutive replicas.
 
-    One all-reduce to which every replica gives all groups' sums, with zeros for the
-    others: that has a static shape and works with every strategy. Gradients pass.
+    Uses one all-reduce: every replica contributes its group's sums, and zeros for the
+    other groups. The shape is static, every strategy supports it, and gradients pass.
 
     Args:
-        values: `(n, channels)`, of this replica; may be NaN where `weight` is 0.
-        weight: scalar, of this replica.
-        group_size: divides the number of replicas.
+        values: this replica's values, `(n, channels)`; may be NaN where `weight` is 0.
+        weight: this replica's weight, a scalar.
+        group_size: a divisor of the number of replicas.
 
     Returns:
-        Averages, `(groups, n, channels)`, and weights of the groups, `(groups, 1, 1)`.
+        Averages, `(groups, n, channels)`, and the groups' weights, `(groups, 1, 1)`.
     """
     import tensorflow as tf
 

@@ -17,8 +17,8 @@ class MBConv(BaseBlock):
     """1x1 expansion, depthwise convolution, squeeze-excite, 1x1 projection.
 
     Input is `(batch, height, width, channels)`, output `(batch, height / strides,
-    width / strides, filters)`, rounded up. A shortcut is added where strides are 1 and
-    input and output have equally many channels.
+    width / strides, filters)`, rounded up. A shortcut is added if strides are 1 and
+    input and output have the same number of channels.
 
     Reference: Tan and Le 2021, https://arxiv.org/abs/2104.00298, Figure 2.
 
@@ -26,26 +26,28 @@ class MBConv(BaseBlock):
         filters: output channels.
         kernel_size: side of the kernel.
         strides: 1 or 2.
-        expand_ratio: hidden channels per input channel, at least 1; at 1 there is no
+        expand_ratio: hidden channels per input channel, at least 1; with 1 there is no
             expansion, but see `always_expand`.
         se_ratio: squeeze-excite channels per block *input* channel; 0 for none. None:
             the paper's, 0.25 in MBConv and 0 in Fused-MBConv.
         activation: any Keras activation.
         drop_path_rate: probability that the branch is dropped, in blocks with a
             shortcut (see `StochasticDepth`).
-        bn_momentum: of the batch norms' moving statistics.
-        bn_epsilon: added to the batch norms' variances.
-        bn_synchronized: share batch statistics over all replicas (True), or over each
-            so many; see `BatchNorm`.
-        remat: keep only the outputs of convolutions for the gradient and compute batch
-            norms, activations and squeeze-excite again: the same numbers with less
+        bn_momentum: momentum of the batch norms' moving statistics.
+        bn_epsilon: value added to the batch norms' variances.
+        bn_synchronized: True to share batch statistics over all replicas, or the size
+            of the groups that share them; see `BatchNorm`.
+        remat: keep only the outputs of convolutions for the gradient and recompute
+            batch norms, activations and squeeze-excite: the same results with less
             memory and more time.
-        use_batch_norm: False: convolutions have biases instead, as what
-            `export.fold_batch_norm` makes has.
-        padding: of the convolution with strides, `"same"`, or `"symmetric"` as PyTorch
-            has it: as many pixels on both sides.
-        attention: what `se_ratio` is of, `"squeeze_excite"` or `"global_context"`.
-        always_expand: an `expand_ratio` of 1 has its convolution too.
+        use_batch_norm: False to have biases in the convolutions instead, as in the
+            models of `export.fold_batch_norm`.
+        padding: padding of the convolution with strides: `"same"`, or PyTorch's
+            `"symmetric"`, with as many pixels on both sides.
+        attention: layer that `se_ratio` applies to, `"squeeze_excite"` or
+            `"global_context"`.
+        always_expand: True to have the expanding convolution even with `expand_ratio`
+            1.
 
     Raises:
         ValueError: a number out of range.

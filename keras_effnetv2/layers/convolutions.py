@@ -10,11 +10,11 @@ from keras_effnetv2.layers.gradients import has_only_cpus, has_own_gradients
 
 
 class _Padded(keras.layers.Layer):
-    """Mixed into a convolution: `padding="symmetric"`, PyTorch's.
+    """A mixin that gives convolutions PyTorch's padding, `padding="symmetric"`.
 
-    With strides, TensorFlow's `"same"` pads an image of even sides by a pixel more at
-    its end than at its beginning; symmetric padding is always `kernel_size // 2`. The
-    output is as large.
+    With strides, TensorFlow's `"same"` pads an image of even sides by one pixel more at
+    its end than at its beginning; symmetric padding is always `kernel_size // 2` at
+    both. The output has the same size.
     """
 
     kernel_size: tuple[int, int]
@@ -31,7 +31,7 @@ class _Padded(keras.layers.Layer):
             )
 
     def margins(self) -> list[list[int]] | None:
-        """Pixels around `(batch, height, width, channels)`; None: as `padding` says."""
+        """Padding of `(batch, height, width, channels)`; None: as `padding` says."""
         if not self.is_symmetric or max(self.strides) == 1:
             return None
         return [[0, 0], *([side // 2] * 2 for side in self.kernel_size), [0, 0]]
@@ -44,11 +44,11 @@ class _Padded(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("keras_effnetv2")
 class Conv2D(_Padded, keras.layers.Conv2D):
-    """`keras.layers.Conv2D`, also with symmetric padding; faster gradients of 1x1.
+    """`keras.layers.Conv2D`, also with symmetric padding; faster 1x1 gradients.
 
-    A 1x1 convolution is a product of matrices, pixels by channels, and so are its
-    gradients. On a CPU TensorFlow computes these as convolutions, whose kernels reach
-    half of what its products do and first bring weights into an order of their own.
+    A 1x1 convolution is a matrix product, pixels by channels, and so are its gradients.
+    On a CPU TensorFlow computes these as convolutions, whose kernels are half as fast
+    as its matrix products and first reorder the weights.
     """
 
     def convolution_op(self, inputs: Any, kernel: Any) -> Any:
@@ -69,7 +69,7 @@ class Conv2D(_Padded, keras.layers.Conv2D):
 def _padded_convolution(
     inputs: Any, kernel: Any, strides: tuple[int, int], margins: list[list[int]]
 ) -> Any:
-    if keras.backend.backend() != "tensorflow":  # XLA makes one operation of both.
+    if keras.backend.backend() != "tensorflow":  # XLA fuses the two.
         return ops.conv(ops.pad(inputs, margins), kernel, strides, "valid")
     import tensorflow as tf
 
@@ -78,7 +78,7 @@ def _padded_convolution(
 
 
 def _pointwise(inputs: Any, kernel: Any) -> Any:
-    """The 1x1 convolution, with gradients as products of matrices."""
+    """The 1x1 convolution, with matrix products as gradients."""
     import tensorflow as tf
 
     @tf.custom_gradient
@@ -101,9 +101,9 @@ def _pointwise(inputs: Any, kernel: Any) -> Any:
 class DepthwiseConv(_Padded, keras.layers.DepthwiseConv2D):
     """`keras.layers.DepthwiseConv2D`, channels-last, also with symmetric padding.
 
-    TensorFlow has no fast kernel for the gradient of its input in bfloat16 with strides
-    on a CPU: 20 to 50 times as slow as in float32, so that the two such layers of B0
-    make a tenth of its training step. Here that gradient is computed in float32.
+    With strides in bfloat16 on a CPU, TensorFlow has no fast kernel for the gradient of
+    the input: it takes 20 to 50 times as long as in float32, a tenth of a training step
+    for the two such layers of B0. Here that gradient is computed in float32.
     """
 
     def call(self, inputs: Any) -> Any:
@@ -129,14 +129,14 @@ class DepthwiseConv(_Padded, keras.layers.DepthwiseConv2D):
         return outputs if self.activation is None else self.activation(outputs)
 
     def _padded(self, inputs: Any, kernel: Any) -> tuple[Any, Any, str]:
-        """Inputs, kernel and padding by which TensorFlow computes this layer."""
+        """Inputs, kernel and padding with which TensorFlow computes this layer."""
         margins = self.margins()
         if margins is None:
             return inputs, kernel, self.padding
         if self.strides == (2, 2) and has_own_gradients() and has_only_cpus():
-            # "same" pads as wanted for kernels larger by 1. TensorFlow has slow
-            # gradients for margins, 2 to 4 times as slow, and on processors for which
-            # it fuses a bias with them, it aborts.
+            # "same" pads as wanted for kernels larger by 1. With margins, TensorFlow's
+            # gradients are 2 to 4 times as slow, and it aborts on processors for which
+            # it fuses a bias with them.
             return inputs, ops.pad(kernel, [[0, 1], [0, 1], [0, 0], [0, 0]]), "same"
         return ops.pad(inputs, margins), kernel, "valid"
 

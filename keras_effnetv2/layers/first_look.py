@@ -1,6 +1,6 @@
-"""A look at the first batch: are its values what the network was trained on?
+"""Checks that the first batch has values like those the network was trained on.
 
-Wrongly scaled pixels cost accuracy without an error; this is what users of EfficientNet
+Wrongly scaled pixels cost accuracy without an error, and are what users of EfficientNet
 packages ask about most.
 """
 
@@ -18,26 +18,28 @@ import numpy as np
 from keras_effnetv2.private_apis import traced_model
 
 _SAMPLE_SIZE = 32
-# Code that stands between a user's call and the look.
+# Packages whose code lies between a user's call and the check.
 _PACKAGES = (
     os.path.dirname(os.path.dirname(__file__)),
     os.path.dirname(keras.__file__),
 )
-# Look -> TensorFlow's variable for its end. Not an attribute: it is no part of a model.
+# Look -> TensorFlow's variable that is True once it is over. Not an attribute, so that
+# it is not part of a model.
 _ENDS: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
 class FirstLook:
-    """Warns once if the first images that a network gets are not what it takes.
+    """Warns once if a network's first images have the wrong range of values.
 
-    Images of one value, such as the zeros that a model is tried with, say nothing: the
-    look is taken at the first others. After that it costs nothing.
+    Constant images, such as zeros to try a model with, tell nothing: the check waits
+    for the first others. After that it costs nothing.
 
     Args:
-        expects_pixels: the network takes 0..255; otherwise it takes normalised images.
+        expects_pixels: whether the network takes 0..255; otherwise it takes normalised
+            images.
 
     Attributes:
-        is_over: no look is taken any more.
+        is_over: whether nothing is checked any more.
     """
 
     def __init__(self, expects_pixels: bool) -> None:
@@ -46,10 +48,10 @@ class FirstLook:
         self._has_warned = False
 
     def take(self, minimum: float, maximum: float) -> bool:
-        """Looks at the range of a batch, if that is still to be done.
+        """Checks the range of a batch, unless the check is over.
 
         Returns:
-            Whether it is over now.
+            Whether the check is over now.
         """
         if not self.is_over and minimum < maximum:
             self.is_over = True
@@ -57,17 +59,17 @@ class FirstLook:
         return self.is_over
 
     def report(self, minimum: float, maximum: float) -> None:
-        """Warns of a range that contradicts what the network takes, once."""
+        """Warns, once, of a range that contradicts what the network takes."""
         problem = range_problem(minimum, maximum, self.expects_pixels)
         if problem and not self._has_warned:
             self._has_warned = True
             warnings.warn(problem, UserWarning, stacklevel=_depth_of_user())
 
     def at(self, images: Any) -> Any:
-        """The same images, looked at: now, or by the step of Keras that is traced.
+        """Returns the images, checked now or by the Keras step that is being traced.
 
-        Nothing is added to functions that are not Keras's own steps, such as those that
-        are exported; nor to steps that XLA compiles or that several devices run.
+        Nothing is added to functions other than Keras's own steps, such as exported
+        ones, nor to steps that XLA compiles or that several devices run.
         """
         if self.is_over or keras.backend.is_keras_tensor(images):
             return images
@@ -83,7 +85,7 @@ class FirstLook:
         return images
 
     def prepare(self) -> None:
-        """Makes what a look in a traced step needs, which cannot be made there."""
+        """Creates the variable for checks in traced steps, which cannot create any."""
         if keras.backend.backend() != "tensorflow":
             return
         import tensorflow as tf
@@ -109,7 +111,7 @@ class FirstLook:
 
 
 def _is_traced_by_keras() -> bool:
-    """Whether the step of a `fit`, `evaluate` or `predict` on one device is traced."""
+    """Whether Keras is tracing a `fit`, `evaluate` or `predict` step on one device."""
     import tensorflow as tf
 
     if tf.distribute.has_strategy():
@@ -119,7 +121,7 @@ def _is_traced_by_keras() -> bool:
 
 
 def _depth_of_user() -> int:
-    """How many calls above the caller the user's code is, as `warnings.warn` counts."""
+    """How many calls above the caller the user's code is, for `warnings.warn`."""
     depth, frame = 0, inspect.currentframe()
     while frame is not None and _is_ours(frame.f_code.co_filename):
         depth, frame = depth + 1, frame.f_back
@@ -133,8 +135,8 @@ def _is_ours(path: str) -> bool:
 
 
 def _range_of(images: Any) -> tuple[float, float] | None:
-    """Least and largest of the first images; None of what is no array of numbers."""
-    # Only of arrays is it known that taking a slice has no effects.
+    """Smallest and largest value of the first images; None unless a numeric array."""
+    # Slicing is known to have no side effects only for arrays.
     if not hasattr(images, "__array__"):
         return None
     try:
@@ -147,12 +149,13 @@ def _range_of(images: Any) -> tuple[float, float] | None:
 
 
 def range_problem(minimum: float, maximum: float, expects_pixels: bool) -> str | None:
-    """What contradicts the contract in a batch's range, or None.
+    """A warning if a batch's range contradicts what the model takes, or None.
 
     Args:
         minimum: smallest value of the batch.
         maximum: largest value of the batch.
-        expects_pixels: the model takes 0..255; otherwise it takes normalised images.
+        expects_pixels: whether the model takes 0..255; otherwise it takes normalised
+            images.
     """
     found = f"values from {minimum:.4g} to {maximum:.4g}"
     if expects_pixels and (minimum < 0 < maximum <= 10 or 0 <= minimum < maximum <= 1):
@@ -176,12 +179,13 @@ def range_problem(minimum: float, maximum: float, expects_pixels: bool) -> str |
 
 
 def watch(data: Any, look: FirstLook, is_distributed: bool) -> Any:
-    """Lets `look` see the first batch of `data`, as `fit` takes it; returns `data`.
+    """Lets `look` check the first batch of `data`, as `fit` takes it; returns `data`.
 
-    Arrays and eager tensors, also as the only one in a dict or list, are looked at at
-    once. A `tf.data.Dataset` comes back with the look in it, taken when its first batch
-    passes, unless it `is_distributed`: workers elsewhere could not call back into this
-    process. Other inputs (symbolic tensors, generators, `PyDataset`) are left alone.
+    Arrays and eager tensors, also as the only one in a dict or list, are checked at
+    once. A `tf.data.Dataset` is returned with the check added, which runs when the
+    first batch passes, unless `is_distributed`: workers elsewhere could not call back
+    into this process. Other inputs (symbolic tensors, generators, `PyDataset`) are left
+    alone.
     """
     if look.is_over:
         return data
@@ -196,7 +200,7 @@ def watch(data: Any, look: FirstLook, is_distributed: bool) -> Any:
 
 
 def _only_leaf(structure: Any) -> Any:
-    """What a structure holds if that is one thing, else None."""
+    """The only leaf of a structure, or None if there is not exactly one."""
     leaves = keras.tree.flatten(structure)
     return leaves[0] if len(leaves) == 1 else None
 
@@ -214,7 +218,7 @@ def _watch_dataset(dataset: Any, look: FirstLook) -> Any:
     if not is_numeric or not isinstance(dataset, tf.data.Dataset):
         return dataset
 
-    look.is_over = True  # From here on this dataset takes it.
+    look.is_over = True  # From here on the dataset runs the check.
 
     def inspect(images: tf.Tensor) -> tf.Tensor:
         extremes = [tf.reduce_min(images), tf.reduce_max(images)]

@@ -9,28 +9,28 @@ from keras_effnetv2.layers.activations import activate
 from keras_effnetv2.layers.layout import check_channels_last
 from keras_effnetv2.layers.squeeze_excite import SqueezeExcite
 
-# timm's, where PyTorch has 1e-5 and Keras 1e-3.
+# timm's value; PyTorch has 1e-5 and Keras 1e-3.
 _EPSILON = 1e-6
 
 
 @keras.saving.register_keras_serializable("keras_effnetv2")
 class GlobalContext(SqueezeExcite):
-    """Scales channels by gates computed from their means over what matters.
+    """Scales channels by gates computed from their weighted means over the image.
 
-    As squeeze-excite, but pixels count by a softmax over the image, and a layer
+    Like squeeze-excite, but a softmax over the image weights the pixels, and a layer
     normalization follows the squeezed layer. Input and output are `(batch, height,
     width, channels)`.
 
-    Reference: Cao et al. 2019, https://arxiv.org/abs/1904.11492, whose context is
-    added; that it scales, as gates do, is timm's.
+    Reference: Cao et al. 2019, https://arxiv.org/abs/1904.11492, where the context is
+    added; timm scales by it instead, as here.
 
     Args:
         filters: channels of the squeezed layer.
-        activation: of the squeezed layer. The gate is a sigmoid.
+        activation: activation of the squeezed layer. The gate is a sigmoid.
     """
 
     def build(self, input_shape: tuple) -> None:
-        """Makes the three 1x1 convolutions and the normalization."""
+        """Creates the three 1x1 convolutions and the normalization."""
         check_channels_last(self, input_shape)
         channels = input_shape[-1]
         self.attend = self._gate(1, None, "attend")
@@ -46,7 +46,8 @@ class GlobalContext(SqueezeExcite):
 
     def call(self, inputs: Any) -> Any:
         """Inputs times gates in (0, 1)."""
-        # A bias for all pixels alike does not change the softmax, but is in the files.
+        # The same bias for all pixels does not change the softmax, but weight files
+        # have it.
         scores = ops.cast(self.attend(inputs), "float32")
         shares = ops.exp(scores - ops.max(scores, axis=(1, 2), keepdims=True))
         shares /= ops.sum(shares, axis=(1, 2), keepdims=True)

@@ -1,4 +1,4 @@
-"""When layers have gradients of their own on TensorFlow, and where they pay."""
+"""Decides where layers on TensorFlow have custom gradients."""
 
 import contextlib
 import contextvars
@@ -12,11 +12,11 @@ _are_stock = contextvars.ContextVar("are_stock", default=False)
 
 @contextlib.contextmanager
 def stock_gradients() -> Iterator[None]:
-    """Within it, layers are traced with TensorFlow's gradients: for exports.
+    """Traces layers with TensorFlow's own gradients inside the `with`: for exports.
 
-    To save gradients of one's own takes as long as to save the rest of a network; saved
-    without them, the graph would have no gradient, and warn when loaded. To converters
-    their place in the graph is one more operation.
+    Saving custom gradients takes as long as saving the rest of a network; without them,
+    the saved graph would have no gradient and warn when loaded. For converters they
+    would also add an operation to the graph.
     """
     token = _are_stock.set(True)
     try:
@@ -26,13 +26,16 @@ def stock_gradients() -> Iterator[None]:
 
 
 def has_own_gradients() -> bool:
-    """On TensorFlow, outside of `stock_gradients`."""
+    """Whether the backend is TensorFlow, outside `stock_gradients`."""
     return keras.backend.backend() == "tensorflow" and not _are_stock.get()
 
 
 @functools.cache
 def has_only_cpus() -> bool:
-    """Elsewhere whole steps are compiled, or cuDNN is fast at what a CPU is not."""
+    """Whether TensorFlow sees only CPUs, where some custom gradients pay.
+
+    Elsewhere whole steps are compiled, or cuDNN is fast where a CPU is not.
+    """
     import tensorflow as tf
 
     return all(x.device_type == "CPU" for x in tf.config.list_logical_devices())

@@ -1,4 +1,4 @@
-"""Layers within layers."""
+"""Finds layers within layers."""
 
 import keras
 
@@ -8,15 +8,15 @@ from keras_effnetv2.private_apis import sublayers
 def inner_layers(model: keras.layers.Layer) -> list[keras.layers.Layer]:
     """Every layer inside `model`, at any depth, each once.
 
-    `model.layers` stops at blocks and at models within the model; here what they hold
-    follows them. For loops that are to reach all layers:
+    `model.layers` stops at blocks and nested models; here their own layers follow them.
+    For loops over all layers:
 
         for layer in keras_effnetv2.inner_layers(model):
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer.trainable = False
 
     Args:
-        model: a model, or any layer that holds others, as a block does.
+        model: a model, or any layer that contains others, such as a block.
 
     Returns:
         The layers in the order of the network, without `model` itself.

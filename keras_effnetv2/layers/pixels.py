@@ -14,19 +14,19 @@ from keras_effnetv2.preprocessing import Preprocessing
 
 @keras.saving.register_keras_serializable("keras_effnetv2")
 class PixelNormalization(keras.layers.Layer):
-    """Turns pixels 0..255 into what the weights were trained on: (x - mean) / std.
+    """Normalises pixels 0..255 as in the weights' training: (x - mean) / std.
 
-    It also carries the whole preprocessing record, so that a saved model, a feature
-    extractor or a user's model built on ours still knows how its images are made.
+    It also stores the whole preprocessing record, so that a saved model, a feature
+    extractor or your model built on ours still knows how to prepare images.
 
     Input and output are `(batch, height, width, channels)`.
 
     Args:
-        preprocessing: the record, or its values as a dict.
-        enabled: False leaves inputs as they are: the caller normalises.
+        preprocessing: preprocessing record, or its values as a dict.
+        enabled: False to leave inputs as they are: the caller normalises.
 
     Raises:
-        ValueError: the record has three channels and the images have not.
+        ValueError: the record has three channels and the images do not.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class PixelNormalization(keras.layers.Layer):
         self.first_look = FirstLook(expects_pixels=enabled)
 
     def build(self, input_shape: tuple) -> None:
-        """Makes nothing; refuses images of other channels than the record's."""
+        """Creates nothing; refuses images whose channels do not match the record."""
         check_channels_last(self, input_shape)
         channels, means = input_shape[-1], len(self.preprocessing.mean)
         if self.enabled and means not in (1, channels):
@@ -55,7 +55,7 @@ class PixelNormalization(keras.layers.Layer):
 
     def call(self, inputs: Any) -> Any:
         """Normalised images, in the layer's compute dtype."""
-        # Keras casts floating-point inputs alone; pixels are often integers.
+        # Keras casts only floating-point inputs; pixels are often integers.
         inputs = self.first_look.at(ops.cast(inputs, self.compute_dtype))
         if not self.enabled:
             return inputs

@@ -1,4 +1,4 @@
-"""Layers whose intermediate results are computed again for the gradient, not kept."""
+"""Recomputes layers' intermediate results for the gradient instead of keeping them."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,16 +12,16 @@ from keras_effnetv2.layers.batch_norm import BatchNorm
 def rematerialize(
     function: Callable[[Any], Any], layers: Sequence[keras.layers.Layer], inputs: Any
 ) -> Any:
-    """`function(inputs)` in training; of it, only `inputs` is kept for the gradient.
+    """`function(inputs)` in training; only `inputs` is kept for the gradient.
 
-    The second computation would move batch-norm statistics a second time (and leak
-    traced values on JAX), so the function runs without side effects: variables go in as
-    arguments, their new values come out and are assigned here, once.
+    The recomputation would update batch-norm statistics a second time (and leak traced
+    values on JAX), so the function runs without side effects: variables are passed as
+    arguments, and their new values are returned and assigned here, once.
 
     Args:
-        function: of a tensor.
-        layers: all that it calls.
-        inputs: a tensor.
+        function: function of one tensor.
+        layers: all layers that it calls.
+        inputs: its argument.
     """
     weights = [weight for layer in layers for weight in layer.weights]
     norms = [x for x in layers if isinstance(x, BatchNorm) and x.trainable]
@@ -35,8 +35,8 @@ def rematerialize(
             ops.stop_gradient(scope.get_current_value(v)) for v in updated
         ]
 
-    # PyTorch computes the second time with what went in, and by then it has moved the
-    # statistics in their place.
+    # PyTorch recomputes with the same input tensors, and by then the statistics have
+    # been updated in place.
     moved = {id(v) for v in updated}
     values = [
         ops.copy(v) if id(v) in moved else ops.convert_to_tensor(v) for v in weights

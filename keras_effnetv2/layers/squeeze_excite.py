@@ -10,7 +10,7 @@ from keras_effnetv2.layers.activations import Activation
 from keras_effnetv2.layers.convolutions import Conv2D
 from keras_effnetv2.layers.layout import check_channels_last
 
-# A normal of variance 2 / (kernel area * filters), as the released code has it.
+# A normal of variance 2 / (kernel area * filters), as in the released code.
 CONV_INITIALIZER = {
     "class_name": "VarianceScaling",
     "config": {"scale": 2.0, "mode": "fan_out", "distribution": "untruncated_normal"},
@@ -28,7 +28,7 @@ class SqueezeExcite(keras.layers.Layer):
     Args:
         filters: channels of the squeezed layer. In MBConv, a quarter of the *block's*
             input channels.
-        activation: of the squeezed layer. The gate is a sigmoid.
+        activation: activation of the squeezed layer. The gate is a sigmoid.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class SqueezeExcite(keras.layers.Layer):
         self.activation = keras.activations.get(activation)
 
     def build(self, input_shape: tuple) -> None:
-        """Makes the two 1x1 convolutions."""
+        """Creates the two 1x1 convolutions."""
         check_channels_last(self, input_shape)
         self.reduce = self._gate(self.filters, self.activation, "reduce")
         self.expand = self._gate(input_shape[-1], "sigmoid", "expand")

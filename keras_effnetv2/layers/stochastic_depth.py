@@ -1,4 +1,4 @@
-"""Stochastic depth: dropping residual branches."""
+"""Stochastic depth: drops residual branches."""
 
 from typing import Any
 
@@ -10,17 +10,17 @@ from keras_effnetv2.errors import InputError
 
 @keras.saving.register_keras_serializable("keras_effnetv2")
 class StochasticDepth(keras.layers.Layer):
-    """Drops a whole residual branch for a share of the examples, in training.
+    """In training, drops a whole residual branch for a share of the examples.
 
     Input and output have any shape `(batch, ...)`. Kept branches are scaled by
-    1 / (1 - rate), so that inference needs no change.
+    1 / (1 - rate), so inference needs no change.
 
     Reference: Huang et al. 2016, https://arxiv.org/abs/1603.09382.
 
     Args:
         rate: probability of *dropping*, in [0, 1). It may be changed later; a compiled
-            function sees the change when it is traced anew.
-        seed: of the random choice.
+            function sees the change when it is traced again.
+        seed: seed of the random choice.
 
     Raises:
         ValueError: `rate` outside [0, 1).
@@ -32,15 +32,15 @@ class StochasticDepth(keras.layers.Layer):
             raise InputError(f"rate must be in [0, 1). Received: rate={rate!r}.")
         self.rate = rate
         self.seed = seed
-        # Made even for rate 0, which may be raised later.
+        # Created even for rate 0, which may be raised later.
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.supports_masking = True
 
     def build(self, input_shape: tuple) -> None:
-        """Makes nothing."""
+        """Creates nothing."""
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """Zeros or scales each example of `inputs` when `training`."""
+        """Zeroes or scales each example of `inputs` when `training`."""
         if not training or self.rate == 0:
             return inputs
         shape = (ops.shape(inputs)[0],) + (1,) * (len(inputs.shape) - 1)

@@ -1,1 +1,1 @@
-"""What a network is: its rows, every variant, and the Keras model that they become."""
+"""Networks: rows, variants, and the Keras models built from them."""

@@ -1,6 +1,6 @@
-"""What a network is made of: rows, and the coefficients that scale them.
+"""The description of a network: rows, and the coefficients that scale them.
 
-Pure Python: nothing here builds a layer. `block_list` has the blocks they come to.
+Pure Python: nothing here builds a layer. `block_list` has the resulting blocks.
 """
 
 import dataclasses
@@ -11,13 +11,13 @@ from keras_effnetv2.errors import InputError
 MBCONV = "mbconv"
 FUSED_MBCONV = "fused_mbconv"
 
-# Keras's names; `create_model` takes any other activation.
+# Keras's names; `create_model` accepts any other activation, too.
 ACTIVATIONS = ("swish", "relu", "relu6", "hard_swish", "gelu")
-# Of convolutions with strides: TensorFlow's, whose odd pixel is at the end, or
-# PyTorch's, as many pixels on both sides.
+# Padding of strided convolutions: TensorFlow's, with an odd pixel at the end, or
+# PyTorch's, with equal numbers of pixels on both sides.
 PADDINGS = ("same", "symmetric")
 ATTENTIONS = ("squeeze_excite", "global_context")
-# Fields of a `Variant` that are one of a few values.
+# Fields of a `Variant` with a few possible values.
 CHOICES = {
     "fixed_ends": (False, True),
     "activation": ACTIVATIONS,
@@ -28,7 +28,7 @@ CHOICES = {
 
 @dataclasses.dataclass(frozen=True)
 class BlockSpec:
-    """One row: `num_repeats` equal blocks, of which the first has the row's strides.
+    """One row: `num_repeats` equal blocks, the first of which has the row's strides.
 
     Attributes:
         operator: `"mbconv"` or `"fused_mbconv"`.
@@ -38,7 +38,7 @@ class BlockSpec:
         filters: output channels, before the variant's width coefficient.
         num_repeats: number of blocks, before the variant's depth coefficient.
         se_ratio: squeeze-excite channels per block *input* channel; 0 for none.
-        always_expand: an `expand_ratio` of 1 has its convolution too.
+        always_expand: whether an `expand_ratio` of 1 has an expansion, too.
     """
 
     operator: str
@@ -84,17 +84,17 @@ class Variant:
         dropout_rate: rate before the classifier.
         width_coefficient: multiplies channels.
         depth_coefficient: multiplies repeats.
-        drop_path_rate: stochastic depth's drop rate, approached linearly with depth.
+        drop_path_rate: drop rate of stochastic depth, reached linearly with depth.
         top_filters: channels of the last convolution, before the width coefficient.
         filter_divisor: channels are rounded to a multiple of it.
-        min_filter_share: rounding may not leave less than this share of the channels
-            (EfficientNet V1 has 0.9, V2 none).
-        fixed_ends: the coefficients leave the channels of stem and top, and the repeats
-            of the first and the last row, as they are.
-        activation: of all blocks, stem and top, one of `ACTIVATIONS`.
-        padding: of convolutions with strides, one of `PADDINGS`.
-        attention: what `se_ratio` is of, one of `ATTENTIONS`.
-        bn_epsilon: added to the batch norms' variances.
+        min_filter_share: rounding may not reduce channels below this share (0.9 in
+            EfficientNet V1, none in V2).
+        fixed_ends: whether the coefficients do not apply to the channels of stem and
+            top, and to the repeats of the first and the last row.
+        activation: activation of all blocks, stem and top, one of `ACTIVATIONS`.
+        padding: padding of strided convolutions, one of `PADDINGS`.
+        attention: layer that `se_ratio` applies to, one of `ATTENTIONS`.
+        bn_epsilon: value added to the batch norms' variances.
     """
 
     name: str
@@ -186,7 +186,7 @@ class Variant:
 
 
 def apply_coefficients(variant: Variant) -> Variant:
-    """The same network with its coefficients, now both 1, multiplied into its rows.
+    """The same network with its coefficients multiplied into its rows, and now 1.
 
     Filters and repeats are then those of the blocks: `layout` does not change.
     """

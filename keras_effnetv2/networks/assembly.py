@@ -1,4 +1,4 @@
-"""Networks: a `Variant` becomes a functional Keras model with a layer a block.
+"""Builds networks: a `Variant` becomes a functional Keras model, one layer per block.
 
 Reference: Tan and Le 2021, https://arxiv.org/abs/2104.00298.
 """
@@ -18,7 +18,7 @@ from keras_effnetv2.networks.block_list import Block, layout
 from keras_effnetv2.networks.functional import EfficientNet
 from keras_effnetv2.preprocessing import Preprocessing
 
-# Uniform within 1 / sqrt(classes) of 0, as the released code has it.
+# Uniform within 1 / sqrt(classes) of 0, as in the released code.
 _DENSE_INITIALIZER = {
     "class_name": "VarianceScaling",
     "config": {"scale": 1 / 3, "mode": "fan_out", "distribution": "uniform"},
@@ -55,15 +55,15 @@ def build(
     Args:
         variant: rows and coefficients.
         images: symbolic tensor `(batch, height, width, channels)`; the model's inputs
-            are those it comes from.
+            are those it is computed from.
         preprocessing: the record that the model carries.
-        include_top: end in pooling, dropout and classifier.
-        include_preprocessing: the model takes pixels 0..255.
+        include_top: whether to end in pooling, dropout and classifier.
+        include_preprocessing: whether the model takes pixels 0..255.
         classes: width of the classifier.
-        classifier_activation: of the classifier; `"auto"` is the record's.
+        classifier_activation: activation of the classifier; `"auto"` is the record's.
         pooling: without classifier: None, `"avg"` or `"max"`.
-        name: of the model.
-        options: shared by the blocks.
+        name: name of the model.
+        options: arguments shared by the blocks.
     """
     if include_top and classes == 1:
         _refuse_constant(classifier_activation)
@@ -115,7 +115,7 @@ def _classifier(
         _pool(x, "avg")
     )
     return keras.layers.Dense(
-        int(classes),  # Keras refuses NumPy's integers.
+        int(classes),  # Keras refuses NumPy integers.
         activation=activation,
         kernel_initializer=_DENSE_INITIALIZER,
         dtype=dtype,
@@ -132,7 +132,7 @@ def _pool(x: Any, kind: str) -> Any:
 
 
 def _full_precision() -> str | None:
-    """Float32 under mixed precision, whose scores would otherwise lose digits."""
+    """float32 under mixed precision, since scores would otherwise lose digits."""
     policy = keras.config.dtype_policy()
     return "float32" if policy.compute_dtype != policy.variable_dtype else None
 

@@ -1,4 +1,4 @@
-"""The blocks of a network in order, everything scaled, and the shapes of their kernels.
+"""The scaled blocks of a network in order, and the shapes of their kernels.
 
 Models, the profiler and the weight readers all walk `layout`.
 """
@@ -10,7 +10,7 @@ from keras_effnetv2.networks.architecture import MBCONV, Variant
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """One block of a network, with everything scaled and numbered.
+    """One block of a network, scaled and numbered.
 
     Attributes:
         name: `block{stage}{letters}`: `block1a` ... `block6z`, `block6aa`, ...
@@ -18,7 +18,7 @@ class Block:
         index: number of the block over all rows, from 0.
         position: number of the block in its row, from 0.
         drop_path_rate: probability that the block's branch is dropped for an example.
-        attention: what `se_ratio` is of, one of `ATTENTIONS`.
+        attention: layer that `se_ratio` applies to, one of `ATTENTIONS`.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Block:
 
 
 def layout(variant: Variant) -> tuple[Block, ...]:
-    """The blocks of `variant` in order, everything scaled."""
+    """The scaled blocks of `variant`, in order."""
     repeats = variant.scaled_repeats
     blocks: list[Block] = []
     input_filters = variant.scaled_stem_filters
@@ -75,10 +75,10 @@ def layout(variant: Variant) -> tuple[Block, ...]:
 
 
 def kernel_shapes(block: Block) -> dict[str, tuple[int, int, int, int]]:
-    """Shapes of a block's kernels by the names of their layers, in order.
+    """Shapes of a block's kernels by layer name, in order.
 
-    `(side, side, inputs, outputs)`, of `"dwconv2"` `(side, side, channels, 1)`. The one
-    spatial kernel is `spatial_layer(block)`'s; those with a `/` have biases.
+    `(side, side, inputs, outputs)`, for `"dwconv2"` `(side, side, channels, 1)`. The
+    only spatial kernel is `spatial_layer(block)`'s; layers with a `/` have biases.
     """
     inputs, side = block.input_filters, block.kernel_size
     hidden = int(inputs * block.expand_ratio)

@@ -1,7 +1,7 @@
-"""The last layers of a classifier: its logits, and what makes probabilities of them.
+"""The last layers of a classifier: its logits, and their activation.
 
-Layers are called, and their kernels are not read: of a quantized layer, or one with
-LoRA, a kernel is not all that it multiplies by.
+Layers are called, and their kernels are not read: quantized layers and those with LoRA
+multiply by more than a kernel.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ from keras_effnetv2.private_apis import producer
 # Layers that may follow the classifier.
 ACTIVATION_LAYERS = (keras.layers.Activation, keras.layers.Softmax)
 
-# Losses that have an argument `from_logits`, and what it stands for.
+# Losses with an argument `from_logits`, and the activation that it implies.
 _LOSSES = {
     "softmax": (
         keras.losses.CategoricalCrossentropy,
@@ -38,10 +38,10 @@ class Head:
     """The end of a functional or sequential classifier.
 
     Attributes:
-        features: the symbolic tensor `(batch, channels)` that the classifier takes.
+        features: the symbolic tensor `(batch, channels)` before the classifier.
         dense: the classifier.
         activations: functions and layers between the classifier's sums and the model's
-            output, in order; none that changes nothing.
+            output, in order, without identities.
     """
 
     features: Any
@@ -53,12 +53,11 @@ def find_head(model: keras.Model) -> Head:
     """The end of a model.
 
     Raises:
-        ValueError: it is not a dense layer of features, with activations alone after
-            it.
+        ValueError: it is not a dense layer of features, followed only by activations.
     """
     if len(model.outputs) != 1:
         raise InputError(
-            f"Exports need a classifier of one output. Received: {model.name!r} of "
+            f"Exports need a classifier with one output. Received: {model.name!r} with "
             f"{len(model.outputs)}. Make a model of one: keras.Model(model.inputs, "
             "model.outputs[0])."
         )
@@ -69,7 +68,7 @@ def find_head(model: keras.Model) -> Head:
         layer, inputs = producer(inputs[0])
     if isinstance(layer, keras.Model):
         raise InputError(
-            f"The last layer of {model.name!r} is a model itself ({layer.name!r}). "
+            f"The last layer of {model.name!r} is itself a model ({layer.name!r}). "
             f"Export that one: model.get_layer({layer.name!r})."
         )
     if not isinstance(layer, keras.layers.Dense) or len(model.output_shape) != 2:
@@ -85,7 +84,7 @@ def find_head(model: keras.Model) -> Head:
 
 
 def logits(dense: keras.layers.Dense, features: Any) -> Any:
-    """What a dense layer gives before its activation, `(batch, classes)`."""
+    """The output of a dense layer before its activation, `(batch, classes)`."""
     activation, dense.activation = dense.activation, keras.activations.linear
     try:
         return dense(features)
@@ -94,7 +93,7 @@ def logits(dense: keras.layers.Dense, features: Any) -> Any:
 
 
 def gives_probabilities(activation: Callable[[Any], Any], classes: int) -> bool:
-    """Whether what a function gives for any logits is in [0, 1]."""
+    """Whether the results of a function for any logits are in [0, 1]."""
     rising = np.linspace(-9, 9, classes, dtype="float32")
     tried = ops.convert_to_tensor([rising, -rising])
     found = ops.convert_to_numpy(activation(tried))
@@ -104,19 +103,19 @@ def gives_probabilities(activation: Callable[[Any], Any], classes: int) -> bool:
 def missing_activation(
     model: keras.Model, head: Head, record: Preprocessing, wanted: str
 ) -> str | None:
-    """What makes probabilities of the scores of a model that gives logits.
+    """The activation that turns a model's logits into probabilities.
 
     Args:
-        model: a classifier; if compiled, its loss says it.
-        head: of the model.
-        record: of the model; if it names its classes, it says it.
-        wanted: `"softmax"` or `"sigmoid"` says it before these, `"auto"` does not.
+        model: a classifier; if compiled, its loss tells.
+        head: head of the model.
+        record: preprocessing of the model; if it names its classes, it tells.
+        wanted: `"softmax"` or `"sigmoid"` takes precedence; `"auto"` does not.
 
     Returns:
-        Its name. None if nothing says it.
+        Its name. None if unknown.
 
     Raises:
-        ValueError: there is no such activation, or it is one that cannot be.
+        ValueError: there is no such activation, or it is impossible.
     """
     name = None if wanted == "auto" else wanted
     name = name or loss_activation(getattr(model, "loss", None))
@@ -131,7 +130,7 @@ def missing_activation(
 
 
 def check_activation(wanted: str) -> None:
-    """Refuses what exports do not make probabilities with.
+    """Refuses activations that exports do not support.
 
     Raises:
         ValueError: it is not `"auto"`, `"softmax"` or `"sigmoid"`.
@@ -144,7 +143,7 @@ def check_activation(wanted: str) -> None:
 
 
 def loss_activation(loss: Any) -> str | None:
-    """The activation in a loss of logits, as `compile` takes it; None of others."""
+    """The activation in a loss of logits, as for `compile`; None for other losses."""
     if isinstance(loss, dict):
         loss = list(loss.values())
     if isinstance(loss, list | tuple):
@@ -157,14 +156,14 @@ def loss_activation(loss: Any) -> str | None:
 
 def _record_activation(record: Preprocessing, classes: int) -> str | None:
     if record.num_labels != classes:
-        return None  # The record is that of the pretrained body.
-    # Softmax is what records say that nobody has asked, of any names.
+        return None  # The record belongs to the pretrained body.
+    # Softmax is the default of records, with any names.
     is_known = isinstance(record.labels, str) or record.activation != "softmax"
     return record.activation if is_known else None
 
 
 def activation_name(activation: Callable[[Any], Any]) -> str:
-    """`"softmax"`, `"sigmoid"` or whatever a function or layer is called."""
+    """`"softmax"`, `"sigmoid"`, or the name of any function or layer."""
     if isinstance(activation, keras.layers.Softmax):
         return "softmax"
     return getattr(activation, "__name__", type(activation).__name__)

@@ -1,4 +1,4 @@
-"""Figures that others published, to show beside the counted ones.
+"""Figures published by others, to show next to the counted ones.
 
 Sources: V2 `paper`: Tan and Le 2021, https://arxiv.org/abs/2104.00298 (v3), Table 7 (S
 to XL) and Table 11 (B0, B1, B3); its FLOPs of S, M and L are those of an earlier
@@ -20,13 +20,13 @@ class Size(NamedTuple):
 
 
 class Published(NamedTuple):
-    """What the paper says of a variant, and what its publisher's code or results do.
+    """Figures of a variant from the paper, and from its publisher's code or results.
 
     Attributes:
         paper: sizes.
         code: sizes.
         top1: accuracy on ImageNet-1k of the released weights, percent: the publisher's
-            `imagenet` (XL: `imagenet21k-ft1k`; L2: NoisyStudent); of V1 and B8 timm's
+            `imagenet` (XL: `imagenet21k-ft1k`; L2: NoisyStudent); for V1 and B8, timm's
             measurement of the weights with AutoAugment and RandAugment.
     """
 
@@ -77,5 +77,5 @@ PUBLISHED = {
     "efficientnet-b6-torchvision":  Published(None,   Size(43.04, 19.07), 84.0),
     "efficientnet-b7-torchvision":  Published(None,   Size(66.35, 37.75), 84.1),
 }
-"""By the name of a variant."""
+"""Published figures by name of the variant."""
 # fmt: on

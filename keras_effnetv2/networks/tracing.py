@@ -1,4 +1,4 @@
-"""How TensorFlow traces the functions that `fit` and a model's call become."""
+"""How TensorFlow traces the functions of `fit` and of a model's call."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -8,7 +8,7 @@ import keras
 
 
 def without_autograph(function: Callable) -> Callable:
-    """TensorFlow would rewrite a function for its graphs, for a second and nothing."""
+    """Keeps TensorFlow from rewriting a function, which takes a second for nothing."""
     if keras.backend.backend() != "tensorflow":
         return function
     import tensorflow as tf
@@ -18,9 +18,9 @@ def without_autograph(function: Callable) -> Callable:
 
 @contextlib.contextmanager
 def variables_outside_of_graphs() -> Iterator[None]:
-    """Within it, variables are made as if no function were being traced.
+    """Creates variables in the block as if no function were being traced.
 
-    TensorFlow traces a function twice if its first trace makes variables: once with
+    TensorFlow traces a function twice if its first trace creates variables: once with
     their initializers, as conditions, and once without.
     """
     if keras.backend.backend() != "tensorflow":

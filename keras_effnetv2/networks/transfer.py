@@ -1,4 +1,4 @@
-"""Using a network for other tasks: feature pyramids, freezing, class names."""
+"""Transfer to other tasks: feature pyramids, freezing, class names."""
 
 import dataclasses
 import re
@@ -22,17 +22,17 @@ def feature_pyramid(
     """A model with the features of `model` at several resolutions.
 
     Level `i` has strides 2 ** i: it is the last block output before the next
-    downsampling, as the official endpoints `reduction_1` ... `reduction_5` are.
+    downsampling, like the official endpoints `reduction_1` ... `reduction_5`.
 
     Args:
         model: from `create_model`, with or without top.
-        levels: which levels, in the order wanted.
-        include_top: give the classifier's scores `(batch, classes)` too: `logits` and
-            `probabilities` of a model of logits (`classifier_activation=None`),
-            `probabilities` of one that has an activation.
+        levels: levels to return, in this order.
+        include_top: whether to return the classifier's scores `(batch, classes)` too:
+            `logits` and `probabilities` for a model of logits
+            (`classifier_activation=None`), `probabilities` for one with an activation.
 
     Returns:
-        A model of the same images and weights whose outputs are a dict:
+        A model with the same images and weights whose outputs are a dict:
         `reduction_{level}` to features `(batch, height / 2 ** level, width / 2 **
         level, channels)`, and scores by their names.
 
@@ -57,11 +57,11 @@ def feature_pyramid(
 
 
 def _scores(model: keras.Model) -> dict[str, Any]:
-    """The outputs of a classifier, by what they are."""
+    """The outputs of a classifier, by kind."""
     if len(model.outputs) != 1 or len(model.output_shape) != 2:
         raise InputError(
-            f"include_top=True needs a classifier. Received: {model.name}, which gives "
-            f"{model.output_shape}. Build it with include_top=True."
+            f"include_top=True needs a classifier. Received: {model.name}, with "
+            f"outputs {model.output_shape}. Build it with include_top=True."
         )
     if find_head(model).activations:
         return {"probabilities": model.output}
@@ -73,23 +73,23 @@ def _scores(model: keras.Model) -> dict[str, Any]:
 def freeze(
     model: keras.Model, until: str | None, batch_norm: str = "frozen"
 ) -> keras.Model:
-    """Fixes the first part of a network for fine-tuning, and lets the rest learn.
+    """Freezes the first part of a network for fine-tuning; the rest is trainable.
 
-    Call it before `compile`, or compile again. Each call sets the whole model anew,
-    whatever was frozen before, so training can continue with less frozen: also after
-    `model.trainable = False`. Layers of your own that are to stay frozen are frozen
-    after it.
+    Call it before `compile`, or compile again. Each call sets every layer of the model,
+    whatever was frozen before, so training can continue with less frozen, even after
+    `model.trainable = False`. If layers of your own are to stay frozen, freeze them
+    after the call.
 
-    Loops over `model.layers` do not reach what is inside blocks, which is most batch
-    norms; this does, and so do loops over `inner_layers(model)`.
+    Loops over `model.layers` do not reach the layers inside blocks, where most batch
+    norms are; this function does, and so do loops over `inner_layers(model)`.
 
     Args:
         model: from `create_model`, or any built model that contains one.
         until: the last part to freeze: `"stem"`, `"stage1"`, `"stage2"`, ... or `"top"`
             for everything before the pooling. None: no part.
-        batch_norm: `"frozen"`: batch norms of the network keep their statistics,
-            scales and offsets everywhere, as is best for small batches;
-            `"trainable"`: they learn wherever their convolutions do.
+        batch_norm: `"frozen"`: all batch norms of the network keep their statistics,
+            scales and offsets, as is best for small batches; `"trainable"`: they are
+            trained wherever their convolutions are.
 
     Returns:
         The same model.
@@ -107,8 +107,9 @@ def freeze(
     if until is not None and until not in parts:
         raise InputError(f"until must be None or one of {parts}. Received: {until!r}.")
     last = -1 if until is None else parts.index(until)
-    # Keras's flag counts only where all that holds a layer has it: from outside in. It
-    # is not set where it is, since that would also free weights that LoRA has fixed.
+    # Keras's flag counts only if all enclosing layers have it, so set it from outside
+    # in. It is not set again where it is set, since that would unfreeze weights that
+    # LoRA has frozen.
     for layer in (model, *inner_layers(model)):
         if not layer.trainable:
             layer.trainable = True
@@ -127,13 +128,13 @@ def name_classes(model: keras.Model, names: Sequence[str]) -> keras.Model:
 
     Args:
         model: a classifier from `create_model`, or a model that contains one.
-        names: of its classes, in their order, each a line of text.
+        names: names of its classes, in order, each a line of text.
 
     Returns:
         The same model.
 
     Raises:
-        ValueError: not a name for each class, or no network in `model`.
+        ValueError: not one name per class, or no network in `model`.
     """
     normalization = find_normalization(model)
     num_classes = model.output_shape[-1]

@@ -1,10 +1,10 @@
-"""Networks as files: a `Variant` written as JSON, read back, and checked.
+"""Networks as files: a `Variant` as JSON, checked when it is read.
 
 write_variant(variant, "found.json")
 variant = read_variant("found.json")
 
 A file may come from anywhere: everything in it is checked before a `Variant` is made
-of it, and what is larger than any network that could be built is refused.
+from it, and networks too large to build are refused.
 """
 
 import dataclasses
@@ -27,11 +27,11 @@ from keras_effnetv2.paths import AnyPathLike, as_path
 
 SUFFIX = ".json"
 
-# Of the file's layout: a later one gets the next number.
+# Version of the file's layout, increased with each change.
 _FORMAT = "keras_effnetv2 variant, version 1"
 # XL takes 2 kB.
 _MAX_BYTES = 100_000
-# XL has 100 blocks, L2 of EfficientNet V1 channels of 5,504.
+# XL has 100 blocks; EfficientNet V1's L2 has layers of 5,504 channels.
 _MAX_BLOCKS = 1000
 _MAX_FILTERS = 32_768
 _MAX_SIDE = 8192
@@ -48,14 +48,14 @@ class _Number(NamedTuple):
         kinds = int if self.is_whole else (int, float)
         if isinstance(value, bool) or not isinstance(value, kinds):
             return False
-        return self.low <= value <= self.high  # Not a number is in no range.
+        return self.low <= value <= self.high  # NaN is in no range.
 
     def __str__(self) -> str:
         kind = "a whole number" if self.is_whole else "a number"
         return f"{kind} from {self.low} to {self.high}"
 
 
-# `BlockSpec` and `Variant` check themselves too; here are types, and what is too large.
+# `BlockSpec` and `Variant` check themselves too; here are types and maximum sizes.
 # fmt: off
 _BLOCK_NUMBERS = {
     "kernel_size":  _Number(1, 15),
@@ -83,28 +83,28 @@ _BLOCK_CHOICES = {
     "operator": (MBCONV, FUSED_MBCONV),
     "always_expand": (False, True),
 }
-# Fields that files of earlier versions lack. They are written where they are not what
-# those versions had, so that those can read what they can build.
+# Fields that files of earlier versions lack. They are written only if they differ from
+# those versions, so that these can read every network that they can build.
 _LATER_OF_VARIANT = (*CHOICES, "bn_epsilon")
 _LATER_OF_BLOCK = ("always_expand",)
 
 
 def is_variant_file(name: str | os.PathLike | Variant) -> bool:
-    """Whether `name` is that of a file, and not of a published variant."""
+    """Whether `name` is the name of a file, not of a published variant."""
     is_path = isinstance(name, os.PathLike)
     return is_path or (isinstance(name, str) and name.endswith(SUFFIX))
 
 
 def write_variant(variant: Variant, path: AnyPathLike) -> None:
-    """Writes `variant` as JSON; the file is always whole: the old one or the new one.
+    """Writes `variant` as JSON, atomically.
 
     Args:
         variant: e.g. a network that a search has found.
-        path: where to, ends in `.json`.
+        path: where to write; must end in `.json`.
 
     Raises:
-        ValueError: another ending, a missing folder, or a variant that could
-            not be read back.
+        ValueError: another suffix, a missing folder, or a variant that could not be
+            read back.
     """
     target = as_path(path)
     if target.suffix != SUFFIX:
@@ -117,7 +117,7 @@ def write_variant(variant: Variant, path: AnyPathLike) -> None:
 
 
 def check_variant(variant: Variant) -> None:
-    """Refuses a variant that no file may hold.
+    """Refuses a variant that cannot be saved in a file.
 
     Raises:
         ValueError: it could not be read back; the message says why.
@@ -126,13 +126,13 @@ def check_variant(variant: Variant) -> None:
 
 
 def read_variant(path: AnyPathLike) -> Variant:
-    """The variant that `write_variant` wrote into the file `path`.
+    """The variant that `write_variant` wrote to the file `path`.
 
     Raises:
-        ValueError: there is no such file, or something else is in it.
+        ValueError: there is no such file, or it contains something else.
     """
     source = as_path(path)
-    if not source.is_file():  # Nor a pipe, which would be waited for.
+    if not source.is_file():  # A pipe would block.
         raise InputError(
             f"There is no variant file {source}. Expected the path of a file that "
             "write_variant or a search wrote."
@@ -148,7 +148,7 @@ def read_variant(path: AnyPathLike) -> Variant:
 
 
 def to_json(variant: Variant) -> str:
-    """All of `variant`, a row of blocks a line, for people and for `from_json`."""
+    """All of `variant`, one row of blocks per line, for people and for `from_json`."""
     values = to_values(variant)
     rows = values.pop("blocks")
     lines = [
@@ -160,12 +160,12 @@ def to_json(variant: Variant) -> str:
 
 
 def to_values(variant: Variant) -> dict[str, Any]:
-    """All of `variant`, as JSON has it, for `from_values`."""
+    """All of `variant` in JSON's types, for `from_values`."""
     return {"format": _FORMAT, **to_fields(variant)}
 
 
 def to_fields(variant: Variant) -> dict[str, Any]:
-    """The same without the file's format, to compare with what was once written."""
+    """The same without the file's format, to compare with earlier files."""
     values = _without_defaults(variant, _LATER_OF_VARIANT)
     blocks = [_without_defaults(spec, _LATER_OF_BLOCK) for spec in variant.blocks]
     return {**values, "blocks": blocks}
@@ -174,7 +174,7 @@ def to_fields(variant: Variant) -> dict[str, Any]:
 def _without_defaults(
     part: Variant | BlockSpec, later: tuple[str, ...]
 ) -> dict[str, Any]:
-    """All fields of a network or a row; of the `later` ones, those that differ."""
+    """All fields of a network or a row; only those `later` ones that differ."""
     return {
         field.name: getattr(part, field.name)
         for field in dataclasses.fields(part)
@@ -183,7 +183,7 @@ def _without_defaults(
 
 
 def from_json(text: str) -> Variant:
-    """The variant that `to_json` wrote.
+    """The inverse of `to_json`.
 
     Raises:
         ValueError: not JSON, a field missing, unknown or out of range, or a network
@@ -201,7 +201,7 @@ def from_json(text: str) -> Variant:
 
 
 def from_values(values: Any) -> Variant:
-    """The variant that `to_values` took apart.
+    """The inverse of `to_values`.
 
     Raises:
         ValueError: a field missing, unknown or out of range, or a network too large to
@@ -225,15 +225,15 @@ def from_values(values: Any) -> Variant:
 
 
 def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object whose fields are there once."""
+    """An object whose fields are unique."""
     values = dict(pairs)
     if len(values) < len(pairs):
-        raise InputError("a field is there twice")
+        raise InputError("a field exists twice")
     return values
 
 
 def _no_number(text: str) -> None:
-    raise InputError(f"{text} is no number")
+    raise InputError(f"{text} is not a number")
 
 
 def _row(row: Any, place: str) -> BlockSpec:
@@ -282,11 +282,11 @@ def _check_choices(
 
 
 def _check_size(variant: Variant) -> None:
-    """Of what the coefficients make of the rows."""
+    """Checks the sizes that result from the coefficients."""
     num_blocks = sum(variant.scaled_repeats)
     if num_blocks > _MAX_BLOCKS:
         raise InputError(
-            f"It has {num_blocks:,} blocks; {_MAX_BLOCKS:,} are the most. Lower "
+            f"It has {num_blocks:,} blocks; the maximum is {_MAX_BLOCKS:,}. Lower "
             "num_repeats or depth_coefficient."
         )
     filters = [variant.stem_filters, variant.top_filters]
@@ -294,12 +294,12 @@ def _check_size(variant: Variant) -> None:
     most = math.ceil(max(filters) * variant.width_coefficient)
     if most > _MAX_FILTERS:
         raise InputError(
-            f"It has a layer of {most:,} channels; {_MAX_FILTERS:,} are the most. "
+            f"It has a layer of {most:,} channels; the maximum is {_MAX_FILTERS:,}. "
             "Lower filters or width_coefficient."
         )
 
 
 def _short(value: Any) -> str:
-    """What arrived, cut off where it is long."""
+    """What was received, truncated if it is long."""
     text = repr(value)
     return text if len(text) <= 100 else f"{text[:100]}..."

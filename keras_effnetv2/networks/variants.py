@@ -111,8 +111,8 @@ _V1 = (
 )
 _LITE = tuple(dataclasses.replace(spec, se_ratio=0.0) for spec in _V1)
 _LITE_FIELDS = {"blocks": _LITE, "fixed_ends": True, "activation": "relu6"}
-# timm's: S before the authors' code was out; M is that, 1.2 times as wide and 1.2 to
-# 1.6 times as deep.
+# timm's: an S from before the authors released their code; M is that S, 1.2 times as
+# wide and 1.2 to 1.6 times as deep.
 _V2_RW_S = (
     BlockSpec(FUSED_MBCONV, 3, 1, 1,  24,  2, always_expand=True),
     *_V2_S[1:5],
@@ -201,23 +201,23 @@ VARIANTS = {
 
 
 def list_variants(pattern: str = "*") -> list[str]:
-    """Names that `create_model` takes: V2, V1, Lite, timm's, torchvision's.
+    """Names that `create_model` accepts: V2, V1, Lite, timm's, torchvision's.
 
     Args:
-        pattern: of the names wanted, as a shell has them: `"*v2-b*"`.
+        pattern: shell pattern of the names: `"*v2-b*"`.
     """
     return fnmatch.filter(VARIANTS, pattern)
 
 
 def get_variant(name_or_variant: str | os.PathLike | Variant) -> Variant:
-    """The `Variant` of that name, or in that file; a `Variant` passes through.
+    """The `Variant` with a name, or in a file; a `Variant` is returned as it is.
 
     Args:
         name_or_variant: a name of `list_variants()`, or the path of a file that
             `write_variant` or a search wrote, such as `"found.json"`.
 
     Raises:
-        ValueError: no variant has that name, or none is in the file.
+        ValueError: no variant has that name, or the file contains none.
     """
     if isinstance(name_or_variant, Variant):
         return name_or_variant
@@ -231,10 +231,10 @@ def get_variant(name_or_variant: str | os.PathLike | Variant) -> Variant:
         )
     variant = read_variant(name_or_variant)
     if VARIANTS.get(variant.name, variant) != variant:
-        # Released weights, their preprocessing and published sizes go by the name.
+        # Released weights, their preprocessing and published sizes depend on the name.
         raise InputError(
-            f"{os.fspath(name_or_variant)} holds another network than the published "
-            f"{variant.name!r}, whose name it has. Change its name."
+            f"{os.fspath(name_or_variant)} contains a different network than the "
+            f"published {variant.name!r}, whose name it has. Change its name."
         )
     return variant
 
@@ -243,10 +243,10 @@ def fuse_stages(variant: Variant, stages: Iterable[int]) -> Variant:
     """`variant` with MBConv replaced by Fused-MBConv in some rows: the paper's Table 3.
 
     The paper states neither the fused kernels nor squeeze-excite, and no simple rule
-    gives its four rows to the last digit. This one comes within 2% of the parameters
+    reproduces its four rows to the last digit. This one is within 2% of the parameters
     and 9% of the FLOPs of all four: squeeze-excite and expansion stay; kernels become
     3x3 in the first three rows, whose large maps make a full 5x5 costly, and stay as
-    they are later.
+    they are in later rows.
 
     Args:
         variant: e.g. `get_variant("efficientnet-b4")`.

@@ -1,4 +1,4 @@
-"""What a training would take on accelerators that are not here, by their compiler.
+"""Plans what training would take on TPUs, with their compiler but without TPUs.
 
 ```python
 plan = planning.plan(get_experiment("imagenet-s"), "v5e:4x4")

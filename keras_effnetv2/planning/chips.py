@@ -1,4 +1,4 @@
-"""Cloud TPU chips as published, and slices of them by name."""
+"""Published figures of Cloud TPU chips, and slices of them by name."""
 
 import dataclasses
 import math
@@ -14,17 +14,17 @@ class Chip:
     """One chip, which JAX shows as one device.
 
     Attributes:
-        name: as Google Cloud has it.
-        flops: floating-point operations a second in bfloat16.
-        bandwidth: of its memory, bytes a second.
+        name: Google Cloud's name.
+        flops: floating-point operations per second in bfloat16.
+        bandwidth: memory bandwidth, bytes per second.
         memory: bytes.
-        usable: of them, what the compiler gives to a program. Not published: libtpu
-            0.0.42 says so where it refuses one.
-        num_dimensions: of the torus that chips are connected in.
-        most_chips: in a pod.
-        examples: of slices that there are.
-        page: of Google's documentation, which has these figures.
-        config: libtpu's word for chips whose two cores are one device.
+        usable: memory that the compiler gives to a program, bytes. Not published:
+            libtpu 0.0.42 reports it when it refuses a program.
+        num_dimensions: dimensions of the torus that connects the chips.
+        most_chips: chips in a pod.
+        examples: examples of existing slices.
+        page: page of Google's documentation with these figures.
+        config: libtpu's setting for chips whose two cores are one device.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Slice:
     """Connected chips that a program runs on.
 
     Attributes:
-        chip: of each.
+        chip: the kind of chip.
         topology: such as "4x4".
     """
 
@@ -77,7 +77,7 @@ class Slice:
 
     @property
     def num_chips(self) -> int:
-        """Of all."""
+        """Number of chips."""
         return math.prod(self.sides)
 
     def __str__(self) -> str:
@@ -85,10 +85,10 @@ class Slice:
 
 
 def find_slice(device: str) -> Slice:
-    """The slice that a text such as `"v5e:4x4"` names.
+    """The slice named by a text such as `"v5e:4x4"`.
 
     Raises:
-        ValueError: no such chip, or no such number of dimensions or chips.
+        ValueError: no such chip, or wrong number of dimensions or chips.
     """
     name, _, topology = device.partition(":")
     if name not in CHIPS:
@@ -107,6 +107,6 @@ def find_slice(device: str) -> Slice:
     if found.num_chips > chip.most_chips:
         raise InputError(
             f"A pod of {name} has {chip.most_chips:,} chips. Received: {device!r}, "
-            f"which are {found.num_chips:,}."
+            f"which has {found.num_chips:,}."
         )
     return found

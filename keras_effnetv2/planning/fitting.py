@@ -1,10 +1,10 @@
-"""The largest batch that fits: by a line, as memory grows evenly, and a compile."""
+"""Finds the largest batch that fits, by linear extrapolation and compiling."""
 
 from collections.abc import Callable, Sequence
 
 from keras_effnetv2.planning.plans import Largest, StepCost
 
-# Near the limit the compiler makes room by computing again, and the line bends.
+# Near the limit the compiler saves memory by recomputing, so growth is not linear.
 _MOST_TRIES = 4
 
 
@@ -14,15 +14,15 @@ def find_largest(
     multiple: int,
     usable: float,
 ) -> Largest:
-    """The largest batch by a line through two smaller ones, compiled to be sure.
+    """The largest batch, extrapolated from two smaller ones, and compiled to be sure.
 
-    The compiler may find room for somewhat more where it computes results again, which
-    takes time in each step; that is not looked for.
+    The compiler may fit somewhat larger batches by recomputing results, which takes
+    time in each step; these are not searched for.
 
     Args:
-        compile_batch: the cost of a step with so many images.
-        first: the cost of one that was compiled.
-        multiple: that batches must be of.
+        compile_batch: returns the cost of a step with a batch size.
+        first: the cost of a step that is already compiled.
+        multiple: batch sizes must be a multiple of it.
         usable: bytes of a device for the program.
     """
     known = [first]
@@ -55,7 +55,7 @@ def _fitting(known: Sequence[StepCost]) -> list[StepCost]:
 
 
 def _predict(fitting: Sequence[StepCost], multiple: int, usable: float) -> int:
-    """Where the line through the two largest reaches the limit."""
+    """The batch size where the line through the two largest reaches the limit."""
     low, high = fitting[-2:]
     more = high.batch_size - low.batch_size
     slope = max((high.used_bytes - low.used_bytes) / more, 1.0)
@@ -63,7 +63,7 @@ def _predict(fitting: Sequence[StepCost], multiple: int, usable: float) -> int:
 
 
 def _round(batch_size: int, multiple: int) -> int:
-    """Down to a number that people would take: five bits of multiples."""
+    """Rounds down to a round number of multiples: five significant bits."""
     pieces = max(1, batch_size // multiple)
     unit = 1 << max(0, pieces.bit_length() - 5)
     return pieces // unit * unit * multiple

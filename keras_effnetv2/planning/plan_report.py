@@ -12,7 +12,7 @@ _HEADER = (
 
 
 def format_plan(plan: Plan) -> str:
-    """`plan` as a table with what its columns mean, and what follows from them."""
+    """`plan` as a table, with explanations of its columns and conclusions."""
     found = find_slice(plan.device)
     chip = found.chip
     rows = [_HEADER, *(_row(plan, step) for step in plan.steps)]
@@ -23,7 +23,7 @@ def format_plan(plan: Plan) -> str:
         "",
         *align(rows, num_left=0),
         "",
-        "FLOPs, bytes moved and memory are of a chip in a step. GiB: arguments "
+        "FLOPs, bytes moved and memory are per chip and step. GiB: arguments "
         "(weights, averages,",
         "optimizer, batch), temporaries, and in all, with the program; the compiler "
         f"lets it use {chip.usable / GIB:g}",
@@ -31,8 +31,8 @@ def format_plan(plan: Plan) -> str:
         "published",
         f"{chip.flops / 1e12:g} TFLOP/s in bfloat16 and {chip.bandwidth / 1e9:g} GB/s "
         f"({chip.page}).",
-        "Bytes that stay in a core are counted as moved: a step may take less, and for "
-        "other reasons more.",
+        "Bytes that stay in a core are counted as moved: a step may take less time, "
+        "and for other reasons more.",
         "",
         *_conclusions(plan),
     ]
@@ -40,9 +40,9 @@ def format_plan(plan: Plan) -> str:
 
 
 def format_step(step: StepCost) -> str:
-    """A line about a step that was compiled."""
+    """A line about a compiled step."""
     fits = "fits" if step.fits else "does not fit"
-    size = f", {step.used_bytes / GIB:.2f} GiB a chip" if step.used_bytes else ""
+    size = f", {step.used_bytes / GIB:.2f} GiB per chip" if step.used_bytes else ""
     return (
         f"stage {step.stage + 1}, {step.image_size} pixels, batch "
         f"{step.batch_size:,}{', remat' if step.remat else ''}: {fits}{size} "
@@ -84,7 +84,7 @@ def _conclusions(plan: Plan) -> list[str]:
         lines.append(
             f"Stage {first.stage + 1} is bound by "
             f"{'memory' if by_memory else 'arithmetic'}: about {1000 * seconds:.1f} "
-            f"ms a step, {first.batch_size / seconds:,.0f} images/s."
+            f"ms per step, {first.batch_size / seconds:,.0f} images/s."
         )
     asked = [step for step in plan.steps if step.remat == first.remat]
     whole = {step.stage: step for step in reversed(asked) if step.flops}
@@ -114,7 +114,7 @@ def _describe_largest(largest: Largest) -> str:
 
 
 def _digits(number: float) -> str:
-    """Four digits, or all before the point."""
+    """Four digits, or all before the decimal point."""
     places = max(0, 4 - len(str(int(number)))) if number >= 1 else 3
     return f"{number:,.{places}f}"
 

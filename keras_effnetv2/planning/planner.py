@@ -1,7 +1,7 @@
-"""Compiles the steps of an experiment; a process of its own, see `process`.
+"""Compiles the steps of an experiment, in a separate process; see `process`.
 
 It reads a request from standard input, and writes lines of JSON: each step as it is
-compiled, and at last the plan, or what is wrong with the request.
+compiled, and finally the plan, or what is wrong with the request.
 """
 
 import dataclasses
@@ -27,7 +27,7 @@ from keras_effnetv2.training.runs.feasibility import check
 
 @dataclasses.dataclass(frozen=True)
 class _Request:
-    """What is asked for, as `process` writes it."""
+    """A request, as written by `process`."""
 
     experiment: str
     device: str
@@ -36,14 +36,14 @@ class _Request:
 
 
 class _Planner:
-    """Compiles steps of an experiment, and tells of each."""
+    """Compiles steps of an experiment, and reports each."""
 
     def __init__(
         self, experiment: Experiment, found: Slice, tell: Callable[[StepCost], None]
     ) -> None:
         self.num_images = experiment.data.num_train_images or 0
         self.stages = experiment.stages(self.num_images)
-        # Of the classifier alone, steps take less of everything.
+        # Steps that train only the classifier need less of everything.
         optimizer = dataclasses.replace(experiment.optimizer, head_epochs=0)
         self._experiment = dataclasses.replace(experiment, optimizer=optimizer)
         devices = Devices("data parallel", None, found.num_chips, kind="TPU")
@@ -55,10 +55,10 @@ class _Planner:
         self.steps: list[StepCost] = []
 
     def learner(self, remat: bool) -> Learner:
-        """With or without `remat`; of random weights, which cost the same as others."""
+        """The learner with or without `remat`; random weights cost the same."""
         model = dataclasses.replace(self._experiment.model, remat=remat)
         experiment = dataclasses.replace(self._experiment, model=model)
-        # Nobody knows how many images each class has, but whether it matters.
+        # The images of each class are unknown; only whether they are used matters.
         counts = [1] * (experiment.data.num_classes or 0)
         return build_learner(
             experiment, self.stages, self.num_images, class_counts=counts
@@ -82,10 +82,10 @@ class _Planner:
 
 
 def make_plan(request: _Request, tell: Callable[[StepCost], None]) -> Plan:
-    """Compiles what is asked for.
+    """Compiles what is requested.
 
     Raises:
-        ValueError: this experiment cannot be trained on these devices.
+        ValueError: the experiment cannot be trained on these devices.
     """
     experiment = from_json(request.experiment)
     planner = _Planner(experiment, find_slice(request.device), tell)

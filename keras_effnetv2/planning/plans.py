@@ -1,4 +1,4 @@
-"""What is known of a training that was compiled and not run, as plain numbers."""
+"""Results of compiling training steps, without running them, as plain numbers."""
 
 import dataclasses
 from typing import Any
@@ -8,22 +8,23 @@ from keras_effnetv2.planning.chips import find_slice
 
 @dataclasses.dataclass(frozen=True)
 class StepCost:
-    """A training step as the compiler has made it, on each device.
+    """A compiled training step, per device.
 
     Attributes:
-        stage: of the training, from 0.
+        stage: stage of the training, from 0.
         image_size: side, pixels.
-        batch_size: images a step, over all devices.
-        remat: whether what lies between convolutions is computed again.
-        fits: whether it has room. If the compiler has refused it, all figures are 0 but
-            `used_bytes`, and that is 0 where it has not said why.
+        batch_size: images per step, over all devices.
+        remat: whether results between convolutions are recomputed.
+        fits: whether it fits. If the compiler refused it, all figures are 0 except
+            `used_bytes`, which is 0 if it gave no reason.
         flops: floating-point operations.
-        moved_bytes: that operations read and write, whether or not they stay in a core.
+        moved_bytes: bytes that operations read and write, whether or not they stay in a
+            core.
         argument_bytes: variables of the learner, and the batch.
-        temporary_bytes: what is made and no longer needed after the step.
-        used_bytes: of all together, program included: what has to fit.
-        num_all_reduces: exchanges between all devices.
-        compile_seconds: that this took here.
+        temporary_bytes: temporary results within the step.
+        used_bytes: total, including the program: this has to fit.
+        num_all_reduces: all-reduces between all devices.
+        compile_seconds: time of compiling here.
     """
 
     stage: int
@@ -45,10 +46,10 @@ class Largest:
     """The largest batch that fits, found by compiling.
 
     Attributes:
-        stage: of the training, from 0.
+        stage: stage of the training, from 0.
         remat: as in `StepCost`.
-        batch_size: it fits; 0 where none was found.
-        too_large: the smallest that was found not to fit; None where none was tried.
+        batch_size: the largest that fits; 0 if none was found.
+        too_large: the smallest that was found not to fit; None if none was tried.
     """
 
     stage: int
@@ -59,17 +60,17 @@ class Largest:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """A training's steps on a slice.
+    """The steps of a training run on a slice.
 
     Attributes:
         experiment: its name.
-        device: of the slice, such as "v5e:4x4".
-        precision: of the network.
-        num_images: to train on.
-        epochs: of each stage of the training, compiled or not.
-        steps: every step that was compiled, the largest stage's first.
-        largest: of the largest stage.
-        versions: of the compiler.
+        device: the slice, such as "v5e:4x4".
+        precision: precision of the network.
+        num_images: number of training images.
+        epochs: epochs of each stage of the training, compiled or not.
+        steps: all compiled steps, the largest stage's first.
+        largest: largest batches of the largest stage.
+        versions: versions of the compiler.
     """
 
     experiment: str
@@ -82,13 +83,13 @@ class Plan:
     versions: str
 
     def arithmetic_seconds(self, step: StepCost) -> float:
-        """Least time of a step by the chip's published operations a second."""
+        """Minimum time of a step by the chip's published operations per second."""
         return step.flops / find_slice(self.device).chip.flops
 
     def memory_seconds(self, step: StepCost) -> float:
-        """Time of a step's bytes by the published bandwidth of the chip's memory.
+        """Time of moving a step's bytes at the published memory bandwidth.
 
-        The compiler counts bytes that stay in the cores too: a step may take less.
+        The compiler also counts bytes that stay in the cores: a step may take less.
         """
         return step.moved_bytes / find_slice(self.device).chip.bandwidth
 
@@ -98,7 +99,7 @@ class Plan:
 
     @classmethod
     def from_values(cls, values: dict[str, Any]) -> "Plan":
-        """The plan that `dataclasses.asdict` has made these values of."""
+        """The inverse of `dataclasses.asdict`."""
         return cls(
             **values
             | {

@@ -1,4 +1,4 @@
-"""Plans, made in a process whose Keras runs on JAX, and whose JAX on the CPU."""
+"""Makes plans in a process whose Keras runs on JAX, and whose JAX runs on the CPU."""
 
 import json
 import os
@@ -17,9 +17,9 @@ from keras_effnetv2.training.experiments.settings import to_json
 # Read when Keras, JAX and libtpu are imported.
 _ENVIRONMENT = {
     "KERAS_BACKEND": "jax",
-    "JAX_PLATFORMS": "cpu",  # A TPU that this machine may have is left alone,
-    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",  # and so are other plans.
-    "TPU_SKIP_MDS_QUERY": "1",  # There is no cloud to ask about this machine.
+    "JAX_PLATFORMS": "cpu",  # Leaves a TPU of this machine alone,
+    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",  # and other plans, too.
+    "TPU_SKIP_MDS_QUERY": "1",  # There is no cloud metadata server.
     "TF_CPP_MIN_LOG_LEVEL": "3",
 }
 
@@ -32,19 +32,19 @@ def plan(
     quick: bool = False,
     tell: Callable[[StepCost], Any] | None = None,
 ) -> Plan:
-    """Compiles an experiment's training step for TPUs, which need not be here.
+    """Compiles an experiment's training step for TPUs, without needing any.
 
-    What is compiled is the step that `train` runs on JAX, data-parallel, of the stage
-    with most pixels a batch. A large network takes many minutes of processor time a
-    compile.
+    This compiles the step that `train` runs on JAX, data-parallel, for the stage with
+    most pixels per batch. Compiling a large network takes many minutes of processor
+    time.
 
     Args:
-        experiment: its data must say how many classes and training images there are;
-            it is not opened.
+        experiment: its data must state the numbers of classes and training images; the
+            data is not opened.
         device: a slice of Cloud TPU chips, such as `"v5e:4x4"`.
-        every_stage: compile the step of every other stage too.
-        quick: leave out the largest batch, and what `model.remat` changes.
-        tell: called with each step that was compiled.
+        every_stage: whether to compile the steps of all other stages too.
+        quick: whether to leave out the largest batch, and the effect of `model.remat`.
+        tell: called with each compiled step.
 
     Raises:
         ValueError: no such slice, or the experiment cannot be trained on it.
@@ -68,13 +68,13 @@ def _check_data(experiment: Experiment) -> None:
     for name in ("num_classes", "num_train_images"):
         if getattr(experiment.data, name) is None:
             raise InputError(
-                f"A plan opens no data, and needs to know data.{name}. Received: None. "
-                f"Say it: --set data.{name}=NUMBER."
+                f"A plan opens no data, and needs data.{name}. Received: None. Set "
+                f"it: --set data.{name}=NUMBER."
             )
 
 
 def _run(request: dict[str, Any], tell: Callable[[StepCost], Any]) -> dict[str, Any]:
-    """The plan's values, as the other process writes them."""
+    """The plan's values, from the other process."""
     with (
         tempfile.TemporaryFile("w+") as asked,
         tempfile.TemporaryFile("w+", errors="replace") as errors,
@@ -101,20 +101,20 @@ def _run(request: dict[str, Any], tell: Callable[[StepCost], Any]) -> dict[str, 
 
 
 def _why(code: int, errors: str) -> str:
-    """What has become of a compiler that gave no answer."""
+    """Why the compiler gave no answer."""
     if code < 0:
         return (
-            f"The compiler was killed by signal {-code}, as happens where memory ends. "
-            "A large network takes several GB."
+            f"The compiler was killed by signal {-code}, as happens if memory runs "
+            "out. A large network takes several GB."
         )
-    lines = errors.strip().splitlines() or ["it has not said why"]
+    lines = errors.strip().splitlines() or ["it gave no reason"]
     return f"The compiler has failed (exit status {code}): {lines[-1]}"
 
 
 def _read_plan(
     lines: Iterable[str], tell: Callable[[StepCost], Any]
 ) -> dict[str, Any] | None:
-    """The plan's values; None where the lines end without."""
+    """The plan's values; None if the lines end without them."""
     for line in lines:
         ((kind, value),) = json.loads(line).items()
         if kind == "error":

@@ -1,4 +1,4 @@
-"""A learner's training step, compiled for TPUs that are not here. On JAX alone."""
+"""Compiles a learner's training step for TPUs, without any. Only on JAX."""
 
 import dataclasses
 import re
@@ -18,7 +18,7 @@ from keras_effnetv2.training.progressive.learning import set_rates
 from keras_effnetv2.training.progressive.stages import Stage
 
 _ALL_REDUCE = re.compile(r" all-reduce(?:-start)?\(")
-# Of a program that does not fit, two ways in which XLA says how large it is.
+# Two forms in which XLA reports the size of a program that does not fit.
 _REFUSED = "RESOURCE_EXHAUSTED"
 _USED = re.compile(r"(?:Used |HLO temporaries \()([\d.]+)([KMGT])")
 _UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
@@ -33,7 +33,7 @@ def open_mesh(found: Slice) -> Mesh:
     options: dict[str, Any] = {}
     if found.chip.config is not None:
         options["chip_config_name"] = found.chip.config
-    if found.num_chips == 1:  # Else a machine has four.
+    if found.num_chips == 1:  # Otherwise a machine has four.
         options["chips_per_host_bounds"] = (1, 1, 1)
     try:
         topology = topologies.get_topology_desc(
@@ -55,10 +55,10 @@ def compile_step(
 
     Args:
         learner: compiled, with its optimizer's variables.
-        mesh: of `open_mesh`.
+        mesh: from `open_mesh`.
         usable: bytes of a device for the program.
-        stage: of the training, whose rates the network gets.
-        batch_size: images a step, over all devices, instead of the stage's.
+        stage: stage of the training, whose rates the network gets.
+        batch_size: images per step, over all devices, instead of the stage's.
     """
     start = time.perf_counter()
     same = NamedSharding(mesh, PartitionSpec())
@@ -79,8 +79,8 @@ def compile_step(
         jax.ShapeDtypeStruct(images, "uint8", sharding=divided),
         jax.ShapeDtypeStruct(labels, "float32", sharding=divided),
     )
-    # As in Keras's `make_train_function`; each `jit` of a function of its own, since
-    # rates of dropout change between traces.
+    # As in Keras's `make_train_function`; each `jit` has its own function, since
+    # dropout rates change between traces.
     step = jax.jit(
         lambda state, data: learner.train_step(state, data),
         donate_argnums=0,
@@ -100,7 +100,7 @@ def compile_step(
 
 
 def _used_bytes(refusal: str) -> int:
-    """What a program would need; 0 where the compiler does not say."""
+    """Memory that a program would need; 0 if the compiler does not tell."""
     used = _USED.search(refusal)
     return int(float(used[1]) * _UNITS[used[2]]) if used else 0
 
@@ -115,7 +115,7 @@ def _read_cost(compiled: Any, common: tuple, usable: float) -> StepCost:
         memory.argument_size_in_bytes
         + memory.temp_size_in_bytes
         + memory.generated_code_size_in_bytes
-        # Outputs take the place of arguments, which the step gives away.
+        # Outputs reuse the memory of arguments, which the step donates.
         + memory.output_size_in_bytes
         - memory.alias_size_in_bytes
     )

@@ -1,4 +1,4 @@
-"""What networks cost: counted from their rows, measured, and as published."""
+"""Costs of networks: counted from their rows, measured, and as published."""
 
 from keras_effnetv2.networks.published import PUBLISHED
 from keras_effnetv2.profiling.costs import Profile, StageProfile, profile

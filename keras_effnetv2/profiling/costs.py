@@ -1,4 +1,4 @@
-"""What a network costs: parameters, multiply-adds, activation memory, latency.
+"""Costs of a network: parameters, multiply-adds, activation memory, latency.
 
 Parameters and multiply-adds are counted from a variant's rows in plain Python; only
 `profile(..., measure=True)` builds the network, to measure the other two.
@@ -25,17 +25,17 @@ class StageProfile:
 
     Attributes:
         name: `"stem"`, `"stage1"`, ..., `"top"`.
-        operator: what it is made of, in the words of the paper's Table 4.
+        operator: its operators, in the notation of the paper's Table 4.
         output_size: height and width of its output map, pixels; of the pooled map for
             the top's last convolution.
-        filters: channels of its output; of the top, those that are pooled.
-        num_blocks: how many blocks.
-        num_params: parameters, batch norm's moving statistics among them.
-        num_trainable_params: those that a gradient updates.
-        multiply_adds: of the convolutions and the dense layer, for one image: what the
-            papers call FLOPs.
-        activation_bytes: what the forward pass keeps for the gradients; None where it
-            was not measured.
+        filters: channels of its output; for the top, those that are pooled.
+        num_blocks: number of blocks.
+        num_params: parameters, including batch norm's moving statistics.
+        num_trainable_params: parameters updated by gradients.
+        multiply_adds: multiply-adds of the convolutions and the dense layer, for one
+            image; the papers' FLOPs.
+        activation_bytes: bytes that the forward pass keeps for the gradients; None if
+            not measured.
     """
 
     name: str
@@ -51,14 +51,14 @@ class StageProfile:
 
 @dataclasses.dataclass(frozen=True)
 class Profile:
-    """Cost of a network at one image size and batch size, a row a stage.
+    """Cost of a network at one image size and batch size, one row per stage.
 
     Attributes:
         variant: name of the variant.
         image_size: height and width, pixels.
-        batch_size: images a call, for `activation_bytes` and `latency`.
+        batch_size: images per call, for `activation_bytes` and `latency`.
         stages: the rows, in the order of the network.
-        latency: of one forward call; None where it was not measured.
+        latency: latency of one forward call; None if not measured.
     """
 
     variant: str
@@ -69,17 +69,17 @@ class Profile:
 
     @property
     def num_params(self) -> int:
-        """Parameters, batch norm's moving statistics among them."""
+        """Parameters, including batch norm's moving statistics."""
         return sum(stage.num_params for stage in self.stages)
 
     @property
     def num_trainable_params(self) -> int:
-        """Parameters that a gradient updates."""
+        """Parameters updated by gradients."""
         return sum(stage.num_trainable_params for stage in self.stages)
 
     @property
     def multiply_adds(self) -> int:
-        """Of the convolutions and the dense layer, for one image."""
+        """Multiply-adds of the convolutions and the dense layer, for one image."""
         return sum(stage.multiply_adds for stage in self.stages)
 
     @property
@@ -96,7 +96,7 @@ def profile(
     batch_size: int = 1,
     measure: bool = True,
 ) -> Profile:
-    """Counts, and measures, what a network with a 1,000-class top costs.
+    """Counts, and optionally measures, the costs of a network with a 1,000-class top.
 
     Args:
         name_or_variant: e.g. `"efficientnetv2-s"`, a `Variant` of your own, or a
@@ -140,7 +140,7 @@ def _with_activations(
     sizes: Mapping[str, int],
     variant: Variant,
 ) -> tuple[StageProfile, ...]:
-    """`stages` with the bytes of their layers; `sizes` goes by layer names."""
+    """`stages` with the bytes of their layers; `sizes` is by layer name."""
     stage_of = {block.name: f"stage{block.stage}" for block in layout(variant)}
     totals = collections.Counter()
     for name, size in sizes.items():
@@ -166,7 +166,7 @@ def _height_and_width(image_size: int | tuple[int, int]) -> tuple[int, int]:
 def _count_stages(
     variant: Variant, image_size: tuple[int, int]
 ) -> tuple[StageProfile, ...]:
-    """The rows of `variant` with a top of 1,000 classes, nothing measured."""
+    """The rows of `variant` with a top of 1,000 classes, without measurements."""
     blocks = layout(variant)
     stem = counts.stem_layers(blocks[0].input_filters)
     rows = [_count("stem", "Conv3x3", 1, stem, image_size)]
@@ -201,7 +201,7 @@ def _count(
     """The row of `layers`, whose input map has `size`."""
     height, width = size
     multiply_adds = 0
-    for layer in layers:  # With padding of either kind.
+    for layer in layers:  # With either kind of padding.
         height, width = (-(-side // layer.strides) for side in (height, width))
         multiply_adds += layer.kernel * (1 if layer.pooled else height * width)
     return StageProfile(

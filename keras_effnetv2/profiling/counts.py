@@ -7,7 +7,7 @@ from keras_effnetv2.networks.block_list import Block, kernel_shapes, spatial_lay
 
 
 class LayerCount(NamedTuple):
-    """A convolution with its bias or the norm after it; if `pooled`, on 1x1."""
+    """A convolution with its bias or the norm after it; on 1x1 maps if `pooled`."""
 
     kernel: int  # Number of its weights.
     filters: int
@@ -18,17 +18,17 @@ class LayerCount(NamedTuple):
 
     @property
     def num_params(self) -> int:
-        """Of kernel and vectors."""
+        """Parameters of kernel and vectors."""
         return self.kernel + self.filters * self.vectors
 
     @property
     def num_trainable_params(self) -> int:
-        """All but batch norm's two moving statistics."""
+        """Parameters without batch norm's two moving statistics."""
         return self.num_params - self.filters * self.fixed_vectors
 
 
 def stem_layers(filters: int) -> list[LayerCount]:
-    """Of the stem on RGB images; `filters` are its output channels."""
+    """Layers of the stem on RGB images; `filters` are its output channels."""
     return [_conv(3, 3, filters, strides=2)]
 
 
@@ -39,7 +39,7 @@ def top_layers(input_filters: int, filters: int, classes: int) -> list[LayerCoun
 
 
 def block_layers(block: Block) -> list[LayerCount]:
-    """Of one block, in order."""
+    """Layers of one block, in order."""
     spatial = spatial_layer(block)
     return [
         _gate(name, shape)
@@ -54,7 +54,7 @@ def block_layers(block: Block) -> list[LayerCount]:
 
 
 def _gate(name: str, shape: tuple[int, ...]) -> LayerCount:
-    """Of squeeze-excite or global context, whose squeezed layer has a norm too."""
+    """Layers of squeeze-excite, or of global context, which has a norm inside."""
     vectors = 3 if name == "gc/reduce" else 1
     return _biased(math.prod(shape), shape[3], name != "gc/attend", vectors)
 

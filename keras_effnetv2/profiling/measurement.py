@@ -35,19 +35,19 @@ def activation_bytes(
 ) -> dict[str, int] | None:
     """Bytes that the forward pass of a training step keeps for the gradients.
 
-    Exact for the traced graph: the sizes of the distinct tensors that the forward pass
-    makes and the backward pass consumes, without variables and constants. The loss is
-    the mean of the outputs. What the kernels need while they run is not in it, nor what
-    the runtime saves by sharing memory.
+    Exact for the traced graph: the total size of the distinct tensors that the forward
+    pass makes and the backward pass consumes, without variables and constants. The loss
+    is the mean of the outputs. Memory that kernels need while running is not included,
+    nor is what the runtime saves by sharing memory.
 
     Args:
-        model: on images `(batch, height, width, channels)`.
+        model: a model of images `(batch, height, width, channels)`.
         image_size: height and width, pixels.
-        batch_size: images a step.
+        batch_size: images per step.
 
     Returns:
-        Name of the layer that made the tensors -> bytes, `""` for what no layer made,
-        such as the images; None on a backend other than TensorFlow.
+        Name of the layer that made the tensors -> bytes, `""` for tensors not made by a
+        layer, such as the images; None on a backend other than TensorFlow.
     """
     import keras
 
@@ -81,7 +81,7 @@ def _trace_training_step(
     def step(images: Any) -> list[Any]:
         with tf.GradientTape() as tape:
             loss = tf.reduce_mean(tf.cast(model(images, training=True), "float32"))
-        # Names do not tell custom gradients and rematerialisation; the moment does.
+        # Names do not reveal custom gradients and rematerialisation, but order does.
         operations = tf.compat.v1.get_default_graph().get_operations()
         forward.update(operation.name for operation in operations)
         return tape.gradient(loss, variables)
@@ -89,7 +89,7 @@ def _trace_training_step(
     dtype = keras.backend.standardize_dtype(model.inputs[0].dtype)
     traced = step.get_concrete_function(tf.TensorSpec(shape, dtype))
     backward: dict[str, Any] = {}
-    # Not every operation that was traced runs: no one asks for a frozen kernel's.
+    # Not every traced operation runs: a frozen kernel's gradient is never requested.
     wanted = [tensor.op for tensor in traced.outputs]
     while wanted:
         operation = wanted.pop()
@@ -108,7 +108,7 @@ def _source(tensor: Any) -> Any:
 
 
 def _is_activation(tensor: Any) -> bool:
-    """Whether it comes from images: neither a variable, cast or not, nor a constant."""
+    """Whether it depends on images: not a constant, nor a variable, cast or not."""
     if tensor.op.type == "Cast":
         return _is_activation(_source(tensor.op.inputs[0]))
     if tensor.op.type == "FusedBatchNormV3" and tensor.value_index == 5:
@@ -143,9 +143,9 @@ def latency(
     """Times forward calls of the compiled model on random pixels, host to host.
 
     Args:
-        model: on images `(batch, height, width, channels)`.
+        model: a model of images `(batch, height, width, channels)`.
         image_size: height and width, pixels.
-        batch_size: images a call.
+        batch_size: images per call.
     """
     import numpy as np
 

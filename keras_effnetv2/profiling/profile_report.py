@@ -11,7 +11,7 @@ _HEADER = (
 
 
 def format_table(result: Profile) -> str:
-    """`result` as text: a row a stage, a total, and what the columns mean."""
+    """`result` as text: one row per stage, a total, and notes on the columns."""
     rows: list[tuple[str, ...]] = [_HEADER]
     for stage in result.stages:
         height, width = stage.output_size

@@ -1,4 +1,4 @@
-"""What a run's network can do, in one HTML file: `write_report(workdir)`.
+"""Reports on a run's network, in one HTML file: `write_report(workdir)`.
 
 ```python
 path = reports.write_report("runs/digits", tta=True)

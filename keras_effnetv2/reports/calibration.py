@@ -1,7 +1,7 @@
-"""Whether scores come true as often as they say, and the temperature that helps.
+"""Calibration of scores: measuring it, and fitting a temperature.
 
 Guo et al. 2017, https://arxiv.org/abs/1706.04599: logits are divided by a number that
-is fitted to the likelihood of labels the network was not trained on.
+maximizes the likelihood of held-out labels.
 """
 
 import dataclasses
@@ -11,24 +11,24 @@ from typing import Any
 import numpy as np
 
 NUM_BINS = 15
-# Bounds of temperatures; a network that is never wrong has no largest likelihood.
+# Bounds of temperatures; a network that is never wrong has no maximum likelihood.
 _LOWEST, _HIGHEST = 0.05, 20.0
 
 
 def fit_temperature(
     logits: np.ndarray, labels: np.ndarray, activation: str = "softmax"
 ) -> float:
-    """The temperature of the largest likelihood, from 0.05 to 20.
+    """The temperature of maximum likelihood, from 0.05 to 20.
 
-    As in Platt scaling (Platt 1999), labels are taken to be a little unsure, by one
-    example in as many as there are and two: so a few images without an error do not
-    make the network sure of everything.
+    As in Platt scaling (Platt 1999), labels are smoothed a little, by one example in n
+    + 2, so that a few images without an error do not make the network sure of
+    everything.
 
     Args:
         logits: `(images, classes)`.
-        labels: whole numbers `(images,)`, or 0 and 1 for each class
-            `(images, classes)`.
-        activation: what makes probabilities of logits, `"softmax"` or `"sigmoid"`.
+        labels: integers `(images,)`, or 0 and 1 for each class `(images, classes)`.
+        activation: function that turns logits into probabilities, `"softmax"` or
+            `"sigmoid"`.
     """
     from scipy.optimize import minimize_scalar
 
@@ -46,10 +46,10 @@ def fit_temperature(
 def held_out_temperatures(
     logits: np.ndarray, labels: np.ndarray, activation: str = "softmax"
 ) -> np.ndarray:
-    """For each image `(images,)`, a temperature that was fitted on others.
+    """A temperature for each image, `(images,)`, fitted on other images.
 
-    Every second image's is of the other half, so that what they give is no praise of
-    oneself. Arguments as of `fit_temperature`.
+    Every second image gets that of the other half, so that the evaluation is held out.
+    Arguments are those of `fit_temperature`.
     """
     found = np.ones(len(logits), "float32")
     for first in (0, 1):
@@ -63,7 +63,7 @@ def held_out_temperatures(
 def probabilities(
     logits: np.ndarray, activation: str, temperature: float | np.ndarray = 1.0
 ) -> np.ndarray:
-    """float32 `(images, classes)`, of logits divided by one temperature, or each."""
+    """float32 `(images, classes)`, from logits divided by temperatures, one or each."""
     from scipy import special
 
     functions = {
@@ -76,12 +76,12 @@ def probabilities(
 
 @dataclasses.dataclass(frozen=True)
 class Reliability:
-    """How often scores come true, in bins of equal width from 0 to 1.
+    """How often predictions are true, by score, in bins of equal width from 0 to 1.
 
     Attributes:
         counts: scores in each bin, `(bins,)`.
-        scores: their means; NaN in empty bins.
-        shares: of them that came true; likewise.
+        scores: mean score of each bin; NaN in empty bins.
+        shares: share of true predictions in each bin; NaN in empty bins.
     """
 
     counts: np.ndarray
@@ -90,7 +90,7 @@ class Reliability:
 
     @property
     def error(self) -> float:
-        """Expected calibration error: the mean distance of scores from shares."""
+        """Expected calibration error: the mean distance between scores and shares."""
         gaps = np.abs(self.scores - self.shares)
         return float(np.nansum(gaps * self.counts) / max(self.counts.sum(), 1))
 
@@ -98,12 +98,13 @@ class Reliability:
 def measure_reliability(
     scores: np.ndarray, is_true: np.ndarray, num_bins: int = NUM_BINS
 ) -> Reliability:
-    """How often scores come true.
+    """Measures how often predictions are true, by score.
 
     Args:
-        scores: 0 to 1, of any shape. One on the border of two bins is of the lower.
-        is_true: of each score, whether it came true.
-        num_bins: of equal width.
+        scores: 0 to 1, of any shape. A score on the border of two bins belongs to the
+            lower.
+        is_true: whether each prediction is true.
+        num_bins: number of bins of equal width.
     """
     scores, is_true = np.ravel(scores), np.ravel(is_true)
     edges = np.linspace(0, 1, num_bins + 1)
@@ -119,7 +120,7 @@ _Loss = Callable[[np.float32], float]
 
 
 def _softmax_loss(logits: np.ndarray, labels: np.ndarray) -> _Loss:
-    """Mean cross-entropy as a function of what logits are multiplied by."""
+    """Mean cross-entropy as a function of the factor of the logits."""
     from scipy import special
 
     unsure = 1 / (len(logits) + 2)
@@ -134,7 +135,7 @@ def _softmax_loss(logits: np.ndarray, labels: np.ndarray) -> _Loss:
 
 
 def _of_labels(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Each image's logit of its class, or the mean of those of its classes."""
+    """Each image's logit of its class, or the mean over its classes."""
     if labels.ndim == 1:
         return np.take_along_axis(logits, labels[:, None].astype("int64"), 1)[:, 0]
     mass = labels.sum(axis=1)

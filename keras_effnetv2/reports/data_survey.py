@@ -1,4 +1,4 @@
-"""What whoever looked at the data has to say of it."""
+"""Findings about the data, for a report."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 @dataclasses.dataclass(frozen=True)
 class DataSurvey:
-    """What was noticed in a dataset.
+    """Findings about a dataset.
 
     Attributes:
-        warnings: a sentence each.
+        warnings: one sentence each.
         counts: class -> part of the data, such as `"train"` -> images.
     """
 
@@ -18,6 +18,6 @@ class DataSurvey:
 
     @property
     def parts(self) -> list[str]:
-        """All parts that any class has images in, in the order they come."""
+        """All parts in which any class has images, in order."""
         parts = (part for of_class in self.counts.values() for part in of_class)
         return list(dict.fromkeys(parts))

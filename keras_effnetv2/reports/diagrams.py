@@ -1,4 +1,4 @@
-"""Diagrams as SVG inside a page, in the page's colours, light and dark."""
+"""Diagrams as inline SVG, in the page's colours, light and dark."""
 
 import io
 import re
@@ -29,21 +29,21 @@ _BEFORE, _AFTER, _LINE = "#e08e2b", "#1f5fa8", "#cccccc"
 
 
 def draw_curves(records: Sequence[dict[str, Any]]) -> str:
-    """The course of the training."""
+    """The training curves."""
     return _to_svg(curves_figure(records), "curves")
 
 
 def draw_rates(sweep: RateSweep) -> str:
-    """The sweep that the learning rate comes from."""
+    """The sweep that determined the learning rate."""
     return _to_svg(rates_figure(sweep), "rates")
 
 
 def draw_reliability(before: Reliability, after: Reliability | None) -> str:
-    """Shares of scores that came true, over the scores, and how many there are.
+    """The share of true predictions over the score, and the number of scores.
 
     Args:
-        before: of the scores as they were trained.
-        after: of the calibrated ones; None where there are none.
+        before: reliability of the scores as trained.
+        after: reliability of the calibrated scores; None if there are none.
     """
     from matplotlib.figure import Figure
 
@@ -59,11 +59,11 @@ def draw_reliability(before: Reliability, after: Reliability | None) -> str:
         text = f"{label}, ECE {found.error:.1%}"
         points = (found.scores[is_used], found.shares[is_used])
         upper.plot(*points, color=color, label=text, linewidth=1.2)
-        # Of few scores a share says little: areas are in proportion to their number.
+        # Shares of few scores mean little: areas are proportional to their number.
         sizes = 260 * found.counts[is_used] / found.counts.max()
         upper.scatter(*points, sizes + 4, color=color)
         lower.stairs(found.counts, edges, color=color, linewidth=2)
-    upper.set_ylabel("share that came true")
+    upper.set_ylabel("share that is true")
     upper.set_xlim(0, 1)
     upper.set_ylim(0, 1.02)
     upper.legend(loc="upper left", frameon=False)
@@ -73,10 +73,10 @@ def draw_reliability(before: Reliability, after: Reliability | None) -> str:
 
 
 def draw_coverage(curve: np.ndarray) -> str:
-    """Accuracy over the share of images that is answered.
+    """Accuracy over the share of images that are answered.
 
     Args:
-        curve: accuracy of the surest image, of the two surest, and so on.
+        curve: accuracy on the most confident image, the two most confident, and so on.
     """
     from matplotlib.figure import Figure
 
@@ -95,19 +95,19 @@ def draw_coverage(curve: np.ndarray) -> str:
 
 
 def _to_svg(figure: Any, name: str) -> str:
-    """An `<svg>` element that takes its colours and letters from the page."""
+    """An `<svg>` element that takes its colours and fonts from the page."""
     import matplotlib
 
     file = io.StringIO()
     figure.patch.set_alpha(0)
     for axes in figure.axes:
         axes.patch.set_alpha(0)
-    # Text stays text, and the same figure has the same ids.
+    # Text stays text, and the same figure has the same IDs.
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
         figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
     svg = file.getvalue()
     svg = svg[svg.index("<svg") :]
-    # Its style would be that of the whole page.
+    # Its style would apply to the whole page.
     svg = re.sub(
         r"<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.DOTALL
     )

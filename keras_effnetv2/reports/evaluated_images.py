@@ -1,4 +1,4 @@
-"""What a run's network gives for every image of a split, each looked at once."""
+"""Outputs of a run's network for every image of a split, computed once."""
 
 import dataclasses
 import functools
@@ -37,14 +37,14 @@ _BATCH_SIZE = 64
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class RunNetwork:
-    """The network that `load_run` gives, but for its last activation and temperature.
+    """The network of `load_run`, without its last activation and temperature.
 
     Attributes:
-        workdir: of the run.
-        experiment: of the run, perhaps with other settings.
-        weights: their file.
+        workdir: work folder of the run.
+        experiment: the run's experiment, perhaps with other settings.
+        weights: file of the weights.
         network: from images, pixels 0..255, to logits.
-        is_own: the settings are the run's own.
+        is_own: whether the settings are the run's own.
     """
 
     workdir: Workdir
@@ -60,7 +60,7 @@ class RunNetwork:
         checkpoint: str = CHECKPOINTS[0],
         assignments: Sequence[str] = (),
     ) -> "RunNetwork":
-        """That of a work folder; arguments as of `evaluate_run`.
+        """Opens the network of a work folder; arguments are those of `evaluate_run`.
 
         Raises:
             ValueError: no run with such weights, or no such settings.
@@ -78,7 +78,7 @@ class RunNetwork:
 
     @property
     def record(self) -> Preprocessing:
-        """How images become what the network takes."""
+        """The preprocessing of images for the network."""
         return find_normalization(self.network).preprocessing
 
     @property
@@ -88,25 +88,25 @@ class RunNetwork:
 
     @functools.cached_property
     def class_names(self) -> tuple[str, ...]:
-        """What every class is called, printable."""
+        """Names of all classes, printable."""
         names = class_names(self.record.labels, self.num_classes)
         return tuple(printable(x.name) for x in names)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What a network gives for the images of a split.
+    """Outputs of a network for the images of a split.
 
     Attributes:
-        run: whose network it is.
-        split: of the images.
-        source: of the images.
-        indices: in the source, of those that could be read, `(images,)`.
+        run: the run's network.
+        split: split of the images.
+        source: source of the images.
+        indices: indices in the source of the readable images, `(images,)`.
         logits: float32 `(images, classes)`.
-        labels: whole numbers `(images,)`; where an image may have several classes, 0
-            and 1 `(images, classes)`.
+        labels: integers `(images,)`; if an image may have several classes, 0 and 1
+            `(images, classes)`.
         averaged: mean probabilities of several views of each image, float32
-            `(images, classes)`; None where only one was looked at.
+            `(images, classes)`; None if only one view was used.
         num_damaged: images that could not be read.
     """
 
@@ -129,7 +129,7 @@ class Evaluation:
 
     @property
     def activation(self) -> str:
-        """What makes probabilities of logits."""
+        """The activation that turns logits into probabilities."""
         return self.run.experiment.loss
 
     @functools.cached_property
@@ -139,11 +139,11 @@ class Evaluation:
 
     @functools.cached_property
     def is_hit(self) -> np.ndarray:
-        """Whether the best class of each image is one that it has, bool `(images,)`."""
+        """Whether the best class of each image is one of its own, bool `(images,)`."""
         return self.has_class(self.predicted)
 
     def has_class(self, classes: np.ndarray) -> np.ndarray:
-        """Of each image, whether it has a class `(images,)` of its own."""
+        """Whether each image has the class given for it in `(images,)`."""
         if not self.is_multi_label:
             return self.labels == classes
         return np.take_along_axis(self.labels, classes[:, None], 1)[:, 0] > 0
@@ -153,14 +153,14 @@ class Evaluation:
         return calibration.probabilities(self.logits, self.activation, temperature)
 
     def name(self, row: int) -> str:
-        """What an image is called, printable; a file within the data's folder."""
+        """The printable name of an image; for files, the path in the data's folder."""
         name = printable(self.source.name_of(int(self.indices[row])))
         directory = self.run.experiment.data.directory
         within = "" if directory is None else os.path.join(printable(directory), "")
         return name.removeprefix(within)
 
     def pixels(self, row: int) -> np.ndarray:
-        """An image as its source has it, uint8 `(height, width, 3)`, upright."""
+        """An image from its source, uint8 `(height, width, 3)`, upright."""
         index = tf.constant(int(self.indices[row]), tf.int64)
         image, _ = retried(lambda: self.source.example(index), self.name(row))
         if image.dtype == tf.string:
@@ -169,23 +169,23 @@ class Evaluation:
 
 
 def evaluate(run: RunNetwork, split: str, tta: bool = False) -> Evaluation:
-    """Looks at every image of a split.
+    """Evaluates every image of a split.
 
     Args:
-        run: whose network looks.
-        split: of the run's data.
-        tta: at several views of each.
+        run: the run's network.
+        split: split of the run's data.
+        tta: whether to evaluate several views of each image.
 
     Raises:
-        ValueError: there are no such images, or none that can be read.
+        ValueError: there are no such images, or none of them can be read.
     """
     data = run.experiment.data
     feed = Feed.open(data, split)
     source = feed.source
     if source.num_classes != run.num_classes:
         raise InputError(
-            f"The network of {run.workdir.path} has {run.num_classes} classes, and "
-            f"{split!r} {source.num_classes}. Evaluate on images of its classes."
+            f"The network of {run.workdir.path} has {run.num_classes} classes, but "
+            f"{split!r} has {source.num_classes}. Evaluate on images of its classes."
         )
     with data_errors_raised(feed):
         logits, labels, is_read, averaged = _looked_at(run, feed, split, tta)
@@ -209,15 +209,15 @@ def evaluate(run: RunNetwork, split: str, tta: bool = False) -> Evaluation:
 def _looked_at(
     run: RunNetwork, feed: Feed, split: str, tta: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
-    """Logits, labels, whether it could be read, and mean probabilities, of each."""
+    """Logits, labels, readability and mean probabilities of each image."""
     num = feed.source.num_examples
     shape = (num, run.num_classes)
     logits, labels = np.zeros(shape, "float32"), np.zeros(shape, "uint8")
     averaged = np.zeros(shape, "float32") if tta else None
     is_read = np.zeros(num, bool)
     progress = Progress(f"evaluating {split}", num)
-    # Not `Classifier`: a temperature is fitted to logits that have none yet, and the
-    # accuracy is to be that of the training's evaluation, with its batches and images.
+    # Not `Classifier`: a temperature is fitted to logits without one, and the accuracy
+    # must be that of the training's evaluation, with its batches and images.
     batches = evaluation_batches(
         feed.source,
         run.record,
@@ -241,7 +241,7 @@ def _looked_at(
 def _mean_of_views(
     run: RunNetwork, pixels: np.ndarray, first: np.ndarray
 ) -> np.ndarray:
-    """Mean probabilities of all views; logits of the first are known."""
+    """Mean probabilities of all views, given the logits of the first."""
     _, *others = views(pixels)
     logits = [first, *(run.network.predict_on_batch(x) for x in others)]
     activation = run.experiment.loss

@@ -1,4 +1,4 @@
-"""The images that a report shows, with what is known of each."""
+"""The images that a report shows, with information on each."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -14,14 +14,14 @@ from keras_effnetv2.reports.evaluated_images import Evaluation, RunNetwork
 from keras_effnetv2.reports.thumbnails import Thumbnails, enlarged
 
 _MAX_IMAGES = 320
-_HEAT_SIDE = 224  # Of heat maps, pixels.
+_HEAT_SIDE = 224  # Side of heat maps, pixels.
 
 
 class Gallery:
     """Images by key, each with a thumbnail, as long as there is room.
 
     Args:
-        temperature: that logits are divided by for the scores that are shown.
+        temperature: divisor of the logits for the scores shown.
     """
 
     def __init__(self, temperature: float) -> None:
@@ -38,7 +38,7 @@ class Gallery:
         return self._scores[evaluation.split]
 
     def add(self, evaluation: Evaluation, rows: Iterable[int]) -> list[str]:
-        """Takes images of a split; the keys of those that there was room for."""
+        """Adds images of a split; returns the keys of those that fit."""
         keys = (self._add(evaluation, int(row)) for row in rows)
         return [key for key in keys if key is not None]
 
@@ -63,7 +63,7 @@ class Gallery:
         return key
 
     def explain(self, evaluation: Evaluation, row: int, explainer: Explainer) -> None:
-        """Adds heat maps of what an image is taken for, and of what it is, to it."""
+        """Adds heat maps of an image's predicted and true class."""
         (key,) = self.add(evaluation, [row]) or [None]
         if key is None or self.images[key]["heat"]:
             return
@@ -72,7 +72,7 @@ class Gallery:
         classes = [predicted, *others[:1]]
         found = explainer(evaluation.pixels(row), None, classes, 0, "hirescam")
         if found.maps[0].size == 1:
-            return  # All of the image is one place to the network.
+            return  # The feature map has only one position.
         image = enlarged(found.image, _HEAT_SIDE)
         factor = image.shape[0] / found.image.shape[0]
         top, left, height, width = (factor * x for x in found.window)
@@ -87,7 +87,7 @@ class Gallery:
 
 
 def open_explainer(run: RunNetwork) -> Explainer | None:
-    """What draws heat maps; None where the network cannot be explained."""
+    """A function that draws heat maps; None if the network cannot be explained."""
     names = class_names(run.record.labels, run.num_classes)
     try:
         return Explainer(KerasEngine(run.network), names)

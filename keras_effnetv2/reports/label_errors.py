@@ -1,17 +1,18 @@
-"""Labels that are likely wrong, by confident learning.
+"""Finds labels that are likely wrong, by confident learning.
 
 Northcutt et al. 2021, https://arxiv.org/abs/1911.00068: a class is confident of an
-image that it gives more than it gives its own images in the mean. An image of which
-another class is confident, and its own far from it, is suspect. Of images that a
-network was trained on, which has been told their labels, it is enough that it takes
-them for another class nevertheless.
+image if its score is above the mean score of the class's own images. An image is
+suspect if another class is confident of it, and its own class is far from it. For
+images that the network was trained on, it is enough that it still predicts another
+class.
 """
 
 import dataclasses
 
 import numpy as np
 
-# Of the mean that a class gives its own images: its label gives a suspect less.
+# A suspect's score for its label is below this share of the mean score of the class's
+# own images.
 _FAR = 0.5
 
 
@@ -20,11 +21,11 @@ class SuspectLabel:
     """An image whose label is likely wrong.
 
     Attributes:
-        row: of the image.
-        label: that it has.
-        suggested: class that is confident of it.
-        own_score: what its label's class gives it.
-        score: what the suggested class gives it.
+        row: row of the image.
+        label: its label.
+        suggested: the class that is confident of it.
+        own_score: its score for the label.
+        score: its score for the suggested class.
     """
 
     row: int
@@ -37,18 +38,18 @@ class SuspectLabel:
 def find_label_errors(
     scores: np.ndarray, labels: np.ndarray, *, trained_on: bool = False
 ) -> list[SuspectLabel]:
-    """Images whose label is likely wrong, the likeliest first.
+    """Images whose label is likely wrong, most likely first.
 
     Args:
         scores: probabilities `(images, classes)`.
-        labels: whole numbers `(images,)`.
-        trained_on: the network was trained on these images.
+        labels: integers `(images,)`.
+        trained_on: whether the network was trained on these images.
     """
     own = np.take_along_axis(scores, labels[:, None], 1)[:, 0]
     num_classes = scores.shape[1]
     counts = np.bincount(labels, minlength=num_classes)
     sums = np.bincount(labels, weights=own, minlength=num_classes)
-    # Nobody knows what a class without images would give them.
+    # The mean is unknown for a class without images.
     thresholds = np.where(counts > 0, sums / np.maximum(counts, 1), np.inf)
     least = np.where(counts > 0, 0, np.inf) if trained_on else thresholds
     confident = np.where(scores >= least.astype(scores.dtype), scores, -1.0)

@@ -1,4 +1,4 @@
-"""Figures of merit of what a network gave, for a report's tables."""
+"""Metrics of a network's outputs, for a report's tables."""
 
 import dataclasses
 import math
@@ -17,7 +17,7 @@ _COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5)
 
 
 def wilson_interval(hits: int, total: int) -> tuple[float, float]:
-    """Where a share lies with 95% confidence: Wilson 1927, the score interval."""
+    """The 95% confidence interval of a share: Wilson 1927, the score interval."""
     share, z2 = hits / total, _Z95**2
     center = (share + z2 / (2 * total)) / (1 + z2 / total)
     spread = math.sqrt(share * (1 - share) / total + z2 / (4 * total**2))
@@ -26,9 +26,9 @@ def wilson_interval(hits: int, total: int) -> tuple[float, float]:
 
 
 def summarize(evaluation: Evaluation, temperature: float) -> dict[str, float]:
-    """`loss` and `accuracy`, and of more than five classes `top5_accuracy`.
+    """`loss` and `accuracy` and, with more than five classes, `top5_accuracy`.
 
-    The loss is that of the network whose logits are divided by the temperature.
+    The loss is that of logits divided by the temperature.
     """
     found = {
         "loss": _loss(evaluation, temperature),
@@ -40,11 +40,11 @@ def summarize(evaluation: Evaluation, temperature: float) -> dict[str, float]:
 
 
 def describe_calibration(figures: Mapping[str, float]) -> str:
-    """A line on the expected calibration error, for people.
+    """A line about the expected calibration error.
 
     Args:
-        figures: `calibration_error`, and `calibrated_error` and `temperature` where
-            there is a temperature.
+        figures: `calibration_error`, and, if there is a temperature, `calibrated_error`
+            and `temperature`.
     """
     text = f"calibration error (ECE): {figures['calibration_error']:.1%} as trained"
     if "temperature" not in figures:
@@ -82,7 +82,7 @@ def _loss(evaluation: Evaluation, temperature: float) -> float:
 
 @dataclasses.dataclass(frozen=True)
 class ClassRow:
-    """A class in the table; shares are 0 to 1, None where there is nothing to say."""
+    """A class in the table; shares are 0 to 1, None if undefined."""
 
     index: int
     name: str
@@ -94,9 +94,9 @@ class ClassRow:
 
 
 def measure_classes(evaluation: Evaluation) -> list[ClassRow]:
-    """Precision, recall and F1 of each class; average precision of several labels.
+    """Precision, recall and F1 of each class, and average precision if multi-label.
 
-    With several labels, a class is predicted where its score is over a half.
+    With several labels, a class is predicted if its score is above one half.
     """
     from sklearn.metrics import precision_recall_fscore_support
 
@@ -107,7 +107,7 @@ def measure_classes(evaluation: Evaluation) -> list[ClassRow]:
             predicted = (evaluation.probabilities() > 0.5).astype("uint8")
     else:
         predicted = evaluation.predicted
-    nothing: Any = np.nan  # For what is divided by 0; scikit-learn's types lack it.
+    nothing: Any = np.nan  # For divisions by 0; scikit-learn's types lack it.
     columns: Any = precision_recall_fscore_support(
         evaluation.labels, predicted, labels=range(num_classes), zero_division=nothing
     )
@@ -134,7 +134,7 @@ def _average_precision(evaluation: Evaluation, index: int) -> float:
 
 
 def confusion(evaluation: Evaluation) -> np.ndarray:
-    """How often each class was taken for each, `(classes, classes)`, labels first."""
+    """Counts of label and prediction, `(classes, classes)`, labels first."""
     num_classes = evaluation.logits.shape[1]
     flat = evaluation.labels * num_classes + evaluation.predicted
     counts = np.bincount(flat, minlength=num_classes**2)
@@ -142,7 +142,7 @@ def confusion(evaluation: Evaluation) -> np.ndarray:
 
 
 def most_confused(counts: np.ndarray, limit: int) -> np.ndarray:
-    """The classes with most errors from or to them, at most `limit`, in their order."""
+    """The classes with most errors from or to them, at most `limit`, in order."""
     num_classes = len(counts)
     if num_classes <= limit:
         return np.arange(num_classes)
@@ -161,7 +161,7 @@ def most_confused(counts: np.ndarray, limit: int) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True)
 class Coverage:
-    """Accuracy of the images that a network is surest of."""
+    """Accuracy on the images that a network is most confident of."""
 
     coverage: float
     threshold: float
@@ -170,22 +170,22 @@ class Coverage:
 
 
 def coverage_curve(scores: np.ndarray, is_hit: np.ndarray) -> np.ndarray:
-    """Accuracy of the surest images: of one, of two, and so on, `(images,)`."""
+    """Accuracy on the most confident image, the first two, and so on, `(images,)`."""
     order = np.argsort(-scores, kind="stable")
     return np.cumsum(is_hit[order]) / np.arange(1, len(order) + 1)
 
 
 def coverage_table(scores: np.ndarray, is_hit: np.ndarray) -> list[Coverage]:
-    """What is left of errors where a network says "not sure" below a threshold.
+    """Remaining errors if a network says "not sure" below a threshold.
 
     Args:
-        scores: of each image's best class, `(images,)`.
+        scores: score of each image's best class, `(images,)`.
         is_hit: whether it is right.
     """
     ordered, rows = np.sort(scores)[::-1], []
     for coverage in _COVERAGES:
         threshold = ordered[max(1, round(coverage * len(ordered))) - 1]
-        is_sure = scores >= threshold  # More, where several have the same.
+        is_sure = scores >= threshold  # More, if several are equal.
         rows.append(
             Coverage(
                 float(is_sure.mean()),
@@ -199,7 +199,7 @@ def coverage_table(scores: np.ndarray, is_hit: np.ndarray) -> list[Coverage]:
 
 @dataclasses.dataclass(frozen=True)
 class Views:
-    """What several views of each image add: accuracies without and with them."""
+    """Accuracies without and with several views of each image."""
 
     single: float
     several: float
@@ -208,7 +208,7 @@ class Views:
 
 
 def measure_views(evaluation: Evaluation) -> Views | None:
-    """None where one view alone was looked at."""
+    """The accuracies with several views; None if only one was used."""
     if evaluation.averaged is None:
         return None
     before = evaluation.is_hit
@@ -222,10 +222,10 @@ def measure_views(evaluation: Evaluation) -> Views | None:
 
 
 def own_scores(evaluation: Evaluation, temperature: float) -> np.ndarray:
-    """The probability of what each image is labelled as, `(images,)`.
+    """The probability of each image's label, `(images,)`.
 
-    Of several labels, that of the least likely; of an image without any, 1 less that
-    of the best class.
+    With several labels, that of the least likely one; without any, 1 minus that of the
+    best class.
     """
     found = probabilities(evaluation.logits, evaluation.activation, temperature)
     if not evaluation.is_multi_label:

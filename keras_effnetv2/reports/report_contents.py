@@ -1,4 +1,4 @@
-"""What stands in a report: every figure, table and image, for the template."""
+"""The contents of a report, for the template: every figure, table and image."""
 
 import dataclasses
 import datetime
@@ -34,9 +34,10 @@ class Fitted:
     """The temperature of a network.
 
     Attributes:
-        temperature: that `load_run` divides its logits by; 1 where none was fitted.
-        is_here: it was fitted on these very images.
-        is_held_out: the images were not trained on, as far as names tell.
+        temperature: divisor of its logits in `load_run`; 1 if none was fitted.
+        is_here: whether it was fitted on these images.
+        is_held_out: whether the images are held out from training, as far as names
+            tell.
     """
 
     temperature: float
@@ -53,13 +54,13 @@ def gather(
     """The variables of the template.
 
     Args:
-        evaluation: of the network.
+        evaluation: evaluation of the network.
         fitted: its temperature.
-        survey: of the data.
-        trained: of the images it was trained on, whose labels are looked at too.
+        survey: survey of the data.
+        trained: evaluation of the training images, whose labels are checked too.
     """
     gallery = Gallery(fitted.temperature)
-    # Those that are looked at first come first, while there is room.
+    # The images that readers look at first come first, while there is room.
     mistakes = _mistakes(evaluation, gallery)
     suspects = [
         _suspects(x, gallery)
@@ -114,7 +115,7 @@ def _summary(evaluation: Evaluation, fitted: Fitted) -> dict[str, Any]:
 
 
 def _course(evaluation: Evaluation) -> dict[str, Any] | None:
-    """The training, where its records are there."""
+    """The training curves, if there are records."""
     records = Records(evaluation.run.workdir.metrics).read()
     if not records:
         return None
@@ -131,7 +132,7 @@ def _class_table(evaluation: Evaluation) -> dict[str, Any]:
     rows = measures.measure_classes(evaluation)
     seen = [row for row in rows if row.support]
     averages = [x.average_precision for x in seen if x.average_precision is not None]
-    # The weakest are the ones to look at.
+    # The weakest classes matter most.
     weakest = sorted(seen, key=lambda row: row.f1 or 0.0)[:_MAX_ROWS]
     is_cut = len(rows) > _MAX_ROWS
     return {
@@ -143,7 +144,7 @@ def _class_table(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _mistakes(evaluation: Evaluation, gallery: Gallery) -> dict[str, Any]:
-    """The images whose own class is given least."""
+    """The images with the lowest scores of their own class."""
     own = measures.own_scores(evaluation, gallery.temperature)
     is_wrong = own < 0.5 if evaluation.is_multi_label else ~evaluation.is_hit
     rows = np.flatnonzero(is_wrong)
@@ -186,13 +187,13 @@ def _suspects(evaluation: Evaluation, gallery: Gallery) -> dict[str, Any]:
 
 
 def _matrix(evaluation: Evaluation, gallery: Gallery) -> dict[str, Any]:
-    """The confusion matrix, of many classes of the most confused ones."""
+    """The confusion matrix; with many classes, of the most confused ones."""
     counts, names = measures.confusion(evaluation), evaluation.run.class_names
     chosen = measures.most_confused(counts, _MAX_MATRIX)
     totals = counts.sum(axis=1)
     pairs = _pairs(counts)
     places = {(i, j) for i in chosen for j in chosen if counts[i, j]} | {*pairs}
-    # Errors first, the most frequent before the others.
+    # Errors first, most frequent first.
     order = sorted(places, key=lambda x: (x[0] == x[1], -counts[x], x))
     cells = {}
     for label, predicted in order:
@@ -248,7 +249,7 @@ def _pairs(counts: np.ndarray) -> list[tuple[int, int]]:
 def _of_cell(
     evaluation: Evaluation, gallery: Gallery, label: int, predicted: int
 ) -> np.ndarray:
-    """Rows of a cell to show: the surest errors, the least sure of what is right."""
+    """Rows to show for a cell: the most confident errors, the least confident hits."""
     is_in = (evaluation.labels == label) & (evaluation.predicted == predicted)
     rows = np.flatnonzero(is_in)
     scores = gallery.scores(evaluation)[rows, predicted]
@@ -279,7 +280,7 @@ def _calibration(evaluation: Evaluation, fitted: Fitted) -> dict[str, Any]:
 
 
 def _reliability(evaluation: Evaluation, scores: np.ndarray) -> calibration.Reliability:
-    """Of the best class; where there may be several labels, of all classes."""
+    """Reliability of the best class or, with several labels, of all classes."""
     if evaluation.is_multi_label:
         return calibration.measure_reliability(scores, evaluation.labels > 0)
     return calibration.measure_reliability(scores.max(axis=1), evaluation.is_hit)
@@ -298,8 +299,8 @@ def _data(evaluation: Evaluation, survey: DataSurvey | None) -> dict[str, Any]:
     warnings = list(survey.warnings) if survey else []
     if evaluation.num_damaged:
         warnings.append(
-            f"{evaluation.num_damaged:,} images of {evaluation.split!r} cannot be read "
-            "and are not counted."
+            f"{evaluation.num_damaged:,} images of {evaluation.split!r} cannot be "
+            "read and are not counted."
         )
     if survey and survey.counts:
         parts, counts = survey.parts, survey.counts

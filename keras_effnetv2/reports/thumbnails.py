@@ -1,4 +1,4 @@
-"""Small pictures inside an HTML file, few and light enough to send by mail."""
+"""Thumbnails inside an HTML file, small enough in total to send by mail."""
 
 import base64
 import io
@@ -6,13 +6,13 @@ import io
 import numpy as np
 from PIL import Image
 
-_SIDE = 128  # Of thumbnails, pixels.
+_SIDE = 128  # Side of thumbnails, pixels.
 _QUALITY = 80
-_MAX_BYTES = 3_000_000  # Of all of them, as text.
+_MAX_BYTES = 3_000_000  # Of all thumbnails, as text.
 
 
 def data_uri(pixels: np.ndarray, side: int = _SIDE) -> str:
-    """A JPEG inside a URI, no side longer than `side`.
+    """A JPEG as a data URI, no side longer than `side`.
 
     Args:
         pixels: uint8 `(height, width, 3)`.
@@ -32,10 +32,10 @@ def enlarged(pixels: np.ndarray, side: int) -> np.ndarray:
 
 
 class Thumbnails:
-    """Thumbnails by key, each once, until they are many bytes.
+    """Thumbnails by key, each once, up to a total size.
 
     Args:
-        max_bytes: of all; what would go beyond is left out.
+        max_bytes: maximum total size; thumbnails beyond it are left out.
     """
 
     def __init__(self, max_bytes: int = _MAX_BYTES) -> None:
@@ -44,11 +44,11 @@ class Thumbnails:
 
     @property
     def is_full(self) -> bool:
-        """Whether nothing more is taken."""
+        """Whether no more thumbnails fit."""
         return self._left <= 0
 
     def add(self, key: str, pixels: np.ndarray, side: int = _SIDE) -> bool:
-        """Makes a thumbnail; whether there was room for it."""
+        """Makes a thumbnail; returns whether it fits."""
         uri = data_uri(pixels, side)
         self._left -= len(uri)
         if self._left < 0:

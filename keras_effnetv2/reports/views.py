@@ -1,23 +1,23 @@
-"""Several looks at the same images, whose mean may be better than one: test time."""
+"""Test-time augmentation: several views of images, whose mean may be better."""
 
 from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
 
-# Networks shrink images 32 times; smaller ones than this have too few places left.
+# Networks shrink images 32 times; below this size, feature maps are too small.
 _STEP, _SMALLEST = 32, 64
 
 
 def other_sizes(image_size: int) -> tuple[int, ...]:
-    """About an eighth less and more, pixels; none where images are small."""
+    """About an eighth less and more, pixels; none if images are small."""
     smaller = image_size * 7 // 8 // _STEP * _STEP
     larger = -(-image_size * 9 // 8 // _STEP) * _STEP
     return (smaller, larger) if smaller >= _SMALLEST else ()
 
 
 def describe(image_size: int) -> str:
-    """What `views` are, for people."""
+    """A description of `views`."""
     sizes = " and ".join(map(str, other_sizes(image_size)))
     resized = f", and the image at {sizes} pixels" if sizes else ""
     return f"the image, its mirror image{resized}"

@@ -1,4 +1,4 @@
-"""`write_report`: evaluates the network of a run, and writes what it found as HTML."""
+"""`write_report`: evaluates the network of a run, and writes the results as HTML."""
 
 import os
 import pathlib
@@ -22,10 +22,10 @@ _TEMPLATES = pathlib.Path(__file__).parent / "templates"
 
 
 def check_modules() -> None:
-    """Does nothing if what a report needs is installed.
+    """Checks that the packages for reports are installed.
 
     Raises:
-        ImportError: it is missing.
+        ImportError: a package is missing.
     """
     modules = ("jinja2", "matplotlib", "scipy", "sklearn")
     require_modules("A report needs", "train", *modules)
@@ -41,25 +41,25 @@ def write_report(
     checkpoint: str = CHECKPOINTS[0],
     assignments: Sequence[str] = (),
 ) -> AnyPath:
-    """Writes what the network of a run can do, and how sure of it one may be.
+    """Writes a report on the network of a run: its quality and its reliability.
 
-    It is one HTML file that needs nothing else. The network is that of `load_run`, and
-    looks once at each image of the run's evaluation split. The temperature that is
-    fitted to what it gives is written to the work folder, and from then on `load_run`
-    and every export divide logits by it; but not where the images are others than the
-    run's own, or were trained on.
+    It is one self-contained HTML file. The network is that of `load_run`, evaluated
+    once on each image of the run's evaluation split. The temperature that is fitted to
+    its outputs is written to the work folder, and from then on `load_run` and every
+    export divide logits by it, unless the images are not the run's own or were trained
+    on.
 
     Args:
-        workdir: of the run.
-        path: of the HTML file; an older one is replaced. None: `report.html` in the
-            work folder.
-        tta: also measure the mean over several views of each image, which takes two to
-            four times as long.
-        survey: of the data, to stand in the report.
-        check_training_labels: look for wrong labels among the images that were trained
-            on too, which takes one more look at each.
+        workdir: work folder of the run.
+        path: the HTML file; an older one is replaced. None: `report.html` in the work
+            folder.
+        tta: whether to also measure the mean over several views of each image, which
+            takes two to four times as long.
+        survey: survey of the data, to be included.
+        check_training_labels: whether to look for wrong labels among the training
+            images too, which must then be evaluated once.
         checkpoint: as for `load_run`.
-        assignments: settings to change, as `override` takes them: of the data, say.
+        assignments: settings to change, as for `override`, such as those of the data.
 
     Returns:
         The path of the file.
@@ -91,11 +91,10 @@ def write_and_measure(
     checkpoint: str = CHECKPOINTS[0],
     assignments: Sequence[str] = (),
 ) -> tuple[AnyPath, dict[str, float]]:
-    """As `write_report`; also gives what `evaluate_run` does, and the calibration.
+    """As `write_report`; also returns the results of `evaluate_run` and calibration.
 
-    That is `calibration_error`, the expected one in 15 bins of the scores as they were
-    trained; and, where there is a temperature, this as `temperature`, and
-    `calibrated_error`.
+    The latter is `calibration_error`, the expected one in 15 bins of the scores as
+    trained, and, if there is a temperature, `temperature` and `calibrated_error`.
     """
     check_modules()
     run = RunNetwork.open(workdir, checkpoint, assignments)
@@ -118,7 +117,7 @@ def write_and_measure(
 
 
 def _fit(evaluation: Evaluation) -> Fitted:
-    """The temperature of a network, kept in the work folder where it may be."""
+    """Fits a network's temperature, and stores it in the work folder if allowed."""
     run = evaluation.run
     path, is_held_out = run.workdir.calibration, run.experiment.data.is_held_out
     if not (run.is_own and is_held_out):

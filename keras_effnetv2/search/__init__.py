@@ -1,4 +1,4 @@
-"""Training-aware architecture search: the space, rewards, engines, scaling.
+"""Training-aware architecture search: the space, rewards, samplers, scaling.
 
 ```python
 experiment = search.get_search("digits-search")
@@ -11,7 +11,7 @@ series = search.scale_series(found.variant)
 
 from keras_effnetv2 import lazy
 
-# Imported when they are asked for: a space needs neither TensorFlow nor Optuna.
+# Imported on first use: a space needs neither TensorFlow nor Optuna.
 _MODULES = {
     "CostTable": "costs.table",
     "SERIES": "scaling",

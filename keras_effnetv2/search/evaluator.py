@@ -1,4 +1,4 @@
-"""How good candidates are: each is trained for some epochs, and measured."""
+"""Evaluates candidates: each is trained for some epochs, then measured."""
 
 import contextlib
 import dataclasses
@@ -22,22 +22,21 @@ from keras_effnetv2.training.runs.evaluation import Evaluation
 from keras_effnetv2.training.runs.feasibility import check
 from keras_effnetv2.training.runs.run import set_up_process
 
-# Takes epochs trained and the accuracy after them; raises to end the training.
+# Called with the epochs trained and the accuracy; raises to end the training.
 Report = Callable[[int, float], None]
 
 
 class Evaluator:
-    """Trains networks of any variant by one experiment, on the CPU or one accelerator.
+    """Trains any variant with one experiment, on the CPU or one accelerator.
 
-    The same variant and seed give the same accuracy, where the experiment is
-    deterministic.
+    The same variant and seed give the same accuracy if the experiment is deterministic.
 
     Args:
-        experiment: whose `data.eval_split` is the minival, images that are not trained
-            on. Its variant is not used, nor are its coefficients.
+        experiment: the experiment; its `data.eval_split` is the minival, held-out
+            images. Its variant and coefficients are not used.
 
     Raises:
-        ValueError: there is no such data, or settings that do not go together.
+        ValueError: there is no such data, or settings do not work together.
     """
 
     def __init__(self, experiment: Experiment) -> None:
@@ -55,7 +54,7 @@ class Evaluator:
 
     @property
     def num_classes(self) -> int:
-        """Those of the images that are trained on."""
+        """Number of classes of the training images."""
         return self._feeds[0].source.num_classes
 
     def accuracy(
@@ -64,12 +63,12 @@ class Evaluator:
         """Accuracy on the minival after training, of the averaged weights, 0 to 1.
 
         Args:
-            variant: to train.
-            seed: of the training. None: the experiment's.
+            variant: the variant to train.
+            seed: seed of the training. None: the experiment's.
             report: called after every epoch.
 
         Raises:
-            CandidateError: the loss is no number any more, or memory is too small.
+            CandidateError: the loss is no longer finite, or memory is too small.
         """
         experiment = self.experiment
         if seed is not None:
@@ -80,7 +79,7 @@ class Evaluator:
                 model = dataclasses.replace(experiment.model, variant=variant)
                 return self._train(dataclasses.replace(experiment, model=model), report)
         finally:
-            # Of the models, which refer to each other in circles.
+            # Models form reference cycles.
             keras.backend.clear_session()
             gc.collect()
 
@@ -132,7 +131,7 @@ class _EpochEnd(keras.callbacks.Callback):
         self.accuracy = 0.0
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Refuses losses that are no numbers, then reports."""
+        """Refuses losses that are not finite, then reports."""
         loss = self.model.measured()["loss"]
         if not math.isfinite(loss):
             raise CandidateError(f"the loss is {loss} in epoch {epoch + 1}")
@@ -143,7 +142,7 @@ class _EpochEnd(keras.callbacks.Callback):
 
 @contextlib.contextmanager
 def failing_out_of_memory() -> Iterator[None]:
-    """What does not fit in memory is the candidate's failure, not the worker's."""
+    """Makes running out of memory the candidate's failure, not the worker's."""
     try:
         yield
     except Exception as error:

@@ -1,4 +1,4 @@
-"""Named searches: which space, which data, how long each candidate is trained."""
+"""Named searches: space, data, and the training of candidates."""
 
 import dataclasses
 import math
@@ -24,20 +24,21 @@ from keras_effnetv2.training.progressive.stages import Ramp
 
 @dataclasses.dataclass(frozen=True)
 class SearchExperiment:
-    """What a search looks for and how.
+    """The settings of a search.
 
     Attributes:
-        name: for the command line.
-        backbone: that the space is made of, and that rewards are relative to.
-        choices: arguments of `Space.of` beside the backbone.
-        training: of each candidate; `data.eval_split` is the minival, `model.variant`
-            is not used.
-        num_trials: that are usual.
-        source: where the settings are from.
-        step_exponent: of the step time in the reward.
-        parameter_exponent: of the number of parameters in the reward.
-        screen: candidates that are predicted to take more than so many times the
-            backbone's step are recorded and not trained; None: all are trained.
+        name: name on the command line.
+        backbone: network around which the space is built, and that rewards are relative
+            to.
+        choices: arguments of `Space.of` besides the backbone.
+        training: training of each candidate; `data.eval_split` is the minival,
+            `model.variant` is not used.
+        num_trials: default number of trials.
+        source: source of the settings.
+        step_exponent: exponent of the step time in the reward.
+        parameter_exponent: exponent of the number of parameters in the reward.
+        screen: candidates predicted to take more than so many times the backbone's step
+            are recorded but not trained; None: all are trained.
     """
 
     name: str
@@ -53,7 +54,7 @@ class SearchExperiment:
     def __post_init__(self) -> None:
         if self.screen is not None and not 0 < self.screen < math.inf:
             raise InputError(
-                "screen must be above 0, in times of the backbone's step. Received: "
+                "screen must be above 0, relative to the backbone's step. Received: "
                 f"{self.screen}."
             )
 
@@ -103,7 +104,7 @@ def _small(name: str, data: Data, image_size: int, epochs: int) -> SearchExperim
 
 
 def _imagenet() -> SearchExperiment:
-    """The paper's, Section 3.3, as far as it says: 10 epochs, B4, small images."""
+    """The paper's, Section 3.3, as far as stated: 10 epochs, B4, small images."""
     training = Experiment(
         "imagenet-search",
         Data(
@@ -144,10 +145,10 @@ SEARCHES = {
 
 
 def get_search(name: str) -> SearchExperiment:
-    """The search of that name.
+    """The search with a name.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is no such search.
     """
     if name not in SEARCHES:
         raise InputError(

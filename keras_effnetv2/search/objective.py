@@ -1,4 +1,4 @@
-"""What a trial of a search does: train, time, count, and make one number of it."""
+"""The objective of a search: train, time and count, combined into a reward."""
 
 import dataclasses
 import functools
@@ -23,7 +23,7 @@ from keras_effnetv2.search.reward import Measurement, reward
 from keras_effnetv2.search.studies.study import SCREENED
 from keras_effnetv2.search.studies.workers import Point
 
-# Attribute of a study: seconds of the backbone's step, in which all workers count.
+# Attribute of a study: seconds of the backbone's step, the unit of all workers.
 _BACKBONE_SECONDS = "backbone_step_seconds"
 
 
@@ -31,8 +31,8 @@ class SearchObjective:
     """Measures candidates of a search; called with a trial and its point.
 
     Args:
-        search: says how.
-        prune: lets the study's pruner end trainings early.
+        search: settings of the search.
+        prune: whether the study's pruner may end training early.
 
     Raises:
         ValueError: there is no such data, or images are too small for the strides.
@@ -48,13 +48,13 @@ class SearchObjective:
         self._table: CostTable | None = None
 
     def prepare(self, stream: TextIO | None = None) -> None:
-        """Has the table that candidates are screened by measured, or read.
+        """Measures, or reads, the table by which candidates are screened.
 
         Args:
-            stream: where progress is written; None: `sys.stderr`.
+            stream: where to write progress; None: `sys.stderr`.
 
         Raises:
-            ValueError: no network is fast enough, as far as 10,000 draws can tell.
+            ValueError: no network is fast enough among 10,000 draws.
         """
         limit = self.search.screen
         if limit is None or self._table is not None:
@@ -64,11 +64,11 @@ class SearchObjective:
         self._table = table
 
     def __call__(self, trial: optuna.Trial, point: Point) -> float:
-        """The reward; accuracy, step time and parameters go to the trial.
+        """The reward; accuracy, step time and parameters are recorded in the trial.
 
         Raises:
-            optuna.TrialPruned: it would not have been worth its time.
-            CandidateError: it cannot be trained.
+            optuna.TrialPruned: the trial is not worth continuing.
+            CandidateError: the candidate cannot be trained.
         """
 
         def report(epoch: int, accuracy: float) -> None:
@@ -85,9 +85,9 @@ class SearchObjective:
         return value
 
     def _screen(self, trial: optuna.Trial, variant: Variant) -> None:
-        """Leaves the predicted step time in the trial, and ends one of too long.
+        """Records the predicted step time in the trial, and ends one that is too slow.
 
-        Nothing in a search that does not screen.
+        Does nothing in a search without screening.
         """
         self.prepare()
         limit = self.search.screen
@@ -98,18 +98,18 @@ class SearchObjective:
         trial.set_user_attr("predicted_step_ratio", ratio)
         trial.set_user_attr(SCREENED, is_slow)
         if is_slow:
-            # TPE prefers, among trials without a reward, those that reported more.
+            # Among trials without a reward, TPE prefers those that reported more.
             trial.report(-ratio, 0)
             raise optuna.TrialPruned
 
     def measure(
         self, variant: Variant, accuracy: float, study: optuna.Study
     ) -> tuple[Measurement, float]:
-        """What is measured of a trained variant, and its reward.
+        """The measurement of a trained variant, and its reward.
 
-        Its step is timed in turns with the backbone's. The seconds are those that it
-        would take where the backbone takes what it took first in the study: neither
-        slow moments of a machine count, nor slow machines.
+        Its step is timed alternately with the backbone's. Seconds are scaled to the
+        backbone's first time in the study, so that slow moments and slow machines do
+        not matter.
 
         Raises:
             CandidateError: memory is too small.
@@ -154,10 +154,10 @@ class SearchObjective:
 
 
 def _backbone_seconds(study: optuna.Study, measured: float) -> float:
-    """Those of the study; what was just measured, where it has none yet."""
+    """The study's backbone time, set to the latest measurement if there is none."""
     if _BACKBONE_SECONDS not in study.user_attrs:
         study.set_user_attr(_BACKBONE_SECONDS, measured)
-    # Read anew: another worker may have measured at the same time.
+    # Read again: another worker may have measured at the same time.
     return study.user_attrs[_BACKBONE_SECONDS]
 
 

@@ -1,4 +1,4 @@
-"""What a network is worth: one number, or the front of those that none beats.
+"""The value of a network: a reward, or membership in the Pareto front.
 
 Source: Tan and Le 2021, https://arxiv.org/abs/2104.00298, Section 3.3.
 """
@@ -12,14 +12,14 @@ from keras_effnetv2.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class Measurement:
-    """What was measured of a network.
+    """The measurements of a network.
 
     Attributes:
-        accuracy: share of images, 0 to 1.
-        step_seconds: of a training step.
-        parameters: number of them.
-        step_spread: seconds from quartile to quartile of the rounds that `step_seconds`
-            is the median of; None: not known.
+        accuracy: from 0 to 1.
+        step_seconds: time of a training step.
+        parameters: number of parameters.
+        step_spread: seconds from quartile to quartile of the rounds whose median is
+            `step_seconds`; None: unknown.
     """
 
     accuracy: float
@@ -50,13 +50,14 @@ def reward(
 ) -> float:
     """`A * (S / S0)**w * (P / P0)**v`: accuracy, step time and parameters as one.
 
-    The paper calls S "normalized" and does not say how; here S and P are shares of the
-    backbone's, whose reward then is its accuracy. Another scale would multiply all
-    rewards alike, and change no order.
+    The paper calls S "normalized" and does not say how; here S and P are relative to
+    the backbone, whose reward is therefore its accuracy. Another scale would multiply
+    all rewards by the same factor, and not change their order.
 
     Args:
         measurement: A, S and P of the network.
-        backbone: S0 and P0, of the same device, image size, batch and precision.
+        backbone: S0 and P0, on the same device, with the same image size, batch and
+            precision.
         step_exponent: w. Paper: -0.07, that is 4.7% less for twice the time.
         parameter_exponent: v. Paper: -0.05, 3.4% less for twice the parameters.
 
@@ -77,8 +78,9 @@ def reward(
 def pareto_front(measurements: Sequence[Measurement]) -> list[int]:
     """Indices, ascending, of the measurements that no other one beats.
 
-    One beats another if it is as good in accuracy, step time and parameters, and better
-    in one of them. Equal ones do not beat each other: all or none are in the front.
+    One beats another if it is at least as good in accuracy, step time and parameters,
+    and better in one of them. Equal ones do not beat each other: all or none are in the
+    front.
     """
     costs = [(-x.accuracy, x.step_seconds, x.parameters) for x in measurements]
     return [

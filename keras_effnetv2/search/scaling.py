@@ -1,4 +1,4 @@
-"""A series of networks, small to large, of one that a search has found.
+"""Scales a network that a search has found to a series, small to large.
 
 for variant in scale_series(read_variant("found.json")): ...
 
@@ -6,8 +6,8 @@ Source: Tan and Le 2021, https://arxiv.org/abs/2104.00298, Section 3.3: compound
 as in EfficientNet, but (1) the inference image size is 480 at most, and (2) "gradually
 add more layers to later stages (e.g., stage 5 and 6 in Table 4)". It states neither
 coefficients nor how many layers; released M, L and XL are rows of their own. `SERIES`
-says where each number here is from. What it makes of the paper's S, at 480 pixels,
-beside the released networks (millions of parameters, billions of multiply-adds):
+says where each number comes from. Applied to the paper's S, at 480 pixels, compared
+with the released networks (millions of parameters, billions of multiply-adds):
 
          rows of blocks                      parameters     FLOPs
     m    3, 5, 5, 8, 14, 22        ours      40.7 (-25%)    23.7 (-4%)
@@ -17,10 +17,10 @@ beside the released networks (millions of parameters, billions of multiply-adds)
     xl   4, 8, 8, 12, 27, 39       ours      130.2 (-37%)   75.7 (-8%)
          4, 8, 8, 16, 24, 32, 8    released  208.1          82.1
 
-Channels come within 17%, of XL within 25%. The parameters are fewer mostly because the
-released networks have a seventh stage, at stride 1 with 512 or 640 channels: many
-parameters, few multiply-adds. It is not in S, of which the paper says that it
-"completely removes" it, and no rule of scaling brings it back.
+Channels are within 17%, for XL within 25%. There are fewer parameters mostly because
+the released networks have a seventh stage, at stride 1 with 512 or 640 channels: many
+parameters, few multiply-adds. S lacks it (the paper "completely removes" it), and no
+scaling rule brings it back.
 """
 
 import dataclasses
@@ -33,24 +33,24 @@ from keras_effnetv2.networks.architecture import BlockSpec, Variant, apply_coeff
 
 MAX_EVAL_SIZE = 480  # Pixels. Paper, Section 3.3; released XL has 512.
 
-# Of EfficientNet, Tan and Le 2019, https://arxiv.org/abs/1905.11946, Section 4.
+# EfficientNet, Tan and Le 2019, https://arxiv.org/abs/1905.11946, Section 4.
 _WIDTH, _DEPTH, _SIZE = 1.1, 1.2, 1.15
-# As the stem and all channels, so that sides suit hardware. Ours.
+# Like the stem and all channels, so that sides suit hardware. Our choice.
 _SIZE_DIVISOR = 8
-_MAX_DROPOUT_RATE = 0.5  # Paper, Table 6, of L.
+_MAX_DROPOUT_RATE = 0.5  # Paper, Table 6, for L.
 
 
 @dataclasses.dataclass(frozen=True)
 class Scale:
-    """How one member of a series differs from the network it is made of.
+    """How one member of a series differs from the original network.
 
     Attributes:
-        suffix: of the member's name, as `"m"`.
+        suffix: suffix of the member's name, such as `"m"`.
         width: multiplies channels of stem and stages; those of the top stay.
         depth: multiplies layers, rounded up.
         size: multiplies image sides.
-        late_layers: layers more in each of the late stages, after `depth`.
-        dropout_rate: added to the rate before the classifier.
+        late_layers: additional layers in each of the late stages, after `depth`.
+        dropout_rate: value added to the rate of the dropout before the classifier.
     """
 
     suffix: str
@@ -76,7 +76,7 @@ class Scale:
 # Width and depth: comments of the released code call S, M and L B4, B5 and B7 of the
 # V2 base, so these are their quotients; XL by B8 of EfficientNet's code (2.2, 3.6).
 # Size: released S has 384 pixels, M 480; L and XL by B7 and B8 (600, 672; B4: 380).
-# Late layers: ours, so that multiply-adds come near the released ones. Dropout: code.
+# Late layers: ours, so that multiply-adds are near the released ones. Dropout: code.
 # fmt: off
 #          suffix  width      depth      size       late layers  dropout
 SERIES = (
@@ -85,7 +85,7 @@ SERIES = (
     Scale("l",     2.0 / 1.4, 3.1 / 1.8, 600 / 380, 6,           0.2),
     Scale("xl",    2.2 / 1.4, 3.6 / 1.8, 672 / 380, 9,           0.2),
 )
-"""What makes S, M, L and XL of a small network."""
+"""The scales that make S, M, L and XL from a small network."""
 # fmt: on
 
 
@@ -94,8 +94,8 @@ def compound(phi: float, suffix: str, late_layers: int = 0) -> Scale:
 
     Args:
         phi: depth grows as 1.2**phi, width as 1.1**phi, image sides as 1.15**phi.
-        suffix: of the member's name.
-        late_layers: layers more in each of the late stages.
+        suffix: suffix of the member's name.
+        late_layers: additional layers in each of the late stages.
     """
     return Scale(suffix, _WIDTH**phi, _DEPTH**phi, _SIZE**phi, late_layers)
 
@@ -110,12 +110,12 @@ def scale(
     """One member of the series of `variant`, with coefficients of 1.
 
     Args:
-        variant: e.g. what a search has found.
-        by: how much.
-        late_stages: numbers, from 1, of those that get more layers. None: the last
-            two, as stages 5 and 6 of the paper's S.
-        max_eval_size: image side of the evaluation, pixels, that no member exceeds;
-            that of training is lowered as much.
+        variant: e.g. one found by a search.
+        by: the scale.
+        late_stages: numbers, from 1, of the stages that get more layers. None: the last
+            two, like stages 5 and 6 of the paper's S.
+        max_eval_size: maximum image side of the evaluation, pixels; that of training is
+            reduced by the same factor.
 
     Raises:
         ValueError: a late stage that does not exist, or a size below 1.
@@ -154,7 +154,7 @@ def _late_stages(variant: Variant, stages: Collection[int] | None) -> set[int]:
 
 
 def _scale_row(spec: BlockSpec, wider: Variant, by: Scale, is_late: bool) -> BlockSpec:
-    # Rounded first: 45 * (2.2 / 1.8) is 55, and not the next larger float.
+    # Rounded first: 45 * (2.2 / 1.8) is 55, not the next larger float.
     layers = math.ceil(round(spec.num_repeats * by.depth, 6))
     return dataclasses.replace(
         spec,
@@ -169,20 +169,20 @@ def scale_series(
     """The members of a series, in the order of `scales`.
 
     Args:
-        variant: e.g. what a search has found.
+        variant: e.g. one found by a search.
         scales: one for each member.
-        **options: of `scale`.
+        **options: options of `scale`.
     """
     return tuple(scale(variant, by, **options) for by in scales)
 
 
 def _resize(side: int, size: float) -> int:
-    """`side` times `size`: a multiple of 8, and 8 at least; unchanged by 1."""
+    """`side` times `size`, as a multiple of 8, at least 8; unchanged if `size` is 1."""
     if size == 1:
         return side
     return max(_SIZE_DIVISOR, round(side * size / _SIZE_DIVISOR) * _SIZE_DIVISOR)
 
 
 def _raise(rate: float, more: float) -> float:
-    """A sum that leaves the rate as it is, or ends at the largest that is used."""
+    """The sum of rates, limited to the maximum unless the rate already exceeds it."""
     return max(rate, min(round(rate + more, 6), _MAX_DROPOUT_RATE))

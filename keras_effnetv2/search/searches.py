@@ -1,4 +1,4 @@
-"""A search from start to end: it is run, what it found is written and confirmed."""
+"""A search from start to end: running it, writing and confirming its results."""
 
 import dataclasses
 import math
@@ -29,9 +29,9 @@ from keras_effnetv2.search.studies.study import open_study
 from keras_effnetv2.search.studies.workers import CandidateError, run_worker
 from keras_effnetv2.training.experiments.settings import to_json
 
-# Trials that end by themselves before the pruner compares, and epochs likewise.
+# Trials, and epochs of a trial, that are never pruned.
 _PRUNER_TRIALS, _PRUNER_EPOCHS = 8, 2
-_FIRST_SEED = 1000  # Of confirmations: one that no trial had.
+_FIRST_SEED = 1000  # For confirmations: used by no trial.
 
 
 def open_search(
@@ -44,16 +44,16 @@ def open_search(
     """The study of a search, made if need be.
 
     Args:
-        search: what to look for.
+        search: settings of the search.
         location: a file that ends in .journal or .db, or the URL of a database; None:
             memory.
-        sampler: of candidates, one of `SAMPLERS`.
-        seed: of the sampler.
-        name: of the study; a storage may hold several.
+        sampler: sampler of candidates, one of `SAMPLERS`.
+        seed: seed of the sampler.
+        name: name of the study; a storage may hold several.
 
     Raises:
-        ValueError: an unknown sampler; a storage that cannot be opened; a study of
-            that name that is of another search, or of other settings.
+        ValueError: an unknown sampler; a storage that cannot be opened; an existing
+            study of another search, or with other settings.
     """
     settings = {
         "search": search.name,
@@ -76,10 +76,10 @@ def open_search(
 
 
 def check_search(search: SearchExperiment, num_trials: int) -> None:
-    """Whether `run_search` can begin, asked before there is a study.
+    """Checks whether `run_search` can begin, before there is a study.
 
     Raises:
-        ValueError: as `run_search`, but for networks that are too slow.
+        ValueError: as for `run_search`, except for networks that are too slow.
     """
     require_backend("Candidates are trained on", "tensorflow", "jax")
     check_num_trials(num_trials)
@@ -94,31 +94,31 @@ def run_search(
     stream: TextIO | None = None,
     most: int | None = None,
 ) -> bool:
-    """Evaluates candidates until the study has enough; a line for each, as it ends.
+    """Evaluates candidates until the study has enough; prints a line for each.
 
-    It may run in any number of processes and on several machines at a time, stop
-    anywhere and go on.
+    It may run in any number of processes, on several machines at a time, and stop and
+    resume at any moment.
 
     Args:
-        search: what to look for.
-        study: of `open_search`.
-        num_trials: of the study, over all processes. None: the usual number.
-        prune: end hopeless trainings early.
-        stream: where progress is written, of the step times that a search which screens
-            measures first, too; None: `sys.stderr`.
-        most: trials that this process evaluates. TensorFlow keeps about 0.1 GB of each,
-            so that a long search needs a new process now and then. None: no limit.
+        search: settings of the search.
+        study: from `open_search`.
+        num_trials: trials of the study, over all processes. None: the search's default.
+        prune: whether to end unpromising training early.
+        stream: where to write progress, including that of measuring step times for
+            screening; None: `sys.stderr`.
+        most: maximum of trials in this process. TensorFlow keeps about 0.1 GB of each,
+            so a long search needs a new process now and then. None: no limit.
 
     Returns:
-        Whether the study has enough; else this process has evaluated `most`.
+        Whether the study has enough; otherwise this process has evaluated `most`.
 
     Raises:
-        ValueError: there is no such data, images are too small for the strides, fewer
-            trials than one, or no network is fast enough to be trained.
+        ValueError: there is no such data, images are too small for the strides, less
+            than one trial is asked for, or no network is fast enough to be trained.
     """
     num_trials = search.num_trials if num_trials is None else num_trials
     objective = SearchObjective(search, prune)
-    # Before a trial begins, which it would make long.
+    # Before a trial begins, whose time it would count in.
     if TrialQueue(study, num_trials).num_finished < num_trials:
         objective.prepare(stream)
     progress = SearchProgress(num_trials, stream)
@@ -127,12 +127,12 @@ def run_search(
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """What a search found.
+    """The winner of a search.
 
     Attributes:
-        variant: the network of the greatest reward.
+        variant: the network with the highest reward.
         result: its trial.
-        path: of the variant's file.
+        path: path of the variant's file.
     """
 
     variant: Variant
@@ -148,12 +148,12 @@ def write_found(
     For the pictures, see `draw_figures`.
 
     Args:
-        search: of the study.
-        study: of `open_search`.
-        folder: is made if need be.
+        search: settings of the search.
+        study: from `open_search`.
+        folder: made if need be.
 
     Returns:
-        The winner; None where no trial has a reward yet.
+        The winner; None if no trial has a reward yet.
 
     Raises:
         ImportError: matplotlib is missing.
@@ -178,14 +178,14 @@ def write_found(
 
 @dataclasses.dataclass(frozen=True)
 class Confirmation:
-    """What a network reached in one training more.
+    """The result of training a network once more.
 
     Attributes:
         variant: its name.
-        seed: of the training.
-        measured: of it; None where it could not be trained.
-        reward: of that; not a number where it could not.
-        failure: why it could not.
+        seed: seed of the training.
+        measured: its measurement; None if it could not be trained.
+        reward: its reward; NaN if it could not be trained.
+        failure: why it could not be trained.
     """
 
     variant: str
@@ -213,13 +213,13 @@ def confirm(
 ) -> Iterator[Confirmation]:
     """Trains and times networks again, alternately, with seeds that no trial had.
 
-    The best of many trials was lucky too: only this says how good it is.
+    The best of many trials is also lucky: only this shows how good it really is.
 
     Args:
-        search: that says how.
-        study: of `open_search`.
+        search: settings of the search.
+        study: from `open_search`.
         variants: such as the backbone and the winner.
-        num_seeds: trainings of each.
+        num_seeds: training runs of each.
     """
     objective = SearchObjective(search, prune=False)
     for seed in range(_FIRST_SEED, _FIRST_SEED + num_seeds):

@@ -1,4 +1,4 @@
-"""Training: experiments, progressive learning, runs that can be stopped anywhere.
+"""Training: experiments, progressive learning, runs that can stop at any moment.
 
 ```python
 experiment = training.get_experiment("digits")
@@ -9,7 +9,7 @@ model = training.load_run("runs/digits")
 
 from keras_effnetv2 import lazy
 
-# Imported when they are asked for: a plan of stages needs no TensorFlow.
+# Imported on first use: a plan of stages needs no TensorFlow.
 _MODULES = {
     "ProgressiveLearning": "progressive.learning",
     "Ramp": "progressive.stages",

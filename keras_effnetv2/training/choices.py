@@ -1,11 +1,11 @@
-"""What flags of a training may be: words, without what they stand for."""
+"""Choices of training flags: only words, which need no imports."""
 
-# Of `devices.strategies`, which says what each means.
+# Defined in `devices.strategies`.
 STRATEGIES = ("auto", "cpu", "mirrored", "multiworker", "tpu")
 
-# Of a run, which weights: of its end, of its best evaluation, or of the latter where it
-# tells something. The first is usual.
+# Weights of a run: "auto" is the best evaluation's if held-out images chose it, or else
+# the last. The first is the default.
 CHECKPOINTS = ("auto", "last", "best")
 
-# Where metrics go, too: of `reporting.trackers`.
+# Services that get the metrics too: see `reporting.trackers`.
 TRACKERS = ("mlflow", "wandb")

@@ -1,9 +1,9 @@
 """Other public files of the released networks, in the layouts of other packages.
 
-`weights="imagenet"` never chooses these; pass their path or URL instead. Knowing them
-means that their URLs are verified by hash, and that the online tests can try each.
+`weights="imagenet"` never chooses these; pass their path or URL instead. They are
+listed so that their URLs are verified by hash, and the online tests can try each.
 
-Sources of the facts: leondgarse/keras_efficientnet_v2 (`FILE_HASH_DICT`) and
+Sources: leondgarse/keras_efficientnet_v2 (`FILE_HASH_DICT`) and
 sebastian-sz/efficientnet-v2-keras (`WEIGHT_HASHES`), the official values converted to
 two other layouts; tensorflow/tpu, `models/official/efficientnet` (V1, AutoAugment) and
 google/automl, `efficientnetv2` (ImageNet-1k checkpoints), without published hashes.
@@ -131,6 +131,6 @@ ALTERNATIVES = (
 
 
 def from_url(url: str) -> releases.Release | None:
-    """The known public file at `url`, None for any other."""
+    """The known public file at `url`; None for any other URL."""
     known = releases.RELEASES + ALTERNATIVES
     return next((row for row in known if row.url == url), None)

@@ -1,4 +1,4 @@
-"""Which released weights can be had now: without a download, or with one."""
+"""Which released weights are available now, without a download or with one."""
 
 import os
 
@@ -24,7 +24,7 @@ def is_at_hand(variant_name: str, dataset: str) -> bool:
 
 
 def is_reachable(variant_name: str, dataset: str) -> bool:
-    """Whether a server says that it has weights; a mirror is not asked.
+    """Whether a server confirms that it has weights; mirrors are not asked.
 
     Args:
         variant_name: e.g. `"efficientnetv2-b0"`.

@@ -1,4 +1,4 @@
-"""Class names of ImageNet-1k and ImageNet-21k, and scores turned into them.
+"""Class names of ImageNet-1k and ImageNet-21k, and decoding of scores.
 
 The names are the data files of timm 1.0.31 (facts of WordNet), written by
 `tools/make_class_names.py`. ImageNet-21k has 21,843 classes in the order of Google's
@@ -22,14 +22,14 @@ _FOLDER = pathlib.Path(__file__).parent / "class_names"
 def class_names(labels: str) -> tuple[tuple[str, str], ...]:
     """`(WordNet id, name)` of every class, in the order of the classifier's outputs.
 
-    Names are the first lemma with underscores, e.g. `"giant_panda"`, as
-    keras.applications gives them. They are not unique, the ids are.
+    Names are the first lemma with underscores, e.g. `"giant_panda"`, as in
+    keras.applications. They are not unique, but the IDs are.
 
     Args:
         labels: `"imagenet"` (1,000 classes) or `"imagenet21k"` (21,843).
 
     Raises:
-        ValueError: another list.
+        ValueError: unknown list.
     """
     if labels not in NUM_LABELS:
         raise InputError(
@@ -44,10 +44,10 @@ def wordnet_ids(labels: str) -> tuple[str, ...]:
     """The WordNet id of every class.
 
     Args:
-        labels: as `class_names` takes them.
+        labels: as for `class_names`.
 
     Raises:
-        ValueError: another list.
+        ValueError: unknown list.
     """
     return tuple(wordnet_id for wordnet_id, _ in class_names(labels))
 
@@ -58,7 +58,7 @@ def decode_predictions(scores: Any, top: int = 5) -> list[list[tuple[str, str, f
     Args:
         scores: `(batch, 1000)` or `(batch, 21843)` probabilities or logits; an array
             or a tensor. The class list is chosen by the number of columns.
-        top: how many classes an image.
+        top: number of classes per image.
 
     Returns:
         For every image a list of `(WordNet id, name, score)`, best first.

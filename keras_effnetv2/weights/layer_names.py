@@ -1,6 +1,6 @@
-"""What the publishers of EfficientNet weights call the layers of a network: tables.
+"""Tables of layer names by publisher of EfficientNet weights.
 
-Sources of the facts: google/automl `efficientnetv2`, leondgarse/keras_efficientnet_v2,
+Sources: google/automl `efficientnetv2`, leondgarse/keras_efficientnet_v2,
 timm `_efficientnet_blocks.py`, lukemelas/EfficientNet-PyTorch `model.py`, torchvision
 `models/efficientnet.py`. The keras.applications family has our names with "_" for "/".
 """
@@ -33,7 +33,7 @@ _GLOBAL_CONTEXT = (
 def _table(tensorflow: Rows, pytorch: Rows) -> Table:
     """Each layer's names by publisher; ours under `"ours"`.
 
-    Where there may be squeeze-excite, there may be global context instead.
+    Global context may take the place of squeeze-excite.
     """
     columns = _TENSORFLOW + _PYTORCH
     table = []
@@ -91,8 +91,8 @@ PLAIN_MBCONV = _table(
         ("bn2",            "_bn2",            "2.1"),
     ),
 )
-# EfficientNet-PyTorch has no fused blocks, torchvision none with squeeze-excite: those
-# names of theirs are ours to choose.
+# EfficientNet-PyTorch has no fused blocks, torchvision none with squeeze-excite: for
+# those, the names are our choice.
 EXPANDED_FUSED_MBCONV = _table(
     (
         ("expand_conv",  "sortcut_conv", "conv2d",           "_expand_conv"),

@@ -1,8 +1,8 @@
-"""From an open file to the variables of a network, strictly.
+"""Assigns arrays of an open file to the variables of a network, strictly.
 
-What a file lacks, has too much, or has in another shape is an error that names it, and
-then nothing is assigned. Only the classifier may be absent, where that is asked for;
-and of a model that somebody built around the network, the network alone is taken.
+An array that is missing, unused or of another shape is an error that names it, and then
+nothing is assigned. Only the classifier may be absent, if that is asked for; and from a
+model built around the network, only the network is taken.
 """
 
 import contextlib
@@ -37,15 +37,15 @@ class Source:
     """The arrays of an open file by our names.
 
     Attributes:
-        path: of the file or folder.
-        format: what it is and whose names it has, for messages.
-        num_classes: width of the classifier, None if there is none.
-        shapes: of all arrays, in Keras' layout.
+        path: path of the file or folder.
+        format: its format and whose names it uses, for messages.
+        num_classes: width of the classifier; None if there is none.
+        shapes: shapes of all arrays, in Keras's layout.
         preprocessing: the record in the file; only our own files carry one.
-        statistics: mean and variance of pixels 0..1, one a channel, in the layer with
+        statistics: mean and variance of pixels 0..1, per channel, in the layer with
             which keras.applications normalises them in V1; None if there is none.
-        around: names of the layers that the file's model has around the network, and
-            that are not loaded.
+        around: names of the layers around the network in the file's model, which are
+            not loaded.
     """
 
     path: pathlib.Path
@@ -60,7 +60,7 @@ class Source:
     _axes: Mapping[str, tuple[int, ...]]
 
     def read(self, name: str) -> np.ndarray:
-        """The array `name`, float32, in Keras' layout."""
+        """The array `name`, float32, in Keras's layout."""
         array = np.asarray(self._arrays.read(self._file_names[name]))
         if name in self._axes:
             array = array.transpose(self._axes[name])
@@ -76,8 +76,8 @@ def open_weights(path: str | os.PathLike, variant: Variant) -> Iterator[Source]:
         variant: the network that the weights are for.
 
     Raises:
-        ValueError: no such file, a format that is not known or not safe, a damaged
-            file, or one that does not fit the network exactly.
+        ValueError: no such file, an unknown or unsafe format, a damaged file, or one
+            that does not fit the network exactly.
     """
     path = pathlib.Path(path).expanduser()
     with readers.open_arrays(path) as arrays:
@@ -109,18 +109,18 @@ def assign(
     fresh_classifier: bool,
     adapt_stem: bool = False,
 ) -> None:
-    """Gives `variables` the values of `source`, all or none.
+    """Sets `variables` to the values of `source`, all or none.
 
     Args:
         source: open weights.
-        variables: of a network by our names; perhaps without those of a classifier.
-        fresh_classifier: leave the variables of the classifier as they are.
-        adapt_stem: if the file's images have 3 channels and the network's have not,
-            share the sum of the stem kernel between them, so that grey images give
-            what they gave as RGB.
+        variables: variables of a network by our names, perhaps without a classifier's.
+        fresh_classifier: whether to leave the variables of the classifier as they are.
+        adapt_stem: whether, if the file's images have 3 channels and the network's do
+            not, to spread the sum of the stem kernel over the channels, so that grey
+            images give the same results as when converted to RGB.
 
     Raises:
-        ValueError: an array is missing, misshapen or not finite.
+        ValueError: an array is missing, of another shape or not finite.
     """
     expected = {name: tuple(v.shape) for name, v in variables.items()}
     if fresh_classifier:
@@ -156,8 +156,8 @@ def _adapts_stem(source: Source, wanted: int, adapt_stem: bool) -> bool:
         else "Only weights for 3 channels are adapted to others"
     )
     raise InputError(
-        f"{source.path} is for images of {given} channels, the network for {wanted}. "
-        f"{advice}."
+        f"{source.path} is for images of {given} channels, but the network for "
+        f"{wanted}. {advice}."
     )
 
 
@@ -172,6 +172,5 @@ def _check_finite(source: Source, arrays: Mapping[str, np.ndarray]) -> None:
     broken = [name for name, array in arrays.items() if not np.isfinite(array).all()]
     if broken:
         raise InputError(
-            f"{source.path} holds values that are infinite or no numbers in "
-            f"{listed(broken)}."
+            f"{source.path} holds values that are infinite or NaN in {listed(broken)}."
         )

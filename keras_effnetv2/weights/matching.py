@@ -1,4 +1,4 @@
-"""Which network a file holds: by whose names, and where in it."""
+"""Finds the network in a file: whose names it uses, and where it is."""
 
 import collections
 import dataclasses
@@ -20,11 +20,11 @@ class Found:
     """A network in a file.
 
     Attributes:
-        naming: whose names it has.
-        prefix: of its names in the file, `""` or `"MODEL/"`.
-        shapes: of its arrays by our names, in Keras' layout.
-        unexpected: what nothing here is called.
-        around: what belongs to layers of a model around the network.
+        naming: whose names it uses.
+        prefix: prefix of its names in the file, `""` or `"MODEL/"`.
+        shapes: shapes of its arrays by our names, in Keras's layout.
+        unexpected: arrays that match none of our names.
+        around: arrays of layers of a model around the network.
     """
 
     naming: str
@@ -34,12 +34,12 @@ class Found:
     around: Shapes
 
     def problems(self, variant: Variant) -> str:
-        """Lines that say why it is not the network of `variant`; empty if it is."""
+        """Reasons why it is not the network of `variant`, as lines; empty if it is."""
         expected = _network(variant, self.shapes)
         return differences(expected, self.shapes, self.unexpected)
 
     def without_head(self, variant: Variant) -> "Found":
-        """The network alone, if the layers after it are not its own classifier."""
+        """Only the network, if the layers after it are not its own classifier."""
         rows = self.shapes.get(f"{CLASSIFIER}kernel", ())[:1]
         if not self.unexpected or rows == (variant.scaled_top_filters,):
             return self
@@ -52,7 +52,7 @@ class Found:
 
 
 def find(arrays: Arrays, variant: Variant) -> Found:
-    """The network in a file, by the names and at the place that fit best."""
+    """The network in a file, with the naming and prefix that fit best."""
     naming, prefix = _place(arrays, variant)
     inside = {
         name.removeprefix(prefix): shape
@@ -73,10 +73,10 @@ def find(arrays: Arrays, variant: Variant) -> Found:
 
 
 def _place(arrays: Arrays, variant: Variant) -> tuple[str, str]:
-    """Whose names the file has, and what is before them: those of which it has most."""
+    """The naming and prefix of which the file has most names."""
     counts = collections.Counter()
     for naming in arrays.namings:
-        # Its networks differ from others of the same arrays in nothing that files have.
+        # Its networks have the same arrays as others, so files cannot tell them apart.
         if naming == names.TORCHVISION and variant.padding != "symmetric":
             continue
         wanted = set(names.file_names(variant, naming).values())
@@ -93,7 +93,7 @@ def _place(arrays: Arrays, variant: Variant) -> tuple[str, str]:
 
 
 def _translate(shapes: Shapes, variant: Variant, naming: str) -> tuple[Shapes, Shapes]:
-    """Shapes by our names in Keras' layout; and those that nothing here is called."""
+    """Shapes by our names in Keras's layout, and arrays that match none."""
     translation = {
         file_name: name for name, file_name in names.file_names(variant, naming).items()
     }
@@ -112,7 +112,7 @@ def _translate(shapes: Shapes, variant: Variant, naming: str) -> tuple[Shapes, S
 
 
 def num_classes_of(shapes: Shapes) -> int | None:
-    """Width of the classifier; None where there is none."""
+    """Width of the classifier; None if there is none."""
     for name in (f"{CLASSIFIER}kernel", f"{CLASSIFIER}bias"):
         if shapes.get(name):
             return shapes[name][-1]
@@ -120,14 +120,14 @@ def num_classes_of(shapes: Shapes) -> int | None:
 
 
 def _network(variant: Variant, shapes: Shapes) -> Shapes:
-    """Shapes of the network with as many classes and channels as the file has."""
+    """Shapes of the network with the file's numbers of classes and channels."""
     stem = shapes.get(STEM, ())
     channels = stem[2] if len(stem) == 4 else 3
     return names.canonical_shapes(variant, num_classes_of(shapes), channels)
 
 
 def differences(expected: Shapes, found: Shapes, unexpected: Shapes) -> str:
-    """Lines that say what is wrong; empty if nothing is."""
+    """Differences, as lines; empty if there are none."""
     missing = [name for name in expected if name not in found]
     extra = [name for name in found if name not in expected]
     misshapen = [
@@ -150,7 +150,7 @@ def listed(items: list[str]) -> str:
 
 
 def hint(arrays: Arrays) -> str:
-    """A sentence that says which variant the file is of."""
+    """A sentence about the variant that the file fits."""
     for variant in VARIANTS.values():
         if not find(arrays, variant).problems(variant):
             return f"It fits {variant.name!r}: pass that variant."
@@ -158,7 +158,7 @@ def hint(arrays: Arrays) -> str:
 
 
 def without_classifier(shapes: Shapes) -> Shapes:
-    """Those of the network up to its classifier."""
+    """Shapes of the network without its classifier."""
     return {
         name: shape for name, shape in shapes.items() if not name.startswith(CLASSIFIER)
     }

@@ -1,9 +1,9 @@
 """Every array of a network: its shape, its name here and its names elsewhere.
 
-Pure Python. The tables of `layer_names` say how each publisher of EfficientNet weights
-calls the layers of a block; everything else follows from `block_list.layout`.
+Pure Python. The tables of `layer_names` have each publisher's names of the layers of a
+block; everything else follows from `block_list.layout`.
 
-Sources of the facts: those of the tables; keras.applications `efficientnet_v2` and
+Sources: those of the tables; keras.applications `efficientnet_v2` and
 `efficientnet` (Keras 3.15.1), sebastian-sz/efficientnet-v2-keras.
 """
 
@@ -43,7 +43,7 @@ NAMINGS = (
     APPLICATIONS_UNNAMED,
 )
 
-# What early versions of Keras 3 call layers in files: by their class, numbered.
+# Early versions of Keras 3 name layers in files by their class, numbered.
 _CLASSES = {
     "conv": "conv2d",
     "depthwise": "depthwise_conv2d",
@@ -78,7 +78,7 @@ class _Layer:
     aliases: dict[str, str]
 
     def variables(self) -> dict[str, tuple[int, ...]]:
-        """Names of the variables in the layer, to shapes."""
+        """Names of the layer's variables -> shapes."""
         if self.kind == "bn":
             names = ("gamma", "beta", "moving_mean", "moving_variance")
             return dict.fromkeys(names, self.shape)
@@ -97,7 +97,7 @@ def canonical_shapes(
     Args:
         variant: rows and coefficients.
         num_classes: width of the classifier; None for a network without one.
-        input_channels: of the images.
+        input_channels: channels of the images.
     """
     return {
         f"{layer.name}/{variable}": shape
@@ -108,9 +108,9 @@ def canonical_shapes(
 
 @functools.lru_cache(maxsize=64)
 def file_names(variant: Variant, naming: str) -> dict[str, str]:
-    """Names of the arrays here, to their names in files of a publisher.
+    """Our names of the arrays -> their names in files of a publisher.
 
-    The classifier's are always there. Names in HDF5 files are
+    The classifier's are always included. Names in HDF5 files are
     `layer/variable`, without the `:0` that some carry.
 
     Args:
@@ -129,7 +129,7 @@ def file_names(variant: Variant, naming: str) -> dict[str, str]:
 
 @functools.lru_cache(maxsize=64)
 def file_axes(variant: Variant, naming: str) -> dict[str, tuple[int, ...]]:
-    """Names of the arrays whose axes must be permuted, to the permutation."""
+    """Names of the arrays whose axes must be permuted -> the permutation."""
     if naming not in PYTORCH:
         return {}
     return {
@@ -160,9 +160,9 @@ def _numbered_names(layers: tuple[_Layer, ...]) -> dict[str, str]:
     return names
 
 
-@functools.lru_cache(maxsize=8)  # Of a variant all namings are asked for in turn.
+@functools.lru_cache(maxsize=8)  # All namings of a variant are tried in sequence.
 def _all_layers(variant: Variant) -> tuple[_Layer, ...]:
-    """The layers whose names count, and not their shapes."""
+    """All layers, used for their names, not their shapes."""
     return tuple(_layers(variant, 1, 1))
 
 
@@ -209,7 +209,7 @@ def _block_layers(block: Block) -> Iterator[_Layer]:
     letters, number = block.name, f"block{block.stage}-{block.position + 1:02d}"
     for row in mbconv if block.operator == MBCONV else fused:
         name = row["ours"]
-        if name not in shapes:  # Of an attention that it has not.
+        if name not in shapes:  # Belongs to an attention that the block lacks.
             continue
         joined = name.replace("/", "_")
         aliases = {
@@ -236,7 +236,7 @@ def _block_layers(block: Block) -> Iterator[_Layer]:
 
 
 def _block_shapes(block: Block) -> dict[str, tuple[int, ...]]:
-    """Shapes of kernels, and channels of batch norms, by the names of their layers."""
+    """Shapes of kernels, and channels of batch norms, by layer name."""
     shapes: dict[str, tuple[int, ...]] = dict(kernel_shapes(block))
     for conv, norm in _NORMS.items():
         if conv in shapes:

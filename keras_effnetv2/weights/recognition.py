@@ -1,4 +1,4 @@
-"""Which network weights are of, where they say it or only one has such arrays."""
+"""Recognises the network of weights that name it or fit only one network."""
 
 import os
 import pathlib
@@ -19,14 +19,14 @@ from keras_effnetv2.weights.pretrained import check_exists
 
 
 def recognize(weights: str | os.PathLike) -> Variant:
-    """The network that weights are of.
+    """The network that weights belong to.
 
     Args:
         weights: a file or folder, an https URL, which is downloaded, or a repository of
             the Hub, by its address or its folder.
 
     Raises:
-        ValueError: there are none, or they are of none of our networks, or of one of
+        ValueError: there are no such weights, or they fit none of our networks, or
             several.
     """
     name = os.fspath(weights)
@@ -51,7 +51,7 @@ def recognize(weights: str | os.PathLike) -> Variant:
 
 
 def _fitting(path: pathlib.Path) -> Variant:
-    """The only network whose arrays a file has; or that of the repository it is in."""
+    """The only network that fits a file, or that of its repository."""
     with readers.open_arrays(path) as arrays:
         found = [x for x in VARIANTS.values() if _fits(arrays, x)]
     if len(found) > 1 and path.suffix == ".keras":
@@ -60,20 +60,19 @@ def _fitting(path: pathlib.Path) -> Variant:
         return found[0]
     if not found:
         raise InputError(
-            f"{path} fits none of {', '.join(VARIANTS)}. Of another network, name the "
-            "file: --variant FILE.json."
+            f"{path} fits none of {', '.join(VARIANTS)}. For another network, name "
+            "its file: --variant FILE.json."
         )
     if addresses.is_folder(path.parent):
         return Repository(path.parent).config.variant
     fitting = " and ".join(variant.name for variant in found)
     raise InputError(
-        f"{path} fits {fitting}, which differ in nothing that it holds. Name one: "
-        "--variant."
+        f"{path} fits {fitting}, which have the same arrays. Name one: --variant."
     )
 
 
 def _padding(path: pathlib.Path) -> str:
-    """How the network in a `.keras` file pads, which no array tells."""
+    """The padding of the network in a `.keras` file, which arrays do not show."""
     with zipfile.ZipFile(path) as archive:
         config = archive.read("config.json")
     return "symmetric" if b'"padding": "symmetric"' in config else "same"
@@ -83,7 +82,7 @@ def _fits(arrays: Arrays, variant: Variant) -> bool:
     found = matching.find(arrays, variant)
     if found.problems(variant):
         return False
-    # torchvision's networks have arrays like others', but names of their own.
+    # torchvision's networks have the same arrays as others, but their own names.
     of_torchvision = variant in TORCHVISION_VARIANTS
     return found.naming == names.OWN or of_torchvision == (
         found.naming == names.TORCHVISION

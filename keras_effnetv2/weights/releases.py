@@ -1,16 +1,16 @@
-"""The files behind `weights="imagenet"` and its like: where, hash, made for what.
+"""The files behind `weights="imagenet"` and the like: URL, hash and purpose.
 
-Sources of the facts, none of which is copied code:
+Sources of facts, not of code:
 
 - keras.applications `efficientnet_v2` and `efficientnet` (Keras 3.15.1): files and MD5.
   Its V1 files are conversions of tensorflow/tpu's AutoAugment checkpoints ("ckptsaug").
 - google/automl, `efficientnetv2/effnetv2_model.py` and `README.md`; tensorflow/tpu,
   `models/official/efficientnet/lite`: checkpoints, for which no hashes were published.
-- torchvision 0.29.1, `efficientnet.py`: files, whose names end with their SHA-256's
-  first digits.
+- torchvision 0.29.1, `efficientnet.py`: files, whose names end with the first digits of
+  their SHA-256.
 - timm 1.0.31, `efficientnet.py`: repositories of the Hugging Face Hub.
 
-`RELEASES` is what `weights="imagenet"` and its like choose from, unless a package of
+`RELEASES` is what `weights="imagenet"` and the like choose from, unless a package of
 `packages.py` is installed; `alternatives.py` has the other public files of the same
 networks.
 """
@@ -27,7 +27,7 @@ DATASETS = (
     *("imagenet", "imagenet21k", "imagenet21k-ft1k"),
     *("noisy-student", "advprop"),  # ImageNet, of V1.
 )
-# Family and size of a variant, as file names have them.
+# Family and size of a variant, as in file names.
 _NAME = re.compile(r"^efficientnet(v[12])?-?(b\d|lite\d|s|m|xl|l)")
 
 
@@ -39,9 +39,9 @@ class Release:
         variant: name of the network.
         dataset: one of `DATASETS`.
         publisher: whose layout the file has.
-        url: where it is; `hf://` for a repository of the Hub.
-        digest: as published, `"md5:HEX"` or `"sha256:HEX"`, of which the first digits
-            do; or None.
+        url: its URL; `hf://` for a repository of the Hub.
+        digest: published hash, `"md5:HEX"` or `"sha256:HEX"`, of which the first digits
+            are enough; or None.
         include_top: whether the file holds the classifier.
     """
 
@@ -56,8 +56,8 @@ class Release:
     def file_name(self) -> str:
         """Name in the cache and on a mirror.
 
-        keras.applications and google/automl name their files uniquely; the other
-        publishers reuse those names for other bytes, so theirs get a prefix.
+        keras.applications and google/automl have unique file names; other publishers
+        reuse those names for other contents, so theirs get a prefix.
         """
         name = self.url.rpartition("/")[2]
         if self.publisher in ("keras.applications", "google"):
@@ -66,20 +66,20 @@ class Release:
 
     @property
     def num_classes(self) -> int | None:
-        """Classes of the file's classifier, None if it has none."""
+        """Classes of the file's classifier; None if it has none."""
         if not self.include_top:
             return None
         return 21843 if self.dataset == "imagenet21k" else 1000
 
     @property
     def preprocessing(self) -> preprocessing.Preprocessing:
-        """What the weights expect of pixels and mean by their outputs."""
+        """The preprocessing of the weights, and the meaning of their outputs."""
         size = variants.get_variant(self.variant).eval_size
         return preprocessing.record(self.variant, self.dataset, size)
 
 
 def dataset_of(file_name: str) -> str | None:
-    """Which weights a file of a common name holds; None where the name is silent.
+    """The weights in a file, from its name; None if the name does not tell.
 
     `"efficientnetv2-s-21k-ft1k.tgz"` and `"tf_efficientnetv2_s.in21k_ft_in1k"` are
     fine-tuned from ImageNet-21k, `"efficientnetv2-s-21k.h5"` is ImageNet-21k itself.
@@ -90,21 +90,21 @@ def dataset_of(file_name: str) -> str | None:
 
 
 def datasets(variant_name: str) -> tuple[str, ...]:
-    """Datasets that `variant_name` has released weights for; empty if none."""
+    """Datasets for which `variant_name` has released weights; empty if none."""
     found = {row.dataset for row in RELEASES if row.variant == variant_name}
     return tuple(dataset for dataset in DATASETS if dataset in found)
 
 
 def list_variants(pattern: str = "*", weights: str | None = None) -> list[str]:
-    """Names that `create_model` takes: V2, V1, Lite, timm's, torchvision's.
+    """Names that `create_model` accepts: V2, V1, Lite, timm's, torchvision's.
 
     Args:
-        pattern: of the names wanted, as a shell has them: `"*v2-b*"`.
+        pattern: shell pattern of the names: `"*v2-b*"`.
         weights: `"imagenet"`, `"imagenet21k"` or `"imagenet21k-ft1k"`: only those with
             such weights.
 
     Raises:
-        ValueError: other weights.
+        ValueError: unknown weights.
     """
     names = variants.list_variants(pattern)
     if weights is None:
@@ -120,7 +120,7 @@ def find(variant_name: str, dataset: str, include_top: bool = True) -> Release:
     Args:
         variant_name: e.g. `"efficientnetv2-s"`.
         dataset: one of `DATASETS`.
-        include_top: False prefers the file without a classifier, where there is one.
+        include_top: False prefers a file without a classifier, if there is one.
 
     Raises:
         ValueError: nobody released such weights.
@@ -136,7 +136,7 @@ def find(variant_name: str, dataset: str, include_top: bool = True) -> Release:
     if known:
         expected = f"Expected one of {known}, a weights file"
     else:
-        expected = "It is a custom variant, without released weights: give a file"
+        expected = "It is a custom variant, without released weights: pass a file"
     raise InputError(
         f"There are no weights {dataset!r} for {variant_name!r}. {expected} "
         "(weights=FILE), or weights=None for random values."
@@ -146,7 +146,7 @@ def find(variant_name: str, dataset: str, include_top: bool = True) -> Release:
 def rows(
     publisher: str, base_url: str, files: Iterable[tuple[str, str | None]]
 ) -> tuple[Release, ...]:
-    """Releases of `(file name, MD5)`; the rest is in the names."""
+    """Releases from `(file name, MD5)`; the rest follows from the names."""
     releases = []
     for name, md5 in files:
         ((family, size),) = _NAME.findall(name)
@@ -199,7 +199,7 @@ _KERAS_V1 = (
     ("efficientnetb7_notop.h5", "cbcfe4450ddf6f3ad90b1b398090fe4a"),
 )
 
-# torchvision's default weights. The older ones of B1 are no row.
+# torchvision's default weights. The older ones of B1 are left out.
 _TORCHVISION = (
     ("efficientnet-b0", "efficientnet_b0_rwightman-7f5810bc.pth"),
     ("efficientnet-b1", "efficientnet_b1-c27df63c.pth"),
@@ -213,7 +213,7 @@ _TORCHVISION = (
     ("efficientnetv2-m", "efficientnet_v2_m-dc08266a.pth"),
     ("efficientnetv2-l", "efficientnet_v2_l-59c71312.pth"),
 )
-# What the Hub alone has. Of L2 the weights for 800 pixels.
+# Only on the Hub. For L2, the weights for 800 pixels.
 _TIMM = (
     ("efficientnetv2-rw-t", "imagenet", "efficientnetv2_rw_t.ra2_in1k"),
     ("efficientnetv2-rw-s", "imagenet", "efficientnetv2_rw_s.ra2_in1k"),

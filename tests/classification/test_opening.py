@@ -60,7 +60,7 @@ def test_saved_models(model, photo, tmp_path, engines_here):
     wanted = Classifier(model).features(photo)
     np.testing.assert_allclose(classifier.features(photo), wanted, atol=5e-3)
     assert classifier.model is None
-    with pytest.raises(InputError, match="'flowers' is an export, which gives no grad"):
+    with pytest.raises(InputError, match="'flowers' is an export, which has no grad"):
         classifier.explain(photo)
 
 
@@ -93,7 +93,7 @@ def test_litert_models(model, photo, tmp_path, engines_here):
     export.litert(model, folder, formats=["float32", "dynamic"], fold=False)
     check(Classifier(folder), model, photo)
     check(Classifier(folder / "dynamic.tflite"), model, photo, 0.05)
-    with pytest.raises(InputError, match="LiteRT models give scores alone"):
+    with pytest.raises(InputError, match="LiteRT models give only scores"):
         Classifier(folder).features(photo)
     (tmp_path / "lost.tflite").write_bytes((folder / "float32.tflite").read_bytes())
     with pytest.raises(InputError, match="model.json is missing, which says how"):
@@ -163,9 +163,9 @@ def test_addresses_of_repositories_are_checked():
         (NANO_FILE, "nano.json holds a network without weights"),
         (
             str(ROOT / "setup.py"),
-            "setup.py is no model. Expected a .keras file, a work",
+            "setup.py is not a model. Expected a .keras file, a work",
         ),
-        (ROOT / "tests", r"tests holds no model. Looked for: .*\. Found: __init__.py"),
+        (ROOT / "tests", r"tests contains no model. Expected .*\. Found: __init__.py"),
     ],
 )
 def test_what_is_no_model_is_said(name, message):

@@ -34,7 +34,7 @@ def test_weights_of_other_classes_are_refused(capsys, tmp_path):
     flags = ["--experiment", "digits-smoke", "--strategy", "cpu", *SETTINGS]
     flags += [word for x in NANO_SETTINGS for word in ("--set", x)]
     assert run(*flags, "--weights", path) == 2
-    assert "have 3 classes, and the images 10" in capsys.readouterr().err
+    assert "have 3 classes, but the images 10" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -42,11 +42,11 @@ def test_weights_of_other_classes_are_refused(capsys, tmp_path):
     [
         ([], "Say what to evaluate"),
         (["--experiment", "digits"], "Say what to evaluate"),
-        (["--workdir", "run", "--weights", "imagenet"], "--workdir run says which"),
-        (["--workdir", "run", "--experiment", "digits"], "--workdir run says which"),
+        (["--workdir", "run", "--weights", "imagenet"], "--workdir run determines"),
+        (["--workdir", "run", "--experiment", "digits"], "--workdir run determines"),
         (["--workdir", "absent"], "is not the work folder of a run"),
         (["--workdir", "absent", "--report", "x"], "is not the work folder of a run"),
-        (["--workdir", "run", "--tta"], "Say where to: --report FILE.html"),
+        (["--workdir", "run", "--tta"], "Say where: --report FILE.html"),
         (["--experiment", "digits", "--report", "x"], "Name it: --workdir"),
         (
             ["--workdir", "run", "--report", "x", "--strategy", "mirrored"],

@@ -195,7 +195,7 @@ def test_a_model_without_pooling_is_refused(capsys, photos, drawn, tmp_path):
     [
         (["--top", "0"], "--top must be at least 1. Received: 0"),
         (["--image_size", "-1"], "--image_size must be at least 1"),
-        (["--output", "a.png"], "a.png is the picture of one image. Received: 2"),
+        (["--output", "a.png"], "a.png is a single picture. Received: 2"),
         (["--output", "maps.jpg"], "a .png file or a folder. Received: maps.jpg"),
         (["--output", "photos/a.jpg/maps"], "Nothing can be written to"),
         (["again/a.webp"], "would both get the picture maps/a.png"),

@@ -127,7 +127,7 @@ def test_a_best_checkpoint_needs_a_work_folder(command, tmp_path, capsys):
     }[command]
     words = ["", command, *words, "--checkpoint", "best"]
     assert command_line.main(command_line.parse(words)) == 2
-    assert "--checkpoint best is of a work folder" in capsys.readouterr().err
+    assert "--checkpoint best needs a work folder" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -152,13 +152,13 @@ def test_a_keras_file(workdir, tmp_path):
 @pytest.mark.parametrize(
     "flags, message",
     [
-        ([], "Say what to export by one of"),
+        ([], "Say what to export"),
         (["--variant", "efficientnetv2-b0"], "--variant needs --weights"),
         (["--variant", "x", "--weights", "none"], "Unknown variant"),
         (["--weights", "network.h5"], "There is no file or folder network.h5"),
         (["--weights", "imagenet"], "weights 'imagenet' of several variants"),
         (["--weights", "none"], "Random weights need a network"),
-        (["--weights", "a.keras", "--workdir", "b"], "Say what to export by one of"),
+        (["--weights", "a.keras", "--workdir", "b"], "Say what to export"),
         (["--weights", "absent.keras"], "absent.keras"),
         (["--workdir", "absent"], "is not the work folder of a run"),
     ],
@@ -200,7 +200,7 @@ def test_bad_class_names_are_one_line(workdir, contents, message, tmp_path, caps
 def test_a_folder_that_is_no_export_stays(workdir, tmp_path, capsys):
     (tmp_path / "photo.jpg").touch()
     assert run("saved_model", "--workdir", workdir, "--output", tmp_path) == 2
-    assert "is no export" in capsys.readouterr().err
+    assert "is not an export" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("kind", sorted(export.FORMATS))
@@ -253,7 +253,7 @@ def test_int8_without_images_is_refused_before_the_model_is_opened(
 @pytest.mark.parametrize(
     "flags, message",
     [
-        (["--version", 1], "has a version 1 already"),
+        (["--version", 1], "already has a version 1"),
         (["--keep", 0], "keep must be at least 1"),
         (["--model_name", "a/b"], "A served model's name"),
         (["--batch_sizes", 4, 2], "allowed_batch_sizes must be"),

@@ -252,7 +252,7 @@ def test_a_finished_run_classifies_with_its_network_and_class_names(
 )
 def test_a_run_and_other_weights_exclude_each_other(capsys, flags):
     assert run("photo.jpg", "--workdir", "runs/digits", *flags) == 2
-    assert "--workdir runs/digits says which network" in capsys.readouterr().err
+    assert "--workdir runs/digits determines network" in capsys.readouterr().err
 
 
 def test_a_run_that_is_not_there_is_said(capsys, photos, tmp_path):
@@ -304,7 +304,7 @@ def test_any_model_can_be_named_by_one_flag(capsys, network, photos):
     lines = capsys.readouterr().out.splitlines()
     assert lines[:9] == lines[9:]
     assert run(photos, "--model", network, "--weights", network) == 2
-    assert "says which network and which weights. Leave --weights" in (
+    assert "determines network and weights. Leave out --weights" in (
         capsys.readouterr().err
     )
 

@@ -158,7 +158,7 @@ def test_what_was_stopped_goes_on_where_it_was(
 
     monkeypatch.setattr(Classifier, "rows", note)
     assert run("predict", *flags, "--output", output) == 1
-    assert "Going on: 3 images are done, 3 are left." in capsys.readouterr().err
+    assert "Resuming: 3 images are done, 3 are left." in capsys.readouterr().err
     assert seen == [str(photos / f"{number}.png") for number in (3, 4, 5)]
     monkeypatch.undo()
     check(output, network, photos)
@@ -176,12 +176,12 @@ def test_what_was_begun_with_other_settings_is_not_gone_on_with(
     assert run("predict", photos, *flags, "--top", 2) == 2
     error = capsys.readouterr().err
     assert (
-        "predictions.csv was begun with other settings: top is 5 there and 2" in error
+        "predictions.csv was started with other settings: top is 5 there and 2" in error
     )
     assert "or remove " in error and error.count("\n") == 1
     output.with_name(".predictions.csv.part").write_text("<html>")
     assert run("predict", photos, *flags) == 2
-    assert "is no beginning of a file of results" in capsys.readouterr().err
+    assert "is not an unfinished file of results" in capsys.readouterr().err
 
 
 def test_an_old_file_stays_until_the_new_one_is_whole(network, photos, stopped):
@@ -196,7 +196,7 @@ def test_an_old_file_stays_until_the_new_one_is_whole(network, photos, stopped):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--format", "parquet"], "--format parquet is a file's. Name it: --output"),
+        (["--format", "parquet"], "--format parquet needs a file. Name it: --output"),
         (
             ["--format", "csv", "--output", "photos/0.png/a.csv"],
             "Nothing can be written",

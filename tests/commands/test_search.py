@@ -141,7 +141,7 @@ def test_searches_by_name_share_a_file(
     capsys.readouterr()
     assert run(*flags, "--trials", 3, "--study_name", "wide", "--sampler", "tpe") == 2
     error = capsys.readouterr().err
-    assert "study 'wide' that is there has other settings: sampler is 'random'" in error
+    assert "study 'wide' has other settings: sampler is 'random'" in error
     assert error.count("\n") == 1
 
 
@@ -196,7 +196,7 @@ def test_missing_packages_are_named(monkeypatch):
     "flags, message",
     [
         (["--experiment", "x", "--study", "s.journal"], "Unknown search 'x'"),
-        (["--experiment", "small", "--study", "s.txt"], ".txt says neither kind"),
+        (["--experiment", "small", "--study", "s.txt"], ".txt does not tell the kind"),
         (["--experiment", "small", "--study", "x://h/s"], "--output is needed"),
         (
             ["--experiment", "small", "--study", "s.db", "--workers", 0],
@@ -208,11 +208,11 @@ def test_missing_packages_are_named(monkeypatch):
         ),
         (
             ["--experiment", "small", "--study", "s.db", "--screen", "0"],
-            "screen must be above 0, in times of the backbone's step. Received: 0.0",
+            "screen must be above 0, relative to the backbone's step. Received: 0.0",
         ),
         (
             ["--experiment", "small", "--study", "s.db", "--study_name", "../up"],
-            "name must be of letters",
+            "name must consist of letters",
         ),
         (
             ["--experiment", "small", "--study", "s.db", "--set", "epoch=2"],
@@ -232,7 +232,7 @@ def test_missing_packages_are_named(monkeypatch):
         ),
         (
             ["--experiment", "small", "--study", "s.db", "--set", "model.eval_size=4"],
-            "Images need at least 8 pixels a side. Received: 4",
+            "Images need at least 8 pixels per side. Received: 4",
         ),
     ],
 )

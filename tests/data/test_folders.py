@@ -33,7 +33,7 @@ def test_what_systems_leave_behind_is_left_out(tmp_path, warnings, find):
     image_folders.leave_behind(tmp_path)
     assert names(find(tmp_path), tmp_path) == ["x.jpg"]
     (line,) = warnings
-    assert "2 links that lead nowhere" in line and "broken.jpg, itself.jpg" in line
+    assert "2 broken links" in line and "broken.jpg, itself.jpg" in line
 
 
 def test_links_are_what_they_lead_to(tmp_path):
@@ -75,7 +75,7 @@ def test_long_lists_are_cut():
 
 def test_other_places_than_folders_are_named(tmp_path):
     (tmp_path / "photos.zip").touch()
-    with pytest.raises(ValueError, match=r"photos.zip' is no folder"):
+    with pytest.raises(ValueError, match=r"photos.zip' is not a folder"):
         folders.find_below(tmp_path / "photos.zip")
     with pytest.raises(ValueError, match="There is no folder '.*absent'"):
         folders.find_below(tmp_path / "absent")

@@ -301,7 +301,7 @@ def test_what_an_epoch_does_not_have_is_refused():
         train(source, 4, first_step=2)
     with pytest.raises(ValueError, match="the index is 0 to 1. Received: index=2"):
         Shard(2, 2)
-    with pytest.raises(ValueError, match="does not divide among 3 workers"):
+    with pytest.raises(ValueError, match="cannot be divided among 3 workers"):
         train(source, 4, shard=Shard(0, 3))
-    with pytest.raises(ValueError, match="does not divide among 3 workers"):
+    with pytest.raises(ValueError, match="cannot be divided among 3 workers"):
         evaluate(source, 4, shard=Shard(0, 3))

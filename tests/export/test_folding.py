@@ -122,11 +122,11 @@ def test_lora_is_merged(images):
     assert not any("lora" in x.name for x in folded.weights)
     for fold in (True, False):
         opened = Classifier.open(model, fold)
-        found = opened.scores(images)["probabilities"]
+        found = opened.outputs(images)["probabilities"]
         np.testing.assert_allclose(found, wanted, atol=1e-3)
         logits = keras_outputs(opened, images)["serving_default"]["logits"]
         np.testing.assert_allclose(
-            opened.scores(images)["logits"], logits, rtol=1e-4, atol=1e-2
+            opened.outputs(images)["logits"], logits, rtol=1e-4, atol=1e-2
         )
 
 

@@ -46,7 +46,7 @@ def compiled(loss, *after):
 def probabilities(model, **options):
     """By the graph of the exports, and by what these are compared with."""
     classifier = Classifier.open(model, False, **options)
-    scores = classifier.scores(PIXELS)
+    scores = classifier.outputs(PIXELS)
     found, logits = (np.asarray(scores[x]) for x in ("probabilities", "logits"))
     wanted = keras_outputs(classifier, PIXELS)["serving_default"]
     np.testing.assert_allclose(found, wanted["probabilities"], rtol=1e-5)
@@ -101,9 +101,9 @@ def test_an_argument_says_it_too():
 def test_what_nothing_says_is_refused_before_work_starts(loss, after, tmp_path):
     model = compiled(loss, *after)
     for write in (export.saved_model, export.serving, export.onnx):
-        with pytest.raises(ValueError, match="gives logits.*classifier_activation='so"):
+        with pytest.raises(ValueError, match="returns logits.*_activation='so"):
             write(model, tmp_path / "export")
-    with pytest.raises(ValueError, match="gives logits"):
+    with pytest.raises(ValueError, match="returns logits"):
         export.litert(model, tmp_path / "export", formats=["float32"])
     assert not list(tmp_path.glob("export/*"))
 
@@ -111,7 +111,7 @@ def test_what_nothing_says_is_refused_before_work_starts(loss, after, tmp_path):
 def test_names_of_classes_say_nothing_of_logits():
     model = of_logits()
     name_classes(model, ["cat", "dog", "hen"])
-    with pytest.raises(ValueError, match="gives logits"):
+    with pytest.raises(ValueError, match="returns logits"):
         Classifier.open(model, False)
 
 
@@ -168,7 +168,7 @@ def test_probabilities_are_left_alone(end):
 
 def test_an_activation_that_contradicts_the_models_is_refused():
     model = ending_in(layers.Dense(3, activation="softmax"))
-    with pytest.raises(ValueError, match="already, by softmax. .*'sigmoid'. Leave"):
+    with pytest.raises(ValueError, match="by softmax. .*'sigmoid'. Leave"):
         Classifier.open(model, False, activation="sigmoid")
     assert Classifier.open(model, False, activation="softmax")
     with pytest.raises(ValueError, match="must be one of .*Received: 'tanh'"):
@@ -191,7 +191,7 @@ def test_other_ends_are_refused_by_name(end, message):
 def test_several_outputs_are_refused():
     model = of_logits()
     both = keras.Model(model.input, [model.output, model.layers[-1].input])
-    with pytest.raises(ValueError, match="of one output. Received: .* of 2"):
+    with pytest.raises(ValueError, match="with one output. Received: .* with 2"):
         Classifier.open(both, False)
 
 

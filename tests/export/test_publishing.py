@@ -121,10 +121,10 @@ def test_folders_of_days_ago_are_removed(tmp_path):
 def test_what_is_no_export_is_not_replaced(tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "one.jpg").touch()
-    with pytest.raises(ValueError, match="is no export"):
+    with pytest.raises(ValueError, match="is not an export"):
         publishing.check_target(tmp_path / "photos")
     (tmp_path / "file").touch()
-    with pytest.raises(ValueError, match="is no export"):
+    with pytest.raises(ValueError, match="is not an export"):
         publishing.check_target(tmp_path / "file")
     (tmp_path / "empty").mkdir()
     assert publishing.check_target(tmp_path / "empty") == tmp_path / "empty"
@@ -134,7 +134,7 @@ def test_where_nothing_can_be_written(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ValueError, match="Nothing can be written to"):
         publishing.check_target(tmp_path / "file" / "export")
-    with pytest.raises(ValueError, match="folders of the file system"):
+    with pytest.raises(ValueError, match="written to local folders"):
         publishing.check_target("gs://bucket/export")
 
 

@@ -12,6 +12,7 @@ from keras_effnetv2.classification.inputs import items
 from keras_effnetv2.classification.preparation import Preparation
 from keras_effnetv2.export.checks import roundtrip
 from keras_effnetv2.export.folding import in_float32
+from keras_effnetv2.networks import constants
 from keras_effnetv2.preprocessing import Preprocessing
 from tests import image_files
 from tests.export import micro
@@ -61,6 +62,22 @@ def test_features_and_pyramid(classifier, signatures, images):
     assert set(found) == set(levels)
     for name, features in levels.items():
         assert_close(found[name], features)
+
+
+def test_the_graph_has_the_weights_once_as_constants(classifier, exported):
+    folder, _, loaded = exported
+    kernel = np.asarray(classifier.layers[-1].kernel).tobytes()
+    assert (folder / "saved_model.pb").read_bytes().count(kernel) == 1
+    assert not loaded.signatures["serving_default"].variables
+
+
+def test_weights_too_large_for_a_graph_are_variables(monkeypatch, tmp_path):
+    monkeypatch.setattr(constants, "MAX_BYTES", 1000)
+    model = create_model(NANO, classes=3)
+    export.saved_model(model, tmp_path / "exported", image_size=32)  # It is checked.
+    loaded = tf.saved_model.load(tmp_path / "exported")
+    assert loaded.signatures["serving_default"].variables
+    assert (tmp_path / "exported" / "saved_model.pb").stat().st_size < 1_000_000
 
 
 def test_pixels_have_the_gradients_of_the_model(classifier, signatures, images):

@@ -42,7 +42,7 @@ def test_the_same_call_goes_on_without_another_sweep(result, capsys):
     folder = result.paths["workdir"].parent
     before = result.paths["choices"].read_bytes()
     finetune(folder / "photos", folder / "run", **pictures.QUICK, find_lr=True)
-    assert "Looking for" not in capsys.readouterr().out
+    assert "Searching for" not in capsys.readouterr().out
     assert result.paths["choices"].read_bytes() == before
     with pytest.raises(InputError, match="find_lr is True there and False now"):
         finetune(folder / "photos", folder / "run", **pictures.QUICK)

@@ -140,19 +140,19 @@ def test_what_no_classifier_can_be_made_of(tmp_path):
     refused("has no images", tmp_path)
     top = pictures.write(tmp_path / "one", {"cat": 3})
     refused("is a file. Expected a folder", top / "cat" / "00.jpg")
-    refused("3 images right in it", top / "cat")
-    refused("has one class only, 'cat'", top)
+    refused("3 images directly in it", top / "cat")
+    refused("has only one class, 'cat'", top)
     pictures.write(top, {"dog": 1}, seed=5)
     refused("1 of the 2 classes .* fewer than 2 different images: dog", top)
     pictures.write(top, {"dog": 3}, seed=5)
     refused("6 different images. At least 10", top)
     for path in top.rglob("*.jpg"):
         damage(path)
-    refused("None of the 6 images .* can be read. Of the first, cat/00.jpg", top)
+    refused("None of the 6 images .* can be read. The first one, cat/00.jpg", top)
     papers = tmp_path / "papers" / "cat"
     papers.mkdir(parents=True)
     (papers / "x.pdf").write_bytes(b"%PDF")
-    refused("has no images, with other files alone. Expected files", papers.parent)
+    refused("has no images, only other files. Expected files", papers.parent)
 
 
 def test_tables_that_do_not_fit(tmp_path):
@@ -165,4 +165,4 @@ def test_tables_that_do_not_fit(tmp_path):
     table.write_text("file,label\ncat/00.jpg,cat\ncat/00.jpg,dog\n")
     refused("more than once: cat/00.jpg", top, table)
     table.write_text("file,label,part\ncat/00.jpg,cat,dev\n")
-    refused("may say train, validation, test or nothing. Received: dev", top, table)
+    refused("may be train, validation, test or empty. Received: dev", top, table)

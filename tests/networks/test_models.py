@@ -64,7 +64,7 @@ def test_constructors_show_the_arguments_of_create_model():
     text = pydoc.render_doc(keras_effnetv2.EfficientNetV2S, renderer=pydoc.plaintext)
     assert text.splitlines()[2].startswith("EfficientNetV2S(include_top: bool = True")
     assert "21.5M parameters, 8.4B FLOPs, 83.9% on ImageNet-1k" in text
-    assert "drop_path_rate: of stochastic depth" in text
+    assert "drop_path_rate: rate of stochastic depth" in text
     assert "variant: a name of" not in text
 
 

@@ -81,7 +81,7 @@ def test_a_file_that_is_there_stays_whole_when_writing_fails(found, monkeypatch)
 
 def test_what_could_not_be_read_back_is_not_written(tmp_path):
     for name in ("", "a/b", "../up", "x" * 65, "näme", ".hidden", "a\n"):
-        with pytest.raises(ValueError, match="name must be of letters"):
+        with pytest.raises(ValueError, match="name must consist of letters"):
             write_variant(dataclasses.replace(FOUND, name=name), tmp_path / "x.json")
     with pytest.raises(ValueError, match=r"must end in \.json"):
         write_variant(FOUND, tmp_path / "found.txt")
@@ -93,7 +93,7 @@ def test_what_could_not_be_read_back_is_not_written(tmp_path):
 def test_another_network_under_a_published_name_is_refused(tmp_path):
     path = tmp_path / "b0.json"
     write_variant(dataclasses.replace(FOUND, name=B0.name), path)
-    with pytest.raises(ValueError, match="another network than the published"):
+    with pytest.raises(ValueError, match="a different network than the published"):
         get_variant(path)
 
 
@@ -119,8 +119,8 @@ def test_folders_and_pipes_are_no_files(tmp_path):
         (b"[" * 90_000, "too deep"),
         (b"[1]" + b" " * 100_000, "more than 100,000 bytes"),
         (b"[1]", "must have exactly the fields"),
-        (b'{"name": 1, "name": 2}', "a field is there twice"),
-        (b'{"name": NaN}', "NaN is no number"),
+        (b'{"name": 1, "name": 2}', "a field exists twice"),
+        (b'{"name": NaN}', "NaN is not a number"),
         (b'{"name": ' + b"9" * 5000 + b"}", "not JSON of a variant"),
     ],
 )
@@ -137,14 +137,14 @@ def test_what_is_no_variant_file_is_refused(tmp_path, text, message):
         (contents(format="version 2"), "Its format is not"),
         (contents(stem_filters=None), r"Missing: \['stem_filters'\]"),
         (contents(color="red"), r"Unknown: \['color'\]"),
-        (contents(name=7), "name must be of letters"),
-        (contents(name="../../up"), "name must be of letters"),
+        (contents(name=7), "name must consist of letters"),
+        (contents(name="../../up"), "name must consist of letters"),
         (contents(stem_filters=1e9), "stem_filters must be a whole number from 1 to"),
         (contents(stem_filters=True), "stem_filters must be a whole number"),
         (contents(eval_size=10**9), "eval_size must be a whole number from 1 to 8192"),
         (contents(dropout_rate="0.5"), "dropout_rate must be a number from 0 to 1"),
         (contents(dropout_rate=1), r"dropout_rate must be in \[0, 1\)"),
-        (contents(width_coefficient=float("1e999")), "Infinity is no number"),
+        (contents(width_coefficient=float("1e999")), "Infinity is not a number"),
         (contents(width_coefficient=1e300), "width_coefficient must be a number"),
         (contents(activation="import os"), r"activation must be one of \[\"swish\","),
         (contents(activation=["swish"]), "activation must be one of"),
@@ -162,8 +162,8 @@ def test_what_is_no_variant_file_is_refused(tmp_path, text, message):
         (with_row(strides=0), r"blocks\[1\].strides must be"),
         (with_row(expand_ratio=10**6), r"blocks\[1\].expand_ratio must be"),
         (with_row(dilation=2), r"Unknown: \['dilation'\]"),
-        (contents(depth_coefficient=99), "blocks; 1,000 are the most"),
-        (contents(width_coefficient=99), "channels; 32,768 are the most"),
+        (contents(depth_coefficient=99), "blocks; the maximum is 1,000"),
+        (contents(width_coefficient=99), "channels; the maximum is 32,768"),
     ],
 )
 def test_every_field_is_checked(tmp_path, values, message):
@@ -176,7 +176,7 @@ def test_every_field_is_checked(tmp_path, values, message):
 def test_long_values_are_cut_in_messages(tmp_path):
     path = tmp_path / "odd.json"
     path.write_text(json.dumps(contents(name="n" * 50_000)))
-    with pytest.raises(ValueError, match="name must be") as caught:
+    with pytest.raises(ValueError, match="name must consist") as caught:
         read_variant(path)
     assert len(str(caught.value)) < 500
 

@@ -38,14 +38,15 @@ ALLOWED = {
         "backends data files layers lazy models networks preprocessing private_apis "
         "version weights"
     ),
+    "inference": "export networks",
     "training": (
         "backends data files layers lazy models networks optimizers paths "
         "preprocessing private_apis progress tables version"
     ),
     "planning": "lazy progress tables training",
     "classification": (
-        "backends data explanation export lazy models networks paths preprocessing "
-        "training weights"
+        "backends data explanation export inference lazy models networks paths "
+        "preprocessing training weights"
     ),
     "page_server": "classification data",
     "reports": (

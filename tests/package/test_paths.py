@@ -114,9 +114,9 @@ def test_what_cannot_be_reached_is_said_in_a_line(server):
             check_writable(place)
         assert "\n" not in str(caught.value)
     server.change(read_only=("paths",))
-    with pytest.raises(OSError, match="cannot be written: no rights on paths"):
+    with pytest.raises(OSError, match="cannot be written: no permission for paths"):
         check_writable("gs://paths/a")
     server.change(refused=("paths",))
-    with pytest.raises(OSError, match="cannot be looked for: no rights on paths"):
+    with pytest.raises(OSError, match="cannot be looked for: no permission for paths"):
         RemotePath("gs://paths/a").exists()
     server.change(**vars(Settings(latency=0.0)))

@@ -127,6 +127,21 @@ def test_traced_model():
     assert traced[-1] is model
 
 
+def test_inside_a_call():
+    class Noting(keras.layers.Layer):
+        def call(self, inputs):
+            noted.append(private_apis.is_inside_a_call())
+            return inputs
+
+    noted = []
+    model = keras.Sequential([keras.Input((2,)), Noting()])
+    model(np.zeros((1, 2)))
+    with keras.StatelessScope():
+        noted.append(private_apis.is_inside_a_call())
+    assert noted == [True] * 3  # The first as Keras builds the model.
+    assert not private_apis.is_inside_a_call()
+
+
 def test_graphs_that_were_traced_for_a_while_are_freed():
     def traced():
         """A graph that has a custom gradient of each block."""

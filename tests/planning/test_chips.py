@@ -39,7 +39,7 @@ def test_figures_have_their_units(chip):
         ("v5e:4y4", "2 numbers"),
         ("v5e:4x4x4", "2 numbers"),
         ("v5p:4x4", "3 numbers of chips, such as 2x2x1"),
-        ("v5e:32x32", "has 256 chips. Received: 'v5e:32x32', which are 1,024"),
+        ("v5e:32x32", "has 256 chips. Received: 'v5e:32x32', which has 1,024"),
     ],
 )
 def test_what_is_no_slice_is_refused(device, message):

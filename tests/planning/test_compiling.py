@@ -55,7 +55,7 @@ def test_the_largest_batch_is_one_that_was_compiled():
     [
         (
             ("--device", "v5e:4x4", "--set", "batch_size=40"),
-            "A batch of 40 images does not divide into 16 devices",
+            "A batch of 40 images cannot be divided into 16 devices",
         ),
         pytest.param(
             ("--device", "v5e:1x3", "--set", "batch_size=3"),
@@ -78,7 +78,7 @@ def test_what_cannot_be_trained_is_refused_before_it_is_compiled(arguments, mess
         (["--device", "v5e:2"], "has 2 numbers of chips"),
         (
             ["--device", "v5e:2x2", "--set", "data.source=folder"],
-            "Say it: --set data.num_classes=NUMBER",
+            "Set it: --set data.num_classes=NUMBER",
         ),
     ],
 )

@@ -44,7 +44,7 @@ def test_bounds_follow_from_the_published_figures():
     assert first_row(text) == (
         "2 300 4,096 no yes 19,700 163.8 0.50 8.00 9.00 237 100.0 200.0"
     )
-    assert "Stage 2 is bound by memory: about 200.0 ms a step, 20,480 im" in text
+    assert "Stage 2 is bound by memory: about 200.0 ms per step, 20,480 im" in text
     assert "none is a measurement" in text and "libtpu 1, jax 2" in text
     assert "197 TFLOP/s in bfloat16 and 819 GB/s" in text
     assert "model.remat=false: 6,144 fits." in text

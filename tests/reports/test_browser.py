@@ -50,7 +50,7 @@ def test_a_report_in_a_browser(browser, report):
     browser.execute_script("arguments[0].scrollIntoView()", mistake)
     mistake.click()
     assert len(find_all("#viewer figure img")) == 3  # And two heat maps.
-    assert "Taken for" in find_all("#viewer-title")[0].text
+    assert "Predicted as" in find_all("#viewer-title")[0].text
 
     wide = browser.execute_script(
         "return document.documentElement.scrollWidth > window.innerWidth"

@@ -221,7 +221,7 @@ def test_images_that_were_trained_on_calibrate_nothing(workdir, tmp_path, capsys
     accuracy, loss = re.fullmatch(r"accuracy (.*)%  loss (.*)\n", found.out).groups()
     assert f"{float(accuracy):.1f}% accuracy" in page.text
     assert f"{float(loss):.3f} loss" in page.text
-    assert "were trained on: new ones will be worse" in page.text
+    assert "was trained on some or all of these images" in page.text
     assert "No temperature is fitted" in page.text
     assert not Workdir(copy).calibration.exists()
 

@@ -154,7 +154,9 @@ def test_too_little_memory_for_timing_fails_the_candidate(objective, monkeypatch
 
 
 def test_settings_that_do_not_go_together_are_refused_before_any_trial():
-    with pytest.raises(ValueError, match="warms up for 5 epochs, and the training has"):
+    with pytest.raises(
+        ValueError, match="warms up for 5 epochs, but training has only"
+    ):
         Evaluator(search("epochs=3", "schedule.warmup_epochs=5").training)
 
 

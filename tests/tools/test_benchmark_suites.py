@@ -113,7 +113,7 @@ def test_charts_are_drawn_of_ratios_and_of_growth(tmp_path):
         (["train", "--threads", "-1"], "--threads must be at least 1. Received: -1"),
         (["train", "--chart", "bars.pdf"], "--chart must end in .png"),
         (["train", "--json", "absent/rows.json"], "There is no folder absent"),
-        (["train", "--torch_python", "no-python"], "is no program"),
+        (["train", "--torch_python", "no-python"], "is not a program"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(words, message, capsys):
@@ -138,10 +138,10 @@ def test_all_suites_are_printed_and_written(tmp_path, monkeypatch, capsys):
     rows = make_rows()
     suites = {"train": lambda *_: rows[:2], "growth": lambda *_: rows[2:]}
     monkeypatch.setattr(benchmark, "SUITES", suites)
-    monkeypatch.setattr(benchmark.sides, "installed_peers", lambda _: [])
+    monkeypatch.setattr(benchmark.sides, "installed_peers", lambda *_: [])
     file, chart = tmp_path / "rows.json", tmp_path / "chart.png"
     benchmark.main(["all", "--json", str(file), "--chart", str(chart)])
-    assert json.loads(file.read_text()) == rows
+    assert json.loads(file.read_text())["rows"] == rows
     printed = capsys.readouterr().out
     assert "keras " in printed and "tensorflow " in printed and chart.is_file()
     assert printed.count("\n| ") == 1 + len(rows)
@@ -230,7 +230,7 @@ def test_every_suite_measures_every_peer():
         assert (suite, "keras.applications") in names
     assert ("memory", "ours") in names
     works = work, Work("B0", 32, 4)
-    (row, _) = growth.measure(1, {"b": ("images a batch", works)})
+    (row, _) = growth.measure(1, {"b": ("images per batch", works)})
     assert row["peer_name"] == "linear"  # Exponents of a busy machine may be anything.
     assert [amount for amount, *_ in row["points"]] == [2, 4]
     assert all(min(seconds) > 0 for _, *seconds in row["points"])

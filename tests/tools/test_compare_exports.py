@@ -103,4 +103,4 @@ def test_the_custom_model_in_every_format(tool):
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     rows = [x for x in done.stdout.splitlines() if x.startswith("| custom")]
     assert len(rows) == len(tool.available())
-    assert "timing, turn 2 of 2" in done.stderr
+    assert "timing, round 2 of 2" in done.stderr

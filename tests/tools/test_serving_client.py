@@ -141,7 +141,7 @@ def test_failures_are_counted(server, photographs, trouble, capsys):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--server", "localhost:8501"], "The server is http://HOST:8501"),
+        (["--server", "localhost:8501"], "The server must be http://HOST:8501"),
         (["--server", "http://127.0.0.1:9", "--retries", "0"], "refused"),
         (["--server", "grpc://127.0.0.1:9", "--retries", "0"], "UNAVAILABLE"),
     ],

@@ -89,7 +89,7 @@ def test_an_installed_file_is_taken_and_needs_no_network(tmp_path, monkeypatch, 
     path = place(tmp_path, monkeypatch, content)
     with caplog.at_level(logging.INFO):
         model = create_model(NANO, weights="imagenet")
-    assert f"are {path}" in caplog.text
+    assert f"are in {path}" in caplog.text
     assert model.output_shape == (None, 1000)
     assert create_model(NANO, weights="imagenet", classes=3).output_shape == (None, 3)
 

@@ -82,7 +82,7 @@ def test_imagenet21k_has_its_own_preprocessing_and_sigmoid(mirror_server):
 def test_another_number_of_classes_starts_a_fresh_classifier(mirror_server, caplog):
     with caplog.at_level(logging.INFO):
         model = keras_effnetv2.EfficientNetV2B0(weights="imagenet21k", classes=5)
-    assert "classifier of 5 classes starts fresh" in caplog.text
+    assert "classifier of 5 classes starts from scratch" in caplog.text
     whole = keras_effnetv2.EfficientNetV2B0(weights="imagenet21k")
     assert_same_body(model, whole)
     assert model.get_layer("predictions").activation is keras.activations.softmax

@@ -70,7 +70,7 @@ def test_weights_of_a_variant_file(written, expected):
 @pytest.mark.slow
 def test_a_training_that_was_killed_goes_on(written):
     log = run_processes.finish(written / "workdir", *WORKDIR_SETTINGS)
-    assert "Going on after step 25" in log
+    assert "Resuming after step 25" in log
     assert (written / "workdir" / "final.weights.h5").exists()
 
 

@@ -1,1 +1,1 @@
-"""Suites of tools/benchmark.py, a module each."""
+"""Suites of tools/benchmark.py, one module each."""

@@ -1,4 +1,4 @@
-"""What the processes have in common that time steps on an accelerator."""
+"""What processes that time steps on an accelerator have in common."""
 
 import sys
 import time
@@ -12,7 +12,7 @@ Wait = Callable[[object], object]
 
 
 def seconds_of(step: Step, wait: Wait, seconds: float = 1.0) -> float:
-    """Of a step: as many as fit into `seconds` are sent off together, then awaited."""
+    """Seconds per step: as many as fit into `seconds` are dispatched, then awaited."""
     start = time.perf_counter()
     wait(step())
     count = max(3, int(seconds / (time.perf_counter() - start)))
@@ -24,7 +24,7 @@ def seconds_of(step: Step, wait: Wait, seconds: float = 1.0) -> float:
 
 
 def serve(make_steps: Callable[..., tuple[Mapping[str, Step], Wait]]) -> None:
-    """Makes the steps of this process's words, warms them up, answers `"seconds"`."""
+    """Makes and warms up the steps of the command line, then answers `"seconds"`."""
 
     def prepare() -> tuple[Any, Mapping[str, Callable]]:
         steps, wait = make_steps(*sys.argv[1:])

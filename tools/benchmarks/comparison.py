@@ -1,4 +1,4 @@
-"""A line of a benchmark's table: ours against a peer, measured in turn."""
+"""A row of a benchmark's table: ours against a peer, measured in turn."""
 
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,16 +17,16 @@ def row(
     pairs: Sequence[tuple[float, float]],
     better: str,
 ) -> dict:
-    """Medians of ours and the peer's, median ratio of the pairs and its quartiles.
+    """Medians of ours and the peer's, the median ratio of the pairs and its quartiles.
 
     Args:
-        suite: name.
-        work: what is done.
-        metric: what is measured, and its unit.
-        peer_name: of whom we compare with.
-        pairs: ours and the peer's, one after the other; of a single pair the quartiles
-            are its ratio.
-        better: `"below 1"` or `"above 1"`, where ours is the better; `"nearer 1"` of a
+        suite: name of the suite.
+        work: name of the work.
+        metric: measured quantity and its unit.
+        peer_name: name of the peer.
+        pairs: ours and the peer's, measured one after the other; for a single pair the
+            quartiles are its ratio.
+        better: `"below 1"` or `"above 1"`, where ours is better; `"nearer 1"` for a
             limit.
     """
     low, median, high = quartiles([ours / peer for ours, peer in pairs])
@@ -44,7 +44,7 @@ def row(
 
 
 def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
-    """The lower one, the median and the upper one; of one value, that."""
+    """Lower quartile, median and upper quartile; a single value is all three."""
     if len(values) == 1:
         return (values[0],) * 3
     return tuple(statistics.quantiles(values, n=4, method="inclusive"))
@@ -53,7 +53,7 @@ def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
 def take_turns(
     turns: Mapping[_Key, Callable[[], float]], repeats: int, progress: Progress
 ) -> dict[_Key, list[float]]:
-    """What each gives in every round; in a round all follow each other (A B A B)."""
+    """Results of each in every round; in a round all run in turn (A B A B)."""
     found: dict[_Key, list[float]] = {key: [] for key in turns}
     for _ in range(repeats):
         for key, turn in turns.items():
@@ -63,5 +63,5 @@ def take_turns(
 
 
 def pairs(ours: Iterable[float], peers: Iterable[float]) -> list[tuple[float, float]]:
-    """Of the same rounds."""
+    """Pairs of results from the same rounds."""
     return list(zip(ours, peers, strict=True))

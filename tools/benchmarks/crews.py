@@ -1,4 +1,4 @@
-"""The processes of a measurement, which are started and ended together."""
+"""Processes of a measurement, which start and end together."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ _Worker = TypeVar("_Worker", bound=Worker)
 
 
 class Crew:
-    """Processes by name, of which one at a time is at work.
+    """Processes by name, one of which works at a time.
 
     Attributes:
         workers: name -> the process.
@@ -32,14 +32,14 @@ class Crew:
         return worker
 
     def add_matrices(self, precision: str = "float32") -> Worker:
-        """A process that can be asked for `"gflops"` of matrix multiplication."""
+        """Adds a process that answers `"gflops"` of matrix multiplication."""
         words = "benchmarks.keras_side", "matmul", precision
         return self.add(MATRIX, lambda: Worker(*words))
 
 
 @contextlib.contextmanager
 def crew(progress: Progress) -> Iterator[Crew]:
-    """An empty crew, whose processes end with it."""
+    """An empty crew, whose processes end with the `with`."""
     found = Crew(progress)
     try:
         yield found

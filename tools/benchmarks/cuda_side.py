@@ -1,9 +1,9 @@
-"""A process that runs a network of timm on PyTorch, in bfloat16 and channels_last.
+"""A process that runs a timm network on PyTorch, in bfloat16 and channels_last.
 
     python -m benchmarks.cuda_side NAME "training 300 128" "matrix 8192 1" ...
 
 The step is that of `jax_side`, eager, as PyTorch's users run it. `matrix` multiplies
-two matrices of that side.
+two square matrices of the given side.
 """
 
 import functools

@@ -1,8 +1,8 @@
 """Images/s of training batches from JPEG files: ours against two peers.
 
-Every pipeline reads a file, decodes it, cuts out a random window, resizes and mirrors
-it, applies two operations of RandAugment at magnitude 15 and mixes the batch by MixUp,
-on as many cores.
+Every pipeline reads a file, decodes it, crops a random window, resizes and flips it,
+applies two RandAugment operations at magnitude 15 and mixes the batch by MixUp, all on
+the same number of cores.
 """
 
 import os
@@ -17,13 +17,13 @@ from PIL import Image
 from benchmarks import comparison, official_style
 from benchmarks.progress import Progress
 
-# What the photographs of ImageNet are like: pixels, and about 60 kB each.
+# Pixels of a typical ImageNet photograph, at about 60 kB each.
 _PHOTO_SIZE = (500, 375)
 _QUALITY = 90
 _BATCH_SIZE = 32
 _NUM_OPS, _MAGNITUDE = 2, 15.0
 _MIXUP_ALPHA = 0.2
-# Batches that are not counted: they fill what is made ahead.
+# Batches that are not counted: they fill the prefetch buffers.
 _NUM_SETTLING = 4
 
 
@@ -33,7 +33,7 @@ def measure(
     image_sizes: tuple[int, ...] = (128, 224),
     seconds: float = 4,
 ) -> list[dict]:
-    """Images/s at each size, against every peer, from files written on the spot."""
+    """Images/s at each size, against every peer, from files written here."""
     num_pairs = 2 * len(image_sizes) * (repeats + 1)
     progress = Progress("data", num_pairs)
     with tempfile.TemporaryDirectory() as folder:
@@ -56,7 +56,7 @@ def measure(
 
 
 def write_photos(folder: pathlib.Path, num: int) -> None:
-    """JPEGs of windows of scikit-learn's two photographs, in two classes."""
+    """Writes windows of scikit-learn's two photographs as JPEGs, in two classes."""
     from sklearn.datasets import load_sample_images
 
     photos = [Image.fromarray(pixels) for pixels in load_sample_images().images]
@@ -75,7 +75,7 @@ def write_photos(folder: pathlib.Path, num: int) -> None:
 
 
 def ours(folder: str, image_size: int):
-    """Endless batches of `keras_effnetv2.data.pipeline`, as trainings read them."""
+    """Endless batches from `keras_effnetv2.data.pipeline`, as in training."""
     from keras_effnetv2.data import pipeline
     from keras_effnetv2.data.augmentation import random_cropping
     from keras_effnetv2.data.augmentation.augmenter import Augmenter
@@ -106,9 +106,9 @@ def ours(folder: str, image_size: int):
 
 
 def with_keras_layers(folder: str, image_size: int):
-    """The same of stock Keras layers, one image at a time up to MixUp.
+    """The same with stock Keras layers, one image at a time up to MixUp.
 
-    Their RandAugment has a scale of its own; its default is kept.
+    Their RandAugment has a different scale; its default is kept.
     """
     import keras
 
@@ -125,7 +125,7 @@ def with_keras_layers(folder: str, image_size: int):
 
 
 def in_official_style(folder: str, image_size: int):
-    """The same as google/automl's code does it."""
+    """The same as in google/automl's code."""
     import tensorflow as tf
 
     def change(window):
@@ -140,7 +140,7 @@ def in_official_style(folder: str, image_size: int):
 
 
 def _batches(folder: str, change: Callable, mix: Callable):
-    """Endless mixed batches of changed random windows of images, decoded as a whole."""
+    """Endless mixed batches of augmented random crops of images, decoded whole."""
     import tensorflow as tf
 
     paths = sorted(str(path) for path in pathlib.Path(folder).rglob("*.jpg"))
@@ -174,13 +174,13 @@ def _in_turn(
     for number in range(repeats + 1):
         progress.begin(f"pair {number} of {repeats}")
         pair = _images_per_second(ours, seconds), _images_per_second(peer, seconds)
-        if number:  # The first run traces functions and fills the disk's cache.
+        if number:  # The first run traces functions and fills the disk cache.
             pairs.append(pair)
     return pairs
 
 
 def _images_per_second(dataset, seconds: float) -> float:
-    """Of one iterator, which with its threads is gone afterwards."""
+    """Images/s of one iterator, which ends with its threads."""
     batches = iter(dataset)
     for _ in range(_NUM_SETTLING):
         next(batches)

@@ -1,8 +1,8 @@
-"""How the time of a training step of ours grows with batch and image size.
+"""How the time of our training step grows with batch and image size.
 
-A straight line through the logarithms has the exponent as its slope: 1 is linear, less
-is better. What a step takes anyway lowers it for small batches and images; the exponent
-of the last two points has hardly any of that.
+The exponent is the slope of a straight line through the logarithms: 1 is linear, less
+is better. A step's fixed cost lowers it for small batches and images, but hardly
+affects the exponent of the last two points.
 """
 
 import functools
@@ -20,21 +20,21 @@ from benchmarks.works import Work
 # Title -> what grows, and the works.
 SERIES = {
     "B0@224, batch 1 to 32": (
-        "images a batch",
+        "images per batch",
         tuple(Work("B0", 224, num) for num in (1, 2, 4, 8, 16, 32)),
     ),
     "B0 batch 4, 128 to 384 pixels": (
-        "pixels an image",
+        "pixels per image",
         tuple(Work("B0", size, 4) for size in (128, 192, 256, 320, 384)),
     ),
 }
-_TURN = (1, 0.5)  # Steps and seconds, at least.
+_TURN = (1, 0.5)  # Least steps and seconds.
 
 
 def measure(
     repeats: int, series: dict[str, tuple[str, Sequence[Work]]] = SERIES
 ) -> list[dict]:
-    """Exponents of every series, with its points for the chart."""
+    """Measures the exponents of every series, with its points for the chart."""
     works = list(dict.fromkeys(itertools.chain(*(row[1] for row in series.values()))))
     progress = Progress("growth", 1 + repeats * len(works))
     with crew(progress) as members:
@@ -55,13 +55,13 @@ def measure(
 def rows_of(
     title: str, unit: str, amounts: Sequence[float], seconds: Sequence[Sequence[float]]
 ) -> list[dict]:
-    """Exponents of a series: of all of it, and of its last two points.
+    """Exponents of a whole series, and of its last two points.
 
     Args:
-        title: of the series.
-        unit: of the amounts.
-        amounts: what grows.
-        seconds: of each amount, in every round.
+        title: title of the series.
+        unit: unit of the amounts.
+        amounts: amounts that grow.
+        seconds: seconds of each amount, in every round.
     """
     rounds = list(zip(*seconds, strict=True))
     rows = [
@@ -87,18 +87,18 @@ def rows_of(
 
 
 def exponent(amounts: Sequence[float], seconds: Sequence[float]) -> float:
-    """P of seconds = c * amounts ** p, by least squares of the logarithms.
+    """The p of seconds = c * amounts ** p, by least squares of the logarithms.
 
     Raises:
         ValueError: fewer than two different amounts, or numbers that are not positive.
     """
     if len({*amounts}) < 2 or min(*amounts, *seconds) <= 0:
         raise ValueError(
-            "An exponent needs two different amounts at least, and positive numbers. "
+            "An exponent needs at least two different amounts, and positive numbers. "
             f"Received: amounts={list(amounts)}, seconds={list(seconds)}."
         )
     return float(np.polyfit(np.log(amounts), np.log(seconds), 1)[0])
 
 
 def _amount(work: Work, unit: str) -> int:
-    return work.batch_size if unit == "images a batch" else work.image_size**2
+    return work.batch_size if unit == "images per batch" else work.image_size**2

@@ -1,8 +1,8 @@
 """Inference of exported, folded networks, against every peer.
 
-Ours is the `serving_default` signature of the SavedModel; a peer of Keras a
-`tf.function` of its network, and timm an eager call in channels_last. Beside it, the
-same exports in LiteRT and OpenVINO. From NumPy to NumPy, on all cores.
+Ours is the `serving_default` signature of the SavedModel, and also the exports in
+LiteRT and OpenVINO; a Keras peer is a `tf.function` of its network, timm an eager call
+in channels_last. From NumPy to NumPy, on all cores.
 """
 
 import functools
@@ -19,23 +19,24 @@ from benchmarks.sides import KERAS, Side, num_threads
 from benchmarks.train import limit_row
 from benchmarks.works import NETWORKS, Work
 
-# A row for each network and size: exported once.
+# One row per network and size, which are exported once.
 WORKS = ((Work("B0", 224, 1), Work("B0", 224, 8)), (Work("S", 384, 1),))
 
-# Engine of `stopwatch`, file in the folder of an export, whether it takes any batch.
+# Name -> engine of `stopwatch`, file in the export's folder, whether it takes any
+# batch.
 ENGINES = {
     "SavedModel": ("saved_model", "saved_model", True),
     "OpenVINO float32": ("openvino", "saved_model", True),
     "LiteRT float32": ("litert", "litert/float32.tflite", False),
     "LiteRT int8": ("litert", "litert/int8.tflite", False),
 }
-_NUM_CALIBRATION = 4  # Images. Speed does not depend on the ranges that they give.
+_NUM_CALIBRATION = 4  # Images. Speed does not depend on their ranges.
 
 
 def measure(
     repeats: int, peers: Sequence[Side], works: Sequence[Sequence[Work]] = WORKS
 ) -> list[dict]:
-    """Seconds of a call, and the share of what matrix multiplication reaches."""
+    """Measures seconds per call, and the share of matrix multiplication's rate."""
     num_turns = sum(1 + len(_names(work, peers)) for group in works for work in group)
     num_starts = len(works) + num_turns
     progress = Progress("infer", num_starts + repeats * num_turns)
@@ -62,19 +63,19 @@ def export(work: Work, folder: pathlib.Path) -> None:
         model,
         folder / "litert",
         formats=("float32", "int8"),
-        representative=list(_pixels(size, _NUM_CALIBRATION).astype("uint8")),
+        representative=list(pixels(size, _NUM_CALIBRATION).astype("uint8")),
         image_size=size,
     )
 
 
-def _pixels(image_size: int, num: int) -> np.ndarray:
+def pixels(image_size: int, num: int) -> np.ndarray:
     """float32 0..255, `(num, image_size, image_size, 3)`."""
     shape = (num, image_size, image_size, 3)
     return np.random.default_rng(0).uniform(0, 255, shape).astype("float32")
 
 
 def _names(work: Work, peers: Sequence[Side]) -> list[str]:
-    """Of all that take turns."""
+    """Names of all that take turns."""
     engines = [x for x, row in ENGINES.items() if row[2] or work.batch_size == 1]
     return [*engines, *(peer.name for peer in peers)]
 
@@ -105,11 +106,11 @@ def _measure_work(
 def _start(
     members: Crew, peers: Sequence[Side], work: Work, folder: pathlib.Path
 ) -> dict[tuple, Callable[[], float]]:
-    """Starts a process for each; what asks it for the seconds of a call."""
+    """Starts a process for each; functions that ask for the seconds of a call."""
     from export_comparison.stopwatch import Stopwatch
 
     images = folder / f"batch{work.batch_size}.npy"
-    np.save(images, _pixels(work.image_size, work.batch_size))
+    np.save(images, pixels(work.image_size, work.batch_size))
     turns: dict[tuple, Callable[[], float]] = {}
     for name in _names(work, ()):
         engine, path, _ = ENGINES[name]

@@ -2,8 +2,8 @@
 
     python -m benchmarks.jax_side CONSTRUCTOR "training 300 128" "inference 384 1" ...
 
-The step is softmax cross-entropy of 1,000 logits and SGD with momentum, on images that
-are on the device.
+The step is softmax cross-entropy of 1,000 logits and SGD with momentum, on images
+already on the device.
 """
 
 import functools

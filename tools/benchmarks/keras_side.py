@@ -1,11 +1,11 @@
-"""A process that runs a Keras network: ours, keras.applications' or tf_keras'.
+"""A process that runs a Keras network: ours, keras.applications', tf_keras' or kimm's.
 
     python -m benchmarks.keras_side KIND PRECISION SOURCE CONSTRUCTOR REMAT
         SIZExBATCH ...
 
-KIND is `train`, `infer`, `memory` or `matmul`, PRECISION a dtype policy of Keras. All
-sides get the same step: softmax cross-entropy of 1,000 logits, and RMSProp as the paper
-has it; ours is that of its recipes.
+KIND is `train`, `infer`, `memory`, `matmul` or one of `CALLS`, PRECISION a dtype policy
+of Keras. All sides get the same step: softmax cross-entropy of 1,000 logits, and
+RMSProp as in the paper; ours is the one of its recipes.
 """
 
 import functools
@@ -20,7 +20,7 @@ from benchmarks.workers import Run, answer, median_seconds, warm_up
 
 # Tan and Le 2021, Section 5; a learning rate so small that no loss explodes.
 RMSPROP = {"learning_rate": 1e-5, "rho": 0.9, "momentum": 0.9, "epsilon": 1e-3}
-_MATRIX_SIDE = 2048  # 17 GFLOP: well over what starting a call takes.
+_MATRIX_SIDE = 2048  # 17 GFLOP, so that starting a call does not matter.
 
 
 def build(source: str, constructor: str, image_size: int, remat: bool = False) -> Any:
@@ -35,9 +35,9 @@ def build(source: str, constructor: str, image_size: int, remat: bool = False) -
 
 
 def keras_of(source: str) -> Any:
-    """The Keras that `source` is made with: `keras` or `tf_keras`."""
-    name = source.partition(".")[0]
-    return importlib.import_module(name.replace("keras_effnetv2", "keras"))
+    """The Keras that `source` is built on: `keras` or `tf_keras`."""
+    is_old = source.startswith("tf_keras")
+    return importlib.import_module("tf_keras" if is_old else "keras")
 
 
 def rmsprop_of(source: str) -> type:
@@ -56,7 +56,7 @@ def images(image_size: int, batch_size: int) -> tf.Tensor:
 
 
 def training_step(source: str, network: Any) -> Callable[[Any, Any], Any]:
-    """Forward, backward and update as a function of a batch, which gives the loss."""
+    """Forward, backward and update as a function from a batch to the loss."""
     keras = keras_of(source)
     optimizer = rmsprop_of(source)(**RMSPROP)
     optimizer.build(network.trainable_variables)
@@ -74,7 +74,7 @@ def training_step(source: str, network: Any) -> Callable[[Any, Any], Any]:
 
 
 def training_run(source: str, network: Any, image_size: int, batch_size: int) -> Run:
-    """A step on a batch that is held in memory, in a graph of its own."""
+    """A step on a batch in memory, in its own graph."""
     step = training_step(source, network)
     batch = images(image_size, batch_size)
     labels = tf.range(batch_size) % 1000
@@ -88,8 +88,23 @@ def inference_run(network: Any, image_size: int, batch_size: int) -> Run:
     return lambda: call(tf.constant(batch)).numpy()
 
 
+def _compiled_run(network: Any, batch: Any) -> Run:
+    from keras_effnetv2 import compile_for_inference
+
+    fast = compile_for_inference(network)
+    return lambda: fast(batch)
+
+
+# Ways to call a network: kind -> run of a network and NumPy images.
+CALLS: dict[str, Callable[[Any, Any], Run]] = {
+    "model(x)": lambda network, batch: lambda: network(batch).numpy(),
+    "predict": lambda network, batch: lambda: network.predict(batch, verbose=0),
+    "compile_for_inference": _compiled_run,
+}
+
+
 def matrix_multiplications(dtype: str) -> float:
-    """GFLOP/s."""
+    """GFLOP/s of matrix multiplication."""
     shape = (_MATRIX_SIDE, _MATRIX_SIDE)
     factors = [tf.cast(tf.random.normal(shape), dtype) for _ in range(2)]
     seconds = median_seconds(lambda: tf.matmul(*factors).numpy(), 3)
@@ -105,10 +120,13 @@ def allocator_peak(run: Run) -> int:
 
 
 def make_runs(kind: str, source: str, name: str, remat: bool, works: list) -> list[Run]:
-    """A run for each `(image_size, batch_size)`; works of a size share a network."""
+    """A run for each `(image_size, batch_size)`; works of one size share a network."""
     network = functools.cache(lambda size: build(source, name, size, remat))
     if kind == "infer":
         return [inference_run(network(size), size, batch) for size, batch in works]
+    if kind in CALLS:
+        make_run = CALLS[kind]
+        return [make_run(network(x), images(x, num).numpy()) for x, num in works]
     return [training_run(source, network(size), size, batch) for size, batch in works]
 
 
@@ -120,7 +138,7 @@ def prepare(
     remat: str = "0",
     *sizes: str,
 ) -> tuple[dict, dict[str, Callable]]:
-    """What the process says of itself, and what it can be asked."""
+    """The process's description of itself, and the functions it answers with."""
     if kind == "matmul":
         dtype = precision.removeprefix("mixed_")
         return {}, {"gflops": functools.partial(matrix_multiplications, dtype)}

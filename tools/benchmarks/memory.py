@@ -1,8 +1,8 @@
 """Peak memory of a training step, and what rematerialisation saves and costs.
 
-By TensorFlow's allocator, what a step adds to weights and optimizer, where both sides
-have that; and in resident memory, what the first steps add to a process that has built
-its network, graphs and all. Of the latter there is one figure a process.
+By TensorFlow's allocator, if both sides use it: what a step adds to weights and
+optimizer. In resident memory: what the first steps, including graphs, add to a process
+that has built its network, one figure per process.
 """
 
 import functools
@@ -16,18 +16,20 @@ from benchmarks.works import Work
 
 WORK = Work("S", 300, 8)
 REMAT = "ours, remat=True"
-_TURN = (1, 0.7)  # Steps and seconds, at least.
+_TURN = (1, 0.7)  # Least steps and seconds.
 _MEGA = 1e-6
 
 
 def measure(repeats: int, peers: Sequence[Side], work: Work = WORK) -> list[dict]:
-    """Megabytes of a step, and the seconds of one with `remat=True`."""
+    """Measures megabytes of a step, and seconds of one with `remat=True`."""
     starters = {
         OURS.name: functools.partial(OURS.start, "memory", [work]),
         REMAT: functools.partial(OURS.start, "memory", [work], remat=True),
         **{x.name: functools.partial(x.start, "memory", [work]) for x in peers},
     }
-    counted = [name for name in starters if name != TIMM.name]  # By the allocator.
+    # PyTorch's allocator does not count its memory.
+    uncounted = {x.name for x in peers if x.module == TIMM.module}
+    counted = [name for name in starters if name not in uncounted]
     progress = Progress("memory", len(starters) + repeats * (len(counted) + 2))
     with crew(progress) as members:
         for name, start in starters.items():
@@ -61,7 +63,7 @@ def _memory_rows(
     found: dict[tuple, list[float]],
     resident: dict[str, int | None],
 ) -> list[dict]:
-    """By both measures, as far as both sides have them."""
+    """Rows for both measures, as far as both sides have them."""
     rows = []
     peaks = [found.get(("peak", x), [0]) for x in (name, other)]
     if all(map(all, peaks)):

@@ -1,9 +1,9 @@
-"""RandAugment the way google/automl computes it, as a peer to measure against.
+"""RandAugment as google/automl computes it, as a peer to measure against.
 
-Written from a description; no line of its code is here. Every operation sits in a
-`tf.cond` of its own, moved images carry a fourth channel that tells what is outside,
-histograms are taken channel by channel, and smoothing is a depthwise convolution. The
-images are the same as ours.
+Written from a description, without any of its code. Every operation has its own
+`tf.cond`, moved images carry a fourth channel that marks what is outside, histograms
+are computed channel by channel, and smoothing is a depthwise convolution. The images
+are the same as ours.
 """
 
 import math
@@ -33,7 +33,7 @@ def rand_augment(image: tf.Tensor, num_ops: int, magnitude: float) -> tf.Tensor:
 def mix_up(
     images: tf.Tensor, labels: tf.Tensor, alpha: float
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Every image of a batch with the one opposite, as float32; shares are drawn."""
+    """Mixes each image with the opposite one of the batch, in drawn shares; float32."""
     draws = tf.random.gamma((2, tf.shape(images)[0]), alpha)
     share = draws[0] / (draws[0] + draws[1])
     share = tf.maximum(share, 1 - share)
@@ -46,7 +46,7 @@ def mix_up(
 
 
 def operations(magnitude: float, draws: tf.Tensor) -> list[Callable]:
-    """In the order of `data.augmentation.operations.NAMES`, of the same draws."""
+    """Operations in the order of `data.augmentation.operations.NAMES`, same draws."""
     share = magnitude / 10
     factor = share * 1.8 + 0.1
 

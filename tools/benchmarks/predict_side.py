@@ -1,4 +1,4 @@
-"""A process that classifies the files of a folder, or does one part of that alone.
+"""A process that classifies the files of a folder, or does only one part of it.
 
 python -m benchmarks.predict_side FOLDER MODEL BATCH_SIZE
 """
@@ -20,7 +20,7 @@ from keras_effnetv2.commands.results import image_runs, result_files, score_rows
 
 
 def seconds(run: Callable[[], object]) -> float:
-    """That a run takes."""
+    """Seconds that a run takes."""
     start = time.perf_counter()
     run()
     return time.perf_counter() - start
@@ -59,7 +59,7 @@ def compute(classifier: Classifier, num: int) -> None:
 
 
 def prepare(folder: str, model: str, batch_size: str) -> tuple:
-    """What the process says of itself, and what it can be asked."""
+    """The process's description of itself, and the functions it answers with."""
     classifier = Classifier(model, batch_size=int(batch_size))
     num = len([*items(folder)])
     if num >= image_runs.MANY:

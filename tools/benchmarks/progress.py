@@ -1,4 +1,4 @@
-"""What a benchmark shows while it measures."""
+"""Shows a benchmark's progress."""
 
 import sys
 import time
@@ -7,13 +7,13 @@ from keras_effnetv2.progress import format_duration
 
 
 class Progress:
-    """A line on standard error for each measurement: which of how many, time left.
+    """A line on standard error per measurement: which of how many, and time left.
 
-    The time left takes all measurements to be as long as those that are done.
+    The time left assumes that all measurements take as long as those so far.
 
     Args:
-        suite: name.
-        num: measurements, the start of a process counted as one.
+        suite: name of the suite.
+        num: number of measurements; the start of a process counts as one.
     """
 
     def __init__(self, suite: str, num: int) -> None:
@@ -21,7 +21,7 @@ class Progress:
         self._begun, self._start = 0, time.monotonic()
 
     def begin(self, what: str) -> None:
-        """The next one starts; the one before is done."""
+        """Reports that the next one starts and the previous one is done."""
         done, self._begun = self._begun, self._begun + 1
         passed = time.monotonic() - self._start
         left = passed / done * (self._num - done) if done else 0.0

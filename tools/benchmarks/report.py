@@ -11,7 +11,7 @@ _HEADER = "| suite | work | what | ours | peer | ratio | spread | better |"
 
 
 def table(rows: Sequence[dict]) -> str:
-    """Markdown: a line a row."""
+    """The rows as a Markdown table."""
     lines = [_HEADER, "|---|---|---|---:|---:|---:|---|---|"]
     for row in rows:
         low, high = row["spread"]
@@ -24,20 +24,20 @@ def table(rows: Sequence[dict]) -> str:
 
 
 def _number(value: float) -> str:
-    """Three digits at least: 0.0123, 1.23, 12.3, 1234."""
+    """Formats with at least three digits: 0.0123, 1.23, 12.3, 1234."""
     return f"{value:.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def draw(rows: Sequence[dict], path: pathlib.Path, caption: str) -> list[pathlib.Path]:
-    """Writes a PNG of all ratios, and one of growth if that was measured.
+    """Writes a PNG of all ratios, and one of growth if it was measured.
 
     Args:
-        rows: of `comparison.row`.
-        path: of the first; the other has `-growth` in its name.
+        rows: results of `comparison.row`.
+        path: path of the first; the other has `-growth` in its name.
         caption: machine and versions.
 
     Returns:
-        The files that were written.
+        The written files.
     """
     files = [path]
     _save(draw_ratios(rows, caption), path)
@@ -49,7 +49,7 @@ def draw(rows: Sequence[dict], path: pathlib.Path, caption: str) -> list[pathlib
 
 
 def draw_ratios(rows: Sequence[dict], caption: str) -> Any:
-    """A bar a row, from the top, with its quartiles."""
+    """Draws a bar per row, from the top, with its quartiles."""
     figure = _figure(10, 1.4 + 0.3 * len(rows))
     axes = figure.subplots()
     ratios = [row["ratio"] for row in rows]
@@ -70,7 +70,7 @@ def draw_ratios(rows: Sequence[dict], caption: str) -> Any:
     axes.set_xlim(left=0)
     axes.set_xlabel(
         "ours / peer, median and quartiles\n"
-        "blue: ours is the better, orange: the peer, grey: share of a limit"
+        "blue: ours is better, orange: the peer, grey: share of a limit"
     )
     _caption(figure, caption)
     axes.grid(axis="x", alpha=0.3)
@@ -78,14 +78,14 @@ def draw_ratios(rows: Sequence[dict], caption: str) -> Any:
 
 
 def _color(row: dict) -> str:
-    """By who is the better."""
+    """The color for the side that is better."""
     if row["better"] == "nearer 1":
         return _LIMIT
     return _OURS if (row["ratio"] < 1) == (row["better"] == "below 1") else _PEER
 
 
 def draw_growth(rows: Sequence[dict], caption: str) -> Any:
-    """Step time over what grows, beside a straight line through the last point."""
+    """Draws step time over the amount, and a straight line through the last point."""
     figure = _figure(5 * len(rows), 4.2)
     for axes, row in zip(
         figure.subplots(1, len(rows), squeeze=False)[0], rows, strict=True
@@ -121,7 +121,7 @@ def _figure(width: float, height: float) -> Any:
 
 
 def _caption(figure: Any, text: str) -> None:
-    width = int(13 * figure.get_figwidth())  # Letters that fit into a line.
+    width = int(13 * figure.get_figwidth())  # Letters that fit on a line.
     figure.suptitle(textwrap.fill(text, width), fontsize=7)
 
 

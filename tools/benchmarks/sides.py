@@ -1,4 +1,4 @@
-"""Who is compared: ours, and the peers that are installed."""
+"""The sides that are compared: ours, and the installed peers."""
 
 import dataclasses
 import json
@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from benchmarks.workers import Worker
 from benchmarks.works import NETWORKS, Work
 
-# What TensorFlow and, of OpenMP, PyTorch read.
+# Variables read by TensorFlow and, through OpenMP, by PyTorch.
 _THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 
-# Versions of the distributions that are named; fails where one is missing.
+# Prints versions of the named distributions; fails if one is missing.
 _VERSIONS = """
 import importlib.metadata, json, sys
 print(json.dumps({name: importlib.metadata.version(name) for name in sys.argv[1:]}))
@@ -23,14 +23,15 @@ print(json.dumps({name: importlib.metadata.version(name) for name in sys.argv[1:
 
 @dataclasses.dataclass(frozen=True)
 class Side:
-    """Whose networks a process runs.
+    """A package whose networks a process runs.
 
     Attributes:
-        name: for the table.
-        packages: distributions that it needs.
-        module: of the process.
-        source: the module with the constructors of the networks; of timm none.
-        place: of its name in a row of `NETWORKS`.
+        name: name in the table.
+        packages: distributions that are needed.
+        module: module that the process runs.
+        source: module with the networks' constructors; for timm "compiled" to use
+            `torch.compile`, or empty.
+        place: position of its name in a row of `NETWORKS`.
         python: interpreter; None: this one.
         precision: `"float32"` or `"mixed_bfloat16"`, as Keras calls them.
     """
@@ -44,12 +45,12 @@ class Side:
     precision: str = "float32"
 
     def start(self, kind: str, works: Sequence[Work], remat: bool = False) -> Worker:
-        """A process that builds the network of `works` and runs each twice.
+        """Starts a process that builds the network of `works`, and has run each.
 
         Args:
-            kind: `"train"`, `"infer"` or `"memory"`.
-            works: of one network.
-            remat: of ours: keep only convolutions' outputs for the gradient.
+            kind: `"train"`, `"infer"`, `"memory"` or one of `keras_side.CALLS`.
+            works: works of one network.
+            remat: whether ours keeps only convolutions' outputs for the gradient.
         """
         (network,) = {work.network for work in works}
         sizes = [f"{work.image_size}x{work.batch_size}" for work in works]
@@ -58,13 +59,13 @@ class Side:
         return Worker(self.module, *words, *sizes, python=self.python)
 
     def in_bfloat16(self) -> "Side":
-        """The same in mixed precision."""
+        """The same side in mixed precision."""
         return dataclasses.replace(
             self, name=f"{self.name} in bfloat16", precision="mixed_bfloat16"
         )
 
     def versions(self) -> dict[str, str] | None:
-        """Of its packages; None where one is not installed."""
+        """Versions of its packages; None if one is not installed."""
         command = [self.python or sys.executable, "-c", _VERSIONS, *self.packages]
         done = subprocess.run(command, capture_output=True, text=True)
         return None if done.returncode else json.loads(done.stdout)
@@ -73,14 +74,19 @@ class Side:
 OURS = Side("ours", ("keras_effnetv2", "keras", "tensorflow"), source="keras_effnetv2")
 KERAS = Side("keras.applications", ("keras",), source="keras.applications")
 TF_KERAS = Side("tf_keras.applications", ("tf_keras",), source="tf_keras.applications")
+KIMM = Side("kimm", ("kimm",), source="kimm.models")
 TIMM = Side("timm", ("timm", "torch"), module="benchmarks.torch_side", place=1)
+COMPILED_TIMM = dataclasses.replace(TIMM, name="timm, compiled", source="compiled")
 
 
-def installed_peers(torch_python: str | None = None) -> list[Side]:
-    """The peers that can be run; the others are named on standard error.
+def installed_peers(
+    torch_python: str | None = None, with_compiled: bool = False
+) -> list[Side]:
+    """The peers that can run; the others are named on standard error.
 
     Args:
         torch_python: interpreter of an environment with torch and timm; None: this one.
+        with_compiled: whether to add timm with `torch.compile`.
 
     Raises:
         ValueError: there is no such interpreter.
@@ -88,10 +94,12 @@ def installed_peers(torch_python: str | None = None) -> list[Side]:
     if torch_python and not shutil.which(torch_python):
         raise ValueError(
             "torch_python must be a Python interpreter. Received: "
-            f"{torch_python!r}, which is no program."
+            f"{torch_python!r}, which is not a program."
         )
+    of_torch = [TIMM, COMPILED_TIMM] if with_compiled else [TIMM]
+    of_torch = [dataclasses.replace(x, python=torch_python) for x in of_torch]
     peers = []
-    for side in (KERAS, TF_KERAS, dataclasses.replace(TIMM, python=torch_python)):
+    for side in (KERAS, TF_KERAS, KIMM, *of_torch):
         if side.versions() is not None:
             peers.append(side)
             continue
@@ -102,12 +110,12 @@ def installed_peers(torch_python: str | None = None) -> list[Side]:
 
 
 def limit_threads(num: int) -> None:
-    """All processes that start from now on compute with so many."""
+    """Sets the number of threads of all processes that start from now on."""
     os.environ |= dict.fromkeys(_THREADS, str(num))
 
 
 def num_threads() -> int:
-    """That all sides compute with: what was set, or the cores of this process."""
+    """Threads that all sides compute with: as set, or the cores of this process."""
     if _THREADS[0] in os.environ:
         return int(os.environ[_THREADS[0]])
     if hasattr(os, "sched_getaffinity"):

@@ -1,4 +1,4 @@
-"""Import to first prediction and to first training step, against keras.applications."""
+"""Import to first prediction, training step and model, against other Keras packages."""
 
 import subprocess
 import sys
@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from benchmarks import comparison
 from benchmarks.progress import Progress
+from benchmarks.sides import KERAS, KIMM, OURS, Side
 from benchmarks.works import NETWORKS, Work
 
-# Printed by each measured process: seconds of every part. Fresh processes, as users
-# have them: with the imports of the first build, and the trace of the first call.
+# Each measured process prints seconds of every part. Processes are fresh, as for users:
+# with the imports of the first build, and the trace of the first call.
 _SCRIPT = """
 import time
 start = time.perf_counter()
@@ -29,64 +30,82 @@ _FIRST = {
 model.compile({adam}(), "sparse_categorical_crossentropy")
 model.train_on_batch(images, np.zeros(len(images), "int32"))
 """,
+    "model": "",
 }
-# Ours and the peer's: the import, and the optimizer of the first training step.
-_SIDES = (
-    ("import keras_effnetv2 as models; models.create_model", "models.optimizers.Adam"),
-    ("import keras, keras.applications as models", "keras.optimizers.Adam"),
-)
+# The import of each side, and the optimizer of its first training step.
+_SIDES = {
+    OURS.name: (
+        "import keras_effnetv2 as models; models.create_model",
+        "models.optimizers.Adam",
+    ),
+    KERAS.name: (
+        "import keras, keras.applications as models",
+        "keras.optimizers.Adam",
+    ),
+    KIMM.name: ("import keras, kimm.models as models", "keras.optimizers.Adam"),
+}
 
-# What is done first in a process, and with what.
+# First action in a process, its work, and the peer to compare with: keras.applications
+# has no XL.
 FIRSTS = (
-    ("prediction", Work("B0", 224, 1)),
-    ("prediction", Work("S", 384, 1)),
-    ("training step", Work("B0", 224, 8)),
+    ("prediction", Work("B0", 224, 1), KERAS),
+    ("prediction", Work("S", 384, 1), KERAS),
+    ("training step", Work("B0", 224, 8), KERAS),
+    ("training step", Work("S", 300, 8), KERAS),
+    ("model", Work("XL", 512, 1), KIMM),
 )
 
 
-def measure(repeats: int, firsts: Sequence[tuple[str, Work]] = FIRSTS) -> list[dict]:
-    """Seconds of import, build, first prediction or step, and all of it."""
+def measure(
+    repeats: int,
+    peers: Sequence[Side],
+    firsts: Sequence[tuple[str, Work, Side]] = FIRSTS,
+) -> list[dict]:
+    """Measures seconds of import, build, first prediction or step, and the total."""
+    firsts = [x for x in firsts if x[2].name in {peer.name for peer in peers}]
     progress = Progress("startup", 1 + repeats * len(firsts))
     progress.begin("filling the disk's cache")
-    _pair(*firsts[0])
     rows = []
-    for first, work in firsts:
+    for number, (first, work, peer) in enumerate(firsts):
+        if not number:
+            _pair(first, work, peer.name)
         pairs = []
         for _ in range(repeats):
             progress.begin(f"{work}: first {first}")
-            pairs.append(_pair(first, work))
-        rows += _rows(first, work, pairs)
+            pairs.append(_pair(first, work, peer.name))
+        rows += _rows(first, work, peer.name, pairs)
     return rows
 
 
-def _rows(first: str, work: Work, pairs: Sequence[tuple]) -> list[dict]:
+def _rows(first: str, work: Work, peer: str, pairs: Sequence[tuple]) -> list[dict]:
     parts = ("import", "build", f"first {first}", f"import to first {first}")
     return [
         comparison.row(
             "startup",
             str(work),
             f"{part}, s",
-            "keras.applications",
+            peer,
             [(ours[place], peers[place]) for ours, peers in pairs],
             "below 1",
         )
         for place, part in enumerate(parts)
+        if part != "first model"  # The build itself.
     ]
 
 
-def _pair(first: str, work: Work) -> tuple[list[float], list[float]]:
+def _pair(first: str, work: Work, peer: str) -> tuple[list[float], list[float]]:
     """Seconds of the parts, of ours and the peer."""
     ours, peers = (
         _seconds(
             _SCRIPT.format(
-                imports=line,
+                imports=imports,
                 constructor=NETWORKS[work.network][0],
                 batch=work.batch_size,
                 size=work.image_size,
                 first=_FIRST[first].format(adam=adam),
             )
         )
-        for line, adam in _SIDES
+        for imports, adam in (_SIDES[OURS.name], _SIDES[peer])
     )
     return ours, peers
 

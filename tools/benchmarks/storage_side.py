@@ -13,10 +13,10 @@ from collections.abc import Iterator
 
 
 def main() -> None:
-    """Reads at most for so many seconds after the first batch."""
+    """Reads for at most the given seconds after the first batch."""
     way, folder, num_images, batch_size, seconds = sys.argv[1:]
     if way != "before":
-        # As the commands do, before TensorFlow is there.
+        # As the commands do, before TensorFlow is imported.
         os.environ["GCS_READAHEAD_BUFFER_SIZE_BYTES"] = "0"
     from keras_effnetv2.data import pipeline  # noqa: F401  With all that it needs.
 
@@ -38,7 +38,7 @@ def main() -> None:
     report = {"first": first, "images_per_second": num_read / elapsed}
     print(json.dumps(report | about | {"images": num_read + int(batch_size)}))
     sys.stdout.flush()
-    os._exit(0)  # What is read ahead or in the background is not waited for.
+    os._exit(0)  # Does not wait for reading ahead or in the background.
 
 
 def _parse(record):
@@ -60,7 +60,7 @@ def _paths(folder: str) -> list[str]:
 
 
 def _rows(source, indices, records=None):
-    """Encoded images as a batch has them, by the pipeline's own way."""
+    """Encoded images in the order of batches, read as the pipeline does."""
     from keras_effnetv2.data import rows
     from keras_effnetv2.data.decode_errors import DecodeErrors
 
@@ -77,7 +77,7 @@ def _rows(source, indices, records=None):
 
 
 def _one_by_one(folder: str, batch_size: int) -> tuple[Iterator, dict]:
-    """As before there were chunks: all headers first, then a read for each image."""
+    """Reads as before chunks existed: all headers first, then a read for each image."""
     from keras_effnetv2.data.order import training_steps
     from keras_effnetv2.data.parallelism import parallel
     from keras_effnetv2.data.records.record_files import find_records

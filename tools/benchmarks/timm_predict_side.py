@@ -2,7 +2,7 @@
 
     python -m benchmarks.timm_predict_side FOLDER MODEL BATCH_SIZE
 
-Its environment has torch and timm, and nothing of TensorFlow.
+Its environment has torch and timm, but not TensorFlow.
 """
 
 import functools
@@ -34,7 +34,7 @@ def classify(folder: str, network: torch.nn.Module, batch_size: int) -> float:
 
 
 def prepare(folder: str, model: str, batch_size: str) -> tuple:
-    """What the process says of itself, and what it can be asked."""
+    """The process's description of itself, and the functions it answers with."""
     name = f"tf_{model.replace('-', '_')}"
     network = timm.create_model(name, pretrained=False).eval()
     network = network.to(memory_format=torch.channels_last)

@@ -1,10 +1,10 @@
 """A process that runs a network of timm on PyTorch, on the processor in channels_last.
 
-    python -m benchmarks.torch_side KIND PRECISION "" NAME 0 SIZExBATCH ...
+    python -m benchmarks.torch_side KIND PRECISION SOURCE NAME 0 SIZExBATCH ...
 
-The arguments, the step and what can be asked are those of `keras_side`. The network is
-eager, as PyTorch's users run it, and gets normalised pixels. Its environment has torch
-and timm, and nothing of TensorFlow.
+Arguments, step and questions are those of `keras_side`. The network is eager, as most
+PyTorch users run it, or goes through `torch.compile` if SOURCE is `compiled`; it gets
+normalised pixels. Its environment has torch and timm, but not TensorFlow.
 """
 
 import functools
@@ -15,7 +15,7 @@ import torch
 
 from benchmarks.workers import Run, answer, median_seconds, warm_up
 
-# As `keras_side.RMSPROP`, in PyTorch's words.
+# `keras_side.RMSPROP` in PyTorch's words.
 _RMSPROP = {"lr": 1e-5, "alpha": 0.9, "momentum": 0.9, "eps": 1e-3}
 _DROP_RATES = {"drop_rate": 0.2, "drop_path_rate": 0.2}  # Those of B0 and S.
 
@@ -29,7 +29,7 @@ def images(image_size: int, batch_size: int) -> torch.Tensor:
 def training_run(
     network: torch.nn.Module, image_size: int, batch_size: int, mixed: bool
 ) -> Run:
-    """Forward, backward and update on a batch that is held in memory."""
+    """Forward, backward and update on a batch in memory."""
     network.train()
     optimizer = torch.optim.RMSprop(network.parameters(), **_RMSPROP)
     batch = images(image_size, batch_size)
@@ -59,11 +59,14 @@ def inference_run(network: torch.nn.Module, image_size: int, batch_size: int) ->
 
 
 def prepare(
-    kind: str, precision: str, _source: str, name: str, _remat: str, *sizes: str
+    kind: str, precision: str, source: str, name: str, _remat: str, *sizes: str
 ) -> tuple:
-    """What the process says of itself, and what it can be asked."""
+    """The process's description of itself, and the functions it answers with."""
     network = timm.create_model(name, pretrained=False, **_DROP_RATES)
     network = network.to(memory_format=torch.channels_last)
+    if source == "compiled":
+        # Each size has its own code, as ours has graphs.
+        network = torch.compile(network, dynamic=False)
     mixed = precision == "mixed_bfloat16"
     make_run = functools.partial(training_run, mixed=mixed)
     if kind == "infer":

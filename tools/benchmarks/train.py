@@ -1,6 +1,6 @@
 """A training step: forward, backward and update with RMSProp, against every peer.
 
-In float32, and in bfloat16 for processors that have instructions for it.
+In float32, and in bfloat16 on processors that have instructions for it.
 """
 
 import functools
@@ -13,13 +13,13 @@ from benchmarks.progress import Progress
 from benchmarks.sides import OURS, Side
 from benchmarks.works import Work
 
-# A row for each set of processes: they hold the networks of all its works.
+# One row per set of processes, which hold the networks of all its works.
 WORKS = (
     (Work("B0", 224, 8), Work("B0", 224, 1), Work("B0", 128, 8), Work("B0", 128, 32)),
     (Work("S", 300, 8),),
 )
 BFLOAT16_WORKS = ((Work("B0", 224, 8),), (Work("S", 300, 8),))
-# Of a turn: steps and seconds, at least.
+# Least steps and seconds of a turn.
 _TURN = (1, 0.7)
 
 
@@ -29,7 +29,7 @@ def measure(
     works: Sequence[Sequence[Work]] = WORKS,
     ours: Side = OURS,
 ) -> list[dict]:
-    """Seconds of a step, and the share of what matrix multiplication reaches."""
+    """Measures seconds per step, and the share of matrix multiplication's rate."""
     sides = (ours, *peers)
     num_turns = sum(1 + len(group) * len(sides) for group in works)
     num_starts = len(works) * (1 + len(sides))
@@ -43,9 +43,9 @@ def measure(
 
 
 def measure_bfloat16(repeats: int, peers: Sequence[Side]) -> list[dict]:
-    """Ours in bfloat16 against ours and all peers in float32 and in bfloat16."""
+    """Measures ours in bfloat16 against ours and all peers in float32 and bfloat16."""
     ours, in_bfloat16 = OURS.in_bfloat16(), [peer.in_bfloat16() for peer in peers]
-    # One after the other: all of them at once need more than 24 GB for S.
+    # One after the other: all at once need more than 24 GB for S.
     rivals = ([OURS, *peers], in_bfloat16)
     rows = [measure(repeats, sides, BFLOAT16_WORKS, ours) for sides in rivals]
     return list(itertools.chain(*rows))
@@ -97,14 +97,15 @@ def limit_row(
     seconds: Sequence[float],
     found: Mapping[tuple, list[float]],
 ) -> dict:
-    """Achieved GFLOP/s, as a share of those of matrix multiplication.
+    """A row of achieved GFLOP/s, as a share of matrix multiplication's.
 
     Args:
-        suite: name.
-        work: what is done.
-        flops: of it, two a multiply-add.
-        seconds: of it, in every round.
-        found: GFLOP/s of matrix multiplication in the same rounds, as `(MATRIX,)`.
+        suite: name of the suite.
+        work: name of the work.
+        flops: operations of the work, two per multiply-add.
+        seconds: seconds of the work, in every round.
+        found: results of the rounds; GFLOP/s of matrix multiplication under
+            `(MATRIX,)`.
     """
     achieved = [1e-9 * flops / duration for duration in seconds]
     return comparison.row(

@@ -1,7 +1,7 @@
 """Processes that measure on request and are idle in between, so that they take turns.
 
-Frameworks keep threads and memory of their own; in processes of their own they do not
-disturb each other. Needs the standard library only: the process may be of another
+Frameworks keep their own threads and memory; in separate processes they do not disturb
+each other. Needs only the standard library, as the process may belong to another
 environment.
 """
 
@@ -19,25 +19,26 @@ from typing import Any
 
 TOOLS = pathlib.Path(__file__).parents[1]
 
-# Peers of different frameworks compare on the processor, wherever there is a GPU too.
+# Peers of different frameworks are compared on the processor, even if there is a GPU.
 _ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
 _STATUS = pathlib.Path("/proc/self/status")
-_NUM_WARM_UPS = 2  # The first call traces, the second settles memory.
-_RESET_PEAK = "5"  # Of /proc/self/clear_refs, proc(5): the peak becomes today's size.
+_NUM_WARM_UPS = 4  # One traces (for our eager calls the third); one settles memory.
+# For /proc/self/clear_refs, proc(5): resets the peak to the current size.
+_RESET_PEAK = "5"
 
 Run = Callable[[], object]
 
 
 class Worker:
-    """The process, from outside.
+    """A measuring process, seen from outside.
 
-    It is at work as soon as it is made; `ready` waits until it can be asked.
+    It starts working at once; `ready` waits until it can be asked.
 
     Args:
-        module: whose `main` answers, importable from the folder of tools.
+        module: module whose `main` answers, importable from the folder `tools`.
         words: arguments of the module.
         python: interpreter; None: this one.
-        environment: variables, beside those of this process.
+        environment: variables in addition to those of this process.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class Worker:
         )
 
     def ready(self) -> Any:
-        """What it says of itself when it can be asked.
+        """Waits until it can be asked; returns its description of itself.
 
         Raises:
             RuntimeError: the process has failed.
@@ -104,11 +105,11 @@ class Worker:
 
 
 def answer(prepare: Callable[[], tuple[Any, Mapping[str, Callable]]]) -> None:
-    """Inside of the process: answers until there is nothing more to read.
+    """Answers inside the process, until there is nothing more to read.
 
     Args:
-        prepare: makes what it says of itself, and the functions that can be asked by
-            their names. What it and they print is no answer.
+        prepare: function that returns the process's description of itself, and the
+            functions by name that answer questions. What they print is not an answer.
     """
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
@@ -120,7 +121,7 @@ def answer(prepare: Callable[[], tuple[Any, Mapping[str, Callable]]]) -> None:
 
 
 def warm_up(kind: str, runs: Sequence[Run]) -> dict[str, int | None]:
-    """Runs each twice; for the kind `"memory"`, says what the first one adds."""
+    """Runs each a few times; for the kind `"memory"`, says what the first one adds."""
     greeting = {"added_bytes": added_memory(runs[0])} if kind == "memory" else {}
     for run in runs:
         for _ in range(_NUM_WARM_UPS):
@@ -129,7 +130,7 @@ def warm_up(kind: str, runs: Sequence[Run]) -> dict[str, int | None]:
 
 
 def median_seconds(run: Run, num_runs: int = 5, seconds: float = 0.3) -> float:
-    """Of a run: the median of so many, and of so many seconds, at least."""
+    """Median seconds of a run, over at least so many runs and so many seconds."""
     durations: list[float] = []
     while len(durations) < num_runs or sum(durations) < seconds:
         start = time.perf_counter()
@@ -139,9 +140,9 @@ def median_seconds(run: Run, num_runs: int = 5, seconds: float = 0.3) -> float:
 
 
 def added_memory(run: Run) -> int | None:
-    """Bytes that a run adds to the process at its peak; None where Linux is not.
+    """Bytes that a run adds to the process at its peak; None except on Linux.
 
-    Allocators keep what they were given: only the first run shows it.
+    Allocators keep memory, so only the first run shows it.
     """
     if not _STATUS.is_file():
         return None
@@ -153,7 +154,7 @@ def added_memory(run: Run) -> int | None:
 
 
 def resident(field: str) -> int:
-    """Bytes: today's (`"VmRSS"`) or the peak (`"VmHWM"`)."""
+    """Resident bytes: current (`"VmRSS"`) or peak (`"VmHWM"`)."""
     for line in _STATUS.read_text().splitlines():
         name, _, value = line.partition(":")
         if name == field:

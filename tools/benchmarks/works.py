@@ -1,15 +1,14 @@
-"""What is measured: a network on images of a size, in batches."""
+"""Works to measure: a network on images of one size, in batches."""
 
 import dataclasses
 
 from keras_effnetv2.profiling import profile
 
-# Name -> constructor in keras_effnetv2 and in the applications of Keras; name in timm.
+# Name -> constructor in keras_effnetv2, keras.applications and kimm; name in timm.
 NETWORKS = {
-    "B0": ("EfficientNetV2B0", "tf_efficientnetv2_b0"),
-    "S": ("EfficientNetV2S", "tf_efficientnetv2_s"),
+    name: (f"EfficientNetV2{name}", f"tf_efficientnetv2_{name.lower()}")
+    for name in ("B0", "S", "XL")
 }
-_VARIANTS = {"B0": "efficientnetv2-b0", "S": "efficientnetv2-s"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,8 +17,8 @@ class Work:
 
     Attributes:
         network: a name of `NETWORKS`.
-        image_size: pixels a side.
-        batch_size: images.
+        image_size: image side, pixels.
+        batch_size: images per batch.
     """
 
     network: str
@@ -31,11 +30,12 @@ class Work:
 
     @property
     def forward_flops(self) -> float:
-        """Floating-point operations, two a multiply-add, of convolutions and dense."""
-        counted = profile(_VARIANTS[self.network], self.image_size, measure=False)
+        """Floating-point operations of convolutions and dense, two per multiply-add."""
+        variant = f"efficientnetv2-{self.network.lower()}"
+        counted = profile(variant, self.image_size, measure=False)
         return 2.0 * counted.multiply_adds * self.batch_size
 
     @property
     def training_flops(self) -> float:
-        """As three forward passes: the gradients of inputs and kernels are two."""
+        """Three forward passes: the gradients of inputs and of kernels count as two."""
         return 3 * self.forward_flops

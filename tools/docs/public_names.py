@@ -1,6 +1,6 @@
-"""Tells griffe, which imports nothing, the names that packages import when asked.
+"""Tells griffe, which imports nothing, the names that packages import on first use.
 
-A package lists them in `_MODULES`, by the module that has each; see
+A package lists them in `_MODULES`, with the module of each; see
 `keras_effnetv2/lazy.py`. mkdocs.yml names this extension.
 """
 

@@ -1,1 +1,1 @@
-"""What tools/compare_exports.py is made of: classifiers, photographs, stopwatches."""
+"""Parts of tools/compare_exports.py: classifiers, photographs, stopwatches."""

@@ -1,6 +1,6 @@
-"""Classifiers to export: with released weights, or random ones that are spread out.
+"""Classifiers to export, with released weights or spread random ones.
 
-Spread weights give different images different outputs.
+With spread weights, different images have different outputs.
 """
 
 import dataclasses
@@ -17,23 +17,23 @@ from keras_effnetv2.preprocessing import record
 
 _DIGITS = tuple("0123456789")
 # Rounding to float16 changes random networks more than trained ones, for which `litert`
-# sets its limit. Logits this small keep probabilities far from it; what is compared
-# does not depend on their scale.
+# sets its limit. With logits this small, probabilities stay far below it; the
+# comparison does not depend on their scale.
 _LOGIT_DEVIATION = 0.1
-# To calibrate released networks on.
+# Images to calibrate released networks on.
 _NUM_OTHERS = 200
 
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
-    """A classifier and what it is compared on.
+    """A classifier and the images that it is compared on.
 
     Attributes:
         title: for the table.
         model: the classifier.
         images: float32 `(num, size, size, 3)`, pixels 0..255, cropped for evaluation.
-        others: other images, as they are before the crop.
-        labels: classes of `images`, where their names are known and the weights real.
+        others: other images, before the crop.
+        labels: classes of `images`, if known and the weights are real.
     """
 
     title: str
@@ -73,7 +73,7 @@ def spread_weights(model: keras.Model, images: np.ndarray) -> None:
     """Uneven batch norms with the statistics of `images`, and a balanced last layer.
 
     With fresh weights all images have nearly the same outputs: errors would not show,
-    or best classes would all be one.
+    or all best classes would be the same.
 
     Args:
         model: a classifier with fresh weights.
@@ -104,7 +104,7 @@ def spread_weights(model: keras.Model, images: np.ndarray) -> None:
 
 
 def features(model: keras.Model, images: np.ndarray) -> np.ndarray:
-    """`(num, channels)`, what the last layer takes."""
+    """`(num, channels)`, the input of the last layer."""
     body = keras.Model(model.inputs, model.layers[-1].input)
     return body.predict(images, batch_size=8, verbose=0)
 
@@ -132,7 +132,7 @@ def _random(name: str) -> keras.Model:
 
 
 def _custom() -> keras.Model:
-    """A tenth of B0's depth and width or so, for digits of 64 pixels."""
+    """About a tenth of B0's depth and width, for digits of 64 pixels."""
     variant = dataclasses.replace(
         get_variant("efficientnetv2-b0"),
         name="digits",

@@ -7,9 +7,9 @@ import numpy as np
 
 from keras_effnetv2.data.decoding import images
 
-# Of skimage.data; those that come with the package.
+# Functions of skimage.data whose images come with the package.
 _NAMES = ("astronaut", "coffee", "chelsea", "rocket")
-# Sides of a piece as a share of those of the photograph.
+# Sides of a piece relative to those of the photograph.
 _SMALLEST_SHARE = 0.5
 
 
@@ -25,10 +25,10 @@ def pieces(num: int) -> list[np.ndarray]:
 
 
 def labelled() -> tuple[list[np.ndarray], np.ndarray]:
-    """Foolbox has 20 photographs: uint8 `(512, 512, 3)`, and their ImageNet labels."""
+    """Foolbox's 20 photographs, uint8 `(512, 512, 3)`, and their ImageNet labels."""
     spec = importlib.util.find_spec("foolbox")
     if spec is None or not spec.submodule_search_locations:
-        raise ImportError("Labelled photographs are foolbox's: pip install foolbox")
+        raise ImportError("Labelled photographs come with foolbox: pip install foolbox")
     folder = pathlib.Path(spec.submodule_search_locations[0], "data")
     paths = sorted(folder.glob("imagenet_*.jpg"))
     classes = [int(path.stem.rpartition("_")[2]) for path in paths]

@@ -1,9 +1,10 @@
-"""Times a model or its export in a process of its own.
+"""Times a model or its export in a separate process.
 
     python -m export_comparison.stopwatch ENGINE PATH IMAGES.npy THREADS
 
 So several can take turns, each with its model loaded. By default each has one thread:
-several would wait for each other on a busy machine, some engines more than others.
+several threads would wait for each other on a busy machine, more in some engines than
+in others.
 """
 
 import pathlib
@@ -18,9 +19,9 @@ class Stopwatch(Worker):
 
     Args:
         engine: a name of `LOADERS`.
-        path: of what it runs.
+        path: path of the model.
         images: file of an array `(batch, height, width, 3)`.
-        num_threads: to compute with.
+        num_threads: number of threads.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class Stopwatch(Worker):
         self.ready()
 
     def seconds(self) -> float:
-        """Of one run, now: the median of some.
+        """Seconds of one run, now: the median of several.
 
         Raises:
             RuntimeError: the process has failed.
@@ -49,7 +50,7 @@ class Stopwatch(Worker):
 
 
 def load_keras(path: str, images: np.ndarray, num_threads: int) -> Run:
-    """The compiled function of `predict`, without the pipeline around it."""
+    """The compiled function of `predict`, without its pipeline."""
     import keras
 
     import keras_effnetv2  # noqa: F401  Its layers.
@@ -63,7 +64,7 @@ def load_saved_model(path: str, images: np.ndarray, num_threads: int) -> Run:
     import tensorflow as tf
 
     loaded = tf.saved_model.load(path)
-    # Looked up in each run: a signature does not keep alive what it is of.
+    # Looked up in each run: a signature does not keep its model alive.
     return lambda: loaded.signatures["serving_default"](images=tf.constant(images))[
         "logits"
     ].numpy()
@@ -117,7 +118,7 @@ LOADERS = {
 
 
 def main(engine: str, path: str, images: str, num_threads: str) -> None:
-    """Answers how long a run takes, until there is nothing more to read."""
+    """Answers requests for the time of a run, until input ends."""
 
     def prepare() -> tuple:
         run = LOADERS[engine](path, np.load(images), int(num_threads))

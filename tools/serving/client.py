@@ -1,11 +1,11 @@
-"""Classifies image files by TF Serving, by REST or gRPC; or measures the server.
+"""Classifies image files with TF Serving, by REST or gRPC, or measures the server.
 
     python tools/serving/client.py --server http://localhost:8501 --model NAME IMAGE ...
     python tools/serving/client.py --server grpc://localhost:8500 --model NAME \
         --label canary --requests 1000 --concurrency 16 IMAGE ...
 
-REST needs Python alone; gRPC needs keras_effnetv2[export]. Files go as they are: the
-server decodes, turns and crops them.
+REST needs only Python; gRPC needs keras_effnetv2[export]. Files are sent as they are:
+the server decodes, rotates and crops them.
 """
 
 import argparse
@@ -30,25 +30,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--signature", choices=("classify", "serving_bytes"), default="classify"
     )
     parser.add_argument(
-        "--batch_size", type=int, default=8, help="images a request (default: 8)"
+        "--batch_size", type=int, default=8, help="images per request (default: 8)"
     )
     parser.add_argument(
-        "--timeout", type=float, default=30, help="of a request, seconds (default: 30)"
+        "--timeout", type=float, default=30, help="seconds per request (default: 30)"
     )
     parser.add_argument(
-        "--retries", type=int, default=4, help="after errors that pass (default: 4)"
+        "--retries", type=int, default=4, help="after transient errors (default: 4)"
     )
     parser.add_argument("--top", type=int, default=5, help="classes (default: 5)")
     parser.add_argument(
         "--requests", type=int, metavar="N", help="send N requests, and print figures"
     )
     parser.add_argument(
-        "--concurrency", type=int, default=1, metavar="C", help="so many at a time"
+        "--concurrency", type=int, default=1, metavar="C", help="requests at a time"
     )
 
 
 def find_images(names: Sequence[str]) -> list[pathlib.Path]:
-    """Files that are named, and image files in folders that are.
+    """The named files, and image files in named folders.
 
     Raises:
         ValueError: there are none.
@@ -77,7 +77,7 @@ def best_rows(outputs: Outputs, top: int) -> list[list[tuple[float, str]]]:
 
 
 class Client:
-    """Sends image files, and tries again where that may help."""
+    """Sends image files, and retries if that may help."""
 
     def __init__(self, args: argparse.Namespace) -> None:
         target = Target(args.model, args.signature, args.version, args.label)
@@ -88,14 +88,14 @@ class Client:
         """Outputs of a batch of encoded images, by name.
 
         Raises:
-            RequestError: also the last try failed.
+            RequestError: the last try failed, too.
         """
         return with_retries(lambda: self.transport.predict(files), self.retries)
 
     def classify(
         self, paths: Sequence[pathlib.Path], top: int
     ) -> Iterator[tuple[pathlib.Path, list | RequestError]]:
-        """The best classes of each file, or why there are none."""
+        """The best classes of each file, or the error."""
         try:
             outputs = self.predict([path.read_bytes() for path in paths])
             yield from zip(paths, best_rows(outputs, top), strict=True)
@@ -103,13 +103,13 @@ class Client:
             if error.retryable or len(paths) == 1:
                 yield from ((path, error) for path in paths)
                 return
-            # One damaged file fails its batch: alone, the others have an answer.
+            # One damaged file fails its batch; sent alone, the others get an answer.
             for path in paths:
                 yield from self.classify([path], top)
 
 
 def print_classes(client: Client, paths: Sequence[pathlib.Path], args) -> int:
-    """Prints a table for every file; 1 if one has no answer."""
+    """Prints a table for every file; returns 1 if one has no answer."""
     failed = 0
     for start in range(0, len(paths), args.batch_size):
         batch = paths[start : start + args.batch_size]
@@ -126,7 +126,7 @@ def print_classes(client: Client, paths: Sequence[pathlib.Path], args) -> int:
 
 
 def print_figures(client: Client, paths: Sequence[pathlib.Path], args) -> int:
-    """Prints what the server does under load; 1 if a request failed."""
+    """Prints the server's performance under load; returns 1 if a request failed."""
     files = [path.read_bytes() for path in paths]
 
     def send(number: int) -> None:

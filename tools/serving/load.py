@@ -1,4 +1,4 @@
-"""How many requests a server answers in a second, and how soon."""
+"""Measures a server's throughput and latency."""
 
 import collections
 import dataclasses
@@ -12,12 +12,12 @@ from transports import RequestError
 
 @dataclasses.dataclass(frozen=True)
 class Figures:
-    """What was measured.
+    """The measurements.
 
     Attributes:
         latencies: seconds of each answered request, retries included, in order.
-        failures: message -> how many requests ended with it.
-        seconds: from the first request to the last answer.
+        failures: message -> number of requests that ended with it.
+        seconds: time from the first request to the last response.
     """
 
     latencies: list[float]
@@ -25,7 +25,7 @@ class Figures:
     seconds: float
 
     def percentile(self, percent: float) -> float:
-        """The latency, seconds, that `percent` of the answers kept to."""
+        """The percentile `percent` of the latencies, seconds."""
         rank = math.ceil(percent / 100 * len(self.latencies))
         return self.latencies[max(rank, 1) - 1]
 

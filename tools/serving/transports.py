@@ -1,4 +1,4 @@
-"""Requests to TF Serving by REST and by gRPC, and which errors pass by themselves."""
+"""Requests to TF Serving by REST and by gRPC, and which errors are transient."""
 
 import base64
 import dataclasses
@@ -12,11 +12,11 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from typing import Any
 
-# Seconds: the first pause is up to so long, each next twice that, to a limit.
+# Seconds: maximum of the first pause, doubling for each next one, and the limit.
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 5.0
 
-# Too many requests; the server, or a proxy before it, starts, is full or is slow.
+# Too many requests; the server, or a proxy before it, is starting, full or slow.
 _RETRYABLE_STATUS = {429, 502, 503, 504}
 _RETRYABLE_CODES = ("UNAVAILABLE", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED", "ABORTED")
 
@@ -27,7 +27,7 @@ class RequestError(Exception):
     """A request without an answer.
 
     Attributes:
-        retryable: whether the same request may have one later.
+        retryable: whether the same request may succeed later.
     """
 
     def __init__(self, message: str, retryable: bool) -> None:
@@ -37,12 +37,12 @@ class RequestError(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """Which signature of which version answers.
+    """The signature and version that answers.
 
     Attributes:
         model: name of the model.
-        signature: that takes `image_bytes`.
-        version: its number; None for the largest.
+        signature: the signature that takes `image_bytes`.
+        version: number of the version; None for the largest.
         label: instead of a version: `stable` or `canary`.
     """
 
@@ -57,8 +57,8 @@ class Rest:
 
     Args:
         address: `http://HOST:8501` or `https://HOST`.
-        target: what answers.
-        timeout: of a request, seconds.
+        target: server that answers.
+        timeout: timeout of a request, seconds.
     """
 
     def __init__(self, address: str, target: Target, timeout: float) -> None:
@@ -91,15 +91,15 @@ class Rest:
             retryable = error.code in _RETRYABLE_STATUS
             message = f"HTTP {error.code}: {_reason(error)}"
             raise RequestError(message, retryable) from error
-        except OSError as error:  # Refused, cut off, too slow.
+        except OSError as error:  # Refused, interrupted, too slow.
             raise RequestError(f"{self.url}: {error}", retryable=True) from error
 
     def close(self) -> None:
-        """Nothing: each request has a connection of its own."""
+        """Does nothing: each request has its own connection."""
 
 
 def _reason(error: urllib.error.HTTPError) -> str:
-    """What the server says; a proxy's page says less than its status."""
+    """The server's message; a proxy's page says less than its status."""
     try:
         return json.load(error)["error"]
     except (ValueError, KeyError, TypeError, OSError):
@@ -161,7 +161,7 @@ def _grpc_request(protos: Any, target: Target) -> Any:
 
 
 def _texts(value: Any) -> Any:
-    """Nested lists with texts for bytes, as JSON has them."""
+    """Nested lists with texts instead of bytes, as in JSON."""
     if isinstance(value, list):
         return [_texts(x) for x in value]
     return value.decode() if isinstance(value, bytes) else value
@@ -171,15 +171,15 @@ TRANSPORTS = {"http": Rest, "https": Rest, "grpc": Grpc, "grpcs": Grpc}
 
 
 def connect(address: str, target: Target, timeout: float) -> Rest | Grpc:
-    """What sends requests to an address.
+    """The transport for an address.
 
     Raises:
-        ValueError: the address is of no known kind.
+        ValueError: the address is of an unknown kind.
     """
     parts = urllib.parse.urlsplit(address)
     if parts.scheme not in TRANSPORTS or not parts.netloc:
         raise ValueError(
-            "The server is http://HOST:8501, https://HOST, grpc://HOST:8500 or "
+            "The server must be http://HOST:8501, https://HOST, grpc://HOST:8500 or "
             f"grpcs://HOST. Received: {address}."
         )
     return TRANSPORTS[parts.scheme](address, target, timeout)
@@ -190,13 +190,13 @@ def with_retries(
     retries: int,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Outputs:
-    """The answer of the first request that has one.
+    """The answer of the first request that succeeds.
 
-    Pauses grow and are random, so that clients of a server that was away do not all
-    come back at once. Only errors that may pass are tried again.
+    Pauses grow and are random, so that clients of a server that was down do not all
+    come back at once. Only transient errors are retried.
 
     Raises:
-        RequestError: of the last request.
+        RequestError: the error of the last request.
     """
     for attempt in range(retries + 1):
         try:

@@ -1,14 +1,14 @@
-"""Which room of the package imports which, for CONTRIBUTING.md.
+"""Which part of the package imports which, for CONTRIBUTING.md.
 
-The diagram is Mermaid's, which GitHub shows as a picture. An arrow that follows from
-others is left out: where a room imports two, and one of these imports the other.
+The diagram is Mermaid's, which GitHub renders. Arrows that follow from others are left
+out: if a part imports two, and one of these imports the other.
 """
 
 import ast
 import pathlib
 
 PACKAGE = pathlib.Path(__file__).parents[2] / "keras_effnetv2"
-# Imported from everywhere, or nowhere: arrows would say nothing.
+# Imported everywhere, or nowhere: arrows would mean nothing.
 LEFT_OUT = {
     "__init__",
     "__main__",
@@ -30,7 +30,7 @@ def rooms() -> list[str]:
 
 
 def imported(room: str) -> set[str]:
-    """Rooms that any file of a room imports, anywhere in it."""
+    """Parts that any file of a part imports."""
     files = (PACKAGE / room).rglob("*.py") if (PACKAGE / room).is_dir() else ()
     found = set()
     for path in files or [PACKAGE / f"{room}.py"]:
@@ -43,7 +43,7 @@ def imported(room: str) -> set[str]:
 
 
 def arrows() -> list[tuple[str, str]]:
-    """Pairs of a room and one that it imports, without those that others imply."""
+    """Pairs of a part and one that it imports, without those implied by others."""
     direct = {room: imported(room) for room in rooms()}
 
     def reached(room: str) -> set[str]:

@@ -6,7 +6,7 @@ from keras_effnetv2.planning.chips import GIB, find_slice
 from tables.marked_blocks import table
 
 _HEAD = (
-    "Experiment", "Device", "Pixels", "Global batch", "Memory a chip, GiB", "Fits"
+    "Experiment", "Device", "Pixels", "Global batch", "Memory per chip, GiB", "Fits"
 )  # fmt: skip
 
 

@@ -1,1 +1,1 @@
-"""What computes scores: a Keras model, or an export in the engine it is made for."""
+"""Engines that compute scores: a Keras model, or an export in its own engine."""

@@ -1,4 +1,4 @@
-"""What every engine does, whatever it runs."""
+"""The interface of all engines."""
 
 import dataclasses
 from typing import Protocol
@@ -13,8 +13,8 @@ class Engine(Protocol):
     """Runs a network on images `(batch, size, size, 3)`, float32 pixels 0..255.
 
     Attributes:
-        name: of the network.
-        record: its preprocessing, of the size that the images are to have.
+        name: name of the network.
+        record: its preprocessing, with the size of the images.
         num_classes: columns of its scores.
     """
 
@@ -23,14 +23,14 @@ class Engine(Protocol):
     num_classes: int
 
     def scores(self, images: np.ndarray) -> np.ndarray:
-        """What the network gives, `(batch, classes)`."""
+        """The network's scores, `(batch, classes)`."""
         ...
 
     def features(self, images: np.ndarray) -> np.ndarray:
-        """What its classifier takes, `(batch, channels)`.
+        """The input of its classifier, `(batch, channels)`.
 
         Raises:
-            ValueError: it does not give them.
+            ValueError: it does not provide them.
         """
         ...
 
@@ -38,10 +38,10 @@ class Engine(Protocol):
 def sized(
     record: Preprocessing, sides: tuple[int | None, int | None], wanted: int | None
 ) -> Preprocessing:
-    """The record of the size wanted, or of the only one possible.
+    """The record with the size wanted, or with the only one possible.
 
     Args:
-        record: of the network.
+        record: record of the network.
         sides: height and width that it takes; None for any.
         wanted: image side, pixels; None: the network's own.
 

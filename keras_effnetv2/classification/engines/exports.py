@@ -1,7 +1,7 @@
-"""Exports of this package, each in the engine that it is made for.
+"""Exports of this package, each in its own engine.
 
-What they have in common: the manifest `model.json`, which says how images are made and
-what the classes are called.
+They share the manifest `model.json`, which has the preprocessing and the names of the
+classes.
 """
 
 import json
@@ -27,14 +27,14 @@ CLASSIFICATION, FEATURES = "classification", "feature_vector"
 
 
 class SavedModelEngine:
-    """A SavedModel of `export.saved_model`, or a version of `export.serving`.
+    """A SavedModel from `export.saved_model`, or a version from `export.serving`.
 
     Args:
         path: its folder.
-        image_size: side of the images, pixels; None: that of the evaluation.
+        image_size: side of the images, pixels; None: the evaluation size.
 
     Raises:
-        ValueError: it is damaged, without manifest, or takes another size.
+        ValueError: it is damaged, has no manifest, or takes another size.
     """
 
     def __init__(self, path: pathlib.Path, image_size: int | None) -> None:
@@ -52,7 +52,7 @@ class SavedModelEngine:
         return self._run("serving_default", images)["probabilities"].numpy()
 
     def features(self, images: np.ndarray) -> np.ndarray:
-        """What the classifier takes, `(batch, channels)`."""
+        """The input of the classifier, `(batch, channels)`."""
         return self._run("features", images)["features"].numpy()
 
     def _run(self, signature: str, images: np.ndarray) -> Any:
@@ -61,15 +61,15 @@ class SavedModelEngine:
 
 
 class HubEngine:
-    """Modules of `export.hub`: pixels in [0, 1] to logits, and to features.
+    """Modules from `export.hub`: pixels in [0, 1] to logits, and to features.
 
     Args:
-        path: folder or archive of the module `classification`; its export, with the
-            manifest, is the folder around it.
-        image_size: side of the images, pixels; None: that of the evaluation.
+        path: folder or archive of the module `classification`; its parent folder is the
+            export, with the manifest.
+        image_size: side of the images, pixels; None: the evaluation size.
 
     Raises:
-        ValueError: it is damaged, without manifest, or takes another size.
+        ValueError: it is damaged, has no manifest, or takes another size.
     """
 
     def __init__(self, path: pathlib.Path, image_size: int | None) -> None:
@@ -88,7 +88,7 @@ class HubEngine:
         return keras.ops.convert_to_numpy(activation(logits))
 
     def features(self, images: np.ndarray) -> np.ndarray:
-        """What the classifier takes, `(batch, channels)`, of the module beside it."""
+        """The input of the classifier, `(batch, channels)`, from the other module."""
         if FEATURES not in self._modules:
             folder = self._folder / FEATURES
             archive = folder.with_name(f"{FEATURES}.tar.gz")
@@ -100,15 +100,15 @@ class HubEngine:
 
 
 class OnnxEngine:
-    """A graph of `export.onnx` in ONNX Runtime.
+    """A graph from `export.onnx` in ONNX Runtime.
 
     Args:
-        path: of the file. Its metadata say what a manifest does.
-        image_size: side of the images, pixels; None: that of the evaluation.
+        path: the file. Its metadata contain what a manifest does.
+        image_size: side of the images, pixels; None: the evaluation size.
 
     Raises:
-        ImportError: without ONNX Runtime.
-        ValueError: it is damaged, without metadata, or takes another size.
+        ImportError: ONNX Runtime is not installed.
+        ValueError: it is damaged, has no metadata, or takes another size.
     """
 
     def __init__(self, path: pathlib.Path, image_size: int | None) -> None:
@@ -120,7 +120,7 @@ class OnnxEngine:
             self._session = onnxruntime.InferenceSession(
                 os.fspath(path), providers=["CPUExecutionProvider"]
             )
-        except Exception as error:  # Of classes of its own.
+        except Exception as error:  # It raises its own classes.
             raise _unreadable(path, "an ONNX graph", error) from error
         record = self._record(path)
         (pixels,) = self._session.get_inputs()
@@ -137,7 +137,7 @@ class OnnxEngine:
         return self._run("probabilities", images)
 
     def features(self, images: np.ndarray) -> np.ndarray:
-        """What the classifier takes, `(batch, channels)`."""
+        """The input of the classifier, `(batch, channels)`."""
         return self._run("features", images)
 
     def _record(self, path: pathlib.Path) -> Preprocessing:
@@ -148,7 +148,7 @@ class OnnxEngine:
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
                 f"{path} does not say how its images are made: its metadata have no "
-                "preprocessing, as those of the exports of this package do."
+                "preprocessing, unlike those of exports of this package."
             ) from error
 
     def _run(self, output: str, images: np.ndarray) -> np.ndarray:
@@ -157,14 +157,14 @@ class OnnxEngine:
 
 
 class LiteEngine:
-    """A model of `export.litert`, which takes one image at a time.
+    """A model from `export.litert`, which takes one image at a time.
 
     Args:
-        path: of the file; the manifest is beside it.
+        path: the file; the manifest is next to it.
         image_size: side of the images, pixels; None: the only one that it takes.
 
     Raises:
-        ValueError: it is damaged, without manifest, or takes another size.
+        ValueError: it is damaged, has no manifest, or takes another size.
     """
 
     def __init__(self, path: pathlib.Path, image_size: int | None) -> None:
@@ -188,19 +188,19 @@ class LiteEngine:
         return np.stack([row["probabilities"] for row in rows])
 
     def features(self, images: np.ndarray) -> np.ndarray:
-        """Refused: the file has none.
+        """Refused, as the file has no features.
 
         Raises:
             ValueError: always.
         """
         raise InputError(
-            "LiteRT models give scores alone. For features, name the model that this "
+            "LiteRT models give only scores. For features, pass the model that this "
             "one was exported from, or another export of it."
         )
 
 
 def as_pixels(images: np.ndarray, dtype: Any) -> np.ndarray:
-    """Images in the dtype that a graph takes: rounded, where that is uint8."""
+    """Images in the dtype that a graph takes, rounded if that is uint8."""
     if np.issubdtype(dtype, np.integer):
         images = np.clip(np.round(images), 0, 255)
     return images.astype(dtype)
@@ -210,7 +210,7 @@ def _load(path: pathlib.Path) -> Any:
     """The SavedModel in a folder or archive.
 
     Raises:
-        ValueError: it is damaged, or none.
+        ValueError: it is damaged, or not a SavedModel.
     """
     try:
         if path.is_dir():

@@ -1,17 +1,20 @@
-"""Keras models, on whatever Keras runs on."""
+"""Keras models, on any backend."""
 
-import contextlib
 import functools
+from collections.abc import Callable
 
 import keras
 import numpy as np
 
 from keras_effnetv2.classification.engines.engine import sized
 from keras_effnetv2.errors import InputError
-from keras_effnetv2.export.folding import computes_in_float32, fold_batch_norm
+from keras_effnetv2.export.folding import is_quantized
+from keras_effnetv2.inference import compile_for_inference
 from keras_effnetv2.networks.functional import find_normalization
 from keras_effnetv2.networks.heads import find_head
 from keras_effnetv2.preprocessing import preprocess_input
+
+_Function = Callable[[np.ndarray], np.ndarray]
 
 
 class KerasEngine:
@@ -19,15 +22,15 @@ class KerasEngine:
 
     Args:
         model: the classifier.
-        image_size: side of the images, pixels; None: that of the model's evaluation.
+        image_size: side of the images, pixels; None: the model's evaluation size.
 
     Raises:
-        ValueError: another model, or one that takes images of another size.
+        ValueError: another kind of model, or one that takes images of another size.
     """
 
     def __init__(self, model: keras.Model, image_size: int | None = None) -> None:
         self.model, self.name = model, model.name
-        self.running = model
+        self._is_compiled = False
         self._normalization = find_normalization(model)
         input_shape = getattr(model, "input_shape", None)
         output_shape = getattr(model, "output_shape", None)
@@ -46,35 +49,44 @@ class KerasEngine:
         self.record = sized(record, input_shape[1:3], image_size)
 
     def network_inputs(self, images: np.ndarray) -> np.ndarray:
-        """Images 0..255 as the model takes them: normalised, if it does not do that."""
+        """Images 0..255 for the model, normalised if it does not do so itself."""
         if self._normalization.enabled:
             return images
         return preprocess_input(images, mode=self.record)
 
-    def fold(self) -> None:
-        """Has a copy of the model compute from now on, without batch norms: faster.
+    def compile(self) -> None:
+        """Makes later calls faster, with the weights of the next call.
 
-        Results agree but for rounding. Models of lower precision, quantized ones and
-        those that have no batch norms stay as they are.
+        Results agree except for rounding; later changes of the model have no effect.
+        Quantized models stay as they are.
         """
-        if computes_in_float32(self.model):
-            with contextlib.suppress(ValueError):  # Keras copies no subclassed models.
-                self.running = fold_batch_norm(self.model)
-                self.__dict__.pop("_body", None)
+        self._is_compiled = True
+        for name in ("_scores", "_features"):
+            self.__dict__.pop(name, None)
 
     def scores(self, images: np.ndarray) -> np.ndarray:
-        """What the model gives, `(batch, classes)`."""
-        # `predict` makes a dataset of every batch that it is given.
-        return self.running.predict_on_batch(self.network_inputs(images))
+        """The model's scores, `(batch, classes)`."""
+        return self._scores(self.network_inputs(images))
 
     def features(self, images: np.ndarray) -> np.ndarray:
-        """What the last layer takes, `(batch, channels)`.
+        """The input of the last layer, `(batch, channels)`.
 
         Raises:
             ValueError: the model does not end in a dense layer.
         """
-        return self._body.predict_on_batch(self.network_inputs(images))
+        return self._features(self.network_inputs(images))
 
     @functools.cached_property
-    def _body(self) -> keras.Model:
-        return keras.Model(self.running.inputs, find_head(self.running).features)
+    def _scores(self) -> _Function:
+        return self._function(self.model)
+
+    @functools.cached_property
+    def _features(self) -> _Function:
+        body = keras.Model(self.model.inputs, find_head(self.model).features)
+        return self._function(body)
+
+    def _function(self, model: keras.Model) -> _Function:
+        if self._is_compiled and not is_quantized(model):
+            return compile_for_inference(model)
+        # `predict` of other models makes a dataset of every batch.
+        return model.predict_on_batch

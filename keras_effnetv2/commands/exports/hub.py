@@ -12,7 +12,7 @@ EXAMPLE = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """None of its own: modules are there to be changed by who uses them."""
+    """Adds nothing: a module's users configure it."""
 
 
 def write(model: Any, args: argparse.Namespace, source: Mapping[str, str]) -> None:
@@ -27,4 +27,4 @@ def write(model: Any, args: argparse.Namespace, source: Mapping[str, str]) -> No
     )
     print_differences(manifest)
     for name in manifest.contents["modules"]:
-        print(f"module: {args.output}/{name}, and {name}.tar.gz beside it to host")
+        print(f"module: {args.output}/{name}, and {name}.tar.gz next to it to host")

@@ -11,11 +11,11 @@ EXAMPLE = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What the model card calls the repository."""
+    """Adds the name of the repository in the model card."""
     parser.add_argument(
         "--repository",
         metavar="USER/REPO",
-        help="where it will be, for the model card (default: the folder's name)",
+        help="name for the model card (default: the folder's name)",
     )
 
 

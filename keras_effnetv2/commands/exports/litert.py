@@ -13,13 +13,13 @@ EXAMPLE = (
     "python -m keras_effnetv2 export litert --workdir runs/smoke --output exports/lite"
 )
 
-# As in `keras_effnetv2.export.lite.conversion`, which takes TensorFlow to import.
+# As in `keras_effnetv2.export.lite.conversion`, which imports TensorFlow.
 _FORMATS = ("float32", "float16", "dynamic", "int8")
 _IO_TYPES = ("float32", "uint8", "int8")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The formats, and the images that int8 is calibrated on."""
+    """Adds the formats, and the images that int8 is calibrated on."""
     parser.add_argument(
         "--formats",
         nargs="+",
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--image_size",
         type=int,
-        help="side of the images (default: that of the model's evaluation)",
+        help="side of the images, pixels (default: the model's evaluation size)",
     )
     for name in ("input_type", "output_type"):
         parser.add_argument(
@@ -45,10 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="PATTERN",
-        help="layers that stay in float in int8, as se or 'block[12]*'",
+        help="layers that stay in float in int8, such as se or 'block[12]*'",
     )
     parser.add_argument(
-        "--logits", action="store_true", help="give logits beside probabilities"
+        "--logits", action="store_true", help="give logits too, not only probabilities"
     )
     parser.add_argument(
         "--fold",
@@ -60,37 +60,42 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_image_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
-        "images", "What int8 is calibrated on; with --workdir, by default its data."
+        "images", "Images to calibrate int8 on; with --workdir, by default its data."
     )
     group.add_argument("--images", metavar="DIR", help="folder of image files")
     group.add_argument(
-        "--source", metavar="KIND", help="instead: a dataset, as tfds, folder or digits"
+        "--source",
+        metavar="KIND",
+        help="instead: a dataset, such as tfds, folder or digits",
     )
     group.add_argument(
-        "--dataset_name", default="", metavar="NAME", help="of a dataset of KIND tfds"
+        "--dataset_name",
+        default="",
+        metavar="NAME",
+        help="name of the dataset, with --source tfds",
     )
     add_old_name(parser, "--name", "--dataset_name")
     group.add_argument("--directory", metavar="DIR", help="where the dataset is")
     group.add_argument(
-        "--split", default="train", help="to calibrate on (default: train)"
+        "--split", default="train", help="split to calibrate on (default: train)"
     )
     group.add_argument(
-        "--eval_split", help="to compare on (default: that of the calibration)"
+        "--eval_split", help="split to compare on (default: that of the calibration)"
     )
 
 
 def check(args: argparse.Namespace) -> None:
-    """Refuses folders that cannot be used, and options that do not go together.
+    """Refuses folders that cannot be used, and options that do not work together.
 
     Raises:
-        ValueError: any of them.
+        ValueError: any of these.
     """
     from keras_effnetv2.data import folders
     from keras_effnetv2.export.lite.lite_models import check_options
 
     check_target(args.output)
     if args.images is not None and args.source is not None:
-        raise InputError("Say where images are by one of: --images, --source.")
+        raise InputError("Say where images are: --images or --source.")
     places = args.images, args.source, args.workdir
     names = ("formats", "input_type", "output_type", "float_layers")
     check_options(
@@ -122,7 +127,7 @@ def write(model: Any, args: argparse.Namespace, source: Mapping[str, str]) -> No
 
 
 def open_images(args: argparse.Namespace, num_classes: int) -> tuple[Any, Any]:
-    """The images to calibrate on and those to compare on, or None for either.
+    """The images to calibrate on and those to compare on; either may be None.
 
     Raises:
         ValueError: they cannot be opened.

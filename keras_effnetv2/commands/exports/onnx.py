@@ -14,7 +14,7 @@ EXAMPLE = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What the graph takes, and which operators it is of."""
+    """Adds the inputs of the graph, and the version of its operators."""
     parser.add_argument(
         "--opset",
         type=int,
@@ -29,7 +29,7 @@ def check(args: argparse.Namespace) -> None:
 
     Raises:
         ImportError: a package is not installed.
-        ValueError: any of them.
+        ValueError: any of these.
     """
     check_target(args.output)  # Before TensorFlow is imported.
     from keras_effnetv2.export.onnx_models import check_options
@@ -38,7 +38,7 @@ def check(args: argparse.Namespace) -> None:
 
 
 def write(model: Any, args: argparse.Namespace, source: Mapping[str, str]) -> None:
-    """Writes the folder of the graph."""
+    """Writes the folder with the graph."""
     from keras_effnetv2 import export
 
     names = ("opset", "image_size", "input_dtype", "fold", "classifier_activation")

@@ -14,20 +14,20 @@ EXAMPLE = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What the signatures take and give."""
+    """Adds the inputs and outputs of the signatures."""
     add_signature_arguments(parser)
 
 
 def add_signature_arguments(parser: argparse.ArgumentParser) -> None:
-    """What SavedModels for any purpose have in common."""
+    """Adds what SavedModels for any purpose have in common."""
     add_graph_arguments(parser)
     parser.add_argument(
-        "--top", type=int, default=5, help="classes that classify gives (default: 5)"
+        "--top", type=int, default=5, help="classes that classify returns (default: 5)"
     )
 
 
 def signature_options(args: argparse.Namespace) -> dict[str, Any]:
-    """The arguments of `export.saved_model` that the flags say."""
+    """The arguments of `export.saved_model` that the flags give."""
     names = ("image_size", "input_dtype", "top", "fold", "classifier_activation")
     return {name: getattr(args, name) for name in names}
 

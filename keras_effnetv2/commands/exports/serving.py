@@ -18,7 +18,7 @@ EXAMPLE = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What the server is told, beside what the signatures take and give."""
+    """Adds options of the server to those of the signatures."""
     add_signature_arguments(parser)
     parser.add_argument(
         "--version", type=int, help="number of the version (default: the next)"
@@ -27,12 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--keep",
         type=int,
         metavar="N",
-        help="versions that stay, beside those that labels name (default: all)",
+        help="versions to keep, besides those with labels (default: all)",
     )
     parser.add_argument(
         "--model_name",
         metavar="NAME",
-        help="by which it is served (default: that of the folder)",
+        help="name to serve it under (default: that of the folder)",
     )
     add_old_name(parser, "--name", "--model_name")
     parser.add_argument(
@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         nargs="+",
         metavar="SIZE",
-        help="of the batches that the server may form (default: 1 2 4 8 16)",
+        help="sizes of the batches that the server may form (default: 1 2 4 8 16)",
     )
 
 
@@ -53,7 +53,7 @@ def check(args: argparse.Namespace) -> None:
     """Refuses a folder that cannot be written, and options that no version can have.
 
     Raises:
-        ValueError: any of them.
+        ValueError: any of these.
     """
     check_base(args.output)  # Before TensorFlow is imported.
     from keras_effnetv2.export.tf_serving.versions import BATCH_SIZES, check_options
@@ -63,7 +63,7 @@ def check(args: argparse.Namespace) -> None:
 
 
 def write(model: Any, args: argparse.Namespace, source: Mapping[str, str]) -> None:
-    """Writes the version, and says what the server will do with it."""
+    """Writes the version, and prints what the server will do with it."""
     from keras_effnetv2 import export
 
     options = signature_options(args)

@@ -8,24 +8,24 @@ from keras_effnetv2.export.publishing import check_target
 
 EXAMPLE = "python -m keras_effnetv2 export web --workdir runs/smoke --output site"
 
-# As in `keras_effnetv2.export.pages.sites`, which takes TensorFlow to import.
+# As in `keras_effnetv2.export.pages.sites`, which imports TensorFlow.
 _FORMATS = ("float16", "dynamic", "float32")
 _NOT_SURE_BELOW = 0.5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What the page looks like, and what it is made of."""
+    """Adds the appearance of the page and its parts."""
     parser.add_argument(
         "--format",
         choices=_FORMATS,
         default=_FORMATS[0],
-        help="of the weights: dynamic is half of float16 to download, slower, and "
-        f"further from the model (default: {_FORMATS[0]})",
+        help="type of the weights: dynamic is half the download of float16, slower "
+        f"and less exact (default: {_FORMATS[0]})",
     )
     parser.add_argument(
         "--image_size",
         type=int,
-        help="side of the images (default: that of the model's evaluation)",
+        help="side of the images, pixels (default: the model's evaluation size)",
     )
     parser.add_argument(
         "--fold",
@@ -33,20 +33,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=True,
         help="fold batch norms into convolutions (default: yes)",
     )
-    parser.add_argument("--title", help="of the page (default: the model's name)")
+    parser.add_argument("--title", help="heading (default: the model's name)")
     parser.add_argument(
         "--examples",
         nargs="+",
         metavar="IMAGE",
-        help="image files, or a folder of them, that visitors can try; they are shrunk "
-        "and lose what cameras note in files",
+        help="image files, or a folder of them, that visitors can try; they are "
+        "shrunk and lose their metadata",
     )
     parser.add_argument(
         "--not_sure_below",
         type=float,
         default=_NOT_SURE_BELOW,
         metavar="SCORE",
-        help="best scores below it are shown as 'not sure', 0 to 1 (default: "
+        help="show 'not sure' if the best score is below it, 0 to 1 (default: "
         f"{_NOT_SURE_BELOW})",
     )
     parser.add_argument(
@@ -58,10 +58,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def check(args: argparse.Namespace) -> None:
-    """Refuses a folder that cannot be written, and arguments that no page can have.
+    """Refuses a folder that cannot be written, and invalid arguments of a page.
 
     Raises:
-        ValueError: any of them.
+        ValueError: any of these.
     """
     check_target(args.output)  # Before TensorFlow is imported.
     from keras_effnetv2.export.pages.sites import check_options
@@ -70,7 +70,7 @@ def check(args: argparse.Namespace) -> None:
 
 
 def write(model: Any, args: argparse.Namespace, source: Mapping[str, str]) -> None:
-    """Writes the site, and says how large it is and how to open it."""
+    """Writes the site, and prints its size and how to open it."""
     from keras_effnetv2 import export
     from keras_effnetv2.commands.exports.litert import run_images
 
@@ -88,14 +88,14 @@ def write(model: Any, args: argparse.Namespace, source: Mapping[str, str]) -> No
 
 
 def page_options(args: argparse.Namespace) -> dict[str, Any]:
-    """The arguments of `export.web` that the flags of `add_arguments` say."""
+    """The arguments of `export.web` that the flags of `add_arguments` give."""
     names = ("format", "title", "examples", "not_sure_below", "runtime", "image_size")
     names += ("fold", "classifier_activation")
     return {name: getattr(args, name) for name in names}
 
 
 def print_agreement(manifest: Any) -> None:
-    """Size of the model's file, and how far its scores are those of Keras."""
+    """Prints the size of the model's file, and how well its scores match Keras's."""
     ((name, found),) = manifest.contents["formats"].items()
     print(
         f"{name}: {found['megabytes']:.1f} MB; same best class as Keras for "

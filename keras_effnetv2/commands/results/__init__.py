@@ -1,1 +1,1 @@
-"""What commands find out of many images, row by row, in files that can be resumed."""
+"""Results of commands on many images, row by row, in files that can be resumed."""

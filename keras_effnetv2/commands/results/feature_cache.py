@@ -1,4 +1,4 @@
-"""Features of the images in a folder, kept in it: only what is new is computed."""
+"""Cached features of the images in a folder: only new ones are computed."""
 
 import pathlib
 import sys
@@ -14,7 +14,7 @@ from keras_effnetv2.commands.results.feature_files import Features
 from keras_effnetv2.data.printable import printable
 from keras_effnetv2.errors import InputError
 
-# In a folder of images; hidden, so that it is none of them.
+# A hidden file in the folder of images, so that it is not taken for one.
 CACHE = ".keras_effnetv2.features.npz"
 
 _Settings = Mapping[str, Any]
@@ -24,12 +24,12 @@ _Stamp = tuple[int, int]
 def features_in(
     folder: pathlib.Path, classifier: Classifier, settings: _Settings
 ) -> Features:
-    """Features of all readable images in a folder; the others are named.
+    """Features of all readable images in a folder; prints the names of the others.
 
     Args:
-        folder: of images, which the features are kept in if it can be written.
+        folder: folder of images, where the features are cached if it can be written.
         classifier: computes them.
-        settings: what they depend on.
+        settings: settings that the features depend on.
 
     Raises:
         ValueError: there is no readable image.
@@ -56,7 +56,7 @@ def features_in(
 
 
 def _stamp(path: pathlib.Path) -> _Stamp:
-    """When a file was written, ns, and its size; zeros where it is gone."""
+    """When a file was written, ns, and its size; zeros if it is gone."""
     try:
         found = path.stat()
     except OSError:
@@ -67,7 +67,7 @@ def _stamp(path: pathlib.Path) -> _Stamp:
 def _kept(
     cache: pathlib.Path, settings: _Settings, stamps: Mapping[str, _Stamp]
 ) -> dict[str, np.ndarray]:
-    """By name, of files that have not changed since."""
+    """Cached features by name, for files that have not changed since."""
     try:
         kept = feature_files.read(cache)
     except InputError:
@@ -84,4 +84,4 @@ def _keep(features: Features, cache: pathlib.Path) -> None:
     try:
         features.replace(cache)
     except OSError as error:
-        print(f"Features are not kept: {error}", file=sys.stderr)
+        print(f"Features are not cached: {error}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Features of many images in a `.npz` file, and the nearest of them."""
+"""Features of many images in a `.npz` file, and their similarities."""
 
 import dataclasses
 import json
@@ -23,9 +23,9 @@ class Features:
     Attributes:
         files: paths of the images.
         vectors: float32 `(images, channels)`.
-        settings: what they depend on.
-        stamps: when each file was written, ns, and its size, int64 `(images, 2)`;
-            zeros if nobody asked.
+        settings: settings that the features depend on.
+        stamps: when each file was written, ns, and its size, int64 `(images, 2)`; zeros
+            if not recorded.
     """
 
     files: list[str]
@@ -34,7 +34,7 @@ class Features:
     stamps: np.ndarray
 
     def write(self, path: pathlib.Path) -> None:
-        """Writes them into a file that is open to nobody else."""
+        """Writes them into a file that nobody else has open."""
         with path.open("wb") as file:
             np.savez(
                 file,
@@ -45,20 +45,20 @@ class Features:
             )
 
     def replace(self, path: pathlib.Path) -> None:
-        """Gives a file these as its contents, at once."""
+        """Replaces a file atomically."""
         with replacing(path) as temporary:
             self.write(temporary)
 
     def similarities(self, vector: np.ndarray) -> np.ndarray:
-        """Cosine of the angle between each and a vector `(channels,)`.
+        """Cosine similarity of each image to a vector `(channels,)`.
 
         Raises:
-            ValueError: the vector is of another network.
+            ValueError: the vector is from another network.
         """
         if self.vectors.shape[1:] != vector.shape:
             raise InputError(
-                f"The network gives {len(vector)} features, and those in the file are "
-                f"{self.vectors.shape[-1]}. Embed the images once more."
+                f"The network gives {len(vector)} features, but those in the file are "
+                f"{self.vectors.shape[-1]}. Embed the images again."
             )
         lengths = np.linalg.norm(self.vectors, axis=1) * np.linalg.norm(vector)
         return self.vectors @ vector / np.maximum(lengths, np.finfo("float32").tiny)
@@ -68,7 +68,7 @@ def read(path: str | os.PathLike) -> Features:
     """The features that `embed` has written to a file.
 
     Raises:
-        ValueError: there is none, or it holds something else.
+        ValueError: the file is missing, or holds something else.
     """
     try:
         with np.load(path, allow_pickle=False) as arrays:

@@ -12,7 +12,7 @@ from keras_effnetv2.commands.results.result_files import Layout, Row
 
 
 def task_of(kept: Mapping[str, Any], classifier: Classifier) -> Task:
-    """What is asked of a classifier: the features of each image."""
+    """The task of a classifier: the features of each image."""
     layout = _in_columns(classifier.num_features)
 
     def write(kind: str, rows: Iterator[Row], path: pathlib.Path) -> None:
@@ -31,7 +31,7 @@ def _features(row: ImageRow) -> Row:
 
 
 def _in_columns(num: int) -> Layout:
-    """A column for each feature."""
+    """The features as one column each."""
 
     def flat(row: Row) -> list[Any]:
         file, error, vector = _with_vector(row)

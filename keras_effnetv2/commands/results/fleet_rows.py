@@ -1,4 +1,4 @@
-"""Rows of results from the machines of a Ray cluster: those that one process gives."""
+"""Rows of results from a Ray cluster, equal to those of a single process."""
 
 import argparse
 import functools
@@ -14,11 +14,11 @@ from keras_effnetv2.commands.results.result_files import Row
 from keras_effnetv2.commands.shared.classifiers import open_classifier
 from keras_effnetv2.progress import Progress
 
-# That an actor classifies before it hands in: a minute's work on a processor at most,
-# so that not more is done again where one is lost.
+# Batches that an actor classifies before it returns results: at most a minute's work on
+# a processor, so that little is repeated if an actor is lost.
 _BATCHES = 16
 
-# What gives the rows of images: of a classifier, in the order of the images.
+# Makes the rows of images with a classifier, in the order of the images.
 RowsOf = Callable[[Classifier, Sequence[Item]], list[Row]]
 
 
@@ -31,14 +31,14 @@ def rows(
     """Rows of the images in their order, many at a time.
 
     Args:
-        args: with the flags of a classifier, which each actor opens.
-        images: whose files each machine has by these names.
-        rows_of: of a module, as actors get it.
-        is_many: as `open_classifier` takes it.
+        args: the flags of a classifier, which each actor opens.
+        images: images whose files each machine has under these names.
+        rows_of: makes the rows; defined in a module, so that actors can import it.
+        is_many: as in `open_classifier`.
     """
     if not images:
         return
-    # Whole batches: numbers depend on how many images are computed together.
+    # Whole batches: results depend on how many images are computed together.
     num = _BATCHES * args.batch_size
     tasks = [images[start : start + num] for start in range(0, len(images), num)]
     progress = Progress("Images", len(images))
@@ -50,13 +50,13 @@ def rows(
 
 
 def leave_devices() -> None:
-    """This process computes nothing: the GPUs of its machine are for actors."""
+    """Leaves the GPUs of this machine to actors."""
     tf.config.set_visible_devices([], "GPU")
 
 
 def _opened(
     folder: str, args: argparse.Namespace, rows_of: RowsOf, is_many: bool
 ) -> Callable[[Sequence[Item]], list[Row]]:
-    """In an actor: what classifies."""
-    os.chdir(folder)  # Relative names are of the process that was given them.
+    """In an actor: the function that classifies."""
+    os.chdir(folder)  # Relative names are relative to the calling process.
     return functools.partial(rows_of, open_classifier(args, is_many))

@@ -1,4 +1,4 @@
-"""Commands that give a row of results for each of many images."""
+"""Commands that produce a row of results for each of many images."""
 
 import argparse
 import dataclasses
@@ -23,22 +23,23 @@ from keras_effnetv2.fleet import ENGINES, check_engine
 from keras_effnetv2.paths import as_path
 from keras_effnetv2.progress import Progress
 
-_QUICK = 2.0  # Seconds: of less no rate is told.
-# Images from which a network is folded: before, that takes longer than it saves.
+_QUICK = 2.0  # Seconds; no rate is printed for less.
+# From so many images on, the network is folded: for fewer, folding takes longer than it
+# saves.
 MANY = 512
-# Flags that results depend on.
+# Flags that the results depend on.
 _SETTINGS = ("model", "variant", "weights", "workdir", "checkpoint", "image_size")
 
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """What is asked of a classifier for each image, and what comes of it.
+    """What a classifier computes for each image, and the rows made from it.
 
     Attributes:
         output: `"scores"` or `"features"`.
-        make_row: a row's own entries, of what the classifier gives.
-        layout: of the rows.
-        write: a file of some format, of rows.
+        make_row: makes the entries of a row from the classifier's output.
+        layout: layout of the rows.
+        write: writes rows to a file in some format.
     """
 
     output: str
@@ -51,10 +52,10 @@ TaskOf = Callable[[Classifier], Task]
 
 
 def chosen_format(args: argparse.Namespace, formats: Sequence[str]) -> str:
-    """The format that the flags mean.
+    """The format that the flags ask for.
 
     Raises:
-        ValueError: it is a file's, and none is named.
+        ValueError: a format for files, without `--output`.
         ImportError: a package that writes it is missing.
     """
     suffix = pathlib.Path(args.output or "").suffix.removeprefix(".").lower()
@@ -64,21 +65,21 @@ def chosen_format(args: argparse.Namespace, formats: Sequence[str]) -> str:
 
 
 def settings(args: argparse.Namespace, **others: Any) -> dict[str, Any]:
-    """What the results depend on, to be kept with them."""
+    """What the results depend on, to be stored with them."""
     values = {name: getattr(args, name) for name in _SETTINGS}
     paths = filter(None, (args.model, args.weights, args.workdir))
     return {**values, "modified": max(map(_modified, paths), default=0), **others}
 
 
 def _modified(name: str) -> int:
-    """When a file, or the newest right in a folder, was written, ns; 0 of no path."""
+    """When a file, or the newest one in a folder, was written, ns; 0 if not a path."""
     path = as_path(name)
     try:
         if not path.exists():
             return 0
         inside = path.iterdir() if path.is_dir() else ()
         return max(x.stat().st_mtime_ns for x in (path, *inside))
-    except FileError:  # An address on the Hub, say.
+    except FileError:  # For example, an address on the Hub.
         return 0
 
 
@@ -88,13 +89,13 @@ def run(
     kept: Mapping[str, Any],
     task_of: TaskOf,
 ) -> int:
-    """Prints or writes a row of each image; 1 if one could not be read.
+    """Prints or writes a row for each image; returns 1 if one could not be read.
 
     Args:
-        args: with the flags of models and of `add_output_arguments`.
+        args: the flags of models and of `add_output_arguments`.
         kind: the format.
-        kept: what the rows depend on.
-        task_of: what is asked of the classifier.
+        kept: settings that the rows depend on.
+        task_of: makes the task for a classifier.
     """
     if args.output is None:
         if args.engine != ENGINES[0]:
@@ -108,7 +109,7 @@ def run(
     path = pathlib.Path(args.output).expanduser()
     unfinished = UnfinishedRows(path, kept)
     write = _write_of_fleet if args.engine == "ray" else _write
-    # Those that are done count too, so that the others are computed like them.
+    # Images already done count too, so that the rest is computed in the same way.
     task = write(args, task_of, unfinished, _are_many(args.images))
     result_files.finish(unfinished, path, kind, task.write)
     print(f"{printable(path)}: {len(unfinished.done):,} images", flush=True)
@@ -121,7 +122,7 @@ def _write(
     unfinished: UnfinishedRows,
     is_many: bool,
 ) -> Task:
-    """Adds a row of each image that is not there yet; gives the task."""
+    """Adds a row for each image without one; returns the task."""
     classifier = open_classifier(args, is_many)
     task = task_of(classifier)
     write_rows(classifier, args.images, task, unfinished)
@@ -134,7 +135,7 @@ def write_rows(
     task: Task,
     unfinished: UnfinishedRows,
 ) -> None:
-    """Adds a row of each image that is not there yet."""
+    """Adds a row for each image without one."""
     rows = _rows(classifier, _left(images, unfinished), task, True)
     while batch := [*itertools.islice(rows, classifier.batch_size)]:
         unfinished.append(batch)
@@ -146,9 +147,9 @@ def _write_of_fleet(
     unfinished: UnfinishedRows,
     is_many: bool,
 ) -> Task:
-    """As `_write`, of a Ray cluster."""
+    """As `_write`, on a Ray cluster."""
     fleet_rows.leave_devices()
-    task = task_of(open_classifier(args))  # What is wrong with it is known at once.
+    task = task_of(open_classifier(args))  # Fails early if it cannot be opened.
     found = _left(args.images, unfinished)
     rows_of = functools.partial(_listed_rows, task_of)
     for rows in fleet_rows.rows(args, found, rows_of, is_many):
@@ -167,12 +168,12 @@ def _left(names: Sequence[str | os.PathLike], unfinished: UnfinishedRows) -> lis
     found = [x for x in find_images(names) if x.name not in unfinished.done]
     if unfinished.done:
         done, left = f"{len(unfinished.done):,}", f"{len(found):,}"
-        print(f"Going on: {done} images are done, {left} are left.", file=sys.stderr)
+        print(f"Resuming: {done} images are done, {left} are left.", file=sys.stderr)
     return found
 
 
 def find_images(names: Sequence[str | os.PathLike]) -> list[Item]:
-    """Every file, those in folders and in their folders too, once."""
+    """All files, also those in folders at any depth, each once."""
     return [*{item.name: item for item in items(names)}.values()]
 
 
@@ -183,7 +184,7 @@ def _are_many(names: Sequence[str | os.PathLike]) -> bool:
 def with_progress(
     classifier: Classifier, images: Sequence[Item], output: str, is_shown: bool = True
 ) -> Iterator[ImageRow]:
-    """What a classifier's `rows` gives; of several batches, also how far it is."""
+    """Results of a classifier's `rows`, with progress if there are several batches."""
     if not is_shown or len(images) <= classifier.batch_size:
         yield from classifier.rows(images, output)
         return
@@ -198,7 +199,7 @@ def with_progress(
 
 
 def report_failures(num_failed: int, num_images: int) -> int:
-    """Counts what could not be read, on standard error; the exit code."""
+    """Prints how many could not be read to standard error; returns the exit code."""
     if not num_failed:
         return 0
     print(
@@ -214,7 +215,7 @@ def _print_rows(
 
     def rows() -> Iterator[Row]:
         nonlocal num_failed
-        # On a screen the rows say how far it is.
+        # On a screen the rows themselves show the progress.
         for row in _rows(classifier, found, task, not sys.stdout.isatty()):
             num_failed += row["error"] is not None
             if row["error"] is not None and kind == "table":

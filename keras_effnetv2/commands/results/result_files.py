@@ -1,8 +1,8 @@
-"""Rows of results in files: whole at the end, and taken up again if that never came.
+"""Rows of results in files that appear when they are complete, and can be resumed.
 
-Until then they are in `.NAME.part` beside the file: JSON, a row a line after one line
-of the settings. Lines are appended as results come, so that a process that is killed
-loses the last of them at most.
+Until then the rows are in `.NAME.part` next to the file, as JSON: one line of settings,
+then one line per row. Lines are appended as results arrive, so that a killed process
+loses at most the last of them.
 """
 
 import base64
@@ -23,20 +23,21 @@ from keras_effnetv2.files import replacing
 
 Row = dict[str, Any]
 
-# Rows of Parquet that are compressed together.
+# Rows of a Parquet file that are compressed together.
 _GROUP = 4096
 _SETTINGS = "settings"
 
 
 class UnfinishedRows:
-    """The rows that are there of a file that is not finished.
+    """The rows so far of a file that is not finished.
 
     Args:
-        path: of the file that they are to become.
-        settings: what they depend on, of values that JSON has.
+        path: the file that they are to become.
+        settings: settings that the rows depend on, as JSON values.
 
     Raises:
-        ValueError: nothing can be written there, or what is there is of other settings.
+        ValueError: nothing can be written there, or the existing rows have other
+            settings.
     """
 
     def __init__(self, path: pathlib.Path, settings: Mapping[str, Any]) -> None:
@@ -58,7 +59,7 @@ class UnfinishedRows:
             self._note(row)
 
     def rows(self) -> Iterator[Row]:
-        """All rows, in the order in which they came."""
+        """All rows, in the order in which they were added."""
         with self.path.open(encoding="utf-8") as file:
             next(file)
             yield from map(json.loads, file)
@@ -72,7 +73,7 @@ class UnfinishedRows:
         self.num_failed += row["error"] is not None
 
     def _take_up(self, path: pathlib.Path) -> None:
-        """Reads what is there, and cuts off a line that was not finished."""
+        """Reads the existing rows, and cuts off an unfinished line."""
         with self.path.open("rb+") as file:
             self._check(file.readline(), path)
             end = file.tell()
@@ -91,7 +92,7 @@ class UnfinishedRows:
             found = json.loads(line)[_SETTINGS]
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(
-                f"{printable(self.path)} is no beginning of a file of results. {remedy}"
+                f"{printable(self.path)} is not an unfinished file of results. {remedy}"
             ) from error
         now = json.loads(json.dumps(self._settings))
         differences = [
@@ -101,7 +102,7 @@ class UnfinishedRows:
         ]
         if differences:
             raise InputError(
-                f"{printable(path)} was begun with other settings: "
+                f"{printable(path)} was started with other settings: "
                 f"{'; '.join(differences)}. {remedy}"
             )
 
@@ -112,8 +113,8 @@ class Layout:
 
     Attributes:
         columns: name -> `"text"`, `"whole"`, `"real"` or `"vector"`.
-        flat: the columns' values of a row, in their order.
-        lines: lines for people, of a row, where there are any.
+        flat: turns a row into the values of the columns, in order.
+        lines: turns a row into lines of text for people, if there is such a form.
     """
 
     columns: Mapping[str, str]
@@ -122,7 +123,7 @@ class Layout:
 
 
 def write_text(layout: Layout, kind: str, rows: Iterable[Row], file: TextIO) -> None:
-    """Writes rows as `table`, `csv` or `jsonl`, each as soon as it comes."""
+    """Writes rows as `table`, `csv` or `jsonl`, each as soon as it arrives."""
     table = csv.writer(file, lineterminator="\n")
     if kind == "csv":
         table.writerow(layout.columns)
@@ -160,16 +161,16 @@ def write_parquet(layout: Layout, rows: Iterable[Row], path: pathlib.Path) -> No
 
 
 def check_format(kind: str, output: str | None) -> None:
-    """Refuses what could not be written at the end.
+    """Refuses formats that could not be written at the end.
 
     Raises:
         ImportError: pyarrow is missing.
-        ValueError: a format of files, without one.
+        ValueError: a format for files, without a file.
     """
     if kind == "parquet":
         require_modules("Parquet files need", "parquet", "pyarrow")
     if output is None and kind in ("parquet", "npz"):
-        raise InputError(f"--format {kind} is a file's. Name it: --output FILE.{kind}")
+        raise InputError(f"--format {kind} needs a file. Name it: --output FILE.{kind}")
 
 
 def finish(
@@ -178,7 +179,7 @@ def finish(
     kind: str,
     write: Callable[[str, Iterator[Row], pathlib.Path], None],
 ) -> None:
-    """Gives the file its contents at once, and removes what was unfinished."""
+    """Writes the file atomically, and removes the unfinished one."""
     with replacing(path) as temporary:
         write(kind, unfinished.rows(), temporary)
     unfinished.path.unlink()
@@ -196,10 +197,10 @@ def write_file(
 
 
 def encoded(vector: np.ndarray) -> str:
-    """float32 numbers as text, which JSON's numbers would make four times as long."""
+    """float32 numbers as text, a quarter as long as in JSON's notation."""
     return base64.b64encode(np.asarray(vector, "<f4").tobytes()).decode()
 
 
 def decoded(text: str) -> np.ndarray:
-    """The numbers that `encoded` has made text of."""
+    """The numbers that `encoded` turned into text."""
     return np.frombuffer(base64.b64decode(text), "<f4")

@@ -10,13 +10,13 @@ from keras_effnetv2.commands.results import result_files
 from keras_effnetv2.commands.results.image_runs import Task
 from keras_effnetv2.commands.results.result_files import Layout, Row
 
-# Of a class in columns.
+# Columns of each class.
 _KINDS = {"index": "whole", "name": "text", "score": "real"}
-_DIGITS = 6  # Of a score after the point, in files.
+_DIGITS = 6  # Decimals of a score, in files.
 
 
 def task_of(top: int, classifier: Classifier) -> Task:
-    """What is asked of a classifier: the best classes of each image."""
+    """The task of a classifier: the best classes of each image."""
     top = min(top, len(classifier.class_names))
     names = [f"{kind}_{place}" for place in range(1, top + 1) for kind in _KINDS]
     columns = {name: _KINDS[name.partition("_")[0]] for name in names}
@@ -44,7 +44,7 @@ def _classes(classifier: Classifier, top: int, row: ImageRow) -> Row:
 
 
 def _lines(row: Row) -> list[str]:
-    """The file and, below it, a line for each class, best first."""
+    """The file name and, below it, a line for each class, best first."""
     if row["error"] is not None:
         return [row["file"], f"     error  {row['error']}"]
     lines = [

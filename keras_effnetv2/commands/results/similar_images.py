@@ -1,4 +1,4 @@
-"""The images that are most like one, by their features."""
+"""The images most similar to one, by their features."""
 
 import argparse
 import itertools
@@ -41,17 +41,17 @@ def find(args: argparse.Namespace) -> None:
 
 
 def _take_network(args: argparse.Namespace, known: Features) -> None:
-    """Sets the flags of the network to those that features were written with.
+    """Sets the flags of the network to those that the features were written with.
 
     Raises:
-        ValueError: they are others.
+        ValueError: the flags given are different.
     """
     for flag in ("model", "variant", "weights", "workdir", "image_size"):
         wanted, found = getattr(args, flag), known.settings.get(flag)
         if wanted not in (None, found):
             raise InputError(
                 f"The features in {args.among} are of --{flag} {found}. Received: "
-                f"{wanted}. Leave it out, or embed the images once more."
+                f"{wanted}. Leave it out, or embed the images again."
             )
         setattr(args, flag, found)
     args.checkpoint = known.settings.get("checkpoint", args.checkpoint)
@@ -60,7 +60,7 @@ def _take_network(args: argparse.Namespace, known: Features) -> None:
 def _nearest(
     features: Features, vector: np.ndarray, photograph: pathlib.Path, top: int
 ) -> list[tuple[pathlib.Path, float]]:
-    """Paths and similarities of the nearest but the photograph itself."""
+    """Paths and similarities of the nearest images, without the photograph itself."""
     itself = photograph.resolve()
     similarities = features.similarities(vector)
     order = np.argsort(-similarities, kind="stable")
@@ -74,12 +74,12 @@ def _draw(
     nearest: list[tuple[pathlib.Path, float]],
     output: pathlib.Path,
 ) -> None:
-    """Writes a PNG of the photograph and of those that were found."""
+    """Writes a PNG of the photograph and the images found."""
     panels, titles = [images.read(photograph)], [printable(photograph.name)]
     for path, similarity in nearest:
         try:
             panels.append(images.read(path))
-        except UserError:  # Gone since its features were written.
+        except UserError:  # Deleted since its features were written.
             continue
         titles.append(f"{printable(path.name)}\n{similarity:.4f}")
     heat_maps.draw_images(panels, titles, output)

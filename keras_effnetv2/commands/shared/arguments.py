@@ -1,4 +1,4 @@
-"""Flags that several commands have, and what they refuse."""
+"""Flags that several commands share, and their checks."""
 
 import argparse
 from collections.abc import Sequence
@@ -11,23 +11,23 @@ from keras_effnetv2.training.choices import CHECKPOINTS, STRATEGIES, TRACKERS
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    """The images, and the network that they are for."""
+    """Adds the images and the network."""
     parser.add_argument(
         "images",
         nargs="+",
         metavar="IMAGE",
-        help="image file, or folder of them and of folders",
+        help="image file, or a folder of images and folders",
     )
     add_classifier_arguments(parser)
 
 
 def add_classifier_arguments(parser: argparse.ArgumentParser) -> None:
-    """The network, and the side of its images."""
+    """Adds the network and the size of its images."""
     parser.add_argument(
         "--model",
         metavar="MODEL",
-        help="any that classifies: a name that the command list prints, a .keras file, "
-        "a work folder, an export in any format, hf://USER/REPO",
+        help="any classifier: a name that the command list prints, a .keras file, a "
+        "work folder, an export in any format, or hf://USER/REPO",
     )
     parser.add_argument(
         "--variant",
@@ -49,64 +49,64 @@ def add_classifier_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--image_size",
         type=int,
-        help="image side, pixels (default: that of the weights' evaluation)",
+        help="image side, pixels (default: the weights' evaluation size)",
     )
 
 
 def add_output_arguments(
     parser: argparse.ArgumentParser, formats: Sequence[str]
 ) -> None:
-    """Where the rows go, and in which form; the first format is usual."""
+    """Adds the output and its format; the first format is the default."""
     parser.add_argument(
         "--format",
         choices=formats,
-        help=f"default: what the name of --output ends in, or else {formats[0]}",
+        help=f"default: from the suffix of --output, or else {formats[0]}",
     )
     parser.add_argument(
         "--output",
         metavar="FILE",
-        help="write there instead of to the screen, unreadable images too, with the "
-        "reason; after an interruption, the same command resumes",
+        help="write to a file instead of the screen, with the reason for each "
+        "unreadable image; after an interruption, the same command resumes",
     )
     add_batch_argument(parser)
     add_engine_argument(parser)
 
 
 def add_batch_argument(parser: argparse.ArgumentParser) -> None:
-    """How many images go through the network together."""
+    """Adds the batch size."""
     parser.add_argument(
         "--batch_size",
         type=int,
         default=BATCH_SIZE,
-        help=f"images at a time (default: {BATCH_SIZE})",
+        help=f"images per batch (default: {BATCH_SIZE})",
     )
 
 
 def add_engine_argument(parser: argparse.ArgumentParser) -> None:
-    """What spreads the work."""
+    """Adds the choice of what distributes the work."""
     parser.add_argument(
         "--engine",
         choices=ENGINES,
         default=ENGINES[0],
-        help="local: this machine; ray: the machines of a Ray cluster, which all see "
-        f"the files by these names (default: {ENGINES[0]})",
+        help="local: this machine; ray: the machines of a Ray cluster, which must "
+        f"all see the files under these names (default: {ENGINES[0]})",
     )
 
 
 def add_checkpoint_argument(parser: argparse.ArgumentParser) -> None:
-    """Which weights of a work folder."""
+    """Adds the choice of weights of a work folder."""
     parser.add_argument(
         "--checkpoint",
         choices=CHECKPOINTS,
         default=CHECKPOINTS[0],
-        help="of --workdir: the last weights, or those of the best evaluation, which a "
-        "run that is not finished may have too; auto: the best, where images that were "
-        f"not trained on chose them (default: {CHECKPOINTS[0]})",
+        help="with --workdir: the last weights, or those of the best evaluation, "
+        "which an unfinished run may have too; auto: the best, if held-out images "
+        f"chose them (default: {CHECKPOINTS[0]})",
     )
 
 
 def add_device_arguments(parser: argparse.ArgumentParser) -> None:
-    """What to run on."""
+    """Adds the devices."""
     parser.add_argument(
         "--strategy",
         choices=STRATEGIES,
@@ -117,26 +117,26 @@ def add_device_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_log_argument(parser: argparse.ArgumentParser) -> None:
-    """Where metrics of a training go beside the work folder."""
+    """Adds services that get the metrics too."""
     parser.add_argument(
         "--log",
         action="append",
         default=[],
         choices=TRACKERS,
-        help="write metrics there too; may be repeated",
+        help="also write metrics there; may be repeated",
     )
 
 
 def add_graph_arguments(parser: argparse.ArgumentParser) -> None:
-    """What formats that hold a TensorFlow graph have in common."""
+    """Adds what formats with a TensorFlow graph have in common."""
     parser.add_argument(
-        "--image_size", type=int, help="side of the pixels it takes (default: any)"
+        "--image_size", type=int, help="side of its images, pixels (default: any)"
     )
     parser.add_argument(
         "--input_dtype",
         choices=("float32", "uint8"),
         default="float32",
-        help="of the pixels it takes (default: float32)",
+        help="type of its pixels (default: float32)",
     )
     parser.add_argument(
         "--fold",
@@ -147,7 +147,7 @@ def add_graph_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def check_counts(args: argparse.Namespace, *flags: str) -> None:
-    """Refuses numbers below 1; None is left to its default.
+    """Refuses numbers below 1; None means the default.
 
     Raises:
         ValueError: there is one.
@@ -159,15 +159,15 @@ def check_counts(args: argparse.Namespace, *flags: str) -> None:
 
 
 def check_output(args: argparse.Namespace) -> None:
-    """Refuses to write into a bucket.
+    """Refuses to write to a bucket.
 
     Raises:
         ValueError: `--output` is in one.
     """
     if args.output is not None and is_remote(args.output):
         raise InputError(
-            "Results go to files and folders of this machine. Received: --output "
-            f"{args.output}. Choose another, and copy it."
+            "Results are written to local files and folders. Received: --output "
+            f"{args.output}. Choose a local one, and copy it."
         )
 
 
@@ -175,9 +175,9 @@ def check_checkpoint(args: argparse.Namespace) -> None:
     """Refuses a choice of weights where there is no work folder to choose from.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is no work folder.
     """
     if args.workdir is None and args.checkpoint != CHECKPOINTS[0]:
         raise InputError(
-            f"--checkpoint {args.checkpoint} is of a work folder. Name it: --workdir."
+            f"--checkpoint {args.checkpoint} needs a work folder. Name it: --workdir."
         )

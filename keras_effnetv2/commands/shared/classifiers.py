@@ -19,10 +19,10 @@ def open_classifier(args: argparse.Namespace, is_many: bool = False) -> Classifi
 
     Args:
         args: the flags.
-        is_many: it is for so many images that it pays to fold it.
+        is_many: whether it is for so many images that folding it pays.
 
     Raises:
-        ValueError: they name none, or two.
+        ValueError: they name no classifier, or two.
     """
     classifier = _opened(args)
     if is_many:
@@ -43,7 +43,7 @@ def _opened(args: argparse.Namespace) -> Classifier:
         raise InputError(
             f"--variant is needed with weights {args.weights or 'imagenet'!r}: only a "
             ".keras file and a repository of the Hub (hf://USER/REPO) say which "
-            "network they hold. Or name what holds all: --model or --workdir."
+            "network they hold. Or pass --model or --workdir."
         )
     check_images(getattr(args, "images", []))
     if args.workdir is not None:
@@ -57,13 +57,13 @@ def _opened(args: argparse.Namespace) -> Classifier:
 
 
 def check_images(names: Sequence[str]) -> None:
-    """Refuses names of files and folders of which none is there.
+    """Refuses names of files and folders if none of them exists.
 
-    Before a network is opened or downloaded; what is missing among others is named
-    when it is its turn.
+    This runs before a network is opened or downloaded. If only some are missing, each
+    is reported in its turn.
 
     Raises:
-        ValueError: none is there.
+        ValueError: none exists.
     """
     if names and not any(
         "://" in x or os.path.exists(os.path.expanduser(x)) for x in names
@@ -75,7 +75,7 @@ def check_images(names: Sequence[str]) -> None:
 
 
 def says_its_network(weights: str | os.PathLike) -> bool:
-    """Whether weights need no variant beside them."""
+    """Whether the weights name their network."""
     return os.fspath(weights).endswith(".keras") or addresses.is_repository(weights)
 
 
@@ -84,6 +84,6 @@ def _refuse_others(args: argparse.Namespace, flag: str) -> None:
     others = [f"--{x}" for x in flags if x != flag and getattr(args, x) is not None]
     if others:
         raise InputError(
-            f"--{flag} {getattr(args, flag)} says which network and which weights. "
-            f"Leave {' and '.join(others)} out, or --{flag}."
+            f"--{flag} {getattr(args, flag)} determines network and weights. Leave "
+            f"out {' and '.join(others)}, or --{flag}."
         )

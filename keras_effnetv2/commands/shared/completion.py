@@ -1,4 +1,4 @@
-"""Completion of commands, flags and names by shells, as argcomplete does it."""
+"""Completion of commands, flags and names in shells, with argcomplete."""
 
 import argparse
 import os
@@ -6,17 +6,17 @@ import os
 from keras_effnetv2.errors import require_modules
 
 SHELLS = ("bash", "zsh", "fish")
-# Of what shells complete: the console script.
+# The program that shells complete: the console script.
 _PROGRAM = "keras_effnetv2"
 
 
 def is_asked() -> bool:
-    """Whether a shell has started this process to hear what could come next."""
+    """Whether a shell has started this process to ask for completions."""
     return "_ARGCOMPLETE" in os.environ
 
 
 def answer(parser: argparse.ArgumentParser) -> None:
-    """Tells a shell that asks, and ends the process; does nothing otherwise."""
+    """Answers a shell that asks, and ends the process; otherwise does nothing."""
     if is_asked():
         import argcomplete
 
@@ -26,7 +26,7 @@ def answer(parser: argparse.ArgumentParser) -> None:
 
 
 def code(shell: str) -> str:
-    """What a shell must run to ask.
+    """The code that a shell must run to get completions.
 
     Raises:
         ImportError: argcomplete is not installed.

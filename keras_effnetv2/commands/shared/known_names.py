@@ -1,4 +1,4 @@
-"""What shells may complete after a flag: variants, weights, experiments, settings."""
+"""Completions after flags: variants, weights, experiments and settings."""
 
 import argparse
 from collections.abc import Iterable
@@ -14,13 +14,13 @@ from keras_effnetv2.weights import releases
 
 
 class KnownNames(FilesCompleter):
-    """Completes by what a flag is called, and files everywhere else."""
+    """Completes by the name of the flag, and files everywhere else."""
 
     def __call__(self, prefix: str, **context: Any) -> list[str]:
-        """Words that may stand where `prefix` is begun.
+        """Words that `prefix` may be completed to.
 
         Args:
-            prefix: what is typed so far.
+            prefix: text typed so far.
             **context: `action`, `parser` and `parsed_args`, as argcomplete gives them.
         """
         flag = context["action"].dest
@@ -28,7 +28,7 @@ class KnownNames(FilesCompleter):
             return super().__call__(prefix)
         found = _KNOWN[flag](prefix, context["parser"], context["parsed_args"])
         fitting = [x for x in found if x.startswith(prefix)]
-        # All of these may be files, too, but a setting.
+        # All except settings may be files, too.
         is_name = fitting or flag in ("set", "pattern")
         return fitting if is_name else super().__call__(prefix)
 
@@ -40,7 +40,7 @@ def _variants(*_: Any) -> Iterable[str]:
 def _weights(
     prefix: str, parser: argparse.ArgumentParser, parsed: argparse.Namespace
 ) -> Iterable[str]:
-    """Of the variant that is named, if one is."""
+    """Weights of the variant, if one is named."""
     variant = getattr(parsed, "variant", None)
     known = releases.datasets(get_variant(variant).name) if variant in VARIANTS else ()
     return known or releases.DATASETS
@@ -57,7 +57,7 @@ def _experiments(
 
 
 def _settings(prefix: str, *_: Any) -> Iterable[str]:
-    """`optimizer.learning_rate=`, and after it the values of those that have few."""
+    """Names such as `optimizer.learning_rate=`, then values, if they are few."""
     name, equals, _begun = prefix.partition("=")
     hints = list_hints()
     if equals and name == "model.variant":

@@ -1,11 +1,11 @@
-"""What C++ libraries log past Python, and nobody who runs a command can use.
+"""Drops useless lines that C++ libraries log past Python.
 
-TensorFlow, XLA, oneDNN and CUDA write to the process's standard error. A level
-(TF_CPP_MIN_LOG_LEVEL) stops a part of it only: absl, which most of them log by, writes
+TensorFlow, XLA, oneDNN and CUDA write to the process's standard error. A log level
+(TF_CPP_MIN_LOG_LEVEL) suppresses only part of it: absl, which most of them use, writes
 everything until it is initialised, which TensorFlow does not do. So standard error goes
-through another process, this file as a program, which drops lines that say nothing to
-anybody and hands all others on. A process, not a thread: the last words of a program
-that is aborted arrive too.
+through another process, this file as a program, which drops useless lines and passes
+all others on. It is a process, not a thread, so that the last words of an aborted
+program arrive too.
 """
 
 import atexit
@@ -15,49 +15,49 @@ import re
 import subprocess
 import sys
 
-# Of what only informs: a line begins with date and level, as TSL or absl writes them,
-# and the file in C++. That of Python's absl looks alike.
+# Lines of level info: they begin with date and level, as TSL or absl writes them, and
+# the C++ file. Those of Python's absl look similar.
 _INFORMATION = re.compile(
     rb"(?:\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: I "
     rb"|I\d{4} \d\d:\d\d:\d+\.\d+ +\d+ )\S+\.(?:cc|cpp|cu|h):\d+\] "
 )
-# Warnings and errors that tell of no fault and leave nothing to do.
+# Warnings and errors that report no fault and need no action.
 _KNOWN = re.compile(
     rb"All log messages before absl::InitializeLog\(\) is called"
-    # Two libraries of TensorFlow's with one registry; nothing is registered twice.
+    # Two of TensorFlow's libraries share a registry; nothing is registered twice.
     rb"|computation placer already registered"
     rb"|Unable to register cu(DNN|FFT|BLAS) factory"
-    # No GPU, or none that CUDA may use. Who asks for one is told so by us.
+    # No GPU, or none that CUDA can use. Those who ask for one get our own message.
     rb"|failed call to cuInit"
     rb"|Could not find cuda drivers"
     rb"|Cannot dlopen some GPU libraries"
     rb"|TF-TRT Warning"
-    # Of 8 bits on older processors: slower, and as right.
+    # 8 bits on older processors: slower, but correct.
     rb"|oneDNN supports DT_U?INT8 only on platforms"
-    # The converter of TensorFlow Lite, of what TensorFlow itself sets.
+    # TensorFlow Lite's converter, about what TensorFlow itself sets.
     rb"|Ignored (output_format|drop_control_dependency)\."
     rb"|Skipping runtime version metadata"
     rb"|^INFO: Created TensorFlow Lite XNNPACK delegate"
     rb"|^fully_quantize: \d, inference_type: "
-    # Of damaged images, which we try otherwise, and name if that fails too.
+    # Damaged images, which we decode in another way, and report if that fails too.
     rb"|Premature end of JPEG data"
     rb"|Improper call to JPEG library"
     rb"|INVALID_ARGUMENT: jpeg::Uncompress failed"
     rb"|INVALID_ARGUMENT: Invalid JPEG data"
     rb"|^\s*\[\[\{\{(function_)?node "
-    # The second line of the list of what the processor has.
+    # The second line of the list of processor features.
     rb"|^To enable the following instructions:"
 )
 _SECONDS_TO_END = 1.0
 
 
 def is_noise(line: bytes) -> bool:
-    """Whether a line of standard error is for nobody."""
+    """Whether a line of standard error is useless."""
     return bool(_INFORMATION.match(line) or _KNOWN.search(line))
 
 
 def drop_noise() -> None:
-    """Has standard error filtered from now on, until the process ends.
+    """Filters standard error from now on, until the process ends.
 
     Python's own `sys.stderr` goes where it went before: to the terminal, if it is one.
     """
@@ -65,14 +65,14 @@ def drop_noise() -> None:
     kept = os.dup(2)
     reader, writer = os.pipe()
     command = [sys.executable, "-I", "-S", __file__]
-    # Out of the terminal's reach: after a Ctrl-C there may be more to hand on.
+    # In its own session: after a Ctrl-C there may be more to pass on.
     filter_process = subprocess.Popen(
         command, stdin=reader, stdout=kept, start_new_session=True
     )
     os.close(reader)
     os.dup2(writer, 2)
     os.close(writer)
-    # Open until the process is over, as Python's own.
+    # Open until the process ends, like Python's own.
     sys.stderr = open(  # noqa: SIM115
         kept, "w", 1, sys.stderr.encoding, "backslashreplace", closefd=False
     )
@@ -80,7 +80,7 @@ def drop_noise() -> None:
 
 
 def _end(filter_process: subprocess.Popen, kept: int) -> None:
-    """Waits for what is still to be handed on, unless another process writes too."""
+    """Waits for the rest to be passed on, unless another process writes too."""
     os.dup2(kept, 2)
     with contextlib.suppress(subprocess.TimeoutExpired):
         filter_process.wait(_SECONDS_TO_END)

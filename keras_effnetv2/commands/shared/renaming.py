@@ -1,4 +1,4 @@
-"""Flags by the names that they had, which work with a warning until 1.0."""
+"""Old names of flags, which work with a warning until 1.0."""
 
 import argparse
 from collections.abc import Sequence
@@ -8,10 +8,10 @@ from absl import logging
 
 
 def add_old_name(parser: argparse.ArgumentParser, old: str, new: str) -> None:
-    """Lets a flag be called by its old name too, which no help shows.
+    """Accepts the old name of a flag too, without showing it in the help.
 
     Args:
-        parser: that has the flag by its new name.
+        parser: the parser that has the flag under its new name.
         old: name of a flag, such as `--name`.
         new: name of a flag that takes a text.
     """
@@ -19,17 +19,17 @@ def add_old_name(parser: argparse.ArgumentParser, old: str, new: str) -> None:
 
 
 def add_old_position(parser: argparse.ArgumentParser, new: str) -> None:
-    """Lets what is a flag now be given without its name, as it once was.
+    """Accepts a flag's value without its name, as before it was a flag.
 
     Args:
-        parser: that has the flag.
+        parser: the parser that has the flag.
         new: name of a flag that takes a text.
     """
     parser.add_argument(new.removeprefix("--"), nargs="?", new=new, **_HIDDEN)
 
 
 class _Renamed(argparse.Action):
-    """Says the new name, and does what that does."""
+    """Warns with the new name, and acts like that."""
 
     def __init__(
         self, option_strings: Sequence[str], dest: str, new: str, **options: Any
@@ -46,7 +46,7 @@ class _Renamed(argparse.Action):
     ) -> None:
         given = f"{option_string} {values}" if option_string else values
         logging.warning(
-            "%s is now %s %s; the old way goes with version 1.0.",
+            "%s is now %s %s; the old form will be removed in version 1.0.",
             *(given, self._new, values),
         )
         setattr(namespace, self.dest, values)

@@ -1,1 +1,1 @@
-"""What a training does to images: windows, policies, mixtures."""
+"""Augmentation of training images: random crops, policies and mixing."""

@@ -1,4 +1,4 @@
-"""What becomes of one image before a training step: crop, resize, flip, policy."""
+"""Augmentation of a single training image: crop, resize, flip, policy."""
 
 import dataclasses
 from typing import Any
@@ -12,15 +12,15 @@ from keras_effnetv2.data.decoding import images
 
 @dataclasses.dataclass(frozen=True)
 class Augmenter:
-    """What is done to a training image, and how strongly.
+    """How a training image is augmented, and how strongly.
 
     Attributes:
         image_size: side of the result, pixels.
         crop: the part that is seen. None: the whole image, squeezed into a square.
-        flip: mirror left and right, half of the images.
-        interpolation: of the resize, `"bilinear"` or `"bicubic"`.
-        policy: `RandAugment`, `AutoAugment`, `RandomCutout` or anything with their
-            `apply(image, seed)`. None: nothing.
+        flip: whether to mirror half of the images left to right.
+        interpolation: how images are resized, `"bilinear"` or `"bicubic"`.
+        policy: `RandAugment`, `AutoAugment`, `RandomCutout` or anything with such an
+            `apply(image, seed)`. None: no policy.
     """
 
     image_size: int
@@ -37,7 +37,8 @@ class Augmenter:
         Args:
             image: encoded, a scalar string; or uint8 `(height, width, 1 or 3)`.
             seed: int `(2,)`.
-            turn_upright: an encoded image, as its EXIF orientation says.
+            turn_upright: whether to rotate an encoded image as its EXIF orientation
+                says.
 
         Returns:
             uint8 `(image_size, image_size, 3)`.

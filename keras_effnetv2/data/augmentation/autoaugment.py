@@ -1,4 +1,4 @@
-"""AutoAugment (Cubuk et al., arXiv 1805.09501), as the official code trains with it."""
+"""AutoAugment (Cubuk et al., arXiv 1805.09501), as in the official training code."""
 
 from typing import Any
 
@@ -50,7 +50,7 @@ _MAGNITUDES = np.array([[m for _, _, m in row] for row in POLICY], "float64")
 
 
 class AutoAugment:
-    """One of 25 found pairs of operations an image: policy v0, of the V1 recipes."""
+    """One of 25 pairs of operations per image: policy v0, of the V1 recipes."""
 
     def apply(self, image: Any, seed: Any) -> tf.Tensor:
         """The changed image; the same for the same seed.

@@ -1,8 +1,9 @@
 """Operations of AutoAugment and RandAugment on colours, in TensorFlow ops.
 
-Each takes and gives uint8 `(height, width, 3)`, pixels 0..255, of any size. The numbers
-are those of google/automl, efficientnetv2/autoaugment.py, with its departures from
-Pillow's operations of the same names, since the published networks saw these images.
+Each takes and returns uint8 `(height, width, 3)`, pixels 0..255, of any size. The
+results are those of google/automl, efficientnetv2/autoaugment.py, including its
+deviations from Pillow's operations of the same names, since the published networks saw
+these images.
 """
 
 from typing import Any
@@ -11,7 +12,7 @@ import tensorflow as tf
 
 
 def auto_contrast(image: tf.Tensor) -> tf.Tensor:
-    """Stretches each channel to 0..255; a channel of one level stays."""
+    """Stretches each channel to 0..255; a constant channel stays as it is."""
     low = tf.cast(tf.reduce_min(image, axis=(0, 1)), tf.float32)
     high = tf.cast(tf.reduce_max(image, axis=(0, 1)), tf.float32)
     scale = tf.where(high > low, 255 / tf.maximum(high - low, 1), 1)
@@ -20,7 +21,7 @@ def auto_contrast(image: tf.Tensor) -> tf.Tensor:
 
 
 def equalize(image: tf.Tensor) -> tf.Tensor:
-    """Flattens each channel's histogram; a channel too small or plain for it stays."""
+    """Equalizes each channel's histogram; too small or uniform channels stay."""
     pixels = tf.cast(tf.transpose(tf.reshape(image, (-1, 3))), tf.int32)
     counts = tf.math.bincount(pixels, minlength=256, maxlength=256, axis=-1)
     highest = tf.reduce_max(pixels, axis=1, keepdims=True)
@@ -41,8 +42,8 @@ def invert(image: tf.Tensor) -> tf.Tensor:
 def posterize(image: tf.Tensor, bits: Any) -> tf.Tensor:
     """Keeps the upper `bits` bits of each pixel, so more bits change less.
 
-    The official shift by 8 - bits is a uint8: with 9 bits or more it wraps, and as
-    with 0 bits only the highest bit is kept.
+    The official shift by 8 - bits is a uint8: with 9 bits or more it wraps around, and
+    only the highest bit is kept, as with 0 bits.
     """
     shift = tf.minimum((8 - tf.cast(bits, tf.int32)) % 256, 7)
     return image & tf.cast(tf.bitwise.left_shift(255, shift) & 255, tf.uint8)
@@ -51,10 +52,11 @@ def posterize(image: tf.Tensor, bits: Any) -> tf.Tensor:
 def solarize(image: tf.Tensor, threshold: Any) -> tf.Tensor:
     """Inverts the pixels that are not below `threshold`.
 
-    The official threshold is a uint8 and wraps: 256 inverts everything, 384 is 128.
+    The official threshold is a uint8 and wraps around: 256 inverts everything, 384 is
+    128.
     """
     threshold = tf.cast(tf.cast(threshold, tf.int32) % 256, tf.uint8)
-    # A choice between two images takes three times as long.
+    # Selecting between two images would take three times as long.
     return image ^ (255 * tf.cast(image >= threshold, tf.uint8))
 
 
@@ -73,8 +75,8 @@ def color(image: tf.Tensor, factor: Any) -> tf.Tensor:
 def contrast(image: tf.Tensor, factor: Any) -> tf.Tensor:
     """0 is one gray level, 1 the image, above 1 more contrast.
 
-    The official level is no mean, as in Pillow, but the number of pixels / 256, at most
-    255: from 256 x 256 pixels on, more contrast makes an image darker.
+    The official gray level is not the mean, as in Pillow, but the number of pixels /
+    256, at most 255: from 256 x 256 pixels on, more contrast makes an image darker.
     """
     num_pixels = tf.reduce_prod(tf.shape(image)[:2])
     return _blend(tf.minimum(num_pixels // 256, 255), image, factor)
@@ -86,10 +88,10 @@ def brightness(image: tf.Tensor, factor: Any) -> tf.Tensor:
 
 
 def sharpness(image: tf.Tensor, factor: Any) -> tf.Tensor:
-    """0 is smoothed, 1 the image, above 1 sharper; the outermost pixels stay.
+    """0 is smoothed, 1 the image, above 1 sharper; the border pixels stay as they are.
 
-    Smoothing weighs 3 x 3 pixels by 1 / 13, the central one by 5 / 13. Its fraction is
-    cut off after exact sums; the official sums are rounded and may be a level lower.
+    Smoothing weighs 3 x 3 pixels by 1 / 13, the central one by 5 / 13. Sums are exact
+    and then truncated; the official sums are rounded and may be one level lower.
     """
     height, width = tf.unstack(tf.shape(image)[:2])
     pixels = tf.cast(image, tf.float32)
@@ -109,5 +111,5 @@ def _blend(start: Any, image: tf.Tensor, factor: Any) -> tf.Tensor:
 
 
 def _levels(pixels: tf.Tensor) -> tf.Tensor:
-    """As uint8: limited to 0..255, fractions cut off."""
+    """As uint8: clipped to 0..255 and truncated."""
     return tf.cast(tf.clip_by_value(pixels, 0, 255), tf.uint8)

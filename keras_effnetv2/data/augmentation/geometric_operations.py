@@ -1,8 +1,8 @@
 """Operations of AutoAugment and RandAugment that move or cover pixels.
 
-Each takes and gives uint8 `(height, width, 3)`, pixels 0..255, of any size, in
-TensorFlow ops. Pixels that come from outside are mid-gray, 128; the others are those of
-the nearest place. The numbers are google/automl's, efficientnetv2/autoaugment.py.
+Each takes and returns uint8 `(height, width, 3)`, pixels 0..255, of any size, in
+TensorFlow ops. Pixels from outside the image are mid-gray, 128; the others are those of
+the nearest position. The results are google/automl's, efficientnetv2/autoaugment.py.
 """
 
 import math
@@ -14,25 +14,25 @@ GRAY = 128
 
 
 def rotate(image: tf.Tensor, degrees: Any) -> tf.Tensor:
-    """Turns around the centre; positive is counter-clockwise."""
+    """Rotates around the centre; positive is counter-clockwise."""
     radians = tf.cast(degrees, tf.float32) * (math.pi / 180)
     sine, cosine = tf.sin(radians), tf.cos(radians)
     height, width = tf.unstack(tf.shape(image)[:2])
     center = tf.cast(tf.stack([width, height]) - 1, tf.float32) / 2
     matrix = tf.stack([[cosine, -sine], [sine, cosine]])
-    # Written as separate sums, TensorFlow reorders them where the size is static, and
-    # pixels half-way between two others change.
+    # If written as separate sums, TensorFlow reorders them for static sizes, which
+    # changes pixels half-way between two others.
     shift = tf.reduce_sum(matrix * center, axis=1) - center
     return _transform(image, (cosine, -sine, shift[0]), (sine, cosine, shift[1]))
 
 
 def shear_x(image: tf.Tensor, slope: Any) -> tf.Tensor:
-    """Each row shows what lies `slope` pixels further right than in the row above."""
+    """Shifts each row `slope` pixels further to the left than the row above."""
     return _transform(image, (1, slope, 0), (0, 1, 0))
 
 
 def shear_y(image: tf.Tensor, slope: Any) -> tf.Tensor:
-    """Each column shows what lies `slope` pixels lower than in the column before."""
+    """Shifts each column `slope` pixels further up than the column before."""
     return _transform(image, (1, 0, 0), (slope, 1, 0))
 
 
@@ -47,20 +47,20 @@ def translate_y(image: tf.Tensor, pixels: Any) -> tf.Tensor:
 
 
 def cutout(image: tf.Tensor, draw: tf.Tensor, pad_size: Any, fill: Any) -> tf.Tensor:
-    """Covers a square of side 2 `pad_size`, less what lies outside the image.
+    """Covers a square of side 2 `pad_size`, as far as it is within the image.
 
     Args:
         image: `(height, width, channels)`, any type.
-        draw: float32 `(2,)` in [0, 1), the centre's row and column as shares of the
-            image; uniform draws give every pixel the same chance.
+        draw: float32 `(2,)` in [0, 1), the centre's row and column as fractions of the
+            image; uniform draws make every pixel equally likely.
         pad_size: int, pixels from the centre to each side.
-        fill: what covers, broadcast to the image.
+        fill: the colour or pixels of the square, broadcast to the image.
     """
     sides = tf.shape(image)[:2]
     center = tf.cast(draw * tf.cast(sides, tf.float32), tf.int32)
     begin, end = tf.maximum(center - pad_size, 0), tf.minimum(center + pad_size, sides)
     cover = tf.broadcast_to(tf.cast(fill, image.dtype), tf.shape(image))
-    # In a third of the time of a choice between two images.
+    # Takes a third of the time of selecting between two images.
     return tf.raw_ops.TensorStridedSliceUpdate(
         input=image,
         begin=begin,
@@ -73,7 +73,7 @@ def cutout(image: tf.Tensor, draw: tf.Tensor, pad_size: Any, fill: Any) -> tf.Te
 def _transform(image: tf.Tensor, x_row: Any, y_row: Any) -> tf.Tensor:
     """Pixel (x, y) becomes that of (x_row, y_row) times (x, y, -1).
 
-    The same as TensorFlow's ImageProjectiveTransformV3 gives, in half its time.
+    The result of TensorFlow's ImageProjectiveTransformV3, in half the time.
     """
     height, width = tf.unstack(tf.shape(image)[:2])
     rows = _nearest(y_row, height, width, limit=height)
@@ -86,14 +86,14 @@ def _transform(image: tf.Tensor, x_row: Any, y_row: Any) -> tf.Tensor:
 def _nearest(
     factors: Any, height: tf.Tensor, width: tf.Tensor, limit: tf.Tensor
 ) -> tf.Tensor:
-    """Nearest whole coordinate of every pixel's origin, int32 `(height, width)`.
+    """Nearest integer coordinate of every pixel's origin, int32 `(height, width)`.
 
     Outside the image it is -1 or `limit`; a half is rounded away from zero.
     """
     x, y = tf.range(width)[None], tf.range(height)[:, None]
     x_factor, y_factor, shift = (tf.cast(factor, tf.float32) for factor in factors)
     origin = x_factor * tf.cast(x, tf.float32) + y_factor * tf.cast(y, tf.float32)
-    # Not added, as in a graph TensorFlow reorders sums; see `rotate`.
+    # Not a separate sum, since TensorFlow reorders sums in graphs; see `rotate`.
     origin -= shift
     whole = tf.cast(origin + tf.sign(origin) / 2, tf.int32)
     return tf.clip_by_value(whole, -1, limit)

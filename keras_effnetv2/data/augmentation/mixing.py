@@ -1,4 +1,4 @@
-"""MixUp and CutMix: each image of a batch partly becomes its neighbour.
+"""MixUp and CutMix: each image of a batch is mixed with its neighbour.
 
 MixUp: Zhang et al., arXiv 1710.09412. CutMix: Yun et al., arXiv 1905.04899.
 """
@@ -15,19 +15,19 @@ from keras_effnetv2.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class Mixing:
-    """MixUp, CutMix, or MixUp of every other image and CutMix of those between.
+    """MixUp, CutMix, or both, alternating from image to image.
 
-    Each image draws its own share of the neighbour, and its label takes that same
-    share. The neighbour is the image before it, the last one before the first; a batch
-    of one stays. google/automl averages CutMix's shares over the batch before it mixes
-    the labels, which is why its labels do not fit its images.
+    Each image draws its own share of its neighbour, and its label gets the same share.
+    The neighbour is the image before it; for the first image, the last. A batch of one
+    is not mixed. google/automl averages CutMix's shares over the batch before it mixes
+    the labels, so its labels do not fit its images.
 
     Attributes:
         mixup_alpha: shares are Beta(alpha, alpha), the smaller of share and 1 - share;
             0 switches MixUp off. A float, or a scalar tensor or variable, which may
             change without a retrace.
-        cutmix_alpha: likewise the share of the rectangle, before what lies outside the
-            image is lost.
+        cutmix_alpha: the same for the area of the rectangle, before it is clipped to
+            the image.
     """
 
     mixup_alpha: Any = 0.0
@@ -38,7 +38,7 @@ class Mixing:
             alpha = getattr(self, field.name)
             if isinstance(alpha, int | float) and not 0 <= alpha < math.inf:
                 raise InputError(
-                    f"{field.name} is above 0, or 0 to switch it off. "
+                    f"{field.name} must be above 0, or 0 to switch it off. "
                     f"Received: {field.name}={alpha!r}."
                 )
 
@@ -48,7 +48,7 @@ class Mixing:
         Args:
             images: uint8 or float32 `(batch, height, width, channels)`.
             labels: floating point `(batch, classes)`, one-hot or any shares of classes;
-                their sum over the classes of an image stays what it is, if all agree.
+                if all have the same sum over the classes, it is kept.
             seed: int `(2,)`.
 
         Returns:
@@ -65,19 +65,19 @@ class Mixing:
     def apply_part(
         self, images: Any, labels: Any, seed: Any, *, first_row: Any, batch_size: Any
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Some rows of what `apply` makes of a larger batch.
+        """Some rows of the result of `apply` on a larger batch.
 
         Args:
             images: as in `apply`, rows `first_row - 1`, `first_row`, ... of the larger
-                batch; the one before its first is its last. The first of them is but a
-                neighbour.
-            labels: of the same rows.
+                batch; the row before its first is its last. The first one serves only
+                as a neighbour.
+            labels: labels of the same rows.
             seed: int `(2,)`.
-            first_row: of the result, in the larger batch.
+            first_row: index in the larger batch of the result's first row.
             batch_size: rows of the larger batch.
 
         Returns:
-            Images and labels, one row less than came.
+            Images and labels, one row fewer than given.
 
         Raises:
             ValueError: another shape or type.
@@ -101,12 +101,12 @@ class Mixing:
 
         Args:
             images: as in `apply`, of those rows and their neighbours.
-            labels: of the same rows.
+            labels: labels of the same rows.
             seed: int `(2,)`.
-            rows: places in `images` of the result's rows, which follow each other in
-                the larger batch.
-            before: places in `images` of their neighbours.
-            first_row: of the result, in the larger batch.
+            rows: indices in `images` of the result's rows, which are consecutive in the
+                larger batch.
+            before: indices in `images` of their neighbours.
+            first_row: index in the larger batch of the result's first row.
             batch_size: rows of the larger batch.
 
         Returns:
@@ -123,7 +123,7 @@ class Mixing:
 
     @property
     def is_off(self) -> bool:
-        """Whether no image will ever be mixed; a variable may yet change."""
+        """Whether no image will ever be mixed; a variable could still change."""
         alphas = self.mixup_alpha, self.cutmix_alpha
         return all(isinstance(alpha, int | float) and alpha == 0 for alpha in alphas)
 
@@ -179,14 +179,14 @@ def _cutmix_masks(
 def _inside(side: tf.Tensor, place: tf.Tensor, ratio: tf.Tensor) -> tf.Tensor:
     """Which of `side` pixels are in the intervals, bool `(batch, side)`."""
     center = random_numbers.below(side, place)
-    # Whole pixels to both sides, as in google/automl, efficientnetv2/datasets.py.
+    # Whole pixels on both sides, as in google/automl, efficientnetv2/datasets.py.
     half = random_numbers.below(side, ratio) // 2
     pixels = tf.range(side)
     return (pixels >= (center - half)[:, None]) & (pixels < (center + half)[:, None])
 
 
 def _safe(alpha: tf.Tensor) -> tf.Tensor:
-    """An alpha that can be drawn with, also where the result is not used."""
+    """An alpha that can be drawn with, even where the result is not used."""
     return tf.where(alpha > 0, alpha, 1)
 
 
@@ -210,12 +210,12 @@ def _checked(images: Any, labels: Any) -> tuple[tf.Tensor, tf.Tensor]:
     images, labels = tf.convert_to_tensor(images), tf.convert_to_tensor(labels)
     if images.dtype not in (tf.uint8, tf.float32) or not _has_rank(images, 4):
         raise InputError(
-            "images are uint8 or float32 (batch, height, width, channels). "
+            "images must be uint8 or float32 (batch, height, width, channels). "
             f"Received: shape {images.shape}, {images.dtype.name}."
         )
     if not labels.dtype.is_floating or not _has_rank(labels, 2):
         raise InputError(
-            "labels are floating point (batch, classes). "
+            "labels must be floating point (batch, classes). "
             f"Received: shape {labels.shape}, {labels.dtype.name}. "
             "Pass tf.one_hot(labels, classes)."
         )

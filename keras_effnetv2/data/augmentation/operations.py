@@ -29,9 +29,9 @@ NAMES = (
     "Cutout",
     "SolarizeAdd",
 )
-# One number after the operations: the image stays.
+# The number after the operations: the image stays as it is.
 NOTHING = len(NAMES)
-# An operation takes so many random numbers: its sign, and a row and column.
+# Random numbers per operation: its sign, and a row and column.
 NUM_DRAWS = 3
 
 _Operation = Callable[[tf.Tensor], tf.Tensor]
@@ -39,26 +39,26 @@ _Operation = Callable[[tf.Tensor], tf.Tensor]
 
 @dataclasses.dataclass(frozen=True)
 class OperationSet:
-    """Pixels at magnitude 10, whatever the image size."""
+    """Sizes in pixels at magnitude 10, independent of the image size."""
 
     translation: float
     cutout: float  # From the centre to each side.
 
     def scaled(self, scale: float) -> "OperationSet":
-        """The same for images that are smaller or larger by `scale`."""
+        """The same for images scaled by `scale`."""
         return OperationSet(self.translation * scale, self.cutout * scale)
 
     def apply(
         self, image: tf.Tensor, number: Any, magnitude: Any, draws: tf.Tensor
     ) -> tf.Tensor:
-        """One operation; only this one is computed.
+        """Applies one operation; only this one is computed.
 
         Args:
             image: uint8 `(height, width, 3)`.
-            number: int, place in `NAMES`, or `NOTHING`.
-            magnitude: 10 is nominal; what it means depends on the operation. Color,
+            number: int, index in `NAMES`, or `NOTHING`.
+            magnitude: 10 is nominal; its meaning depends on the operation. Color,
                 Contrast, Brightness and Sharpness change nothing at 5; Posterize and
-                Solarize are odd beyond 10 (see there).
+                Solarize wrap around beyond 10 (see there).
             draws: float32 `(NUM_DRAWS,)` in [0, 1). Rotations, shears and translations
                 are negative below one half.
 
@@ -78,9 +78,10 @@ class OperationSet:
     def apply_in_turn(
         self, image: Any, numbers: tf.Tensor, magnitudes: Any, draws: tf.Tensor
     ) -> tf.Tensor:
-        """Several operations, one after the other.
+        """Applies several operations, one after the other.
 
-        In graphs it is a loop, so that the operations are traced and optimized once.
+        In graphs this is a loop, so that the operations are traced and optimized only
+        once.
 
         Args:
             image: uint8 `(height, width, 3)`.
@@ -105,7 +106,7 @@ class OperationSet:
         return tf.while_loop(lambda place, _: place < num, step, start)[1]
 
     def _operations(self, magnitude: Any, draws: tf.Tensor) -> list[_Operation]:
-        # float64, as Python computes them: the official arguments to the last bit.
+        # float64, as in Python, to get the official arguments to the last bit.
         share = tf.cast(magnitude, tf.float64) / 10
         pixels = share * self.translation
 

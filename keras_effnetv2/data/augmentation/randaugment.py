@@ -1,4 +1,4 @@
-"""RandAugment (Cubuk et al., arXiv 1909.13719), as the official code trains with it."""
+"""RandAugment (Cubuk et al., arXiv 1909.13719), as in the official training code."""
 
 import dataclasses
 import math
@@ -15,15 +15,15 @@ _OPERATIONS = operations.OperationSet(translation=100, cutout=40)
 
 @dataclasses.dataclass(frozen=True)
 class RandAugment:
-    """A few operations one after the other, each drawn from all 16, of one magnitude.
+    """A few operations in sequence, each drawn from all 16, with one magnitude.
 
     Attributes:
-        num_ops: operations an image.
+        num_ops: operations per image.
         magnitude: 10 is nominal; the paper trains with 5 to 25 (Table 6). A float, or
             a scalar tensor or variable, which may change without a retrace.
-        pixel_scale: multiplies translations and the side of cutout, whose pixels are
-            meant for images of 128 pixels or more, the paper's. In images of 32, an
-            unscaled magnitude 5 moves everything out of sight.
+        pixel_scale: multiplies translations and the side of cutout, whose sizes are
+            meant for the paper's images of 128 pixels or more. In images of 32 pixels,
+            an unscaled magnitude 5 moves everything out of sight.
     """
 
     num_ops: int = 2
@@ -33,13 +33,14 @@ class RandAugment:
     def __post_init__(self):
         if not isinstance(self.num_ops, int) or self.num_ops < 0:
             raise InputError(
-                "num_ops is a number of operations, 0 or more. "
+                "num_ops must be a number of operations, 0 or more. "
                 f"Received: num_ops={self.num_ops!r}."
             )
         value = self.magnitude
         if isinstance(value, int | float) and not 0 <= value < math.inf:
             raise InputError(
-                f"magnitude is 0 or more; 10 is nominal. Received: magnitude={value!r}."
+                "magnitude must be 0 or more; 10 is nominal. Received: "
+                f"magnitude={value!r}."
             )
 
     def apply(self, image: Any, seed: Any) -> tf.Tensor:

@@ -1,6 +1,6 @@
-"""Random windows of images for training, resized, flipped and partly covered.
+"""Random crops of images for training, resized and partly covered.
 
-All in TensorFlow ops and functions of a seed; mirroring is TensorFlow's own,
+Everything is in TensorFlow ops and a function of a seed; mirroring is TensorFlow's own,
 `tf.image.stateless_random_flip_left_right(image, seed)`.
 """
 
@@ -16,13 +16,13 @@ from keras_effnetv2.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class RandomCrop:
-    """A window of random area, aspect ratio and place.
+    """A crop of random area, aspect ratio and position.
 
     Attributes:
-        area: smallest and largest share of the image.
+        area: smallest and largest fraction of the image.
         aspect_ratio: smallest and largest width / height.
-        min_covered: a window of a smaller share of the image is drawn again.
-        max_attempts: after so many the window is the whole image.
+        min_covered: crops that cover a smaller fraction of the image are drawn again.
+        max_attempts: after so many attempts the crop is the whole image.
     """
 
     area: tuple[float, float] = (0.05, 1.0)
@@ -34,14 +34,14 @@ class RandomCrop:
         low, high = self.area
         if not 0 < low <= high <= 1:
             raise InputError(
-                "area is a smallest and a largest share of the image, above 0 and up "
-                f"to 1. Received: area={self.area!r}."
+                "area must be the smallest and largest fraction of the image, above "
+                f"0 and at most 1. Received: area={self.area!r}."
             )
         low, high = self.aspect_ratio
         if not 0 < low <= high:
             raise InputError(
-                "aspect_ratio is a smallest and a largest width / height, above 0. "
-                f"Received: aspect_ratio={self.aspect_ratio!r}."
+                "aspect_ratio must be the smallest and largest width / height, above "
+                f"0. Received: aspect_ratio={self.aspect_ratio!r}."
             )
 
     def window(self, shape: Any, seed: Any) -> tf.Tensor:
@@ -54,7 +54,7 @@ class RandomCrop:
         (seed,) = random_numbers.split(seed, 1)
         begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
             tf.cast(shape, tf.int32),
-            # No box: TensorFlow takes the whole image as the one to cover.
+            # No box: TensorFlow takes the whole image as the box to cover.
             bounding_boxes=tf.zeros((1, 0, 4)),
             seed=seed,
             min_object_covered=self.min_covered,
@@ -66,23 +66,23 @@ class RandomCrop:
         return tf.concat([begin[:2], size[:2]], axis=0)
 
     def apply(self, image: Any, seed: Any) -> tf.Tensor:
-        """A window of an image `(height, width, channels)`."""
+        """A random crop of an image `(height, width, channels)`."""
         image = tf.convert_to_tensor(image)
         return _cut(image, self.window(tf.shape(image), seed))
 
     def decode(self, contents: Any, seed: Any, turn_upright: bool = True) -> tf.Tensor:
-        """A window of an encoded image, uint8 `(height, width, 3)`.
+        """A random crop of an encoded image, uint8 `(height, width, 3)`.
 
-        Of a JPEG only the window is decoded, which is faster. Its outermost columns may
-        differ by some levels from those of the whole image, as their colours have no
-        neighbours to be interpolated from.
+        Of a JPEG only the crop is decoded, which is faster. Its outermost columns may
+        differ by a few levels from those of the whole image, since their colours have
+        no neighbours to interpolate from.
 
         Args:
-            contents: bytes or a scalar string tensor, of a kind that
+            contents: bytes or a scalar string tensor, in a format that
                 `data.images.decode` takes.
             seed: int `(2,)`.
-            turn_upright: as the EXIF orientation says; the window is one of the
-                upright image.
+            turn_upright: whether to rotate as the EXIF orientation says; the crop is
+                taken from the upright image.
 
         Raises:
             tf.errors.InvalidArgumentError: TensorFlow cannot decode the image, or it is
@@ -114,23 +114,23 @@ class RandomCrop:
 
 # google/automl, efficientnetv2/preprocessing.py.
 OFFICIAL = RandomCrop()
-# V1's, and so B0 to B3's: preprocess_legacy.py. Where that falls back on the central
-# crop, since all attempts failed, this takes the whole image.
+# V1's, and so B0 to B3's: preprocess_legacy.py. If all attempts fail, that falls back
+# to the central crop; this takes the whole image.
 OFFICIAL_V1 = RandomCrop(
     area=(0.08, 1.0), aspect_ratio=(3 / 4, 4 / 3), min_covered=0.1, max_attempts=10
 )
 
 
 def resize(image: Any, size: Any, interpolation: str = "bilinear") -> tf.Tensor:
-    """A square image of uint8 pixels, which is what the augmentations take.
+    """A square image of uint8 pixels, as the augmentations take it.
 
-    As in the official training code nothing is smoothed before shrinking, and pixels
-    are limited to 0..255 and their fractions cut off.
+    As in the official training code, images are not smoothed before shrinking, and
+    pixels are clipped to 0..255 and truncated.
 
     Args:
         image: `(height, width, channels)`, pixels 0..255.
-        size: pixels a side; an int, or a scalar tensor.
-        interpolation: `"bilinear"`, or `"bicubic"` as TensorFlow 1 had it (V1's).
+        size: side in pixels; an int, or a scalar tensor.
+        interpolation: `"bilinear"`, or `"bicubic"` as in TensorFlow 1 (V1's).
 
     Returns:
         uint8 `(size, size, channels)`.
@@ -145,7 +145,7 @@ def resize(image: Any, size: Any, interpolation: str = "bilinear") -> tf.Tensor:
         resized = tf.raw_ops.ResizeBicubic(images=image[None], size=(size, size))[0]
     else:
         raise InputError(
-            "interpolation is 'bilinear' or 'bicubic'. "
+            "interpolation must be 'bilinear' or 'bicubic'. "
             f"Received: interpolation={interpolation!r}."
         )
     return tf.cast(tf.clip_by_value(resized, 0, 255), tf.uint8)
@@ -154,7 +154,7 @@ def resize(image: Any, size: Any, interpolation: str = "bilinear") -> tf.Tensor:
 class RandomCutout:
     """Covers a square of half the image's side with bright noise, for fine-tuning.
 
-    Its centre may be anywhere, so that part of it can lie outside. The noise is the
+    Its centre may be anywhere, so part of it can be outside the image. The noise is the
     official one: uniform in 0..1 after normalisation to -1..1, so pixels 127..254.
     """
 

@@ -1,6 +1,6 @@
-"""Training in an order that storage likes: large reads of neighbouring records.
+"""Training in an order that is fast on slow storage: large reads of neighbours.
 
-`stores` says what a store of chunks is, `lanes` which records a step takes, `reading`
-fetches chunks ahead, `steps` makes datasets of them, and `spread` measures how well
-they are mixed.
+`stores` defines stores of chunks, `lanes` decides which records a step takes, `reading`
+prefetches chunks, `steps` makes datasets of them, and `spread` measures how well they
+are mixed.
 """

@@ -1,17 +1,17 @@
-"""Which records a step takes in chunk order: a function of seed, epoch and step alone.
+"""Which records a step takes in chunk order: a function of seed, epoch and step.
 
-The chunks of all files are put in an order that seed and epoch give, and dealt out to
-lanes; each lane fills the same few rows of every batch. In a lane, chunk number `c` is
-spread over the places from `c` to `c + window`: each of its records goes to a place of
-its own there, which is a function of seed, epoch and its address, and the lane takes
-records by place. So a lane holds at most `window` chunks, reads one as it uses one up,
-and any step is found from the addresses alone. FFCV's quasi-random order (Leclerc et
-al. 2023, Section 3.2) and MosaicML Streaming's `py1e` shuffle likewise.
+The chunks of all files are shuffled by seed and epoch and dealt out to lanes; each lane
+fills the same few rows of every batch. In a lane, chunk number `c` is spread over the
+positions from `c` to `c + window`: each of its records gets a position there, which is
+a function of seed, epoch and address, and the lane takes records in order of position.
+So a lane holds at most `window` chunks, reads one as it uses one up, and any step can
+be found from the addresses alone. FFCV's quasi-random order (Leclerc et al. 2023,
+Section 3.2) and MosaicML Streaming's `py1e` shuffle in a similar way.
 
-How many lanes there are depends on the batch and the data, never on the workers: a
-worker reads the lanes of its rows. Lanes never hold exactly as many records as an epoch
-takes of them; so a few chunks are kept apart, in a lane of their own, and fill up the
-others at the end of the epoch.
+The number of lanes depends on the batch and the data, never on the workers: a worker
+reads the lanes of its rows. Lanes never hold exactly as many records as an epoch takes
+from them, so a few chunks are set aside in a reserve lane, which fills up the others at
+the end of the epoch.
 """
 
 import dataclasses
@@ -24,14 +24,14 @@ import numpy as np
 
 from keras_effnetv2.data.chunks.stores import Chunk, Store
 
-# More hosts than this share lanes, and then read more than their own.
+# If there are more hosts than this, they share lanes, and read more than they need.
 _MOST_LANES = 32
-# Of a lane at least, so that what several lanes read of the last chunks is little.
+# Minimum per lane, so that little of the last chunks is read by several lanes.
 _CHUNKS_PER_LANE = 64
-# Of a batch at least, so that MixUp has others to mix an image with.
+# Minimum of a batch, so that MixUp has other images to mix with.
 _ROWS_PER_LANE = 8
-# Chunks of records of 8 % more or less: lanes differ by two and a half times that, over
-# the root of their chunks.
+# Chunks set aside. If records of chunks vary by 8%, those of lanes vary by two and a
+# half times that, over the square root of their number of chunks.
 _KEPT_APART = 0.2
 _WINDOW_AT_THE_END = 2
 
@@ -40,7 +40,7 @@ Record = tuple[int, bytes]
 
 
 def num_lanes(batch_size: int, num_chunks: int) -> int:
-    """Lanes that a batch is made of: a power of 2 that divides it."""
+    """Number of lanes that fill a batch: a power of 2 that divides it."""
     most = min(
         _MOST_LANES, batch_size // _ROWS_PER_LANE, num_chunks // _CHUNKS_PER_LANE
     )
@@ -55,12 +55,12 @@ class EpochLanes:
     """The lanes of an epoch.
 
     Attributes:
-        store: of the records.
+        store: the store of the records.
         window: chunks that are mixed at any time, over all lanes.
-        num_lanes: that fill a batch.
-        quota: records that the epoch takes of each, and of what fills it up.
-        seed: of all epochs.
-        epoch: which one.
+        num_lanes: lanes that fill a batch.
+        quota: records that the epoch takes from each, including those that fill it up.
+        seed: seed of all epochs.
+        epoch: number of the epoch.
     """
 
     store: Store
@@ -71,14 +71,14 @@ class EpochLanes:
     epoch: int
 
     def records(self, lane: int, start: int, read: _Read) -> Iterator[Record]:
-        """The records of a lane in this epoch, from one of them on.
+        """The records of a lane in this epoch, from any of them on.
 
         Args:
-            lane: from 0.
-            start: how many to leave out.
-            read: chunks of some numbers, in order; begins at once, where it can.
+            lane: number of the lane, from 0.
+            start: how many to skip.
+            read: reads chunks by number, in order; starts at once if it can.
         """
-        # Not a generator, so that all lanes begin to read at the same time.
+        # Not a generator, so that all lanes start reading at the same time.
         own = islice(self._own(lane, start, read), max(0, self.quota - start))
         return self._filled_up(own, lane, start, read)
 
@@ -98,7 +98,7 @@ class EpochLanes:
             yield from islice(self._own(other, first + skipped, read), num - skipped)
 
     def _own(self, lane: int, start: int, read: _Read) -> Iterator[Record]:
-        """Records of the chunks of a lane from one on, however many."""
+        """All records of the chunks of a lane, from one of them on."""
         chunks = self._chunks[lane]
         place, skipped = (0, 0) if start == 0 else self._find(lane, start)
         first = max(0, place - self._window(lane) + 1)
@@ -109,7 +109,7 @@ class EpochLanes:
     def _spread_records(
         self, lane: int, chunks: Iterator[Chunk], first: int, start: int
     ) -> Iterator[Record]:
-        """Records by place, from place `start` on, which needs chunks from `first`."""
+        """Records in order of position from `start` on, read from chunk `first` on."""
         num = len(self._chunks[lane])
         waiting: dict[int, list[tuple[float, Record]]] = {}
         for number, chunk in enumerate(chunks, first):
@@ -125,13 +125,13 @@ class EpochLanes:
                 yield record
 
     def _places(self, lane: int, number: int, addresses: np.ndarray) -> np.ndarray:
-        """Where the records of chunk `number` of a lane go, float64 `(num,)`."""
+        """Positions of the records of chunk `number` of a lane, float64 `(num,)`."""
         return number + self._window(lane) * _draws(
             (self.seed, self.epoch, 1), addresses
         )
 
     def _find(self, lane: int, start: int) -> tuple[int, int]:
-        """The whole place of a record of a lane, and how many there are before it."""
+        """The integer position of a record of a lane, and how many come before it."""
         starts, addresses = self.store.starts(), self.store.addresses()
         chunks = self._chunks[lane]
         counts = np.zeros(len(chunks), np.int64)
@@ -152,7 +152,7 @@ class EpochLanes:
 
     @functools.cached_property
     def _chunks(self) -> list[np.ndarray]:
-        """Chunks of each lane, and of the one that fills up the others."""
+        """Chunks of each lane, and of the reserve lane."""
         num = self.store.num_chunks
         everything = np.argsort(_draws((self.seed, self.epoch, 0), np.arange(num)))
         kept_apart = 0
@@ -163,12 +163,12 @@ class EpochLanes:
 
     @functools.cached_property
     def _sizes(self) -> np.ndarray:
-        """Records of each lane, and of the one that fills up the others."""
+        """Numbers of records of each lane, and of the reserve lane."""
         counts = np.diff(self.store.starts())
         return np.array([counts[chunks].sum() for chunks in self._chunks])
 
     def _borrowed(self, lane: int) -> Iterator[tuple[int, int, int]]:
-        """What fills up a lane: of which other lane, from which record, how many."""
+        """What fills up a lane: from which lane, from which record on, and how many."""
         lacking = np.maximum(0, self.quota - self._sizes[:-1])
         skipped, left = int(lacking[:lane].sum()), int(lacking[lane])
         spare = [(self.num_lanes, 0, int(self._sizes[-1]))]
@@ -187,8 +187,8 @@ class EpochLanes:
 def _draws(key: tuple[int, ...], numbers: np.ndarray) -> np.ndarray:
     """A number from 0 to 1 for each of `numbers`, the same on every machine: float64.
 
-    By SplitMix64 (Steele, Lea and Flood 2014), whose numbers no version of a library
-    changes.
+    Uses SplitMix64 (Steele, Lea and Flood 2014), so that no library version can change
+    the numbers.
     """
     state = np.zeros(1, np.uint64)
     for part in key:
@@ -198,7 +198,7 @@ def _draws(key: tuple[int, ...], numbers: np.ndarray) -> np.ndarray:
 
 
 def _scrambled(x: np.ndarray) -> np.ndarray:
-    """The next of SplitMix64's numbers after each, uint64."""
+    """The SplitMix64 number after each, uint64."""
     x = x + np.uint64(0x9E3779B97F4A7C15)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -1,4 +1,4 @@
-"""Chunks read in threads, before they are needed."""
+"""Reads chunks in threads, before they are needed."""
 
 import collections
 import concurrent.futures
@@ -12,16 +12,16 @@ from keras_effnetv2.data.chunks.stores import Chunk, ChunkOrder, Store
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
-# Reads at the same time: 50 ms until a read begins and 4 MB at 100 MB/s make 45 MB/s a
-# stream, so these fill a network of 10 Gbit/s.
+# Concurrent reads: a latency of 50 ms and 4 MB at 100 MB/s make 45 MB/s per stream, so
+# these saturate a network of 10 Gbit/s.
 NUM_STREAMS = 32
 
 
 class ChunkReader:
-    """Reads chunks of a store, several at the same time, as a context.
+    """Reads chunks of a store, several at the same time, as a context manager.
 
     Args:
-        store: what to read.
+        store: the store to read.
         num_readers: sequences of chunks that are read at the same time.
     """
 
@@ -42,7 +42,7 @@ class ChunkReader:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def read(self, chunks: Iterable[int]) -> Iterator[Chunk]:
-        """Chunks of some numbers in order, of which the first are asked for at once."""
+        """Chunks by number, in order; the first of them are requested at once."""
         return in_threads(self._pool, self._store.read, chunks, self._ahead)
 
 
@@ -52,16 +52,16 @@ def in_threads(
     items: Iterable[_Item],
     ahead: int,
 ) -> Iterator[_Result]:
-    """Results in order, of which some are begun before they are asked for.
+    """Results in order, some of which are started before they are asked for.
 
-    No more than these are given to the pool, so that a process that ends need not wait
-    for all of them.
+    Only these are given to the pool, so that a process that ends need not wait for all
+    others.
 
     Args:
-        pool: of threads.
-        function: of an item.
-        items: what to do it to.
-        ahead: how many are begun ahead, the first of them at once.
+        pool: the pool of threads.
+        function: what to compute for an item.
+        items: the items.
+        ahead: how many are started ahead, the first of them at once.
     """
     left = iter(items)
     begun: collections.deque[concurrent.futures.Future[_Result]] = collections.deque()
@@ -84,17 +84,17 @@ def in_threads(
 
 
 def chunks_ahead(num_readers: int) -> int:
-    """Chunks that each of some readers asks for before they are needed."""
+    """Number of chunks that each of `num_readers` readers requests ahead."""
     return max(1, NUM_STREAMS // num_readers)
 
 
 def describe_order(order: ChunkOrder, batch_size: int, num_workers: int = 1) -> str:
-    """A line on chunk order, and the memory that it takes.
+    """A line about chunk order and the memory that it takes.
 
     Args:
-        order: what is described.
-        batch_size: over all workers.
-        num_workers: that share the lanes.
+        order: the order to describe.
+        batch_size: images per batch, over all workers.
+        num_workers: workers that share the lanes.
     """
     lanes = num_lanes(batch_size, order.store.num_chunks)
     own = -(-lanes // num_workers)

@@ -9,11 +9,11 @@ from keras_effnetv2.data.chunks.stores import Chunk, ChunkOrder, Store
 def chunk_share(chunks: np.ndarray) -> float:
     """The expected share of a batch that comes from the chunk of one of its images.
 
-    The less, the better mixed: 1 of `num` where each image is of another chunk, and at
-    best 1 of the chunks there are where batches are large.
+    The less, the better mixed: one in `num` if every image is from another chunk, and
+    at best, for large batches, one over the number of chunks.
 
     Args:
-        chunks: of each image, integers `(steps, batch_size)`.
+        chunks: chunk of each image, integers `(steps, batch_size)`.
     """
     shares = [np.unique(row, return_counts=True)[1] / len(row) for row in chunks]
     return float(np.mean([np.sum(share**2) for share in shares]))
@@ -54,7 +54,7 @@ def order_of_addresses(
 
 
 def _unread(store: Store):
-    """Gives chunks of empty records."""
+    """A store that returns chunks of empty records."""
     addresses, starts = store.addresses(), store.starts()
 
     def read(chunks):

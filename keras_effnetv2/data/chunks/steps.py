@@ -17,15 +17,15 @@ from keras_effnetv2.errors import InputError, UserError
 
 @dataclasses.dataclass(frozen=True)
 class Steps:
-    """A span of the steps of a training.
+    """A span of the steps of a training run.
 
     Attributes:
-        batch_size: records a step, over all workers.
-        per_epoch: steps of each epoch.
-        first_epoch: of the first step.
-        first_step: its place in its epoch, from 0.
-        num: how many, over the borders of epochs.
-        seed: of the order.
+        batch_size: records per step, over all workers.
+        per_epoch: steps per epoch.
+        first_epoch: epoch of the first step.
+        first_step: its index in its epoch, from 0.
+        num: number of steps, across epochs.
+        seed: seed of the order.
     """
 
     batch_size: int
@@ -36,7 +36,7 @@ class Steps:
     seed: int
 
     def epochs(self) -> Iterator[tuple[int, range]]:
-        """Each epoch and the steps of it."""
+        """Each epoch and its steps."""
         epoch, step, left = self.first_epoch, self.first_step, self.num
         while left > 0:
             steps = range(step, min(self.per_epoch, step + left))
@@ -48,13 +48,13 @@ class Steps:
 def training_records(
     order: ChunkOrder, steps: Steps, rows: Sequence[int], decode_errors: DecodeErrors
 ) -> tf.data.Dataset:
-    """What each step takes, read ahead in threads.
+    """The records of each step, read ahead in threads.
 
     Args:
-        order: of the records.
-        steps: which ones.
-        rows: of the global batch, increasing; only their lanes are read.
-        decode_errors: keeps what stops.
+        order: the order of the records.
+        steps: which steps.
+        rows: rows of the global batch, increasing; only their lanes are read.
+        decode_errors: keeps the error that stops the data.
 
     Returns:
         Epoch, step in the epoch, addresses `(rows,)`, all int64; records `(rows,)`.
@@ -89,7 +89,7 @@ def training_records(
 
 
 def first_addresses(order: ChunkOrder, num: int, seed: int, epoch: int) -> np.ndarray:
-    """Addresses of the first few records of an epoch of such batches, int64."""
+    """Addresses of the first few records of an epoch, int64."""
     epoch_lanes = EpochLanes(order.store, order.window, 1, num, seed, epoch)
     with ChunkReader(order.store, num_readers=NUM_STREAMS // 2) as reader:
         records = [*islice(epoch_lanes.records(0, 0, reader.read), num)]
@@ -101,12 +101,13 @@ def records_in_order(
     spans: Iterable[tuple[int, int]],
     decode_errors: DecodeErrors | None = None,
 ) -> tf.data.Dataset:
-    """Records of spans of numbers, each chunk read once where spans follow each other.
+    """Records of spans of numbers; each chunk is read once if spans are consecutive.
 
     Args:
-        store: of the records.
-        spans: first number and end of each; none begins before the one before it.
-        decode_errors: keeps what stops. None: it is raised as TensorFlow's.
+        store: the store of the records.
+        spans: first number and end of each; starts never decrease.
+        decode_errors: keeps the error that stops the data. None: it is raised as a
+            TensorFlow error.
 
     Returns:
         Addresses, int64 `(num,)`, and records `(num,)`.
@@ -149,8 +150,8 @@ def _step(
         records = [*islice(stream, per_lane)]
         if len(records) < per_lane:
             raise InputError(
-                "The files hold fewer images than the epoch takes of them. Set "
-                "data.num_train_images to what they hold, or to none."
+                "The files hold fewer images than an epoch takes. Set "
+                "data.num_train_images to the number that they hold, or to none."
             )
         found += [records[row] for row in chosen[lane]]
     return found
@@ -181,7 +182,7 @@ def _dataset(
 
 @contextlib.contextmanager
 def _stopping(decode_errors: DecodeErrors | None) -> Iterator[None]:
-    """Has `decode_errors` keep errors for users, which TensorFlow makes its own of."""
+    """Keeps errors for users in `decode_errors`, since TensorFlow replaces them."""
     try:
         yield
     except UserError as error:

@@ -1,4 +1,4 @@
-"""Records in chunks: neighbours in a file, which one read gets."""
+"""Records in chunks: neighbours in a file, fetched in one read."""
 
 import dataclasses
 from collections.abc import Callable
@@ -9,11 +9,11 @@ import tensorflow as tf
 
 
 class Chunk(NamedTuple):
-    """What one read gives.
+    """The result of one read.
 
     Attributes:
-        addresses: of its records, int64 `(num,)`, increasing.
-        contents: of each record; empty where it is damaged.
+        addresses: addresses of its records, int64 `(num,)`, increasing.
+        contents: contents of each record; empty if it is damaged.
     """
 
     addresses: np.ndarray
@@ -23,34 +23,34 @@ class Chunk(NamedTuple):
 class Store(Protocol):
     """Records with addresses that increase from chunk to chunk.
 
-    How many chunks there are is known at once. How many records they hold may take
-    reading them all; what asks for it waits for that, and raises its errors.
+    The number of chunks is known at once. The number of records may require reading all
+    files; methods that need it wait for that, and raise its errors.
     """
 
     @property
     def num_chunks(self) -> int:
-        """Chunks, some of which may be empty."""
+        """Number of chunks, some of which may be empty."""
         ...
 
     @property
     def chunk_bytes(self) -> int:
-        """Bytes of the largest chunk, about."""
+        """Approximate size of the largest chunk, bytes."""
         ...
 
     def addresses(self) -> np.ndarray:
-        """Of all records, int64 `(num_records,)`, increasing."""
+        """Addresses of all records, int64 `(num_records,)`, increasing."""
         ...
 
     def starts(self) -> np.ndarray:
-        """Places in `addresses` where chunks start, int64 `(num_chunks + 1,)`."""
+        """Indices in `addresses` where chunks start, int64 `(num_chunks + 1,)`."""
         ...
 
     def read(self, chunk: int) -> Chunk:
         """Reads a chunk.
 
         Raises:
-            ValueError: the files are not what they were taken for.
-            OSError: a file cannot be read, tried several times.
+            ValueError: the files are not what they were expected to be.
+            OSError: a file cannot be read, after several tries.
         """
         ...
 
@@ -59,18 +59,18 @@ class Store(Protocol):
         ...
 
     def name_of(self, address: int) -> str:
-        """What messages call a record."""
+        """The name of a record in messages."""
         ...
 
 
 @dataclasses.dataclass(frozen=True)
 class ChunkOrder:
-    """That records are read chunk by chunk, and how a training mixes them.
+    """Chunk order: how records are read chunk by chunk and mixed in training.
 
     Attributes:
-        store: of the records.
+        store: the store of the records.
         window: chunks that are mixed at any time, over all workers.
-        parse: from a record to an image and its label, in TensorFlow ops.
+        parse: turns a record into an image and its label, in TensorFlow ops.
     """
 
     store: Store

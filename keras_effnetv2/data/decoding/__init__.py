@@ -1,1 +1,1 @@
-"""From encoded images to pixels, the same along every path."""
+"""Decodes images to pixels, in the same way everywhere."""

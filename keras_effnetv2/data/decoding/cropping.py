@@ -1,4 +1,4 @@
-"""Crop and resize before evaluation, as the published accuracies were measured."""
+"""Crops and resizes for evaluation, as in the published measurements."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from keras_effnetv2.data.decoding import pillow_style
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.preprocessing import Preprocessing
 
-# The crop is the central size / (size + margin), for sides below the limit (pixels).
+# The crop is the central size / (size + margin), for sizes below the limit (pixels).
 # google/automl, efficientnetv2: preprocessing.py, preprocess_legacy.py.
 _CROP_MARGIN = 32
 _CROP_LIMIT = 320
@@ -17,21 +17,22 @@ _CROP_LIMIT = 320
 def evaluation_image(image: Any, preprocessing: Preprocessing) -> tf.Tensor:
     """Crops and resizes one image for evaluation, in TensorFlow ops.
 
-    Without a `crop_pct` the numbers are those of Google's code, whose bicubic resize is
-    TensorFlow 1's: it samples at pixel corners and may leave 0..255 near edges. Nothing
-    is clipped, rounded, smoothed before shrinking, or normalised: normalisation is the
-    model's. With one they are timm's and torchvision's: whole numbers 0..255.
+    Without a `crop_pct` the pixels are those of Google's code, whose bicubic resize is
+    TensorFlow 1's: it samples at pixel corners and may leave the range 0..255 near
+    edges. Nothing is clipped, rounded, smoothed before shrinking, or normalised: the
+    model normalises. With a `crop_pct` they are timm's and torchvision's: whole numbers
+    0..255.
 
     Args:
         image: uint8 or float `(height, width, channels)`, pixels 0..255.
         preprocessing: `image_size`, `crop`, `crop_pct` and `interpolation` are used,
-            and `mean` for what a crop has around the image.
+            and `mean` for padding around the image.
 
     Returns:
         float32 `(image_size, image_size, channels)`, pixels 0..255.
 
     Raises:
-        ValueError: not one image, but e.g. a batch.
+        ValueError: not a single image, but e.g. a batch.
     """
     image = tf.convert_to_tensor(image)
     if image.shape.rank != 3:
@@ -55,16 +56,16 @@ def evaluation_image(image: Any, preprocessing: Preprocessing) -> tf.Tensor:
 def evaluation_window(
     height: int, width: int, preprocessing: Preprocessing
 ) -> tuple[float, float, float, float]:
-    """Where in an image the crop of `evaluation_image` is.
+    """The position in an image of the crop of `evaluation_image`.
 
     Args:
-        height: of the image, pixels.
-        width: likewise.
+        height: height of the image, pixels.
+        width: width of the image, pixels.
         preprocessing: as for `evaluation_image`.
 
     Returns:
-        Top, left, height and width, pixels of the image; a crop that has a border
-        around the image begins before it.
+        Top, left, height and width, pixels of the image; a crop with padding around the
+        image starts outside it.
     """
     if preprocessing.crop_pct is not None:
         return pillow_style.evaluation_window(height, width, preprocessing)
@@ -80,7 +81,7 @@ def evaluation_window(
 
 
 def _center_crop(image: tf.Tensor, size: int, round_offset_up: bool) -> tf.Tensor:
-    """The central square; the two official crops differ in odd margins' half pixel."""
+    """The central square; the two official crops round odd margins differently."""
     y, x, crop = _center_window(tf.shape(image)[:2], size, round_offset_up)
     return image[y : y + crop, x : x + crop]
 
@@ -88,7 +89,7 @@ def _center_crop(image: tf.Tensor, size: int, round_offset_up: bool) -> tf.Tenso
 def _center_window(
     sides: tf.Tensor, size: int, round_offset_up: bool
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Top, left and side of the central square of an image of two sides."""
+    """Top, left and side of the central square of an image."""
     ratio = size / (size + _CROP_MARGIN)
     crop = tf.cast(ratio * tf.cast(tf.reduce_min(sides), tf.float32), tf.int32)
     crop = tf.maximum(crop, 1)

@@ -1,6 +1,6 @@
-"""Formats and sizes of encoded images by their headers, before they are decoded.
+"""Formats and sizes of encoded images, read from headers before decoding.
 
-In TensorFlow ops, for graphs have no Pillow.
+In TensorFlow ops, since graphs have no Pillow.
 """
 
 import os
@@ -15,22 +15,22 @@ from keras_effnetv2.errors import InputError
 
 LIMIT_VARIABLE = "KERAS_EFFNETV2_MAX_PIXELS"
 
-_GIF_BLOCK = 256  # Bytes of a full block: its size, which is 255, and its data.
-# Of 255 bytes they are skipped by the frame; more of small ones hide something.
+_GIF_BLOCK = 256  # Bytes of a full block: its size byte, which is 255, and its data.
+# Blocks of 255 bytes are skipped frame by frame; so many small ones hide something.
 _GIF_STEPS = 1 << 16
-# What BMPs that are packed by masks have as the masks of blue, green and red, if they
-# are as without.
+# The masks of blue, green and red in a BMP with masks whose pixels are as in one
+# without.
 _BGR_MASKS = b"\0\0\xff\0\0\xff\0\0\xff\0\0\0"
 
 
 def max_pixels() -> int:
-    """The largest image that is decoded anywhere, pixels; graphs keep it when traced.
+    """The largest image that is decoded, pixels; traced graphs keep the value.
 
-    The environment's `KERAS_EFFNETV2_MAX_PIXELS`. Without it, what Pillow refuses: more
-    than twice `PIL.Image.MAX_IMAGE_PIXELS`, so 178,956,970; nothing where that is None.
+    The environment variable `KERAS_EFFNETV2_MAX_PIXELS`. By default Pillow's limit,
+    twice `PIL.Image.MAX_IMAGE_PIXELS`: 178,956,970; no limit if that is None.
 
     Raises:
-        ValueError: the variable is no positive number.
+        ValueError: the variable is not a positive number.
     """
     received = os.environ.get(LIMIT_VARIABLE)
     if received is None:
@@ -38,14 +38,14 @@ def max_pixels() -> int:
         return sys.maxsize if limit is None else int(2 * limit)
     if not received.isdecimal() or not int(received):
         raise InputError(
-            f"{LIMIT_VARIABLE} is the largest number of pixels of an image that is "
-            f"decoded, as in 178956970. Received: {received!r}."
+            f"{LIMIT_VARIABLE} must be the largest number of pixels of an image to "
+            f"decode, such as 178956970. Received: {received!r}."
         )
     return min(int(received), sys.maxsize)
 
 
 def check_size(num_pixels: tf.Tensor) -> tf.Operation | None:
-    """Fails where an image is larger than `max_pixels()`: something to depend on.
+    """An op that fails if an image is larger than `max_pixels()`.
 
     Args:
         num_pixels: scalar int64.
@@ -71,10 +71,10 @@ _traced = tf.function(input_signature=[tf.TensorSpec((), tf.string)], autograph=
 
 @_traced
 def num_pixels(contents: tf.Tensor) -> tf.Tensor:
-    """Pixels that decoding an image makes, scalar int64; 0 of an unknown format.
+    """Pixels that decoding an image would make, scalar int64; 0 for unknown formats.
 
-    Of GIF, TensorFlow decodes all frames, with a byte for each pixel; so a third of
-    their pixels counts, where it is more than those of the image.
+    TensorFlow decodes all frames of a GIF, with one byte per pixel; so a third of their
+    pixels counts, if that is more than those of the image.
 
     Args:
         contents: scalar string: JPEG, PNG, GIF, BMP or WebP.
@@ -96,9 +96,9 @@ def area(shape: tf.Tensor) -> tf.Tensor:
 
 @_traced
 def is_indexed_bmp(contents: tf.Tensor) -> tf.Tensor:
-    """Whether an image is a BMP that TensorFlow takes for what it is not, scalar bool.
+    """Whether an image is a BMP that TensorFlow would misread, scalar bool.
 
-    It takes indices of palettes for gray levels, and packed pixels for plain ones.
+    It takes palette indices for gray levels, and packed pixels for plain ones.
     """
     head = encoded.read(contents, 0, 66)
     compression = encoded.number(head[30:34], True)
@@ -109,15 +109,15 @@ def is_indexed_bmp(contents: tf.Tensor) -> tf.Tensor:
 
 
 def _too_large(limit: int) -> str:
-    """What errors say of images with more pixels than `limit`, before their number."""
+    """The error for images with more pixels than `limit`, before their number."""
     return (
-        f"it has more than {limit:,} pixels, and may be a decompression bomb (if it is "
-        f"none, set {LIMIT_VARIABLE}):"
+        f"it has more than {limit:,} pixels, and may be a decompression bomb (if it "
+        f"is not, set {LIMIT_VARIABLE}):"
     )
 
 
 def _num_pixels(contents: tf.Tensor) -> tf.Tensor:
-    """As `num_pixels`, of other formats than JPEG."""
+    """As `num_pixels`, for formats other than JPEG."""
     head = encoded.read(contents, 0, 30)
     is_webp = encoded.equals(head[:4], b"RIFF") & encoded.equals(head[8:12], b"WEBP")
     cases = [
@@ -135,13 +135,13 @@ def _png_pixels(head: tf.Tensor) -> tf.Tensor:
 
 
 def _bmp_pixels(head: tf.Tensor) -> tf.Tensor:
-    # BITMAPINFOHEADER: signed; of negative height where rows go from top to bottom.
+    # BITMAPINFOHEADER: signed; the height is negative if rows go from top to bottom.
     sides = tf.bitcast(tf.reshape(head[18:26], (2, 4)), tf.int32)
     return tf.reduce_prod(tf.abs(tf.cast(sides, tf.int64)))
 
 
 def _webp_pixels(head: tf.Tensor) -> tf.Tensor:
-    # RFC 9649, 2.5 to 2.7: of 14 bits, of 14 bits less 1, or of 24 bits less 1.
+    # RFC 9649, 2.5 to 2.7: 14 bits, 14 bits minus 1, or 24 bits minus 1.
     sides = tf.stack([encoded.number(head[x : x + 2], True) for x in (26, 28)])
     lossy = tf.reduce_prod(sides % (1 << 14))
     bits = encoded.number(head[21:25], True)
@@ -155,7 +155,7 @@ def _webp_pixels(head: tf.Tensor) -> tf.Tensor:
 
 def _gif_pixels(contents: tf.Tensor) -> tf.Tensor:
     """The canvas of a GIF, its largest frame, or a third of all frames."""
-    # Zeros after the end: a header there is of no frame.
+    # Zeros after the end: a header there is not a frame's.
     data = tf.io.decode_raw(tf.strings.join([contents, b"\0" * 16]), tf.uint8)
     end = tf.size(data, tf.int64) - 16
     head = encoded.read(contents, 0, 11)
@@ -184,19 +184,19 @@ def _gif_pixels(contents: tf.Tensor) -> tf.Tensor:
 
 
 def _after_header(data: tf.Tensor, position: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Where the blocks of a GIF's frame or extension begin, and pixels of the frame."""
+    """Where the blocks of a GIF's frame or extension begin, and the frame's pixels."""
     header = tf.slice(data, [position], [10])
     # GIF89a, 20: separator, left, top, width, height, flags, table, size of codes.
     frame = position + 11 + _table_size(header[9])
     pixels = encoded.number(header[5:7], True) * encoded.number(header[7:9], True)
     is_frame, is_extension = header[0] == 0x2C, header[0] == 0x21
-    beyond = tf.size(data, tf.int64)  # Of the trailer, or what should be one.
+    beyond = tf.size(data, tf.int64)  # The trailer, or what should be one.
     after = tf.where(is_extension, position + 2, beyond)
     return tf.where(is_frame, frame, after), tf.where(is_frame, pixels, 0)
 
 
 def _after_blocks(data: tf.Tensor, position: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Behind a GIF's full blocks and the one after them, and whether more follow."""
+    """The end of a GIF's full blocks and the next one, and whether more follow."""
     is_full = data[position::_GIF_BLOCK] == _GIF_BLOCK - 1
     is_last = tf.concat([~is_full, [True]], axis=0)
     num_full = tf.argmax(tf.cast(is_last, tf.uint8), output_type=tf.int64)

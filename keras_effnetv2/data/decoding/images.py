@@ -1,4 +1,4 @@
-"""Image files and bytes as pixels, the same for training, evaluation and prediction.
+"""Decodes image files and bytes, in the same way for training and prediction.
 
 TensorFlow's decoder comes first: the released networks were trained and measured with
 its JPEG decoder, which differs from Pillow's by up to 18 levels. Pillow decodes what
@@ -20,12 +20,12 @@ from keras_effnetv2.data.printable import printable
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.paths import as_path, is_remote
 
-# What Pillow may take a file for; some of its other readers start other programs.
+# Formats that Pillow may open; some of its other readers start other programs.
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
 SUFFIXES = {
     ".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"
 }  # fmt: skip
-# Bytes that Pillow tells formats apart by.
+# Bytes by which Pillow recognises formats.
 _PREFIX = 16
 
 
@@ -33,9 +33,8 @@ def decode(contents: Any) -> tf.Tensor:
     """Pixels of an encoded image, uint8 `(height, width, 3)`, in TensorFlow ops.
 
     Takes JPEG (grayscale, CMYK), PNG (palette, alpha, 16 bits), GIF (the first frame)
-    and BMP (24 and 32 bits); where TensorFlow does, WebP that neither moves nor has
-    alpha. 16-bit samples keep their upper half, alpha is dropped, EXIF orientation is
-    not looked at.
+    and BMP (24 and 32 bits); if TensorFlow can, WebP without animation or alpha. 16-bit
+    samples keep their upper half, alpha is dropped, EXIF orientation is ignored.
 
     Args:
         contents: bytes, or a scalar string tensor.
@@ -43,14 +42,14 @@ def decode(contents: Any) -> tf.Tensor:
     Raises:
         tf.errors.InvalidArgumentError: TensorFlow cannot decode the image, or it is
             larger than `headers.max_pixels()`, or a BMP with a palette or packed
-            pixels, which TensorFlow would take for others.
+            pixels, which TensorFlow would misread.
     """
     contents = tf.convert_to_tensor(contents)
     checks = [
         headers.check_size(headers.num_pixels(contents)),
         tf.debugging.Assert(
             ~headers.is_indexed_bmp(contents),
-            ["BMP images need 24 or 32 bits a pixel here, without masks."],
+            ["BMP images need 24 or 32 bits per pixel here, without masks."],
         ),
     ]
     with tf.control_dependencies([x for x in checks if x is not None]):
@@ -59,11 +58,11 @@ def decode(contents: Any) -> tf.Tensor:
 
 
 def to_rgb(image: Any, turn_upright: bool = True) -> tf.Tensor:
-    """uint8 `(height, width, 3)` of an image as sources have it, in TensorFlow ops.
+    """uint8 `(height, width, 3)` of an image from a source, in TensorFlow ops.
 
     Args:
-        image: encoded, as `decode` takes it; or uint8 `(height, width, 1 or 3)`.
-        turn_upright: an encoded image, as its EXIF orientation says.
+        image: encoded, as for `decode`; or uint8 `(height, width, 1 or 3)`.
+        turn_upright: whether to rotate an encoded image as its EXIF orientation says.
     """
     image = tf.convert_to_tensor(image)
     if image.dtype == tf.string:
@@ -78,13 +77,13 @@ def to_rgb(image: Any, turn_upright: bool = True) -> tf.Tensor:
 def read(path: str | os.PathLike) -> np.ndarray:
     """Pixels of an image file, uint8 `(height, width, 3)`, upright.
 
-    JPEG, PNG, GIF, BMP, WebP and TIFF, told apart by content; the first frame of
-    several; turned as the EXIF orientation says; alpha is dropped.
+    JPEG, PNG, GIF, BMP, WebP and TIFF, recognised by content; the first frame if there
+    are several; rotated as the EXIF orientation says; alpha is dropped.
 
     Raises:
         ValueError: not a file, not an image, damaged, or larger than
             `headers.max_pixels()`.
-        OSError: the file cannot be read, tried several times.
+        OSError: the file cannot be read, after several tries.
     """
     encoded = contents(path)
     try:
@@ -94,11 +93,11 @@ def read(path: str | os.PathLike) -> np.ndarray:
 
 
 def contents(path: str | os.PathLike) -> bytes:
-    """What is in an image file, here or in a bucket, not looked at yet.
+    """The bytes of an image file, local or in a bucket, not decoded.
 
     Raises:
         ValueError: not a file.
-        OSError: the file cannot be read, tried several times.
+        OSError: the file cannot be read, after several tries.
     """
     name = printable(path)
     if is_remote(path):
@@ -110,15 +109,15 @@ def contents(path: str | os.PathLike) -> bytes:
 
 
 def unreadable(name: str, reason: object) -> InputError:
-    """The error for an image that has this name, and of which this is wrong."""
+    """The error for an image that cannot be read."""
     return InputError(f"{name} cannot be read as an image: {reason}.")
 
 
 def from_pillow(image: Image.Image) -> np.ndarray:
-    """Pixels of Pillow's image, uint8 `(height, width, 3)`, upright.
+    """Pixels of a Pillow image, uint8 `(height, width, 3)`, upright.
 
     Raises:
-        ValueError: it is damaged, or its samples have no known range.
+        ValueError: the image is damaged, or its samples have no known range.
     """
     try:
         return _rgb(ImageOps.exif_transpose(image))
@@ -132,11 +131,11 @@ def decode_any(contents: bytes, turn_upright: bool = True) -> np.ndarray:
     """Pixels of an encoded image, uint8 `(height, width, 3)`.
 
     Args:
-        contents: of any format that `read` takes.
-        turn_upright: as the EXIF orientation says. TIFF always is.
+        contents: bytes in any format that `read` takes.
+        turn_upright: whether to rotate as the EXIF orientation says. TIFF always is.
 
     Raises:
-        ValueError: what is wrong with it, to be read after its name.
+        ValueError: what is wrong with the image, as the end of a sentence.
     """
     if not contents:
         raise InputError("the file is empty")
@@ -153,12 +152,12 @@ def decode_any(contents: bytes, turn_upright: bool = True) -> np.ndarray:
 
 
 def _decode_with_pillow(contents: bytes) -> tuple[np.ndarray, int | None]:
-    """Pixels, and the orientation that is left; None where only EXIF can say."""
+    """Pixels, and the orientation still to apply; None if only EXIF can say."""
     try:
         with _open(contents) as image:
             headers.refuse_large(image.width * image.height)
             pixels = _rgb(image)
-            # While decoding a TIFF, Pillow turns it.
+            # Pillow rotates TIFFs while decoding them.
             return pixels, 1 if image.format == "TIFF" else None
     except (InputError, MemoryError):
         raise
@@ -168,7 +167,7 @@ def _decode_with_pillow(contents: bytes) -> tuple[np.ndarray, int | None]:
 
 
 def kind_of(contents: bytes) -> str:
-    """The format that encoded bytes begin as, such as "JPEG"; else nothing."""
+    """The format that encoded bytes start like, such as "JPEG"; else empty."""
     return next((name for name in _FORMATS if _begins_as(contents, name)), "")
 
 
@@ -179,10 +178,10 @@ def _begins_as(contents: bytes, name: str) -> bool:
 
 
 def _open(contents: bytes) -> Image.Image:
-    """As Pillow's `open`, which has a limit of its own and opens everything."""
+    """As Pillow's `open`, which has its own limit and opens every format."""
     for name in _FORMATS:
         if _begins_as(contents, name):
-            with contextlib.suppress(SyntaxError):  # Pillow's, of the image.
+            with contextlib.suppress(SyntaxError):  # Raised by Pillow for the image.
                 factory, _ = Image.OPEN[name]
                 return factory(io.BytesIO(contents), "")
     raise InputError(f"it is none of {', '.join(_FORMATS)}")

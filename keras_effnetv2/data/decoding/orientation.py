@@ -1,6 +1,6 @@
-"""EXIF orientation in TensorFlow ops: encoded images come upright, in a graph too.
+"""EXIF orientation in TensorFlow ops: makes images upright, also in graphs.
 
-The same for files, datasets and the graphs of servers, where there is no Pillow.
+It is the same for files, datasets and the graphs of servers, which have no Pillow.
 """
 
 import functools
@@ -25,22 +25,22 @@ TURNS = {
     8: (True, -1, 1),
 }
 
-# EXIF fits a JPEG segment, which is shorter; elsewhere the rest is not looked at.
+# EXIF fits into a JPEG segment, which is shorter; in other formats the rest is ignored.
 _BLOCK_LIMIT = 1 << 16
-# Cameras write 2 to 10 before the pixels; a PNG has one for every 8 KiB of pixels.
+# Cameras write 2 to 10 segments before the pixels; a PNG has one per 8 KiB of pixels.
 _SEGMENT_LIMIT = 512
 _HEADER = b"Exif\0\0"
 _SHORT = 3
 
-# Whether it is EXIF; where its data begins, and its size; where the next one begins,
-# at least 1. In bytes from the segment's first.
+# Whether it is EXIF; the offset and size of its data; the offset of the next segment,
+# at least 1. In bytes from the start of the segment.
 _Segment = tuple[tf.Tensor, int, tf.Tensor, tf.Tensor]
 
 
 def _rarely(*signature: tf.TensorSpec) -> Callable[[Callable], Callable]:
-    """Makes a function of what few images need, for a branch, traced once.
+    """Traces once a function that few images need, for use in a branch.
 
-    It stays one op there: of a branch that is not taken each op costs time too.
+    It stays a single op there: each op of a branch costs time, even if it is not taken.
     """
     return tf.function(
         input_signature=signature,
@@ -52,21 +52,21 @@ def _rarely(*signature: tf.TensorSpec) -> Callable[[Callable], Callable]:
 def exif_orientation(contents: tf.Tensor) -> tf.Tensor:
     """The EXIF orientation of an encoded image, scalar int32 1..8.
 
-    Of JPEG, PNG and WebP; 1 of anything else, and where EXIF is absent or damaged.
-    Whatever the bytes are, they are no error, and the work is bounded.
+    For JPEG, PNG and WebP; 1 for anything else, and if EXIF is absent or damaged. No
+    bytes cause an error, and the work is bounded.
 
-    Differs from what Pillow makes of the same bytes in these cases:
+    The result differs from Pillow's in these cases:
 
-    - An orientation that stands intact counts. Pillow gives up where an earlier entry
-      points outside the EXIF, but also takes orientations that are not one SHORT.
-    - Pillow also looks into XMP, text chunks of PNG, and TIFF.
-    - Only the first 512 segments are looked at, and of EXIF in several only the first.
+    - An intact orientation counts. Pillow gives up if an earlier entry points outside
+      the EXIF, but also takes orientations that are not one SHORT.
+    - Pillow also reads XMP, text chunks of PNG, and TIFF.
+    - Only the first 512 segments are read, and only the first one of EXIF.
 
     Args:
         contents: scalar string.
 
     Raises:
-        ValueError: not one image, but e.g. a batch.
+        ValueError: not a single image, but e.g. a batch.
     """
     contents = tf.convert_to_tensor(contents)
     if contents.shape.rank != 0:
@@ -77,10 +77,10 @@ def exif_orientation(contents: tf.Tensor) -> tf.Tensor:
     return _orientation(contents)
 
 
-# As a function, it is traced once for all datasets.
+# As a tf.function, it is traced only once for all datasets.
 @tf.function(input_signature=[tf.TensorSpec((), tf.string)], autograph=False)
 def _orientation(contents: tf.Tensor) -> tf.Tensor:
-    # Most images are JPEGs without EXIF, and a look for its name costs least.
+    # Most images are JPEGs without EXIF, and searching for its name is cheapest.
     is_plain = tf.io.is_jpeg(contents) & ~_mentions(contents, "Exif")
     return tf.cond(is_plain, lambda: tf.constant(1), lambda: _in_exif(contents))
 
@@ -98,27 +98,27 @@ def _in_exif(contents: tf.Tensor) -> tf.Tensor:
 
 def _in_block(block: tf.Tensor) -> tf.Tensor:
     """The orientation in the data of EXIF, scalar int32."""
-    # Some writers put the header of JPEG into other formats, or twice into JPEG.
+    # Some writers put the JPEG header into other formats, or twice into a JPEG.
     doubled = encoded.equals(encoded.read(block, 0, 6), _HEADER)
     block = encoded.part(block, tf.where(doubled, 6, 0), _BLOCK_LIMIT)
     head = encoded.read(block, 0, 8)
     little = encoded.equals(head[:2], b"II")
-    # As Pillow, forgive a 42 in the other byte order.
+    # Like Pillow, accept a 42 in the other byte order.
     known = little | encoded.equals(head[:2], b"MM")
     known &= encoded.equals(head[2:4], b"\0*") | encoded.equals(head[2:4], b"*\0")
     entries = _entries(block, encoded.number(head[4:], little), little)
-    # Of entries with the same tag, the first counts.
+    # If several entries have the same tag, the first counts.
     values = tf.concat([_orientations(entries, little), [1]], axis=0)
     valid = known & (values[0] >= 1) & (values[0] <= 8)
     return tf.where(valid, tf.cast(values[0], tf.int32), 1)
 
 
 def upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
-    """Turns and mirrors an image as its EXIF orientation says.
+    """Rotates and mirrors an image as its EXIF orientation says.
 
     Args:
         image: uint8 `(height, width, 3)`, as stored.
-        orientation: scalar int32; other numbers than 2..8 leave the image alone.
+        orientation: scalar int32; numbers other than 2..8 leave the image as it is.
 
     Returns:
         uint8 `(height, width, 3)`, or `(width, height, 3)` for orientations 5..8.
@@ -135,14 +135,14 @@ def _turned(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
 
 
 def upright_shape(shape: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
-    """The shape, int32 `(3,)`, that `upright` makes of a stored one."""
+    """The shape, int32 `(3,)`, of the upright image for a stored shape."""
     return tf.where(orientation >= 5, tf.gather(shape, (1, 0, 2)), shape)
 
 
 def stored_window(
     window: tf.Tensor, shape: tf.Tensor, orientation: tf.Tensor
 ) -> tf.Tensor:
-    """Where a window of an upright image is in the image as stored.
+    """The position in the stored image of a window of the upright image.
 
     Args:
         window: int32 `(4,)`: top, left, height, width, upright.
@@ -182,7 +182,7 @@ def _turn(orientation: tf.Tensor) -> tuple[tf.Tensor, ...]:
 
 
 def _exif_block(contents: tf.Tensor) -> tf.Tensor:
-    """What follows the header of EXIF, at most 64 KiB; empty where there is none."""
+    """The data after the EXIF header, at most 64 KiB; empty if there is none."""
     head = encoded.read(contents, 0, 12)
     is_webp = encoded.equals(head[:4], b"RIFF") & encoded.equals(head[8:], b"WEBP")
     formats = [
@@ -202,15 +202,15 @@ def _find(
     segment: Callable[[tf.Tensor], _Segment],
     name: str,
 ) -> tf.Tensor:
-    """Walks from segment to segment until one is EXIF; gives that one's data.
+    """Walks from segment to segment until one is EXIF; returns its data.
 
     Args:
         contents: scalar string.
-        start: of the first segment.
-        segment: makes sense of a segment's first 10 bytes.
-        name: what the format calls EXIF.
+        start: offset of the first segment.
+        segment: interprets a segment's first 10 bytes.
+        name: the format's name for EXIF.
     """
-    # Few images have it, and a search for its name takes a tenth of the first steps.
+    # Few images have EXIF, and searching for its name takes a tenth of the first steps.
     end = tf.where(_mentions(contents, name), encoded.length(contents), 0)
 
     def is_left(position, block):
@@ -234,12 +234,12 @@ def _find(
 def _jpeg_segment(head: tf.Tensor) -> _Segment:
     # ITU-T T.81, B.1: 0xFF, marker, size that includes its own two bytes, data.
     marker = tf.cast(head[1], tf.int64)
-    # Not 0xFF or fill: as Pillow, look for the next marker byte by byte.
+    # Not 0xFF or fill: like Pillow, look for the next marker byte by byte.
     is_segment = (head[0] == 0xFF) & (marker >= 0xC0) & (marker < 0xFF)
-    # Restarts, start and end of the image are only a marker.
+    # Restarts, start and end of the image consist of a marker only.
     is_segment &= (marker < 0xD0) | (marker > 0xD9)
     size = tf.maximum(encoded.number(head[2:4], False), 2)
-    # After the start of scan come pixels: nothing more to find.
+    # After the start of scan come the pixels: nothing more to find.
     following = tf.where(marker == 0xDA, np.int64(1 << 32), 2 + size)
     is_exif = is_segment & (marker == 0xE1) & encoded.equals(head[4:], _HEADER)
     return is_exif, 10, size - 8, tf.where(is_segment, following, 1)
@@ -258,7 +258,7 @@ def _webp_chunk(head: tf.Tensor) -> _Segment:
 
 
 def _entries(block: tf.Tensor, offset: tf.Tensor, little: tf.Tensor) -> tf.Tensor:
-    """What there is of the directory's entries at `offset`, uint8 `(num, 12)`."""
+    """The entries of the directory at `offset`, possibly cut off, uint8 `(num, 12)`."""
     num = encoded.number(encoded.read(block, offset, 2), little)
     num_there = tf.maximum(encoded.length(block) - offset - 2, 0) // 12
     entries = encoded.part(block, offset + 2, 12 * tf.minimum(num, num_there))
@@ -266,7 +266,7 @@ def _entries(block: tf.Tensor, offset: tf.Tensor, little: tf.Tensor) -> tf.Tenso
 
 
 def _orientations(entries: tf.Tensor, little: tf.Tensor) -> tf.Tensor:
-    """Values of the entries that are orientations, int64 `(num,)`."""
+    """Values of the orientation entries, int64 `(num,)`."""
     # EXIF 2.3, 4.6.2: tag, type, number of values, then the value, left-justified.
     is_orientation = encoded.number(entries[:, :2], little) == ORIENTATION_TAG
     is_orientation &= encoded.number(entries[:, 2:4], little) == _SHORT

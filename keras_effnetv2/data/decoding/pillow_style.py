@@ -1,6 +1,6 @@
-"""The evaluation crops of timm and torchvision, whose pixels are Pillow's.
+"""The evaluation crops of timm and torchvision, with Pillow's pixels.
 
-Sources of the facts: timm 1.0.31, `data/transforms_factory.py` and `transforms.py`;
+Sources: timm 1.0.31, `data/transforms_factory.py` and `transforms.py`;
 torchvision 0.29, `Resize` and `CenterCrop`; Pillow 13.
 """
 
@@ -13,11 +13,11 @@ from keras_effnetv2.preprocessing import Preprocessing
 
 
 def evaluation_image(image: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
-    """Resizes and crops one image as a record with a `crop_pct` says.
+    """Resizes and crops one image according to a record with a `crop_pct`.
 
     Args:
         image: uint8 or float `(height, width, channels)`, pixels 0..255.
-        preprocessing: with a `crop_pct`.
+        preprocessing: a record with a `crop_pct`.
 
     Returns:
         float32 `(image_size, image_size, channels)`, whole numbers 0..255.
@@ -35,7 +35,7 @@ def evaluation_window(
 ) -> tuple[float, float, float, float]:
     """Top, left, height and width of the crop in an image's own pixels.
 
-    A crop with a border around the image begins before it, and is larger.
+    A crop with padding around the image starts outside it, and is larger.
     """
     size = preprocessing.image_size
     sides = _scaled_sides(tf.constant((height, width)), preprocessing)
@@ -46,20 +46,20 @@ def evaluation_window(
 
 
 def _offsets(sides: tf.Tensor, size: int) -> tf.Tensor:
-    """Top and left of the crop in the resized image with its border, int32 `(2,)`."""
-    # Halves of odd margins as Python rounds: to the even number.
+    """Top and left of the crop in the resized and padded image, int32 `(2,)`."""
+    # Halves of odd margins are rounded to even, as in Python.
     margins = tf.cast(tf.maximum(sides - size, 0), tf.float32)
     return tf.cast(tf.round(margins / 2.0), tf.int32)
 
 
 def _scaled_sides(sides: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
     """Height and width of the resized image, int32 `(2,)`."""
-    # With a share, a record always has it here.
+    # Records always have a crop_pct here.
     scaled = math.floor(preprocessing.image_size / (preprocessing.crop_pct or 1.0))
     if preprocessing.crop == "squash":
         return tf.constant([scaled, scaled])
     if preprocessing.crop == "center":
-        # The long side is cut to a whole number, as torchvision does.
+        # The long side is truncated, as in torchvision.
         return tf.maximum(scaled * sides // tf.reduce_min(sides), scaled)
     ratio = tf.cast(tf.reduce_max(sides), tf.float64) / scaled
     scaled_sides = tf.round(tf.cast(sides, tf.float64) / ratio)
@@ -67,10 +67,10 @@ def _scaled_sides(sides: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
 
 
 def _resize(image: tf.Tensor, sides: tf.Tensor, interpolation: str) -> tf.Tensor:
-    """As Pillow: first the width, then the height, with levels after each.
+    """As Pillow: first the width, then the height, rounded to levels after each.
 
-    From Pillow 13 on it sometimes begins with the height, which changes levels by two
-    at most.
+    Pillow 13 and later sometimes start with the height, which changes levels by at most
+    two.
     """
     height, width = tf.unstack(sides)
     for size in ((tf.shape(image)[0], width), (height, width)):
@@ -80,7 +80,7 @@ def _resize(image: tf.Tensor, sides: tf.Tensor, interpolation: str) -> tf.Tensor
 
 
 def _pad(image: tf.Tensor, lacking: tf.Tensor, mean: tuple[float, ...]) -> tf.Tensor:
-    """The image with what it lacks in height and width around it, of the mean."""
+    """The image padded with the mean to the height and width needed."""
     fill = tf.round(tf.constant(mean, tf.float32))
     before = lacking // 2
     rows, columns = tf.unstack(tf.stack([before, lacking - before], axis=1))

@@ -1,4 +1,4 @@
-"""Reading from disks and networks, which fail now and then where the data is sound."""
+"""Retries reads from disks and networks, which sometimes fail on sound data."""
 
 import time
 from collections.abc import Callable
@@ -11,21 +11,21 @@ from keras_effnetv2.errors import FileError
 
 _Result = TypeVar("_Result")
 
-# Seconds before the second try and those after it.
+# Seconds before the second and later tries.
 WAITS = (0.5, 1.0, 2.0)
-# What TensorFlow raises of data; all else is of the disk, the network or the machine.
+# TensorFlow's errors about data; all others are of the disk, network or machine.
 OF_DATA = (tf.errors.InvalidArgumentError, tf.errors.DataLossError)
 
 
 def retried(read: Callable[[], _Result], name: Any) -> _Result:
-    """What `read` gives, tried again where the file system fails.
+    """The result of `read`, retried if the file system fails.
 
     Args:
-        read: may raise `OF_DATA`, which is no failure of the file system.
-        name: of what is read, for messages.
+        read: may raise `OF_DATA`, which are not failures of the file system.
+        name: the name of what is read, for messages.
 
     Raises:
-        OSError: it failed every time.
+        OSError: every try failed.
     """
     waits = iter(WAITS)
     while True:

@@ -1,1 +1,1 @@
-"""`pack`: folders of images as TFRecord shards, as TensorFlow Datasets has them."""
+"""`pack`: packs folders of images into TFRecord shards for TensorFlow Datasets."""

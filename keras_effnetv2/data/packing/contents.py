@@ -1,4 +1,4 @@
-"""What of a folder is packed: its splits, classes and images, before any is read."""
+"""What is packed: splits, classes and images of a folder, before any is read."""
 
 import concurrent.futures
 import dataclasses
@@ -13,9 +13,9 @@ from keras_effnetv2.data.sources import folder as class_folders
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.paths import as_path, is_remote
 
-# Files that a disk is asked about at the same time.
+# Files whose status is requested at the same time.
 _NUM_THREADS = 16
-# What TensorFlow Datasets takes in `split=`.
+# Names that TensorFlow Datasets accepts in `split=`.
 _SPLIT = r"[\w-]+"
 
 
@@ -25,7 +25,7 @@ class Contents:
 
     Attributes:
         class_names: a name for each class.
-        splits: images of each.
+        splits: images of each split.
     """
 
     class_names: tuple[str, ...]
@@ -33,11 +33,11 @@ class Contents:
 
     @property
     def num_images(self) -> int:
-        """In all splits."""
+        """Number of images in all splits."""
         return sum(map(len, self.splits.values()))
 
     def digest(self) -> str:
-        """What other images, classes and sizes of files do not have."""
+        """A digest of the images, classes and sizes of files."""
         digest = hashlib.blake2b(digest_size=16)
         lines = (
             f"{split}\t{x.name}\t{x.label}\t{x.size}\n"
@@ -50,18 +50,18 @@ class Contents:
 
 
 def find(folder: str, train_split: str = "train") -> Contents:
-    """The images that the source `folder` has of each split.
+    """The images of each split, as in the source `folder`.
 
     Args:
         folder: absolute, or of a file system that TensorFlow knows.
-        train_split: whose folders are the classes.
+        train_split: the split whose folders are the classes.
 
     Raises:
-        ValueError: it holds nothing that can be packed, or may not be read.
-        OSError: there is no such bucket, or nobody here has rights on it.
+        ValueError: the folder holds nothing that can be packed, or may not be read.
+        OSError: there is no such bucket, or no permission for it.
     """
     if is_remote(folder):
-        as_path(folder).exists()  # Says what is wrong with the bucket.
+        as_path(folder).exists()  # Reports what is wrong with the bucket.
     try:
         found = class_folders.find_splits(folder, train_split)
         splits = {
@@ -70,7 +70,7 @@ def find(folder: str, train_split: str = "train") -> Contents:
     except PermissionError as error:
         raise InputError(
             f"{printable(error.filename or folder)} cannot be read: {error.strerror}. "
-            "Change its rights, or copy the images."
+            "Change its permissions, or copy the images."
         ) from error
     class_names = tuple(found[train_split if train_split in found else "train"])
     _check_names(folder, class_names, splits)
@@ -86,14 +86,14 @@ def _images(folder: str, classes: class_folders.Classes) -> Iterator[LabelledIma
 
 
 def _size(path: str) -> int:
-    """Bytes of a file; 0 of one that has gone, or is in a bucket."""
+    """Size of a file, bytes; 0 if it is gone or in a bucket."""
     if is_remote(path) or not os.path.exists(path):
         return 0
     return os.stat(path).st_size
 
 
 def _name(folder: str, path: str) -> str:
-    """The path within the folder, the same wherever that is."""
+    """The path within the folder, independent of where that is."""
     inside = path[len(folder) :].lstrip(os.sep)
     return printable(inside.replace(os.sep, "/"))
 
@@ -101,7 +101,7 @@ def _name(folder: str, path: str) -> str:
 def _check_names(
     folder: str, class_names: tuple[str, ...], splits: Mapping[str, object]
 ) -> None:
-    """Refuses names that TensorFlow Datasets would change or not take."""
+    """Refuses names that TensorFlow Datasets would change or reject."""
     blank = [name for name in class_names if name != name.strip()]
     if blank:
         raise InputError(
@@ -111,6 +111,6 @@ def _check_names(
     others = [name for name in splits if not re.fullmatch(_SPLIT, name)]
     if others:
         raise InputError(
-            f"Names of splits are of letters, digits, '_' and '-'. Received: "
+            f"Names of splits consist of letters, digits, '_' and '-'. Received: "
             f"{shown(others)}. Rename the folders in {printable(folder)}."
         )

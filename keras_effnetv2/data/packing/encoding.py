@@ -1,4 +1,4 @@
-"""What is stored of an image file: its bytes, or new ones that every reader takes."""
+"""What is stored of an image: its bytes, or new ones that every reader accepts."""
 
 import functools
 import io
@@ -10,28 +10,28 @@ from PIL import Image
 
 from keras_effnetv2.data.decoding import images, orientation
 
-# Of JPEGs that are written again: losses of it are not seen, and the size is about
-# that of what cameras write.
+# Quality of re-encoded JPEGs: the loss is invisible, and the size is about that of
+# camera files.
 _QUALITY = 95
-# Components of JPEGs: gray levels and colours. Of four, readers make different colours.
+# Components of JPEGs: gray or colour. Readers interpret four components differently.
 _JPEG_COMPONENTS = (1, 3)
-# Colour types of PNGs without alpha, which readers drop or lay over black: gray, RGB
+# Colour types of PNGs without alpha, which readers drop or blend with black: gray, RGB
 # and palette (PNG, 11.2.2).
 _PNG_TYPES = (0, 2, 3)
 
 
 def stored(contents: bytes, image_size: int | None = None) -> bytes:
-    """Bytes of a JPEG or PNG that readers without EXIF or Pillow decode alike.
+    """Bytes of a JPEG or PNG that all readers decode alike, even without EXIF.
 
-    The file's own, if they are that. Otherwise the image is turned upright, shrunk and
-    written again: of a JPEG as a JPEG, of all others as a PNG, which loses nothing.
+    These are the file's own bytes if possible. Otherwise the image is turned upright,
+    shrunk and encoded again: a JPEG as a JPEG, all others as a PNG, without loss.
 
     Args:
-        contents: of an image file.
+        contents: bytes of an image file.
         image_size: largest length of the shorter side, pixels. None: any.
 
     Raises:
-        ValueError: what is wrong with it, to be read after its name.
+        ValueError: what is wrong with the image, as the end of a sentence.
     """
     pixels = _plain_pixels(contents)
     is_plain = pixels is not None
@@ -53,7 +53,7 @@ def stored(contents: bytes, image_size: int | None = None) -> bytes:
 
 
 def _plain_pixels(contents: bytes) -> np.ndarray | None:
-    """Pixels of an image that every reader decodes to these; None of others."""
+    """Pixels of an image that every reader decodes in this way; None for others."""
     kind = images.kind_of(contents)
     if kind not in ("JPEG", "PNG"):
         return None
@@ -73,13 +73,13 @@ def _is_known_jpeg(contents: bytes) -> bool:
 
 
 def _is_known_png(contents: bytes) -> bool:
-    head = contents[24:26]  # Of IHDR, which comes first.
+    head = contents[24:26]  # In IHDR, which comes first.
     return len(head) == 2 and head[0] <= 8 and head[1] in _PNG_TYPES
 
 
 @functools.cache
 def _decoder() -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
-    """Pixels and orientation of an encoded image, traced once."""
+    """A function to pixels and orientation of an encoded image, traced once."""
 
     def decode(contents):
         return images.decode(contents), orientation.exif_orientation(contents)
@@ -89,7 +89,7 @@ def _decoder() -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
 
 
 def _shrunk(size: tuple[int, int], image_size: int | None) -> tuple[int, int]:
-    """The size whose shorter side is `image_size`, if it is larger now."""
+    """The size with `image_size` as the shorter side, if that is longer now."""
     shorter = min(size)
     if image_size is None or shorter <= image_size:
         return size

@@ -1,4 +1,4 @@
-"""`pack.json`: what a folder of shards was asked for, and what is in each."""
+"""`pack.json`: the request for a folder of shards, and the contents of each."""
 
 import concurrent.futures
 import dataclasses
@@ -17,20 +17,20 @@ from keras_effnetv2.paths import AnyPath, as_path
 MANIFEST = "pack.json"
 DAMAGED = "damaged.jsonl"
 
-# Files that a bucket is asked about at the same time.
+# Files whose status is requested from a bucket at the same time.
 _NUM_THREADS = 16
 
 _REQUEST, _SHARDS = "request", "shards"
-# What messages call the entries of a request that say nothing by themselves.
+# Names in messages for entries of a request whose values mean nothing to users.
 _TITLES = {"contents": "the names or sizes of the images"}
 
 
 class Manifest:
-    """The manifest of a folder, which is begun with it or found there.
+    """The manifest of a folder: a new one, or the existing one.
 
     Args:
-        folder: of the shards.
-        request: what they depend on, of values that JSON has.
+        folder: the folder of the shards.
+        request: values that the shards depend on, for JSON.
 
     Raises:
         ValueError: the folder holds something else, or shards of another request.
@@ -50,11 +50,11 @@ class Manifest:
 
     @property
     def written(self) -> list[WrittenShard]:
-        """Shards that are there, by name."""
+        """Existing shards, by name."""
         return [self._written[name] for name in sorted(self._written)]
 
     def missing(self, shards: Iterable[Shard]) -> list[Shard]:
-        """Those that are not there, or are not as long as they should be."""
+        """Shards that are missing, or have the wrong size."""
         self._read_notes()
         sizes = self._sizes()
         self._written = {
@@ -65,7 +65,7 @@ class Manifest:
         return [shard for shard in shards if shard.name not in self._written]
 
     def finish(self) -> None:
-        """Writes down all shards, and the images that are in none."""
+        """Records all shards, and the images that are in none."""
         self._read_notes()
         damaged = [
             json.dumps({"file": name, "reason": reason}, ensure_ascii=False)
@@ -118,19 +118,19 @@ class Manifest:
             )
 
     def _read_notes(self) -> None:
-        """Takes up the shards that were written since; others are written again."""
+        """Reads notes of shards that were written since; others are written again."""
         for note in self._noted():
             shard = WrittenShard.from_json(json.loads(note.read_bytes()))
             self._written[shard.name] = shard
 
     def _noted(self) -> list[AnyPath]:
-        """Notes on shards, of which each is whole."""
+        """Notes on shards, each of which is complete."""
         found = (self._folder / NOTES).glob("*.json")
         return [note for note in found if not note.name.startswith(".")]
 
     def _sizes(self) -> dict[str, int]:
-        """Bytes of the shards that are there, by name."""
-        # Listed, as clients of buckets remember for a while that a file was there.
+        """Sizes of the existing shards, bytes, by name."""
+        # By listing, since bucket clients cache for a while that a file exists.
         found = [x for x in self._folder.glob("*") if x.name in self._written]
         with concurrent.futures.ThreadPoolExecutor(_NUM_THREADS) as pool:
             sizes = pool.map(lambda path: path.stat().st_size, found)
@@ -139,5 +139,5 @@ class Manifest:
 
 def _difference(name: str, there: Any, now: Any) -> str:
     if name in _TITLES:
-        return f"{_TITLES[name]} are others"
+        return f"{_TITLES[name]} have changed"
     return f"{name} is {there!r} there and {now!r} now"

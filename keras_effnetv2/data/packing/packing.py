@@ -1,4 +1,4 @@
-"""`pack`, from a folder of images to shards that are all there."""
+"""`pack`: from a folder of images to a complete set of shards."""
 
 import collections
 import contextlib
@@ -17,21 +17,21 @@ from keras_effnetv2.errors import InputError, require_modules
 from keras_effnetv2.paths import is_remote
 from keras_effnetv2.progress import Progress
 
-# Of images as ImageNet's, shards of about 120 MB: TensorFlow Datasets advises 100 MB
-# and more, and what is lost when a process is killed is done again in a minute.
+# With images like ImageNet's, shards have about 120 MB: TensorFlow Datasets recommends
+# 100 MB or more, and work lost with a killed process is repeated in a minute.
 _IMAGES_OF_A_SHARD = 1000
 _LOCK = ".lock"
 
 
 @dataclasses.dataclass(frozen=True)
 class Pack:
-    """What a folder of shards holds.
+    """The contents of a folder of shards.
 
     Attributes:
-        folder: of the shards.
-        num_images: in the shards of each split.
-        num_shards: in all.
-        damaged: name of each image that is in no shard, and why.
+        folder: the folder of the shards.
+        num_images: images in the shards of each split.
+        num_shards: shards in total.
+        damaged: names of the images that are in no shard, and why.
     """
 
     folder: str
@@ -54,32 +54,33 @@ def pack(
     """Packs a folder of images into TFRecord files, laid out for TensorFlow Datasets.
 
     Splits, classes and their numbers are those of the source `folder`. Images of a
-    split are mixed by `seed`, then divided into shards. Bytes of JPEGs and PNGs stay
-    what they are; an image that some readers would turn, colour or not read is
+    split are shuffled by `seed`, then divided into shards. Bytes of JPEGs and PNGs are
+    kept; an image that some readers would rotate, colour differently or fail to read is
     converted: a JPEG at quality 95, others to PNG. Damaged images are left out, and
-    listed in `damaged.jsonl`. Killed anywhere, the same call goes on and ends with the
-    same bytes, whichever the engine.
+    listed in `damaged.jsonl`. After a kill, the same call resumes and ends with the
+    same bytes, with any engine.
 
     Args:
-        folder: with a folder for each class, or for each split and in it for each
-            class; local, or of a file system that TensorFlow knows, as `gs://...`.
-        output: a new folder, or that of the same pack; where it is called as a version,
+        folder: has a folder for each class, or for each split with one for each class;
+            local, or of a file system that TensorFlow knows, such as `gs://...`.
+        output: a new folder, or that of the same pack. If it is named like a version,
             `DIRECTORY/flowers/1.0.0`, `tfds.load("flowers", data_dir=DIRECTORY)` reads
             it; `tfds.builder_from_directory(output)` always does.
         image_size: images whose shorter side is longer are shrunk to it, pixels. None:
-            none are.
-        num_shards: of the largest split; others get as many images a shard. None: one
-            for every 1,000 images.
-        seed: of the order.
+            no image is shrunk.
+        num_shards: shards of the largest split; others get as many images per shard.
+            None: one for every 1,000 images.
+        seed: seed of the order.
         train_split: the split whose folders are the classes.
         engine: `"local"`: processes of this machine; `"ray"`: all processors of a Ray
-            cluster, whose machines see both folders by these names.
-        processes: of `"local"`; a program that starts several has to be guarded by
-            `if __name__ == "__main__"`. None: one for each processor.
+            cluster, whose machines see both folders under these names.
+        processes: number for `"local"`; a program that starts several must be guarded
+            by `if __name__ == "__main__"`. None: one for each processor.
 
     Raises:
-        ValueError: nothing that can be packed, or nowhere to.
-        OSError: an image cannot be read, tried several times, or nothing be written.
+        ValueError: nothing can be packed, or nothing can be written.
+        OSError: an image cannot be read, after several tries, or a shard cannot be
+            written.
         ImportError: a package is missing.
         ChildProcessError: a process was killed.
     """
@@ -122,19 +123,19 @@ def _check_numbers(**numbers: int | None) -> None:
 
 
 def _absolute(path: str | os.PathLike) -> str:
-    """The path as other processes and machines have it."""
+    """The path as other processes and machines see it."""
     if is_remote(path):
         return os.fspath(path).rstrip("/")
     return os.path.abspath(os.path.expanduser(path))
 
 
 def _check_apart(source: str, target: str) -> None:
-    """Refuses a folder of shards that would be a class of the images."""
+    """Refuses an output folder that is within the folder of images."""
     if not (is_remote(source) or is_remote(target)):
         source, target = os.path.realpath(source), os.path.realpath(target)
     if target == source or target.startswith(os.path.join(source, "")):
         raise InputError(
-            f"{printable(target)} is inside of {printable(source)}, whose images are "
+            f"{printable(target)} is inside {printable(source)}, whose images are "
             "packed. Choose another folder."
         )
 
@@ -176,7 +177,7 @@ def _planned(
 
 @contextlib.contextmanager
 def _sole(target: str) -> Iterator[None]:
-    """Inside the block, nobody else packs into a folder; buckets have no locks."""
+    """Keeps others from packing into a folder in the block; buckets have no locks."""
     try:
         target.encode()  # As TensorFlow does.
         files.check_writable(target)
@@ -222,5 +223,5 @@ def _refuse_empty(target: str, splits: Mapping[str, list[WrittenShard]]) -> None
             ((reason, _),) = reasons.most_common(1)
             raise InputError(
                 f"None of the images of the split {split!r} can be decoded, mostly "
-                f"since {reason}. {printable(target)} lists them in damaged.jsonl."
+                f"because {reason}. {printable(target)} lists them in damaged.jsonl."
             )

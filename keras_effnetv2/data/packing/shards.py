@@ -1,4 +1,4 @@
-"""Shards: TFRecord files of images, each written at once by whoever has the time."""
+"""Shards: TFRecord files of images, each written atomically by any process."""
 
 import collections
 import concurrent.futures
@@ -17,27 +17,26 @@ from keras_effnetv2.data.packing.encoding import stored
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.paths import as_path, is_remote
 
-# Of what is in a record, as TensorFlow Datasets calls it in folders of images.
+# Keys of a record, named as TensorFlow Datasets does for folders of images.
 IMAGE, FILE, LABEL = "image", "image/filename", "label"
 
-# In the folder of a pack, while it is being written: what is known of whole shards.
+# Subfolder of a pack while it is being written, with notes on complete shards.
 NOTES = ".shards"
-# Images of a shard whose bytes are read before they are needed; each read from a bucket
-# takes a while.
+# Images of a shard that are read ahead, since each read from a bucket takes a while.
 _NUM_AHEAD = 16
-# Bytes. More is no image that could be decoded, and no record that could be read.
+# Bytes. Larger files could not be decoded, nor read as records.
 _LARGEST = 1 << 30
 
 
 @dataclasses.dataclass(frozen=True)
 class LabelledImage:
-    """An image that is to be packed.
+    """An image to pack.
 
     Attributes:
-        path: of its file.
-        name: of the file in the folder that is packed, printable.
+        path: path of its file.
+        name: printable path of the file within the packed folder.
         label: number of its class.
-        size: of the file, bytes; 0 in a bucket, where that takes asking for each.
+        size: size of the file, bytes; 0 in a bucket, where each would need a request.
     """
 
     path: str
@@ -48,13 +47,13 @@ class LabelledImage:
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-    """A file that is to be written.
+    """A shard to write.
 
     Attributes:
-        folder: that it is in.
-        name: of the file.
-        images: that are in it, in their order, but for those that are damaged.
-        image_size: as of `stored`.
+        folder: the folder that it is in.
+        name: name of the file. images: its images, in order, including damaged ones,
+            which are left out.
+        image_size: as in `stored`.
     """
 
     folder: str
@@ -65,13 +64,13 @@ class Shard:
 
 @dataclasses.dataclass(frozen=True)
 class WrittenShard:
-    """A file that is there.
+    """A finished shard.
 
     Attributes:
-        name: of the file.
-        num_records: in it.
+        name: name of the file.
+        num_records: number of records.
         num_bytes: its size.
-        damaged: name of each image that is not in it, and why.
+        damaged: names of the images that were left out, and why.
     """
 
     name: str
@@ -81,10 +80,10 @@ class WrittenShard:
 
     @staticmethod
     def from_json(values: Any) -> "WrittenShard":
-        """One of which `dataclasses.asdict` has made JSON.
+        """The inverse of `dataclasses.asdict`, from JSON.
 
         Raises:
-            TypeError, ValueError, KeyError: it has not.
+            TypeError, ValueError, KeyError: the JSON is not of this form.
         """
         damaged = tuple((str(name), str(reason)) for name, reason in values["damaged"])
         num_records, num_bytes = int(values["num_records"]), int(values["num_bytes"])
@@ -94,9 +93,9 @@ class WrittenShard:
 def divided(
     found: Sequence[LabelledImage], num_shards: int, seed: int
 ) -> list[tuple[LabelledImage, ...]]:
-    """Images in an order that mixes them, and in parts whose lengths differ by 1.
+    """Images shuffled and divided into parts whose lengths differ by at most 1.
 
-    The order follows from the seed and the names alone.
+    The order depends only on the seed and the names.
     """
 
     def place(image: LabelledImage) -> bytes:
@@ -108,10 +107,11 @@ def divided(
 
 
 def write(shard: Shard) -> WrittenShard:
-    """Writes a shard, and then a note of what is in it.
+    """Writes a shard, and then a note of its contents.
 
     Raises:
-        OSError: an image cannot be read, tried several times, or nothing be written.
+        OSError: an image cannot be read, after several tries, or the shard cannot be
+            written.
     """
     path = os.path.join(shard.folder, shard.name)
     damaged, num_records = [], 0
@@ -140,7 +140,7 @@ def write(shard: Shard) -> WrittenShard:
 def _contents(
     found: Sequence[LabelledImage],
 ) -> Iterator[tuple[LabelledImage, concurrent.futures.Future]]:
-    """Each image and its bytes, of which a few are read ahead."""
+    """Each image and its bytes; a few are read ahead."""
     waiting: collections.deque = collections.deque()
     pool = concurrent.futures.ThreadPoolExecutor(_NUM_AHEAD, "read")
     try:
@@ -157,8 +157,8 @@ def _bytes(path: str) -> bytes:
     if is_remote(path):
         return images.contents(path)
     if not os.path.exists(path):
-        raise InputError("the file has gone")
-    if not os.access(path, os.R_OK):  # No failure of the disk, to be tried again.
+        raise InputError("the file is gone")
+    if not os.access(path, os.R_OK):  # Not a disk failure, so no retries.
         raise InputError("permission denied")
     if os.stat(path).st_size > _LARGEST:
         raise InputError(f"the file has more than {_LARGEST:,} bytes")
@@ -166,7 +166,7 @@ def _bytes(path: str) -> bytes:
 
 
 def _record(image: LabelledImage, encoded: bytes) -> bytes:
-    """A serialized tf.train.Example, always of the same bytes."""
+    """A serialized tf.train.Example, deterministic in its bytes."""
     text = {IMAGE: encoded, FILE: image.name.encode()}
     features = {
         name: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))

@@ -1,4 +1,4 @@
-"""The files by which TensorFlow Datasets knows what is in shards."""
+"""The files that tell TensorFlow Datasets what shards contain."""
 
 import os
 import pathlib
@@ -12,15 +12,15 @@ from keras_effnetv2.paths import as_path
 
 _TEMPLATE = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
 _VERSION = "1.0.0"
-# The one that says that a dataset is there.
+# The file that marks a dataset as complete.
 _LAST = "dataset_info.json"
 
 
 def identity(folder: str) -> tuple[str, str]:
-    """The name and the version of the dataset in a folder, by the folder's name.
+    """The name and the version of a dataset, from the name of its folder.
 
-    Of `DIRECTORY/flowers/1.0.0` as TensorFlow Datasets has them, `"flowers"` and
-    `"1.0.0"`; else the version is 1.0.0.
+    For `DIRECTORY/flowers/1.0.0`, the layout of TensorFlow Datasets, these are
+    `"flowers"` and `"1.0.0"`; otherwise the version is 1.0.0.
     """
     above, last = os.path.split(folder.rstrip("/"))
     version = _VERSION
@@ -31,7 +31,7 @@ def identity(folder: str) -> tuple[str, str]:
 
 
 def shard_name(dataset: str, split: str, number: int, num_shards: int) -> str:
-    """Of a file, as TensorFlow Datasets has it."""
+    """The name of a shard's file, as in TensorFlow Datasets."""
     return f"{dataset}-{split}.tfrecord-{number:05}-of-{num_shards:05}"
 
 
@@ -40,12 +40,12 @@ def write(
     class_names: Sequence[str],
     splits: Mapping[str, Sequence[WrittenShard]],
 ) -> None:
-    """Writes `features.json`, the names of the classes, and at last the rest.
+    """Writes `features.json`, the names of the classes, and finally the rest.
 
     Args:
-        folder: of the shards.
+        folder: the folder of the shards.
         class_names: a name for each class.
-        splits: shards of each, in order.
+        splits: shards of each split, in order.
     """
     import tensorflow_datasets as tfds
 
@@ -72,9 +72,9 @@ def write(
             LABEL: tfds.features.ClassLabel(names=[*class_names]),
         }
     )
-    # Elsewhere first: whole files come of it, in buckets too.
+    # To a temporary folder first, so that files are complete, in buckets too.
     with tempfile.TemporaryDirectory() as scratch:
-        for shards in splits.values():  # It looks at the names of the files.
+        for shards in splits.values():  # TFDS reads the names of the files.
             open(os.path.join(scratch, shards[0].name), "w").close()
         tfds.folder_dataset.write_metadata(
             data_dir=scratch,
@@ -92,5 +92,5 @@ def write(
 
 
 def remove(folder: str) -> None:
-    """Takes away what says that a dataset is there, before its shards change."""
+    """Removes the mark of a complete dataset, before its shards change."""
     as_path(os.path.join(folder, _LAST)).unlink(missing_ok=True)

@@ -1,1 +1,1 @@
-"""Records in files: where they are, an index of that, and how they are read."""
+"""Records in files: where they are, an index of their positions, and reading them."""

@@ -1,7 +1,7 @@
 """ArrayRecord files, as TensorFlow Datasets writes them on request.
 
-They know where their records are: https://github.com/google/array_record. Its library
-reads files of the file system alone.
+They store where their records are: https://github.com/google/array_record. Their
+library reads local files only.
 """
 
 import concurrent.futures
@@ -22,9 +22,9 @@ from keras_effnetv2.data.sources.source import Source
 from keras_effnetv2.errors import InputError, require_modules
 
 _LIBRARY = "array_record.python.array_record_module"
-# For reads here and there: nothing is read ahead.
+# For random access: no read-ahead.
 _OPTIONS = "readahead_buffer_size:0,max_parallelism:0"
-# What the library raises of files, damaged or not there.
+# The library's errors for damaged or missing files.
 _ERRORS = (RuntimeError, ValueError, IndexError)
 
 
@@ -36,24 +36,24 @@ def open_array_records(
     parts: Sequence[slice],
     **fields: Any,
 ) -> Source:
-    """A source of ArrayRecord files.
+    """Opens ArrayRecord files as a source.
 
     Args:
-        paths: of the files.
-        parse: from a record to an image and its label.
-        reading: how.
-        parts: which records of each file.
-        **fields: others of `Source`.
+        paths: paths of the files.
+        parse: turns a record into an image and its label.
+        reading: how to read.
+        parts: the records of each file to use.
+        **fields: other fields of `Source`.
 
     Raises:
-        ValueError: files in a bucket, missing or damaged, or of other records than the
-            dataset says.
+        ValueError: files in a bucket, missing or damaged ones, or another number of
+            records than the dataset states.
         ImportError: array_record is not installed.
     """
     require_modules("ArrayRecord files need", "array_record", "array_record")
     if are_remote(paths):
         raise InputError(
-            "ArrayRecord files are read from the file system alone. Received: "
+            "ArrayRecord files are read only from the local file system. Received: "
             f"{paths[0]}. Mount the bucket, or prepare the dataset as tfrecord."
         )
     sizes = file_sizes(paths)
@@ -61,7 +61,7 @@ def open_array_records(
     num = len(store.addresses())
     if num != reading.num_records:
         raise InputError(
-            f"The files beside {paths[0]} hold {num:,} records, and the dataset says "
+            f"The files next to {paths[0]} hold {num:,} records, but the dataset says "
             f"{reading.num_records:,}: one of them is cut off. Prepare it again."
         )
     order = ChunkOrder(store, reading.window_chunks, parse)
@@ -77,13 +77,13 @@ def open_array_records(
 class ArrayRecordStore:
     """Chunks of ArrayRecord files; see `Store`.
 
-    An address is the number of a record, of all that are used.
+    An address is the number of a record among all that are used.
 
     Args:
-        paths: of the files.
-        sizes: of them, bytes.
-        parts: which records of each.
-        chunk_bytes: of a chunk, about.
+        paths: paths of the files.
+        sizes: sizes of the files, bytes.
+        parts: the records of each file to use.
+        chunk_bytes: approximate size of a chunk.
     """
 
     def __init__(
@@ -119,20 +119,20 @@ class ArrayRecordStore:
 
     @property
     def num_chunks(self) -> int:
-        """Chunks, none of which is empty."""
+        """Number of chunks, none of which is empty."""
         return len(self._chunks)
 
     @property
     def chunk_bytes(self) -> int:
-        """Bytes of the largest chunk, about."""
+        """Approximate size of the largest chunk, bytes."""
         return self._chunk_bytes
 
     def addresses(self) -> np.ndarray:
-        """Of all records."""
+        """Addresses of all records."""
         return np.arange(self._starts[-1])
 
     def starts(self) -> np.ndarray:
-        """Places in `addresses` where chunks start."""
+        """Indices in `addresses` where chunks start."""
         return self._starts
 
     def read(self, chunk: int) -> Chunk:
@@ -147,7 +147,7 @@ class ArrayRecordStore:
         return Chunk(np.arange(start, start + len(numbers)), contents)
 
     def record(self, address: tf.Tensor) -> tf.Tensor:
-        """A single record, by an op that calls Python."""
+        """A single record, read by an op that calls Python."""
         found = tf.numpy_function(
             lambda x: self._read(*self._place(int(x)))[0], [address], tf.string
         )
@@ -165,7 +165,7 @@ class ArrayRecordStore:
         return file, [first + address - int(self._starts[chunk])]
 
     def _read(self, file: int, numbers: list[int]) -> list[bytes]:
-        """Records of a file.
+        """Reads records of a file.
 
         Raises:
             tf.errors.DataLossError: one of them is damaged.
@@ -192,8 +192,8 @@ class ArrayRecordStore:
                 except _ERRORS as error:
                     reason = " ".join(str(error).split())[:200]
                     raise InputError(
-                        f"{path} is cut off, or no ArrayRecord file ({reason}). Get "
-                        "the file again."
+                        f"{path} is cut off, or not an ArrayRecord file ({reason}). "
+                        "Get the file again."
                     ) from error
                 self._readers[path] = reader, threading.Lock()
             return self._readers[path]

@@ -1,7 +1,7 @@
-"""Any record of TFRecord files at any time.
+"""Random access to the records of TFRecord files.
 
-Format: https://www.tensorflow.org/tutorials/load_data/tfrecord: of each record its
-length, 8 bytes, a checksum of it, 4, the data, and a checksum of the data, 4.
+Format: https://www.tensorflow.org/tutorials/load_data/tfrecord: each record is its
+length (8 bytes), a checksum of that (4), the data, and a checksum of the data (4).
 """
 
 import concurrent.futures
@@ -20,22 +20,22 @@ from keras_effnetv2.progress import Progress
 _HEADER = struct.Struct("<QI")
 _FOOTER_SIZE = 4
 RECORD_OVERHEAD = _HEADER.size + _FOOTER_SIZE  # Bytes of a record besides its data.
-# Files whose headers are read at the same time; of a remote file each takes a while.
+# Files whose headers are read at the same time; each read of a remote file is slow.
 _NUM_THREADS = 16
-# The first bytes of files that were compressed.
+# The first bytes of compressed files.
 _COMPRESSED = (b"\x1f\x8b", b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
 
 
 @dataclasses.dataclass(frozen=True)
 class Records:
-    """Where the records of some files are.
+    """Positions of the records of some files.
 
     Attributes:
-        paths: of the files.
-        files: of each record, the index of its file, int64 `(num_records,)`.
-        numbers: its place in the file, from 0.
-        offsets: where it starts, bytes.
-        lengths: of its data, bytes.
+        paths: paths of the files. files: index of the file of each record, int64
+            `(num_records,)`.
+        numbers: number of each record in its file, from 0.
+        offsets: where each record starts, bytes.
+        lengths: size of the data of each record, bytes.
     """
 
     paths: tuple[str, ...]
@@ -54,12 +54,12 @@ class Records:
         lengths: Sequence[np.ndarray],
         parts: Sequence[slice] | None = None,
     ) -> "Records":
-        """Records one after another, of the lengths that each file has.
+        """Consecutive records, from their lengths in each file.
 
         Args:
-            paths: of the files.
-            lengths: of the records of each.
-            parts: which records of each file. None: all.
+            paths: paths of the files.
+            lengths: lengths of the records of each file.
+            parts: the records of each file to use. None: all.
 
         Raises:
             ValueError: there are none.
@@ -77,20 +77,20 @@ class Records:
         return cls(tuple(paths), files, numbers, offsets, own)
 
     def name_of(self, index: int) -> str:
-        """The file and the place in it of a record."""
+        """The file of a record, and its number there."""
         return f"{self.paths[self.files[index]]} record {self.numbers[index]}"
 
     def reader(self) -> Callable[[tf.Tensor], tf.Tensor]:
         """A function from a scalar index to the record, in TensorFlow ops.
 
-        Its checksum is looked at: a changed record is a tf.errors.DataLossError.
+        Its checksum is verified: a changed record is a tf.errors.DataLossError.
         """
         paths = tf.constant(self.paths)
         files, offsets = tf.constant(self.files), tf.constant(self.offsets)
         sizes = tf.constant(self.lengths + RECORD_OVERHEAD)
 
         def read(index):
-            # One read gets it all.
+            # One read gets everything.
             dataset = records_from(paths[files[index]], offsets[index], sizes[index])
             return dataset.take(1).get_single_element()
 
@@ -98,12 +98,12 @@ class Records:
 
 
 def records_from(path: Any, offset: Any, buffer_size: Any) -> tf.data.Dataset:
-    """Records of a file from a byte on; a changed one is a tf.errors.DataLossError.
+    """Records of a file from an offset on; a changed one is a tf.errors.DataLossError.
 
     Args:
-        path: of the file.
+        path: path of the file.
         offset: where a record starts, bytes.
-        buffer_size: bytes of each read.
+        buffer_size: size of each read, bytes.
     """
     variant = tf.raw_ops.TFRecordDatasetV2(
         filenames=tf.reshape(path, (1,)),
@@ -118,12 +118,13 @@ def find_records(paths: Sequence[str], parts: Sequence[slice] | None = None) -> 
     """Scans the headers of TFRecord files.
 
     Args:
-        paths: of uncompressed files.
-        parts: which records of each file. None: all.
+        paths: paths of uncompressed files.
+        parts: the records of each file to use. None: all.
 
     Raises:
-        ValueError: no records, or a file that is compressed, cut off or no TFRecord.
-        OSError: a file cannot be read, tried several times.
+        ValueError: no records, or a file that is compressed, cut off or not a TFRecord
+            file.
+        OSError: a file cannot be read, after several tries.
     """
     progress = Progress(f"records found in {len(paths)} files")
 
@@ -139,10 +140,10 @@ def find_records(paths: Sequence[str], parts: Sequence[slice] | None = None) -> 
 
 
 def scan_headers(path: str) -> np.ndarray:
-    """Lengths of the records of a file, int64 `(num_records,)`, by their headers alone.
+    """Lengths of the records of a file, int64 `(num_records,)`, from headers only.
 
     Raises:
-        ValueError: a file that is compressed, cut off or no TFRecord.
+        ValueError: a file that is compressed, cut off or not a TFRecord file.
     """
     size = tf.io.gfile.stat(path).length
     found, offset = [], 0
@@ -161,16 +162,17 @@ def scan_headers(path: str) -> np.ndarray:
 
 def _complaint(path: str, offset: int, size: int, header: bytes) -> str:
     if not offset and header.startswith(_COMPRESSED):
-        return f"{path} is compressed, so it has no records to find. Decompress it."
+        return f"{path} is compressed, so its records cannot be found. Decompress it."
     return (
-        f"{path} is cut off, or no TFRecord file: at byte {offset:,} there is no whole "
-        f"record, and the file has {size:,} bytes. Get the file again."
+        f"{path} is cut off, or not a TFRecord file: at byte {offset:,} there is no "
+        f"complete record, and the file has {size:,} bytes. Get the file again."
     )
 
 
 def _open(path: str) -> BinaryIO:
-    """A file for reading few bytes here and there."""
+    """A file for reading a few bytes at random positions."""
     if "://" in path:
-        # Reads ahead: each look at a remote file costs more than the bytes between.
+        # With read-ahead: each read of a remote file costs more than the bytes in
+        # between.
         return tf.io.gfile.GFile(path, "rb")
     return open(path, "rb", buffering=0)

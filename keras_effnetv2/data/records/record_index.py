@@ -1,9 +1,9 @@
-"""Where the records of TFRecord files are, found once and kept beside them.
+"""An index of the records of TFRecord files, made once and kept next to them.
 
-To find records takes reading through the files, of which the headers are a small part;
-but storage gives large runs of bytes sooner than small pieces. An index is a line that
-says what it is, a line of JSON with names, sizes and numbers of records of the files,
-the lengths of all records, uint32, and a checksum of all that.
+Finding records takes reading through the files: the headers are a small part of them,
+but large sequential reads are faster than small ones. An index is a title line, a line
+of JSON with names, sizes and numbers of records of the files, the lengths of all
+records, uint32, and a checksum of all that.
 """
 
 import hashlib
@@ -24,13 +24,13 @@ from keras_effnetv2.errors import InputError
 
 _TITLE = b"keras_effnetv2 index of records, version 1\n"
 _CHECKSUM = struct.Struct("<I")
-# Of a file in the JSON line at most: its name has 255 characters, each 6 as JSON.
+# Maximum per file in the JSON line: its name has 255 characters, each 6 in JSON.
 _BYTES_PER_FILE = 2000
 _LONGEST = 2**32 - 1
 
 
 def index_paths(paths: Sequence[str]) -> list[str]:
-    """Where the index of some files may be: beside the first, or in a cache folder."""
+    """Possible places of an index: next to the first file, or in a cache folder."""
     folder = os.path.dirname(paths[0])
     names = "\n".join(map(os.path.basename, paths))
     name = f"index-of-{len(paths)}-files-{_digest(names)}.records"
@@ -41,20 +41,20 @@ def index_paths(paths: Sequence[str]) -> list[str]:
 
 
 def has_index(paths: Sequence[str]) -> bool:
-    """Whether there is something that may be the index of some files."""
+    """Whether there may be an index of some files."""
     return any(map(tf.io.gfile.exists, index_paths(paths)))
 
 
 def read_index(paths: Sequence[str], sizes: Sequence[int]) -> list[np.ndarray] | None:
-    """Lengths of the records of each file, int64; None where there is no sound index.
+    """Lengths of the records of each file, int64; None without a sound index.
 
     Args:
-        paths: of the files.
-        sizes: of the files, bytes.
+        paths: paths of the files.
+        sizes: sizes of the files, bytes.
 
     Raises:
-        ValueError: the index there is of other files.
-        OSError: the index cannot be read, tried several times.
+        ValueError: the index is of other files.
+        OSError: the index cannot be read, after several tries.
     """
     for place in index_paths(paths):
         contents = _read(place, len(paths), sum(sizes))
@@ -64,7 +64,7 @@ def read_index(paths: Sequence[str], sizes: Sequence[int]) -> list[np.ndarray] |
             files, lengths = _parse(contents)
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             logging.warning(
-                "The index %s is damaged (%s), and made again.", place, error
+                "The index %s is damaged (%s), and will be rebuilt.", place, error
             )
             return None
         _check_files(files, paths, sizes, place)
@@ -73,7 +73,7 @@ def read_index(paths: Sequence[str], sizes: Sequence[int]) -> list[np.ndarray] |
             for found, size in zip(lengths, sizes, strict=True)
         ):
             return lengths
-        logging.warning("The index %s is damaged, and made again.", place)
+        logging.warning("The index %s is damaged, and will be rebuilt.", place)
         return None
     return None
 
@@ -81,15 +81,15 @@ def read_index(paths: Sequence[str], sizes: Sequence[int]) -> list[np.ndarray] |
 def write_index(
     paths: Sequence[str], sizes: Sequence[int], lengths: Sequence[np.ndarray]
 ) -> str | None:
-    """Writes an index beside the files, or else into the cache folder.
+    """Writes an index next to the files, or else into the cache folder.
 
     Args:
-        paths: of the files.
-        sizes: of the files, bytes.
-        lengths: of the records of each file.
+        paths: paths of the files.
+        sizes: sizes of the files, bytes.
+        lengths: lengths of the records of each file.
 
     Returns:
-        Where it is; None where neither place can be written, which is logged.
+        Its path; None if neither place can be written to, which is logged.
     """
     files = [
         [os.path.basename(path), size, len(found)]
@@ -98,8 +98,8 @@ def write_index(
     every = np.concatenate(lengths)
     if every.max(initial=0) > _LONGEST:
         raise InputError(
-            f"A record of {every.max():,} bytes is no image. Check the files beside "
-            f"{paths[0]}."
+            f"A record of {every.max():,} bytes is not an image. Check the files next "
+            f"to {paths[0]}."
         )
     contents = _TITLE + json.dumps({"files": files}).encode() + b"\n"
     contents += every.astype("<u4").tobytes()
@@ -113,7 +113,8 @@ def write_index(
             reason = getattr(error, "strerror", None) or str(error)
             logging.info("The index cannot be written to %s: %s", place, reason)
     logging.warning(
-        "The index of the records fits neither %s nor %s: it is made again each time.",
+        "The index of the records can be written neither to %s nor to %s, so it is "
+        "rebuilt each time.",
         beside,
         cached,
     )
@@ -125,7 +126,7 @@ def _digest(text: str) -> str:
 
 
 def _read(place: str, num_files: int, num_bytes: int) -> bytes | None:
-    """A file that may be an index of so much; None where there is none."""
+    """A file that may be an index of this size; None if there is none."""
 
     def read():
         try:
@@ -134,18 +135,18 @@ def _read(place: str, num_files: int, num_bytes: int) -> bytes | None:
             return None
         most = len(_TITLE) + _BYTES_PER_FILE * (num_files + 1) + _CHECKSUM.size
         if size > most + 4 * (num_bytes // RECORD_OVERHEAD):
-            return b""  # As damaged as any.
+            return b""  # Counts as damaged.
         return tf.io.read_file(place).numpy()  # In one read.
 
     return retried(read, place)
 
 
 def _parse(contents: bytes) -> tuple[list, list[np.ndarray]]:
-    """Name, size and number of records of each file; lengths of the records of each.
+    """Name, size and number of records of each file, and the lengths of its records.
 
     Raises:
         ValueError: it is damaged.
-        TypeError, KeyError, RecursionError: likewise.
+        TypeError, KeyError, RecursionError: it is damaged.
     """
     body, checksum = contents[: -_CHECKSUM.size], contents[-_CHECKSUM.size :]
     if not body.startswith(_TITLE) or _CHECKSUM.pack(zlib.crc32(body)) != checksum:
@@ -172,13 +173,13 @@ def _check_files(
     for there, here in zip(found, wanted, strict=False):
         if there != here:
             raise InputError(
-                f"{here[0]} has {here[1]:,} bytes, and the index of the records says "
-                f"that {str(there[0])[:100]} had {str(there[1])[:20]}: the file is cut "
-                f"off, or another. Get it again, or remove {place} if it is new."
+                f"{here[0]} has {here[1]:,} bytes, but the index of the records says "
+                f"that {str(there[0])[:100]} had {str(there[1])[:20]}: the file is "
+                f"cut off, or another. Get it again, or remove {place} if it is new."
             )
     if len(found) != len(wanted):
         raise InputError(
-            f"{place} is the index of {len(found)} files, and there are "
+            f"{place} is the index of {len(found)} files, but there are "
             f"{len(wanted)}. Remove it."
         )
 

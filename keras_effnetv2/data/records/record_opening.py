@@ -1,4 +1,4 @@
-"""Sources of TFRecord files, read in the order that suits their storage."""
+"""Opens TFRecord files as sources, in the order that suits their storage."""
 
 import concurrent.futures
 import dataclasses
@@ -29,11 +29,11 @@ from keras_effnetv2.data.records.record_store import RecordStore
 from keras_effnetv2.data.sources.source import Source
 from keras_effnetv2.errors import InputError
 
-# Of local files, bytes: more do not stay in the memory of most machines.
+# Size of local files, bytes; more do not fit into the memory of most machines.
 _LARGE = 64 << 30
-# Of `chunk_mb`.
+# The unit of `chunk_mb`.
 MB = 1 << 20
-# Has TensorFlow read what it is asked for from gs://, and no more.
+# Makes TensorFlow read only what is asked for from gs://.
 READ_AHEAD = "GCS_READAHEAD_BUFFER_SIZE_BYTES"
 
 
@@ -42,12 +42,12 @@ class Reading:
     """How the records of a dataset are read.
 
     Attributes:
-        order: `"full"`: any record at any time; `"chunks"`: neighbours together, as
-            storage likes it; `"auto"`: chunks where files are remote or large.
-        chunk_mb: of a chunk, MiB.
+        order: `"full"`: any record at any time; `"chunks"`: neighbours together, which
+            is faster on slow storage; `"auto"`: chunks if files are remote or large.
+        chunk_mb: size of a chunk, MiB.
         window_chunks: chunks that are mixed at any time.
-        num_records: how many there are, if that is known; with it, chunks are read
-            before all records are found.
+        num_records: number of records, if known; with it, chunks are read before all
+            records are found.
     """
 
     order: str = "auto"
@@ -58,11 +58,12 @@ class Reading:
     def __post_init__(self) -> None:
         if self.order not in ("auto", "full", "chunks"):
             raise InputError(
-                f"order is 'auto', 'full' or 'chunks'. Received: order={self.order!r}."
+                "order must be 'auto', 'full' or 'chunks'. Received: "
+                f"order={self.order!r}."
             )
         if self.chunk_mb * MB < 1 or self.window_chunks < 1:
             raise InputError(
-                "Chunks have some bytes, and a window some chunks. Received: "
+                "chunk_mb and window_chunks must be above 0. Received: "
                 f"chunk_mb={self.chunk_mb}, window_chunks={self.window_chunks}."
             )
 
@@ -74,7 +75,7 @@ class Reading:
 
 
 def are_remote(paths: Sequence[str]) -> bool:
-    """Whether files are in a bucket, or on another file system with an address."""
+    """Whether files are in a bucket, or another remote file system."""
     return "://" in paths[0]
 
 
@@ -86,19 +87,19 @@ def open_records(
     parts: Sequence[slice] | None = None,
     **fields: Any,
 ) -> Source:
-    """A source of TFRecord files.
+    """Opens TFRecord files as a source.
 
     Args:
-        paths: of uncompressed files.
-        parse: from a record to an image and its label.
-        reading: how.
-        parts: which records of each file. None: all.
-        **fields: others of `Source`.
+        paths: paths of uncompressed files.
+        parse: turns a record into an image and its label.
+        reading: how to read.
+        parts: the records of each file to use. None: all.
+        **fields: other fields of `Source`.
 
     Raises:
-        ValueError: no records, or a file that is compressed, cut off or no TFRecord; an
-            index of other files.
-        OSError: a file cannot be read, tried several times.
+        ValueError: no records, a file that is compressed, cut off or not a TFRecord
+            file, or an index of other files.
+        OSError: a file cannot be read, after several tries.
     """
     sizes = file_sizes(paths)
     parts = parts or [slice(None)] * len(paths)
@@ -127,7 +128,7 @@ def _in_chunks(
 ) -> Source:
     if paths[0].startswith("gs://") and READ_AHEAD not in os.environ:
         logging.warning(
-            "TensorFlow reads up to 64 MB more of gs:// than it is asked for, each "
+            "TensorFlow reads up to 64 MB more from gs:// than it is asked for, each "
             "time. Set %s=0 before it is imported.",
             READ_AHEAD,
         )
@@ -160,9 +161,9 @@ def _find(
     parts: Sequence[slice],
     num_records: int | None,
 ) -> "tuple[int | None, concurrent.futures.Future[Records]]":
-    """The records: now, or in the background, where their number is known; with that.
+    """The number of records if known, and the records, perhaps found in the background.
 
-    Where there is an index, it knows the number better.
+    An existing index takes precedence for the number.
     """
 
     def find():
@@ -172,7 +173,7 @@ def _find(
         records = find()
         if len(records) != num_records:
             raise InputError(
-                f"The files beside {paths[0]} hold {len(records):,} images. Received: "
+                f"The files next to {paths[0]} hold {len(records):,} images. Received: "
                 f"data.num_train_images={num_records:,}. Set it to what they hold, or "
                 "to none."
             )
@@ -186,7 +187,7 @@ def _find(
 
 
 def _ranges(records: Records) -> list[tuple[int, int]]:
-    """Of each file, the bytes of its records: where they begin and end."""
+    """The range of bytes of the records in each file: begin and end."""
     edges = np.searchsorted(records.files, np.arange(len(records.paths) + 1))
     ends = records.offsets + records.lengths + RECORD_OVERHEAD
     return [
@@ -196,7 +197,7 @@ def _ranges(records: Records) -> list[tuple[int, int]]:
 
 
 def _range(path: str, size: int, part: slice) -> tuple[int, int]:
-    """The same of a file whose records are not found yet."""
+    """The same for a file whose records are not found yet."""
     if part.indices(2**62) == (0, 2**62, 1):
         return 0, size
     return _ranges(Records.of([path], [lengths_of(path, size)], [part]))[0]

@@ -1,4 +1,4 @@
-"""Records of large or remote files, from their index or by reading through them."""
+"""Finds records of large or remote files, from an index or by reading through them."""
 
 import concurrent.futures
 import functools
@@ -19,17 +19,17 @@ from keras_effnetv2.data.records.record_index import read_index, write_index
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.progress import Progress
 
-# Of each read through a file, bytes.
+# Size of each read through a file, bytes.
 _RUN = 1 << 24
 _MB = 1_000_000
 
 
 def file_sizes(paths: Sequence[str]) -> list[int]:
-    """Bytes of each file.
+    """Size of each file, bytes.
 
     Raises:
         ValueError: a file is missing.
-        OSError: the file system does not say, asked several times.
+        OSError: the file system does not tell, after several tries.
     """
     with concurrent.futures.ThreadPoolExecutor(NUM_STREAMS) as pool:
         return [*pool.map(lambda path: retried(lambda: _stat(path), path), paths)]
@@ -40,26 +40,26 @@ def _stat(path: str) -> int:
         return tf.io.gfile.stat(path).length
     except tf.errors.NotFoundError as error:
         raise InputError(
-            f"{path} is missing, and the dataset says that it is there. Get it again."
+            f"{path} is missing, although it belongs to the dataset. Get it again."
         ) from error
 
 
 def find_lengths(paths: Sequence[str], sizes: Sequence[int]) -> list[np.ndarray]:
-    """Lengths of the records of each file, which are kept in an index from then on.
+    """Lengths of the records of each file, which are then kept in an index.
 
     Args:
-        paths: of the files.
-        sizes: of the files, bytes.
+        paths: paths of the files.
+        sizes: sizes of the files, bytes.
 
     Raises:
-        ValueError: a file is compressed, cut off or no TFRecord, or there is an index
-            of other files.
-        OSError: a file cannot be read, tried several times.
+        ValueError: a file is compressed, cut off or not a TFRecord file, or there is an
+            index of other files.
+        OSError: a file cannot be read, after several tries.
     """
     found = read_index(paths, sizes)
     if found is not None:
         return found
-    _lengths_reader()  # Traced here, not in every thread that is the first to read.
+    _lengths_reader()  # Traced here, not in each of the threads that read first.
     progress = Progress(
         f"index of {len(paths)} files", sum(sizes), form=lambda x: f"{x // _MB:,} MB"
     )
@@ -81,8 +81,8 @@ def lengths_of(path: str, size: int) -> np.ndarray:
     """Lengths of the records of a file of `size` bytes, int64, read in large runs.
 
     Raises:
-        ValueError: a file that is compressed, cut off or no TFRecord.
-        OSError: it cannot be read, tried several times.
+        ValueError: a file that is compressed, cut off or not a TFRecord file.
+        OSError: the file cannot be read, after several tries.
     """
     if "://" not in path:
         return retried(lambda: scan_headers(path), path)
@@ -92,7 +92,7 @@ def lengths_of(path: str, size: int) -> np.ndarray:
         found = np.zeros(0, np.int64)
     if len(found) * RECORD_OVERHEAD + found.sum() == size:
         return found
-    # Says what is wrong, or finds more where only the data of a record is damaged.
+    # Reports what is wrong, or finds more records if only the data of one is damaged.
     return retried(lambda: scan_headers(path), path)
 
 
@@ -102,7 +102,7 @@ def _lengths_reader() -> Callable[[Any], tf.Tensor]:
     def lengths(path):
         records = records_from(path, tf.constant(0, tf.int64), _RUN)
         found = records.batch(8).map(lambda x: tf.cast(tf.strings.length(x), tf.int64))
-        # A last row, so there is something to batch also where there is no record.
+        # A last row, so that there is something to batch even without records.
         last = tf.data.Dataset.from_tensors(tf.constant(-1, tf.int64))
         everything = found.unbatch().concatenate(last).batch(2**31)
         return everything.get_single_element()[:-1]

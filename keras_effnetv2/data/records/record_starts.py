@@ -1,6 +1,6 @@
-"""Where records start in TFRecord files whose records nobody has found yet.
+"""Finds where records start in TFRecord files without an index.
 
-A record begins with its length and a checksum of that, by which it is known from any
+A record begins with its length and a checksum of that, which distinguishes it from any
 other bytes: https://www.tensorflow.org/tutorials/load_data/tfrecord.
 """
 
@@ -12,20 +12,20 @@ import tensorflow as tf
 from keras_effnetv2.data.records.record_files import RECORD_OVERHEAD
 
 _HEADER_SIZE = 12
-_POLYNOMIAL = 0x82F63B78  # Of CRC-32C, reflected.
+_POLYNOMIAL = 0x82F63B78  # CRC-32C, reflected.
 _MASK_DELTA = 0xA282EAD8
-# Of each look at a file, bytes: a few photographs.
+# Size of each read, bytes: a few photographs.
 _PIECE = 1 << 19
 
 
 def first_start(path: str, begin: int, end: int, size: int) -> int:
-    """The first byte from `begin` on where a record starts, or `end` if there is none.
+    """The first offset from `begin` on where a record starts, or else `end`.
 
     Args:
-        path: of the file.
-        begin: where to look first.
+        path: path of the file.
+        begin: where to start searching.
         end: where to stop.
-        size: of the file, bytes.
+        size: size of the file, bytes.
     """
     with tf.io.gfile.GFile(path, "rb") as file:
         file.seek(begin)
@@ -35,7 +35,7 @@ def first_start(path: str, begin: int, end: int, size: int) -> int:
             starts = _starts(known, size - place)
             if len(starts):
                 return min(place + int(starts[0]), end)
-            # A header may have begun in the last bytes.
+            # A header may begin in the last bytes.
             passed = max(0, len(known) - _HEADER_SIZE + 1)
             if place + len(known) >= size:
                 return end
@@ -44,13 +44,13 @@ def first_start(path: str, begin: int, end: int, size: int) -> int:
 
 
 def _starts(contents: bytes, left: int) -> np.ndarray:
-    """Where headers are, of records that end within `left` bytes of the first."""
+    """Offsets of headers whose records end within `left` bytes from the first byte."""
     num = len(contents) - _HEADER_SIZE + 1
     if num <= 0:
         return np.zeros(0, np.int64)
     data = np.frombuffer(contents, np.uint8)
     zero = data == 0
-    # Lengths are 8 bytes, of which the upper 4 are zero.
+    # Lengths have 8 bytes, of which the upper 4 are zero.
     places = np.flatnonzero(
         zero[4 : num + 4] & zero[5 : num + 5] & zero[6 : num + 6] & zero[7 : num + 7]
     )
@@ -64,7 +64,7 @@ def _starts(contents: bytes, left: int) -> np.ndarray:
 
 
 def _masked_checksums(rows: np.ndarray) -> np.ndarray:
-    """CRC-32C of rows of bytes, masked as TFRecord files have it, uint32 `(num,)`."""
+    """CRC-32C of rows of bytes, masked as in TFRecord files, uint32 `(num,)`."""
     found = np.full(len(rows), 0xFFFFFFFF, np.uint32)
     for column in rows.T:
         found = _table()[(found ^ column) & 0xFF] ^ (found >> np.uint32(8))

@@ -1,8 +1,8 @@
 """TFRecord files in chunks: ranges of bytes, each with the records that start in it.
 
-Chunks follow from the sizes of the files alone, so their order is there before anybody
-knows where the records are. A chunk is read in one piece where the records are known;
-before that, its first record is looked for.
+Chunks depend only on the sizes of the files, so their order is known before the records
+are found. Once they are, a chunk is read in one piece; before that, its first record is
+searched for.
 """
 
 import concurrent.futures
@@ -24,22 +24,22 @@ from keras_effnetv2.data.records.record_files import (
 from keras_effnetv2.data.records.record_starts import first_start
 from keras_effnetv2.errors import InputError
 
-# Of a read whose size is not known, bytes.
+# Size of a read if that of the record is unknown, bytes.
 _PIECE = 1 << 20
 
 
 class RecordStore:
     """Chunks of TFRecord files; see `Store`.
 
-    An address is a place in all files one after another, bytes.
+    An address is a byte offset in all files concatenated.
 
     Args:
-        paths: of the files.
-        sizes: of them, bytes.
+        paths: paths of the files.
+        sizes: sizes of the files, bytes.
         ranges: bytes of each file that are used, from the start of a record to the end
             of one.
-        chunk_bytes: of a chunk, about.
-        records: will be those of the ranges.
+        chunk_bytes: approximate size of a chunk.
+        records: future of the records in the ranges.
     """
 
     def __init__(
@@ -56,26 +56,26 @@ class RecordStore:
         self._ranges = _chunk_ranges(ranges, chunk_bytes)
         self._seen: dict[int, np.ndarray] = {}
         self._lock = threading.Lock()
-        # Traced here, not in every thread that is the first to read.
+        # Traced here, not in each of the threads that read first.
         _reader()
         _reader_until()
 
     @property
     def num_chunks(self) -> int:
-        """Chunks, some of which may be empty."""
+        """Number of chunks, some of which may be empty."""
         return len(self._ranges)
 
     @property
     def chunk_bytes(self) -> int:
-        """Bytes of the largest chunk, about."""
+        """Approximate size of the largest chunk, bytes."""
         return int((self._ranges[:, 2] - self._ranges[:, 1]).max())
 
     def addresses(self) -> np.ndarray:
-        """Of all records."""
+        """Addresses of all records."""
         return self._located[0]
 
     def starts(self) -> np.ndarray:
-        """Places in `addresses` where chunks start."""
+        """Indices in `addresses` where chunks start."""
         return self._located[1]
 
     @functools.cached_property
@@ -90,8 +90,8 @@ class RecordStore:
             if not np.array_equal(seen, addresses[starts[chunk] : starts[chunk + 1]]):
                 file, begin, _ = self._ranges[chunk]
                 raise InputError(
-                    f"{self._paths[file]} holds what looks like TFRecords in its "
-                    f"records, after byte {begin:,}. Start again: now all are found."
+                    f"{self._paths[file]} has records that contain what looks like "
+                    f"TFRecords, after byte {begin:,}. Start again: now all are found."
                 )
         return addresses, starts
 
@@ -137,7 +137,7 @@ class RecordStore:
                 path,
             )
         except OF_DATA:
-            # A record is damaged; which ones there are is known when all are found.
+            # A record is damaged; all positions must be found first.
             self._records.result()
             return self.read(chunk)
         offsets = begin + np.cumsum(lengths.numpy() + RECORD_OVERHEAD)
@@ -154,7 +154,7 @@ class RecordStore:
         return records.take(1).get_single_element()
 
     def name_of(self, address: int) -> str:
-        """The file of a record, and where in it that starts."""
+        """The file of a record, and where it starts there."""
         file = int(np.searchsorted(self._bases, address, side="right")) - 1
         return f"{self._paths[file]} record at byte {address - self._bases[file]:,}"
 
@@ -171,7 +171,7 @@ def _chunk_ranges(ranges: Sequence[tuple[int, int]], chunk_bytes: int) -> np.nda
 
 
 def _read_records(path: str, offset: int, size: int, num: int) -> list[bytes]:
-    """Neighbouring records in one read; from a damaged one on, they are empty."""
+    """Neighbouring records in one read; those from a damaged one on are empty."""
     place = (
         tf.constant(path),
         *(tf.constant(x, tf.int64) for x in (offset, size, num)),
@@ -195,7 +195,7 @@ def _reader() -> Callable[..., Any]:
     )
     def read(path, offset, size, num, ignores_errors):
         def gathered(records):
-            # A last row, so there is something to batch also where all are damaged.
+            # A last row, so that there is something to batch even if all are damaged.
             last = tf.data.Dataset.from_tensors(b"")
             return records.concatenate(last).batch(num + 1).get_single_element()[:-1]
 

@@ -1,4 +1,4 @@
-"""Where images come from: every kind of dataset as a `Source`."""
+"""Sources of images: every kind of dataset as a `Source`."""
 
 from keras_effnetv2.data.records.record_opening import Reading
 from keras_effnetv2.data.sources.opening import open_source

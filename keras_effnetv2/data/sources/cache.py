@@ -11,17 +11,17 @@ from keras_effnetv2.data.parallelism import parallel
 from keras_effnetv2.data.sources.source import Source
 from keras_effnetv2.progress import Progress
 
-# Images between two looks at the time.
+# Images between two checks of the time.
 _CHUNK = 1000
 
 
 def cached(source: Source) -> Source:
-    """The same source, its images and labels read once, as they are encoded.
+    """The same source, with its encoded images and labels read into memory once.
 
-    An image whose record is damaged is empty, and so as damaged as before.
+    An image whose record is damaged is empty, and so still counts as damaged.
 
     Raises:
-        OSError: a file cannot be read, tried several times.
+        OSError: a file cannot be read, after several tries.
     """
     num = source.num_examples
     progress = Progress("images read into memory", num)
@@ -38,10 +38,10 @@ def cached(source: Source) -> Source:
         examples = _from_chunks(indices, source.chunks, num)
     _, image_spec, label_spec = examples.element_spec
     if image_spec.dtype != tf.string:
-        return source  # Pixels are in memory already.
+        return source  # Its pixels are in memory already.
     label = tf.zeros(label_spec.shape, label_spec.dtype)
     zeros = (tf.constant(num, tf.int64), tf.constant(b""), label)
-    # A last row, so there is something to batch also where all failed.
+    # A last row, so that there is something to batch even if all failed.
     examples = examples.ignore_errors().concatenate(tf.data.Dataset.from_tensors(zeros))
     places, images, labels = examples.batch(num + 1).get_single_element()
     progress.finish()
@@ -68,7 +68,7 @@ def _from_chunks(
 def _read_again(
     source: Source, places: set[int], images: tf.Tensor, labels: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Images and labels with those that were missing, if they can be read now."""
+    """Images and labels, including missing ones if they can be read now."""
     for index in set(range(source.num_examples)) - places:
         try:
             image, label = retried(

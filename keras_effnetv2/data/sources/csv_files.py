@@ -1,4 +1,4 @@
-"""Image files that a table names, with their labels and splits."""
+"""Image files listed in a table, with labels and splits."""
 
 import os
 
@@ -19,20 +19,20 @@ def open_csv(
     multi_label: bool = False,
     train_split: str = "train",
 ) -> Source:
-    """Images of a table with the columns `file`, `label` and `part`.
+    """Opens the images of a table with the columns `file`, `label` and `part`.
 
     Classes are the labels of the training split, numbered in the order of their names.
 
     Args:
-        split: what the column `part` has for its images.
-        num_classes: how many classes there are. None: as many as are found.
+        split: the value in the column `part` of its images.
+        num_classes: number of classes. None: as many as are found.
         table: path of the table.
-        directory: that files are relative to. None: that of the table.
-        multi_label: an image may have several labels, with `;` between them, or none.
-        train_split: the split that has the classes.
+        directory: folder that files are relative to. None: that of the table.
+        multi_label: an image may have several labels, separated by `;`, or none.
+        train_split: the split that defines the classes.
 
     Raises:
-        ValueError: no such table, split or files, or other classes.
+        ValueError: no such table, split or files, or a different number of classes.
     """
     if not table:
         raise InputError(
@@ -98,7 +98,7 @@ def _check_classes(
         )
     if len(classes) < 2:
         raise InputError(
-            f"{name} has one class only, {shown(classes)!r}. A classifier needs two."
+            f"{name} has only one class, {shown(classes)!r}. A classifier needs two."
         )
     check_num_classes(num_classes, len(classes), name)
 
@@ -106,7 +106,7 @@ def _check_classes(
 def _check_files(
     table: str, root: str, rows: list[LabelledFile], paths: list[str]
 ) -> None:
-    """Refuses files that are not there; others than local ones are not asked for."""
+    """Refuses missing files; remote ones are not checked."""
     if "://" in root:
         return
     pairs = zip(rows, paths, strict=True)

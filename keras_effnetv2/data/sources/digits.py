@@ -11,14 +11,14 @@ _NUM_CLASSES = 10
 
 
 def open_digits(split: str, num_classes: int | None) -> source.Source:
-    """Digits, ink in white: every fifth is of the split `"test"`.
+    """Opens the digits, white on black; every fifth is in the split `"test"`.
 
     Args:
-        split: `"train"` or `"test"`, or part of it as `"train[:100]"`.
+        split: `"train"` or `"test"`, or a part such as `"train[:100]"`.
         num_classes: 10, or None.
 
     Raises:
-        ValueError: another split or number of classes.
+        ValueError: unknown split, or another number of classes.
         ImportError: scikit-learn is not installed.
     """
     name, subset = source.parse_split(split, ("train", "test"))

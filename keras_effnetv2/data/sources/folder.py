@@ -1,4 +1,4 @@
-"""Image files in a folder for each class."""
+"""Image files in one folder per class."""
 
 import dataclasses
 import os
@@ -15,31 +15,31 @@ from keras_effnetv2.data.sources.source import Source, check_num_classes
 from keras_effnetv2.data.sources.splits import has_splits
 from keras_effnetv2.errors import InputError
 
-# Of a folder without splits, one file in so many is for validation.
+# In a folder without splits, one file in so many is for validation.
 _VALIDATION = 10
 
-# The folders of each class, by its name; several where their names look the same.
+# The folders of each class, by name; several if their names look the same.
 Classes = dict[str, list[folders.Listing]]
 
 
 def open_folder(
     split: str, num_classes: int | None, directory: str, train_split: str = "train"
 ) -> Source:
-    """Images of `directory/split/class/`, or of `directory/class/`.
+    """Opens the images of `directory/split/class/` or `directory/class/`.
 
-    What the folders hold says which, whatever they are called. Classes are those of the
-    training split, numbered in the order of their names, in every split. Without
-    folders for splits, the names of the files decide: about one in ten is of
-    `"validation"`, the others are of `"train"`.
+    The contents of the folders decide which, not their names. In every split, the
+    classes are those of the training split, numbered in the order of their names.
+    Without folders for splits, the file names decide: about one file in ten is in
+    `"validation"`, the others are in `"train"`.
 
     Args:
         split: name of a folder in `directory`, or `"train"` or `"validation"`.
-        num_classes: how many folders of classes there are. None: as many as are found.
-        directory: local, or of a file system that TensorFlow knows, as `gs://...`.
+        num_classes: number of folders of classes. None: as many as are found.
+        directory: local, or of a file system that TensorFlow knows, such as `gs://...`.
         train_split: name of the split whose folders are the classes.
 
     Raises:
-        ValueError: no such folder or split, no images, or other classes.
+        ValueError: no such folder or split, no images, or different classes.
     """
     top = _top(directory)
     if has_splits(top, {split, train_split}):
@@ -52,12 +52,13 @@ def open_folder(
 
 
 def find_splits(directory: str, train_split: str = "train") -> dict[str, Classes]:
-    """Every split of a folder, with the same images as `open_folder` gives of each.
+    """Every split of a folder, with the images that `open_folder` returns for it.
 
     All have the classes of the training split, which comes first.
 
     Raises:
-        ValueError: no such folder, no such training split, no images, or other classes.
+        ValueError: no such folder, no such training split, no images, or different
+            classes.
     """
     top = _top(directory)
     if not has_splits(top, {train_split}):
@@ -82,12 +83,12 @@ def labelled_paths(classes: Classes) -> list[tuple[str, int]]:
 
 
 def _top(directory: str) -> folders.Listing:
-    """What is right in the folder of a dataset."""
+    """The direct contents of the folder of a dataset."""
     directory = os.path.expanduser(directory)
     if not tf.io.gfile.isdir(os.fsencode(directory)):
         raise InputError(
             f"{folders.absence(directory)} Pass the folder of your images as "
-            "directory, with a sub-folder for each split, and in it one for each class."
+            "directory, with a subfolder for each split, and in it one for each class."
         )
     return folders.listing(directory)
 
@@ -110,12 +111,13 @@ def _from_files(
 
 
 def _with_classes(root: folders.Listing) -> bool:
-    """Whether a folder beside that of the training split has labelled images too."""
+    """Whether a folder next to that of the training split has labelled images too."""
     if any(root.folder(name).images for name in root.folders):
         return True
     if root.images:
         logging.warning(
-            "%s is no split, and left out: its images are in no folder of a class.",
+            "%s is not a split, and is left out: its images are in no folder of a "
+            "class.",
             root.title,
         )
     return False
@@ -124,7 +126,7 @@ def _with_classes(root: folders.Listing) -> bool:
 def _of_split(
     top: folders.Listing, split: str, train_split: str, num_classes: int | None
 ) -> Classes:
-    """The classes of a folder of a split."""
+    """The classes in the folder of a split."""
     if split not in top.folders:
         raise InputError(
             f"There is no split {split!r} in {top.title}, which has the folders "
@@ -134,7 +136,7 @@ def _of_split(
     found = _read_classes(root)
     if not _with_images(found):
         raise InputError(
-            f"{root.title} has no images in sub-folders, one for each class. "
+            f"{root.title} has no images in subfolders, one for each class. "
             f"{folders.expected()}"
         )
     if split == train_split:
@@ -155,19 +157,19 @@ def _of_split(
 
 
 def _of_hash(top: folders.Listing, split: str, num_classes: int | None) -> Classes:
-    """The classes of a folder without splits, with the files that belong to one."""
+    """The classes of a folder without splits, with the files of one split."""
     chosen = _chosen(_undivided(top, split, num_classes), split)
     if not _with_images(chosen):
         raise InputError(
             f"None of the images in {top.title} falls into {split!r}, which happens "
-            "where there are few. Make folders train and validation in it."
+            "if there are few. Make folders train and validation in it."
         )
     _log_missing(f"The split {split!r} of {top.title}", chosen)
     return chosen
 
 
 def _splits_of_hash(top: folders.Listing) -> dict[str, Classes]:
-    """The splits of a folder without splits: of few images, one may get them all."""
+    """The splits of a folder without splits; with few images, one may get them all."""
     found = _undivided(top, "train", None)
     _log_left_out(found)
     splits = {split: _chosen(found, split) for split in ("train", "validation")}
@@ -182,7 +184,7 @@ def _undivided(top: folders.Listing, split: str, num_classes: int | None) -> Cla
     if split not in ("train", "validation") or not _with_images(found):
         raise InputError(
             f"There is no split {split!r} in {top.title}, which has the folders "
-            f"{shown(top.folders) or '(none)'}. With images right in folders of "
+            f"{shown(top.folders) or '(none)'}. With images directly in folders of "
             "classes the splits are 'train' and 'validation'; any other is a folder "
             "that holds folders of classes."
         )
@@ -205,8 +207,8 @@ def _part(listing: folders.Listing, split: str) -> folders.Listing:
 
 
 def _is_in_split(name: str, split: str) -> bool:
-    # A hash of the name, so that new files leave the others where they are; composed,
-    # so that a copy on macOS is divided alike.
+    # A hash of the name, so that new files do not move the others; of the composed
+    # name, so that a copy on macOS is divided in the same way.
     is_validation = zlib.crc32(os.fsencode(composed(name))) % _VALIDATION == 0
     return is_validation == (split == "validation")
 
@@ -219,8 +221,8 @@ def _read_classes(root: folders.Listing) -> Classes:
     doubled = [name for name, of_class in found.items() if len(of_class) > 1]
     if doubled:
         logging.warning(
-            "%s has several folders with names that look the same, each taken for one "
-            "class: %s.",
+            "%s has several folders with names that look the same, each treated as "
+            "one class: %s.",
             *(root.title, shown(doubled)),
         )
     if root.images:
@@ -238,17 +240,17 @@ def _with_images(classes: Classes) -> list[str]:
 def _check_classes(
     root: folders.Listing, found: Classes, num_classes: int | None
 ) -> None:
-    """Refuses what a network cannot be trained on."""
+    """Refuses classes that a network cannot be trained on."""
     empty = sorted(found.keys() - _with_images(found))
     if empty:
         raise InputError(
             f"There are no images in these folders of {root.title}: {shown(empty)}. "
-            "Each folder is a class: put images right into it, or remove it, in every "
-            "split."
+            "Each folder is a class: put images directly into it, or remove it, in "
+            "every split."
         )
     if len(found) < 2:
         raise InputError(
-            f"{root.title} has one class only, {[*found][0]!r}. A classifier needs "
+            f"{root.title} has only one class, {[*found][0]!r}. A classifier needs "
             "two: make a folder for each."
         )
     check_num_classes(num_classes, len(found), root.title)
@@ -257,7 +259,7 @@ def _check_classes(
 def _check_known(
     root: folders.Listing, found: Sequence[str], train: str, classes: Sequence[str]
 ) -> None:
-    """Refuses images of classes that the training does not have."""
+    """Refuses images of classes that the training split does not have."""
     others = sorted({*found} - {*classes})
     known = {name.casefold(): name for name in classes}
     alike = [known[x.casefold()] for x in others if x.casefold() in known]
@@ -275,9 +277,9 @@ def _unnumbered(
 ) -> str:
     return (
         f"{root.title} has {len(found)} classes. Received: "
-        f"data.num_classes={num_classes}. There is no folder {train} to say what the "
-        f"classes are: put it there, or let {root.title} have a folder for each class "
-        "of the training, and no other; it may be empty."
+        f"data.num_classes={num_classes}. There is no folder {train} that defines the "
+        f"classes: add it, or give {root.title} a folder for each class of the "
+        "training, and no other; they may be empty."
     )
 
 
@@ -296,7 +298,8 @@ def _log_left_out(classes: Classes) -> None:
     names = [x.path for x in deeper if x.images]
     if names:
         logging.warning(
-            "Images in folders of a class are right in it. Left out are those of %s.",
+            "Images must be directly in the folder of their class. Left out are "
+            "those in %s.",
             shown(names),
         )
     for listing in listings:

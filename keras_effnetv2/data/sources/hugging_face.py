@@ -1,4 +1,4 @@
-"""Datasets of the Hugging Face Hub, or in its library's formats, read from Arrow files.
+"""Datasets of the Hugging Face Hub or in its library's formats, from Arrow files.
 
 Names are `OWNER/NAME`, `OWNER/NAME:CONFIG` and `OWNER/NAME@REVISION`, or a folder that
 the library has saved or can load: with Parquet files, or with images.
@@ -20,30 +20,30 @@ from keras_effnetv2.errors import InputError, require_modules
 _NAME = re.compile(
     r"(?P<repository>[\w.-]+(/[\w.-]+)?)(:(?P<config>[\w.-]+))?(@(?P<revision>[\w./-]+))?"
 )
-# Parts of a split that has to serve for validation too: of each class, one image in so
-# many is held out.
+# Parts of a split that must serve for validation too: one image in so many is held out
+# of each class.
 _PARTS, _HELD_OUT = ("kept", "held_out"), 5
-_LABELS = ("label", "labels")  # Where several columns have classes, these come first.
+_LABELS = ("label", "labels")  # These come first if several columns have classes.
 _LONGEST_REASON = 400  # Characters.
 
 
 def open_hugging_face(
     name: str, split: str, num_classes: int | None, multi_label: bool = False
 ) -> Source:
-    """A split of a dataset, which is downloaded where it is not yet.
+    """Opens a split of a dataset, and downloads it if necessary.
 
     Images come from the first column of images, labels from the column `label` or
-    `labels`, or from the first of classes.
+    `labels`, or else from the first column of classes.
 
     Args:
-        name: of the dataset, or a folder; see above.
+        name: name of the dataset, or a folder; see above.
         split: such as `"train"` or `"train[:1000]"`; `"train[kept]"` and
-            `"train[held_out]"` are four fifths of each class and the others.
-        num_classes: how many the dataset has. None: it says so.
+            `"train[held_out]"` are four fifths of each class and the rest.
+        num_classes: number of classes. None: that of the dataset.
         multi_label: labels are lists of classes.
 
     Raises:
-        ValueError: no such dataset or split, or not one of images and classes.
+        ValueError: no such dataset or split, or one without images and classes.
         ImportError: the library `datasets` is not installed.
     """
     splits = load_splits(name)
@@ -68,10 +68,10 @@ def open_hugging_face(
 
 
 def load_splits(name: str) -> dict[str, Any]:
-    """The splits of a dataset by name, as the library has them.
+    """The splits of a dataset by name, as objects of the library.
 
     Raises:
-        ValueError: there is no such dataset, or it cannot be had now.
+        ValueError: there is no such dataset, or it cannot be reached now.
         ImportError: the library is not installed.
     """
     require_modules("Datasets of the Hugging Face Hub need", "datasets", "datasets")
@@ -86,7 +86,7 @@ def load_splits(name: str) -> dict[str, Any]:
         else:
             repository, config, revision = address
             found = datasets.load_dataset(repository, config, revision=revision)
-    except Exception as error:  # It raises anything, from many libraries.
+    except Exception as error:  # The library raises errors of many others.
         reason = textwrap.shorten(str(error), _LONGEST_REASON, placeholder=" ...")
         raise InputError(
             f"The dataset {printable(name)!r} of the Hugging Face Hub cannot be "
@@ -98,7 +98,7 @@ def load_splits(name: str) -> dict[str, Any]:
 
 
 def _address(name: str) -> tuple[str, str | None, str | None]:
-    """Repository, configuration and revision of a name that is not a folder's."""
+    """Repository, configuration and revision of a name that is not a folder."""
     match = _NAME.fullmatch(name)
     if match is not None:
         return match["repository"], match["config"], match["revision"]
@@ -111,19 +111,19 @@ def _address(name: str) -> tuple[str, str | None, str | None]:
 
 
 def has_labels(name: str, dataset: Any) -> bool:
-    """Whether every image of a split has a class; those of public tests have none."""
+    """Whether every image of a split has a class; public test sets have none."""
     _, column, feature = _columns(name, dataset, False)
     return bool((_labels(dataset, column, feature.num_classes, False) >= 0).all())
 
 
 def is_multi_label(dataset: Any) -> bool:
-    """Whether the images of a split have lists of classes, and no column of one."""
+    """Whether the images of a split have lists of classes, and no single class."""
     kinds = {_class_feature(x)[1] for x in dataset.features.values()}
     return "several" in kinds and "one" not in kinds
 
 
 def _divided(split: str) -> tuple[str, str]:
-    """A split, and the part of it that is asked for, if one is."""
+    """A split, and the part of it that is asked for, if any."""
     match = re.fullmatch(rf"(\w+)\[({'|'.join(_PARTS)})\]", split)
     return (match[1], match[2]) if match else (split, "")
 
@@ -145,10 +145,10 @@ def _columns(name: str, dataset: Any, multi_label: bool) -> tuple[str, str, Any]
     if not images or not labels:
         many = "a list of classes" if multi_label else "one class"
         raise InputError(
-            f"The dataset {name} is none of images, each with {many}: its columns are "
-            f"{shown(features)}. Where a column of another type has the classes, make "
-            "it one of classes and save the dataset: dataset.class_encode_column("
-            "COLUMN).save_to_disk(FOLDER)."
+            f"The dataset {name} does not consist of images, each with {many}: its "
+            f"columns are {shown(features)}. If a column of another type has the "
+            "classes, encode it as classes and save the dataset: "
+            "dataset.class_encode_column(COLUMN).save_to_disk(FOLDER)."
         )
     label = next((x for x in _LABELS if x in labels), next(iter(labels)))
     return images[0], label, labels[label]
@@ -169,7 +169,7 @@ def _class_feature(feature: Any) -> tuple[Any, str]:
 def _labels(
     dataset: Any, column: str, num_classes: int, multi_label: bool
 ) -> np.ndarray:
-    """Classes, int64 `(images,)`, negative where nobody knows; or rows of 0 and 1."""
+    """Classes, int64 `(images,)`, negative if unknown; or rows of 0 and 1."""
     values = dataset.select_columns(column).with_format(None)[:][column]
     if not multi_label:
         return np.array([-1 if x is None else x for x in values], "int64")
@@ -180,10 +180,11 @@ def _labels(
 
 
 def _part(labels: np.ndarray, part: str) -> np.ndarray:
-    """Numbers of the images that are kept, or of those that are held out, in order."""
+    """Numbers of the images that are kept, or of those held out, in order."""
     _, kinds = np.unique(labels, axis=0, return_inverse=True)
     kinds = kinds.reshape(-1)
-    # Neighbours are often alike, as frames of a film are. The same in every NumPy.
+    # Neighbours are often alike, such as frames of a film. The same in every NumPy
+    # version.
     order = np.random.RandomState(0).permutation(len(labels))
     order = order[np.argsort(kinds[order], kind="stable")]
     ends = np.cumsum(np.bincount(kinds))
@@ -199,7 +200,7 @@ def _part(labels: np.ndarray, part: str) -> np.ndarray:
 
 
 def _encoded(dataset: Any, column: str) -> Any:
-    """The images of a split as they are stored, by number."""
+    """The encoded images of a split, by number."""
     import datasets
 
     undecoded = dataset.select_columns(column).with_format(None)
@@ -223,10 +224,10 @@ def _from_rows(
         found = cell(int(row)) or {}
         if found.get("bytes") is None and found.get("path"):
             return pathlib.Path(found["path"]).read_bytes()
-        return found.get("bytes") or b""  # Which no decoder takes for an image.
+        return found.get("bytes") or b""  # No decoder takes this for an image.
 
     def read(index):
-        # It has no state: rows may be made at the same time.
+        # Stateless: rows may be made in parallel.
         image = tf.numpy_function(contents, [rows[index]], tf.string, stateful=False)
         kind = tf.float32 if multi_label else tf.int64
         return tf.ensure_shape(image, ()), tf.cast(label_tensor[index], kind)

@@ -1,4 +1,4 @@
-"""Files as MNIST, Fashion-MNIST and others like them have them.
+"""Files in the format of MNIST, Fashion-MNIST and similar datasets.
 
 Format: http://yann.lecun.com/exdb/mnist/.
 """
@@ -16,27 +16,28 @@ from keras_effnetv2.data.decoding.retrying import retried
 from keras_effnetv2.data.sources import source
 from keras_effnetv2.errors import InputError
 
-# Where Debian's package dataset-fashion-mnist puts Fashion-MNIST.
+# Where Debian's package dataset-fashion-mnist installs Fashion-MNIST.
 _DEBIAN = "/usr/share/datasets/fashion-mnist"
 _PREFIXES = {"train": "train", "test": "t10k"}
-# Deflate makes at most this of a byte: https://zlib.net/zlib_tech.html.
+# Deflate's largest ratio: https://zlib.net/zlib_tech.html.
 _LARGEST_EXPANSION = 1032
 
 
 def open_idx(
     split: str, num_classes: int | None, directory: str | None
 ) -> source.Source:
-    """Gray images of IDX files, plain or gzipped.
+    """Opens the gray images of IDX files, plain or gzipped.
 
     Args:
-        split: `"train"` or `"test"`, or part of it as `"train[:1000]"`.
-        num_classes: labels are below it. None: one more than the largest of the file.
-        directory: of files called `train-images-idx3-ubyte`, `t10k-labels-idx1-ubyte`,
-            ... or so with `.gz`. None: where Debian has Fashion-MNIST.
+        split: `"train"` or `"test"`, or a part such as `"train[:1000]"`.
+        num_classes: labels are below it. None: one more than the largest label.
+        directory: folder of the files `train-images-idx3-ubyte`,
+            `t10k-labels-idx1-ubyte`, ..., with or without `.gz`. None: where Debian
+            installs Fashion-MNIST.
 
     Raises:
-        ValueError: no such files, or not what they should be.
-        OSError: a file cannot be read, tried several times.
+        ValueError: no such files, or invalid ones.
+        OSError: a file cannot be read, after several tries.
     """
     name, subset = source.parse_split(split, tuple(_PREFIXES))
     prefix = _PREFIXES[name]
@@ -92,7 +93,7 @@ def _read(path: pathlib.Path, num_dims: int) -> np.ndarray:
                 raise InputError(f"its header claims a shape of {shape}")
             contents = file.read(size + 1)
     except (ValueError, gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise InputError(f"{path} is no IDX file of bytes: {error}.") from error
+        raise InputError(f"{path} is not an IDX file of bytes: {error}.") from error
     if len(contents) != size:
         raise InputError(
             f"{path} claims a shape of {shape}, {size:,} bytes, but has "

@@ -1,4 +1,4 @@
-"""A source of any kind, by name."""
+"""Opens a source of any kind, by name."""
 
 import dataclasses
 
@@ -41,20 +41,21 @@ def open_source(
     Args:
         kind: `"tfds"`, `"folder"`, `"imagenet_tfrecord"`, `"imagenet21k_tfrecord"`,
             `"idx"`, `"digits"`, `"csv"` or `"hugging_face"`.
-        split: in the words of the kind; its module says which.
-        num_classes: labels are below it. None: as many as the data has, which all but
-            TFRecords say.
-        name: of a dataset of TensorFlow Datasets or of the Hugging Face Hub, there also
-            a folder; of the table of `"csv"`, a path.
-        directory: where the data is. None: where the kind has it by default.
+        split: as named by the kind; see its module.
+        num_classes: labels are below it. None: as many as the data has; required for
+            TFRecords.
+        name: name of a dataset of TensorFlow Datasets or of the Hugging Face Hub (there
+            also a folder), or path of the table of `"csv"`.
+        directory: where the data is. None: the default of the kind.
         multi_label: an image may have several classes.
-        cache: read all encoded images into memory, once.
-        orientation: of encoded images, `"upright"`: turned as their EXIF says; or
-            `"stored"`: as they are. `"auto"`: upright, but in ImageNet's TFRecords as
-            they are, since the released code does not look at EXIF.
-        train_split: of the kinds `"folder"` and `"csv"`, the split whose classes count.
-        reading: how records are read. None: as `Reading` has it; with `cache`, all at
-            once, and then in any order.
+        cache: whether to read all encoded images into memory, once.
+        orientation: orientation of encoded images. `"upright"`: rotated as their EXIF
+            says; `"stored"`: as they are; `"auto"`: upright, except for ImageNet's
+            TFRecords, since the released code ignores EXIF.
+        train_split: for the kinds `"folder"` and `"csv"`, the split that defines the
+            classes.
+        reading: how records are read. None: the defaults of `Reading`; with `cache`,
+            all at once, and then in any order.
 
     Raises:
         ValueError: there is no such kind, dataset, split or orientation, or it is not
@@ -84,10 +85,12 @@ def open_source(
         root = _required(directory, kind)
         source = _OF_RECORDS[kind](split, num_classes, root, reading)
     else:
-        raise InputError(f"kind is one of {', '.join(_KINDS)}. Received: {kind!r}.")
+        raise InputError(
+            f"kind must be one of {', '.join(_KINDS)}. Received: {kind!r}."
+        )
     if source.multi_label != multi_label:
         raise InputError(
-            f"The labels of {kind!r} are such that multi_label={source.multi_label}. "
+            f"The labels of {kind!r} require multi_label={source.multi_label}. "
             f"Received: multi_label={multi_label}."
         )
     source = dataclasses.replace(source, turn_upright=_is_turned(kind, orientation))
@@ -95,7 +98,7 @@ def open_source(
 
 
 def _check_reading(reading: Reading, kind: str, cache: bool) -> None:
-    """Refuses chunks of what has none.
+    """Refuses chunk order for data without chunks.
 
     Raises:
         ValueError: the kind has no records, or they are kept in memory.
@@ -104,12 +107,12 @@ def _check_reading(reading: Reading, kind: str, cache: bool) -> None:
         return
     if kind not in ("tfds", *_OF_RECORDS):
         raise InputError(
-            f"Chunks are of records: of tfds, {', '.join(_OF_RECORDS)}. Received: "
-            f"order='chunks' with the kind {kind!r}. Leave it at 'auto'."
+            f"Chunk order needs records: the kinds tfds, {', '.join(_OF_RECORDS)}. "
+            f"Received: order='chunks' with the kind {kind!r}. Leave it at 'auto'."
         )
     if cache:
         raise InputError(
-            "Images in memory are taken in any order. Received: order='chunks' with "
+            "Images in memory need no chunk order. Received: order='chunks' with "
             "cache=True. Leave out one of them."
         )
 
@@ -124,14 +127,14 @@ def _required(directory: str | None, kind: str) -> str:
 
 
 def _is_turned(kind: str, orientation: str) -> bool:
-    """Whether images are turned as their EXIF says.
+    """Whether images are rotated as their EXIF says.
 
     Raises:
-        ValueError: there is no such orientation.
+        ValueError: unknown orientation.
     """
     if orientation not in ("auto", "upright", "stored"):
         raise InputError(
-            "orientation is 'auto', 'upright' or 'stored'. Received: "
+            "orientation must be 'auto', 'upright' or 'stored'. Received: "
             f"orientation={orientation!r}."
         )
     if orientation == "auto":

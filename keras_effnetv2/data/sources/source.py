@@ -1,4 +1,4 @@
-"""What every kind of dataset looks like to the pipeline."""
+"""The interface of every kind of dataset to the pipeline."""
 
 import dataclasses
 import re
@@ -13,20 +13,20 @@ from keras_effnetv2.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """Images with labels, any of them at any time.
+    """Images with labels, with random access.
 
     Attributes:
-        num_examples: how many.
+        num_examples: number of examples.
         num_classes: labels are below it.
         multi_label: an image may have several classes.
-        read: from a scalar int64 index to an image and its label, in TensorFlow ops.
+        read: turns a scalar int64 index into an image and its label, in TensorFlow ops.
             Image: encoded, a scalar string, or uint8 `(height, width, 1 or 3)`. Label:
-            scalar int64, or multi-hot float32 `(num_classes,)` where `multi_label`.
-        name_of: what messages call the example of an index.
+            scalar int64, or multi-hot float32 `(num_classes,)` with `multi_label`.
+        name_of: turns an index into the name of the example in messages.
         class_names: a name for each class, or None.
-        turn_upright: encoded images, as their EXIF orientation says.
-        class_counts: images of each class, or None where that takes reading them all.
-        chunks: how images are read chunk by chunk. None: one by one, in any order.
+        turn_upright: whether to rotate encoded images as their EXIF orientation says.
+        class_counts: images of each class, or None if that takes reading them all.
+        chunks: how images are read in chunks. None: one by one, in any order.
     """
 
     num_examples: int
@@ -40,34 +40,34 @@ class Source:
     chunks: ChunkOrder | None = None
 
     def example(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """An image as `read` has it, and its label as float32 `(num_classes,)`.
+        """An image as from `read`, and its label as float32 `(num_classes,)`.
 
         Raises:
-            tf.errors.InvalidArgumentError: the label is no class.
+            tf.errors.InvalidArgumentError: the label is not a class.
         """
         return self.checked(*self.read(index))
 
     def checked(
         self, image: tf.Tensor, label: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """What `example` gives, of what `read` has given."""
+        """The result of `example`, from that of `read`."""
         if self.multi_label:
             return image, tf.ensure_shape(label, (self.num_classes,))
         check = tf.debugging.Assert(
             (label >= 0) & (label < self.num_classes),
-            [f"its label is none of 0 to {self.num_classes - 1}:", label],
+            [f"its label is not in 0 to {self.num_classes - 1}:", label],
         )
         with tf.control_dependencies([check]):
             return image, tf.one_hot(label, self.num_classes)
 
 
 def check_num_classes(received: int | None, found: int, where: str) -> None:
-    """Refuses a number of classes that the data does not have.
+    """Refuses a number of classes that differs from the data's.
 
     Args:
-        received: None: what the data has.
-        found: in the data.
-        where: that is, for messages.
+        received: the number given. None: that of the data.
+        found: the number in the data.
+        where: name of the data, for messages.
 
     Raises:
         ValueError: the numbers differ.
@@ -87,18 +87,18 @@ def from_arrays(
     name: str,
     class_names: tuple[str, ...] | None = None,
 ) -> Source:
-    """A source of pixels that are in memory.
+    """A source of pixels in memory.
 
     Args:
         images: uint8 `(num, height, width)`, gray.
         labels: integers `(num,)`.
-        subset: which of them; names go on counting from the first of all.
+        subset: range of images to use; names count from the first of all images.
         num_classes: labels are below it.
-        name: of the whole, for messages.
+        name: name of the whole dataset, for messages.
         class_names: a name for each class, or None.
 
     Raises:
-        ValueError: nothing is in the subset.
+        ValueError: the subset is empty.
     """
     numbers = np.arange(len(images))[subset]
     if not len(numbers):
@@ -106,7 +106,7 @@ def from_arrays(
             f"{name} has {len(images):,} images, and none of them is asked for. "
             "Choose another range."
         )
-    # Not as constants of a graph, which would copy them.
+    # Not graph constants, which would copy them.
     pixels = tf.constant(images[subset][..., None])
     classes = tf.constant(labels[subset], tf.int64)
 
@@ -128,12 +128,12 @@ def parse_split(split: str, choices: tuple[str, ...]) -> tuple[str, slice]:
     """The name and the range of a split such as `"train"` or `"train[:1000]"`.
 
     Raises:
-        ValueError: another name, or no such range.
+        ValueError: unknown name, or no such range.
     """
     match = re.fullmatch(r"(\w+)(?:\[(\d*):(\d*)\])?", split)
     if not match or match[1] not in choices:
         raise InputError(
-            f"The splits are {' and '.join(choices)}, whole or in part as "
+            f"The splits are {' and '.join(choices)}, whole or in part, such as "
             f"{choices[0]}[:1000]. Received: split={split!r}."
         )
     start, stop = (int(text) if text else None for text in match.groups()[1:])

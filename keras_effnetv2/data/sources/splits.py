@@ -1,4 +1,4 @@
-"""Whether folders are splits or classes: told by what they hold, not by their names."""
+"""Whether folders are splits or classes, from their contents, not their names."""
 
 from collections.abc import Collection
 
@@ -10,11 +10,11 @@ from keras_effnetv2.errors import InputError
 def has_splits(top: folders.Listing, splits: Collection[str]) -> bool:
     """Whether the folders of a dataset are splits, with folders of classes in them.
 
-    Folders of splits hold folders of images, folders of classes hold images.
+    Folders of splits contain folders of images; folders of classes contain images.
 
     Args:
         top: the folder of the dataset.
-        splits: names of those that are asked for.
+        splits: names of the splits that are asked for.
 
     Raises:
         ValueError: the folders could be either.
@@ -24,7 +24,7 @@ def has_splits(top: folders.Listing, splits: Collection[str]) -> bool:
     as_classes = [name for name, kinds in inside.items() if kinds == {"images"}]
     as_both = [name for name, kinds in inside.items() if len(kinds) == 2]
     if {*splits} & {*as_splits}:
-        return True  # What others there are may be images without classes.
+        return True  # Other folders may hold images without classes.
     if as_classes if as_splits else {*splits} & {*as_both}:
         raise InputError(_ambiguity(top, as_splits, as_classes, as_both))
     if as_splits or as_classes or as_both:
@@ -33,7 +33,7 @@ def has_splits(top: folders.Listing, splits: Collection[str]) -> bool:
 
 
 def _kinds(found: folders.Listing) -> set[str]:
-    """Of `"images"` and `"folders"` with images, what a folder holds."""
+    """Whether a folder holds `"images"`, `"folders"` with images, or both."""
     has_folders = any(found.folder(name).images for name in found.folders)
     kinds = {"images": found.images, "folders": has_folders}
     return {kind for kind, is_there in kinds.items() if is_there}
@@ -52,7 +52,8 @@ def _ambiguity(
     }
     held = "; ".join(f"{shown(x)} hold {kind}" for kind, x in kinds.items() if x)
     return (
-        f"The folders of {top.title} may be splits or classes: {held}. Make all "
-        "of them classes, with images right in them, or all of them splits, with a "
-        "folder for each class and no images beside those. Move the others elsewhere."
+        f"The folders of {top.title} may be splits or classes: {held}. Make all of "
+        "them classes, with images directly in them, or all of them splits, with a "
+        "folder for each class and no images next to those. Move the others "
+        "elsewhere."
     )

@@ -12,7 +12,7 @@ from keras_effnetv2.data.records.record_opening import Reading, open_records
 from keras_effnetv2.data.sources.source import Source, check_num_classes
 from keras_effnetv2.errors import InputError, require_modules
 
-_LONGEST_REASON = 400  # Characters: with the instructions for a manual download.
+_LONGEST_REASON = 400  # Characters: fits the instructions for a manual download.
 
 
 def open_tfds(
@@ -23,20 +23,20 @@ def open_tfds(
     multi_label: bool,
     reading: Reading | None = None,
 ) -> Source:
-    """A split of a dataset, which is downloaded and prepared where it is not yet.
+    """Opens a split of a dataset, and downloads and prepares it if necessary.
 
     Args:
-        name: such as `"cifar10"` or `"imagenet2012:5.1.0"`. Empty: the dataset that is
-            right in `directory`, as `pack` writes them.
+        name: such as `"cifar10"` or `"imagenet2012:5.1.0"`. Empty: the dataset in
+            `directory` itself, as `pack` writes it.
         split: such as `"train"`, `"train[:98%]"` or `"train+validation"`.
-        num_classes: how many the dataset has. None: it says so.
-        directory: of TensorFlow Datasets. None: its default.
+        num_classes: number of classes. None: that of the dataset.
+        directory: data folder of TensorFlow Datasets. None: its default.
         multi_label: labels are sequences of classes.
-        reading: how. None: as `Reading` has it.
+        reading: how to read. None: the defaults of `Reading`.
 
     Raises:
-        ValueError: no such dataset or split, or not one of images and classes.
-        ImportError: tensorflow-datasets is not installed, or array_record is not.
+        ValueError: no such dataset or split, or one without images and classes.
+        ImportError: tensorflow-datasets or array_record is not installed.
     """
     require_modules("Datasets by name need", "train", "tensorflow_datasets")
     import tensorflow_datasets as tfds
@@ -47,7 +47,7 @@ def open_tfds(
     class_feature = label_feature.feature if multi_label else label_feature
     check_num_classes(num_classes, class_feature.num_classes, f"The dataset {name}")
     found: int = class_feature.num_classes
-    # Only what is used of an example is parsed.
+    # Only the features used are parsed.
     features = tfds.features.FeaturesDict(
         {key: builder.info.features[key] for key in (image_key, label_key)}
     )
@@ -58,7 +58,7 @@ def open_tfds(
         label = tf.cast(example[label_key], tf.int64)
         if multi_label:
             label = tf.reduce_max(tf.one_hot(label, found), axis=0)
-            label = tf.maximum(label, 0)  # Of no class, the maximum is minus infinity.
+            label = tf.maximum(label, 0)  # Of an empty list, it is the smallest number.
         return example[image_key], label
 
     paths, parts, num = _shards(builder, split)
@@ -74,20 +74,20 @@ def open_tfds(
     )
 
 
-# Of files, and what opens them.
+# Formats of files, and the functions that open them.
 _FORMATS = {"tfrecord": open_records, "array_record": open_array_records}
 
 
 def _prepared(tfds: Any, name: str, directory: str | None) -> Any:
-    """The builder of a dataset that is there."""
+    """The builder of a prepared dataset."""
     try:
         if not name and directory:
             builder = tfds.builder_from_directory(os.path.expanduser(directory))
         else:
             builder = tfds.builder(name, data_dir=directory)
-        builder.download_and_prepare()  # Does nothing where the dataset is there.
-    except Exception as error:  # It raises anything, from many libraries.
-        # Of an unknown name, it lists the thousands that there are.
+        builder.download_and_prepare()  # Does nothing if the dataset exists.
+    except Exception as error:  # It raises errors of many libraries.
+        # For an unknown name, it lists thousands of names.
         reason = textwrap.shorten(str(error), _LONGEST_REASON, placeholder=" ...")
         raise InputError(
             f"The dataset {name!r} of TensorFlow Datasets cannot be prepared in "
@@ -96,7 +96,7 @@ def _prepared(tfds: Any, name: str, directory: str | None) -> Any:
     file_format = builder.info.file_format.value
     if file_format not in _FORMATS:
         raise InputError(
-            f"The dataset {name!r} is stored as {file_format}, expected is "
+            f"The dataset {name!r} is stored as {file_format}, expected "
             f"{' or '.join(_FORMATS)}. Prepare it again: tfds.builder({name!r}, "
             "file_format='tfrecord').download_and_prepare()."
         )
@@ -115,20 +115,21 @@ def _keys(tfds: Any, builder: Any, multi_label: bool) -> tuple[str, str]:
     if not all(map(isinstance, features, expected)):
         wanted = "a sequence of classes" if multi_label else "one class"
         raise InputError(
-            f"The dataset {info.full_name} is none of images, each with {wanted}: its "
-            f"supervised_keys are {keys}, its features {[*info.features]}."
+            f"The dataset {info.full_name} does not consist of images, each with "
+            f"{wanted}: its supervised_keys are {keys}, its features "
+            f"{[*info.features]}."
         )
     return keys
 
 
 def _shards(builder: Any, split: str) -> tuple[list[str], list[slice], int]:
-    """Files of a split, which records of each, and how many these are in all."""
+    """Files of a split, the records of each to use, and their total number."""
     try:
         instructions = builder.info.splits[split].file_instructions
-    except Exception as error:  # Which one depends on what is wrong with the split.
+    except Exception as error:  # Its type depends on what is wrong with the split.
         raise InputError(
             f"The dataset {builder.info.full_name} has no split {split!r}. It has "
-            f"{', '.join(builder.info.splits)}, and parts of them as train[:98%]."
+            f"{', '.join(builder.info.splits)}, and parts of them, such as train[:98%]."
         ) from error
     paths, parts, num = [], [], 0
     for instruction in instructions:

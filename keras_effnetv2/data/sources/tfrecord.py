@@ -1,4 +1,4 @@
-"""ImageNet and ImageNet-21k as the released networks were trained on them.
+"""ImageNet and ImageNet-21k, as used to train the released networks.
 
 Layouts and divisions into splits: google/automl, efficientnetv2/datasets.py.
 """
@@ -15,9 +15,9 @@ from keras_effnetv2.data.sources.source import Source
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.paths import as_path, is_remote
 
-# Released code evaluates small changes on the first 20 of ImageNet's 1,024 files.
+# The released code evaluates small changes on the first 20 of ImageNet's 1,024 files.
 _MINIVAL_SHARE = 20 / 1024
-# Of ImageNet-21k's files, the first 16 are for evaluation, the next 4 as minival.
+# The first 16 of ImageNet-21k's files are for evaluation, the next 4 are the minival.
 _NUM_EVALUATION, _NUM_MINIVAL = 16, 4
 
 
@@ -27,17 +27,18 @@ def open_imagenet(
     directory: str,
     reading: Reading | None = None,
 ) -> Source:
-    """Records with `image/encoded` and `image/class/label`, whose 0 is background.
+    """Opens records with `image/encoded` and `image/class/label`; 0 is background.
 
     Args:
-        split: `"train"`: all files `train-*` but the first 2%; `"minival"`: these;
+        split: `"train"`: all files `train-*` except the first 2%; `"minival"`: these;
             `"train+minival"`: both; `"validation"`: the files `validation-*`.
-        num_classes: labels are 1 to it.
-        directory: of the files, or of folders `train` and `validation` of them.
-        reading: how. None: as `Reading` has it.
+        num_classes: labels are 1 to this number.
+        directory: folder of the files, or of folders `train` and `validation` with
+            them.
+        reading: how to read. None: the defaults of `Reading`.
 
     Raises:
-        ValueError: no such files or split, or files that are no TFRecords.
+        ValueError: no such files or split, or files that are not TFRecord files.
     """
     kind = "validation" if split == "validation" else "train"
     paths = _paths(directory, (f"{kind}-*", f"{kind}/{kind}-*"))
@@ -73,17 +74,17 @@ def open_imagenet21k(
     directory: str,
     reading: Reading | None = None,
 ) -> Source:
-    """Records with `image` and `labels`: 0 or 1 for each class.
+    """Opens records with `image` and `labels`: 0 or 1 for each class.
 
     Args:
         split: `"validation"`: the first 16 files; `"minival"`: the next 4; `"train"`:
             the others; `"train+minival"`.
-        num_classes: values in `labels`.
-        directory: of the files, called `imagenet21k*`, `train-*` or `*.tfrecord*`.
-        reading: how. None: as `Reading` has it.
+        num_classes: number of values in `labels`.
+        directory: folder of the files `imagenet21k*`, `train-*` or `*.tfrecord*`.
+        reading: how to read. None: the defaults of `Reading`.
 
     Raises:
-        ValueError: no such files or split, or files that are no TFRecords.
+        ValueError: no such files or split, or files that are not TFRecord files.
     """
     paths = _paths(directory, ("imagenet21k*", "train-*", "*.tfrecord*"))
     first, end = _NUM_EVALUATION, _NUM_EVALUATION + _NUM_MINIVAL
@@ -122,9 +123,9 @@ def _stated(num_classes: int | None, directory: str) -> int:
 
 
 def _paths(directory: str, patterns: tuple[str, ...]) -> list[str]:
-    """The files of the first pattern that has any, in order."""
+    """The files of the first pattern that matches any, in order."""
     if is_remote(directory):
-        as_path(directory).exists()  # Says where there are no rights.
+        as_path(directory).exists()  # Reports missing permissions.
     for pattern in patterns:
         folder, name = os.path.split(os.path.join(directory, pattern))
         if tf.io.gfile.isdir(folder):
@@ -139,7 +140,7 @@ def _paths(directory: str, patterns: tuple[str, ...]) -> list[str]:
 
 
 def _check_complete(names: list[str], folder: str) -> None:
-    """Refuses files that say how many they are, where some are missing."""
+    """Refuses numbered files of which some are missing."""
     match = re.fullmatch(r"(.*)-\d+-of-(\d{1,6})", names[0])
     if match is None:
         return
@@ -162,7 +163,7 @@ def _choose(paths: list[str], parts: dict[str, slice], split: str) -> list[str]:
     chosen = paths[parts[split]]
     if not chosen:
         raise InputError(
-            f"None of the {len(paths)} files beside {paths[0]} is of the split "
+            f"None of the {len(paths)} files next to {paths[0]} is in the split "
             f"{split!r}: there are too few. Choose another of {', '.join(parts)}."
         )
     return chosen

@@ -1,1 +1,1 @@
-"""Exports, run by their engines in another process."""
+"""Checks exports by running them in their engines, in another process."""

@@ -1,9 +1,9 @@
-"""Runs exports with the engines that are to run them. A program without Keras.
+"""Runs exports in the engines that will run them. A program without Keras.
 
     python engines.py ENGINE PATH INPUTS.pickle OUTPUTS.pickle
 
-`roundtrip.run_engine` starts it as a process of its own, so that nothing but the
-export can have made the outputs. Inputs and outputs: signature -> name -> array.
+`roundtrip.run_engine` starts it as a separate process, so that only the export can have
+made the outputs. Inputs and outputs: signature -> name -> array.
 """
 
 import os
@@ -17,7 +17,7 @@ import numpy as np
 
 Arrays = dict[str, dict[str, np.ndarray]]
 
-# Of a LiteRT model, for the median of its times.
+# Runs of a LiteRT model, for the median time.
 _MIN_RUNS = 20
 
 
@@ -39,7 +39,7 @@ def run_saved_model(path: str, inputs: Arrays) -> Arrays:
 
 def run_hub(path: str, inputs: Arrays) -> Arrays:
     """Modules in the folders of a TF Hub export, called as `hub.KerasLayer` does."""
-    os.environ["TF_USE_LEGACY_KERAS"] = "1"  # Else TF Hub imports Keras 3.
+    os.environ["TF_USE_LEGACY_KERAS"] = "1"  # Otherwise TF Hub imports Keras 3.
     import tensorflow as tf
     import tensorflow_hub as hub
 
@@ -53,7 +53,7 @@ def run_hub(path: str, inputs: Arrays) -> Arrays:
 
 
 def run_onnx(path: str, inputs: Arrays) -> Arrays:
-    """An ONNX file in ONNX Runtime on the CPU; its one graph under any names."""
+    """An ONNX file in ONNX Runtime on the CPU; signatures may have any names."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
@@ -65,9 +65,9 @@ def run_onnx(path: str, inputs: Arrays) -> Arrays:
 
 
 def run_openvino(path: str, inputs: Arrays) -> Arrays:
-    """What OpenVINO reads on the CPU: ONNX, or a SavedModel's default signature.
+    """An ONNX file, or a SavedModel's default signature, in OpenVINO on the CPU.
 
-    In float32: by default it computes in bfloat16 where the CPU has that.
+    In float32: by default it computes in bfloat16 if the CPU supports that.
     """
     import openvino
 
@@ -83,8 +83,8 @@ def run_openvino(path: str, inputs: Arrays) -> Arrays:
 def run_litert(path: str, inputs: Arrays) -> Arrays:
     """LiteRT models `NAME.tflite` in a folder, image by image, on one thread.
 
-    The models take turns, so that all are as slow on a busy machine. Beside its outputs
-    each gives the `seconds` of its runs, `(runs,)`.
+    The models take turns, so that a busy machine slows all alike. Besides its outputs,
+    each returns the `seconds` of its runs, `(runs,)`.
     """
     models = {
         name: litert_interpreter(os.path.join(path, f"{name}.tflite"), num_threads=1)
@@ -108,7 +108,7 @@ def run_litert(path: str, inputs: Arrays) -> Arrays:
 
 
 def litert_interpreter(path: str, num_threads: int) -> Any:
-    """LiteRT, or TensorFlow's copy of it, with a model's file."""
+    """An interpreter of LiteRT, or of TensorFlow's copy, for a model file."""
     try:
         from ai_edge_litert import interpreter as lite
     except ImportError:
@@ -119,7 +119,7 @@ def litert_interpreter(path: str, num_threads: int) -> Any:
 
 
 def run_litert_model(model: Any, image: np.ndarray) -> tuple[dict, float]:
-    """Real numbers `(classes,)` of each output, and seconds."""
+    """Dequantized numbers `(classes,)` of each output, and seconds."""
     runner = model.get_signature_runner()
     details = runner.get_input_details()["images"]
     dtype = details["dtype"]

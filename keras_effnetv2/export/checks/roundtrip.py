@@ -1,4 +1,4 @@
-"""Whether an export, run by its engine in another process, does what the model does."""
+"""Compares exports, run by their engines in another process, with the model."""
 
 import contextlib
 import os
@@ -23,8 +23,8 @@ from keras_effnetv2.export.classifier import Classifier
 from keras_effnetv2.networks.heads import find_head, logits
 from keras_effnetv2.networks.transfer import feature_pyramid
 
-# Relative to the largest number of an output, of float32 formats. Trained networks stay
-# below 1e-5; random weights can magnify rounding a hundredfold.
+# Maximum difference of float32 formats, relative to the largest number of an output.
+# Trained networks stay below 1e-5; random weights can magnify rounding a hundredfold.
 MAX_DIFFERENCE = 1e-3
 _NUM_SAMPLES = 3
 
@@ -40,17 +40,17 @@ def run_engine(
     inputs: engines.Arrays,
     seconds: float | None = None,
 ) -> engines.Arrays:
-    """Outputs of an export in another process, which knows nothing of this package.
+    """Outputs of an export in another process, which does not import this package.
 
     Args:
         engine: a name of `engines.ENGINES`.
-        path: of the export.
+        path: path of the export.
         inputs: signature -> name of an input -> array.
-        seconds: it may take. None: what the variable `KERAS_EFFNETV2_ENGINE_SECONDS`
-            says, or 10 minutes and half a minute for each image.
+        seconds: time limit. None: that of the variable `KERAS_EFFNETV2_ENGINE_SECONDS`,
+            or 10 minutes plus half a minute per image.
 
     Raises:
-        ValueError: the engine refuses the export, or has not ended by then.
+        ValueError: the engine refuses the export, or takes longer.
     """
     seconds = seconds or _time_limit(inputs)
     with tempfile.TemporaryDirectory() as folder:
@@ -61,8 +61,9 @@ def run_engine(
             code, errors = _run([*command, *map(str, files)], seconds)
         except subprocess.TimeoutExpired:
             raise InputError(
-                f"{engine} has not run {path} within {seconds:g} s, and was stopped. "
-                f"Set {TIME_VARIABLE} to more seconds if the machine is that slow."
+                f"{engine} did not finish {path} within {seconds:g} s, and was "
+                f"stopped. Set {TIME_VARIABLE} to more seconds if the machine is that "
+                "slow."
             ) from None
         if code:
             lines = errors.strip().splitlines() or ["it was killed"]
@@ -71,7 +72,7 @@ def run_engine(
 
 
 def _run(command: list[str], seconds: float) -> tuple[int, str]:
-    """Exit status and standard error of a program, which leaves no process behind."""
+    """Exit status and standard error of a program; leaves no processes behind."""
     process = subprocess.Popen(
         command,
         stdout=subprocess.DEVNULL,
@@ -91,7 +92,7 @@ def _run(command: list[str], seconds: float) -> tuple[int, str]:
 
 
 def _time_limit(inputs: engines.Arrays) -> float:
-    """Seconds that the environment says, or else that no sound export needs."""
+    """Seconds from the environment, or else more than any sound export needs."""
     text = os.environ.get(TIME_VARIABLE)
     if text is None:
         arrays = (x for named in inputs.values() for x in named.values())
@@ -121,10 +122,10 @@ def relative_difference(wanted: np.ndarray, found: np.ndarray) -> float:
 
 
 def check_signatures(folder: pathlib.Path, signatures: Any) -> dict[str, float]:
-    """Differences of a SavedModel's signatures from the model that it is of.
+    """Differences of a SavedModel's signatures from the model.
 
     Raises:
-        ValueError: they are larger than rounding can make them.
+        ValueError: they are too large for rounding.
     """
     classifier = signatures.classifier
     pixels = sample_images(classifier, signatures.pixels.shape[1:3])
@@ -152,13 +153,13 @@ def check_signatures(folder: pathlib.Path, signatures: Any) -> dict[str, float]:
 
 
 def check_differences(differences: dict[str, float], largest: float) -> None:
-    """Refuses an export that is not the model.
+    """Refuses an export that differs from the model.
 
     Raises:
         ValueError: a difference above `largest`.
     """
     for name, difference in differences.items():
-        if not difference <= largest:  # Not a number is no agreement.
+        if not difference <= largest:  # NaN does not agree either.
             raise InputError(
                 f"The export is not kept: its {name} differs from the model's by "
                 f"{difference:.2g} of the largest number, more than {largest:g}."
@@ -166,7 +167,7 @@ def check_differences(differences: dict[str, float], largest: float) -> None:
 
 
 def keras_outputs(classifier: Classifier, pixels: np.ndarray) -> engines.Arrays:
-    """What the signatures of pixels should give, by the model itself."""
+    """The expected outputs of the signatures of pixels, from the model itself."""
     model = classifier.model
     outputs = {"scores": model.outputs[0], "features": find_head(model).features}
     if "reduction_1" in classifier.network.output:
@@ -187,7 +188,7 @@ def keras_outputs(classifier: Classifier, pixels: np.ndarray) -> engines.Arrays:
 def _logits(
     classifier: Classifier, scores: np.ndarray, features: np.ndarray
 ) -> np.ndarray:
-    """Of the model's outputs, where they are logits; or else by its own last layers."""
+    """Logits: the model's outputs, if they are logits, or from its own last layers."""
     if classifier.is_added:
         return scores
     head = find_head(classifier.model)
@@ -200,11 +201,11 @@ def _logits(
 def sample_images(
     classifier: Classifier, sides: Sequence[int | None] = (None, None)
 ) -> np.ndarray:
-    """Smooth random pictures as float32, whole pixels 0..255.
+    """Smooth random pictures as float32, integer pixels 0..255.
 
     Args:
-        classifier: whose channels they have.
-        sides: height and width; None: the model's, or that of its evaluation.
+        classifier: the classifier, which determines the channels.
+        sides: height and width; None: the model's, or its evaluation size.
     """
     size = classifier.preprocessing.image_size
     *own, channels = classifier.input_shape

@@ -1,1 +1,1 @@
-"""Repositories for the Hugging Face Hub, which timm loads as well."""
+"""Repositories for the Hugging Face Hub, which timm can load, too."""

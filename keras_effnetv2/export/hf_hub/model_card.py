@@ -1,4 +1,4 @@
-"""The page of a repository."""
+"""The model card of a repository."""
 
 from keras_effnetv2.preprocessing import Preprocessing
 
@@ -39,9 +39,9 @@ def model_card(name: str, variant: str, num_classes: int, record: Preprocessing)
 
     Args:
         name: `USER/REPO`.
-        variant: of the network.
-        num_classes: of the classifier, 0 without one.
-        record: of the weights.
+        variant: variant of the network.
+        num_classes: classes of the classifier; 0 without one.
+        record: preprocessing of the weights.
     """
     return _CARD.format(
         title=name.rpartition("/")[2],

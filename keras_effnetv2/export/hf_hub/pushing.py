@@ -1,4 +1,4 @@
-"""To the Hugging Face Hub."""
+"""Pushes models to the Hugging Face Hub."""
 
 import pathlib
 import tempfile
@@ -19,15 +19,15 @@ def push_to_hub(
     private: bool = False,
     message: str = "Add model",
 ) -> str:
-    """Puts a model on the Hugging Face Hub, for `create_model("hf://...")` and timm.
+    """Pushes a model to the Hugging Face Hub, for `create_model("hf://...")` and timm.
 
-    The files are those of `export.hugging_face`. A model card that is there stays.
+    The files are those of `export.hugging_face`. An existing model card is kept.
 
     Args:
-        model: from `create_model`, of a variant that timm has, with or without top.
-        repository: `USER/REPO`, perhaps with `@BRANCH`; it is made if need be.
-        private: a repository that is made is the user's own to see.
-        message: of the commit.
+        model: from `create_model`, with a variant that timm has, with or without top.
+        repository: `USER/REPO`, optionally with `@BRANCH`; created if need be.
+        private: whether a new repository is private.
+        message: commit message.
 
     Returns:
         The address of the commit.
@@ -61,6 +61,6 @@ def push_to_hub(
                 commit_message=message,
                 ignore_patterns=[CARD] if has_card else None,
             )
-        except Exception as error:  # Also of the HTTP library that it uses.
+        except Exception as error:  # Also errors of its HTTP library.
             raise explained(error, str(address)) from error
     return commit.commit_url

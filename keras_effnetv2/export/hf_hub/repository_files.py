@@ -1,4 +1,4 @@
-"""The files of a repository: weights in timm's names, configuration, model card."""
+"""The files of a repository: weights under timm's names, configuration, model card."""
 
 import dataclasses
 import json
@@ -28,9 +28,9 @@ from keras_effnetv2.weights.matching import num_classes_of
 WEIGHTS, CARD = "model.safetensors", "README.md"
 
 _CLASSIFIER = "predictions"
-# Of features; equal weights differ by the order of additions alone.
+# Maximum difference of features; equal weights differ only by the order of additions.
 _MAX_DIFFERENCE = 1e-4
-# What timm's tags end in says which classes these are.
+# The end of timm's tags tells the classes.
 _TAGS = {"imagenet": "in1k", "imagenet21k": "in21k"}
 
 
@@ -39,12 +39,12 @@ class _Network:
     """A network that timm knows.
 
     Attributes:
-        architecture: what timm calls it.
-        variant: what it is here.
-        variables: by our names.
-        num_classes: of the classifier, 0 without one.
-        channels: of the images.
-        preprocessing: of the model.
+        architecture: timm's name.
+        variant: our variant.
+        variables: variables by our names.
+        num_classes: classes of the classifier; 0 without one.
+        channels: channels of the images.
+        preprocessing: the model's record.
     """
 
     architecture: str
@@ -60,14 +60,14 @@ def hugging_face(
 ) -> pathlib.Path:
     """Writes the files of a repository that `create_model` and timm load.
 
-    These are `model.safetensors` in timm's names, `config.json` with preprocessing and
-    class names, and a model card. Before they take their place, they are read back, and
-    the network in them gives what the model gives.
+    These are `model.safetensors` with timm's names, `config.json` with preprocessing
+    and class names, and a model card. Before they take their place, they are read back,
+    and the network in them reproduces the model's outputs.
 
     Args:
-        model: from `create_model`, of a variant that timm has, with or without top.
+        model: from `create_model`, with a variant that timm has, with or without top.
         destination: a folder, new or empty.
-        name: `USER/REPO` in the model card. None: the folder's.
+        name: `USER/REPO` in the model card. None: the folder's name.
 
     Returns:
         The folder.
@@ -90,7 +90,7 @@ def hugging_face(
 
 
 def _networks(model: keras.Model) -> list[_Network]:
-    """Those of timm's networks that have the model's arrays, likeliest first."""
+    """Networks of timm's with the model's arrays, likeliest first."""
     normalization = find_normalization(model)
     variables = named_variables(model)
     shapes = {name: tuple(x.shape) for name, x in variables.items()}
@@ -109,8 +109,8 @@ def _networks(model: keras.Model) -> list[_Network]:
     if not found:
         raise InputError(
             f"timm has no network with the layers of {model.name!r}. Expected a model "
-            f"of create_model, of timm's {', '.join(ARCHITECTURES)}, with no layers of "
-            "yours and no folded batch norms."
+            f"of create_model, one of timm's {', '.join(ARCHITECTURES)}, without "
+            "layers of your own or folded batch norms."
         )
     return sorted(found, key=lambda x: x.variant.name != model.name)
 
@@ -132,7 +132,7 @@ def _record(
 def _write_first_equal(
     model: keras.Model, networks: list[_Network], folder: pathlib.Path
 ) -> _Network:
-    """Writes the first network that, read back, gives the model's features."""
+    """Writes the first network that, read back, reproduces the model's features."""
     difference = np.inf
     for network in networks:
         _write_weights(network, folder / WEIGHTS)
@@ -163,7 +163,7 @@ def _write_weights(network: _Network, path: pathlib.Path) -> None:
 
 
 def _config(network: _Network) -> dict[str, Any]:
-    """In timm's format, with our own record beside."""
+    """The configuration in timm's format, with our own record added."""
     record, channels = network.preprocessing, network.channels
     config: dict[str, Any] = {
         "architecture": network.architecture,
@@ -197,7 +197,7 @@ def _label_fields(record: Preprocessing) -> dict[str, Any]:
 
 
 def _difference(model: keras.Model, network: _Network, folder: pathlib.Path) -> float:
-    """The largest difference of features to those of the files, of the largest."""
+    """Largest difference of features of model and files, relative to the largest."""
     normalises = find_normalization(model).enabled
     copy = create_model(
         folder,
@@ -219,7 +219,7 @@ def _difference(model: keras.Model, network: _Network, folder: pathlib.Path) -> 
 
 
 def _features(model: keras.Model) -> keras.Model:
-    """The model before its classifier; as it is where there is none."""
+    """The model without its classifier, if it has one."""
     layers = [layer for layer in model.layers if layer.name == _CLASSIFIER]
     outputs = layers[0].input if layers else model.output
     return keras.Model(model.input, outputs)

@@ -1,4 +1,4 @@
-"""From a classifier to the bytes of LiteRT models."""
+"""Converts a classifier to LiteRT models."""
 
 import dataclasses
 import fnmatch
@@ -23,14 +23,14 @@ IO_TYPES = ("float32", "uint8", "int8")
 
 @dataclasses.dataclass(frozen=True)
 class Conversion:
-    """A classifier that is converted.
+    """A conversion of a classifier.
 
     Attributes:
-        classifier: of it.
-        logits: give `logits` beside `probabilities`.
-        pixels: to calibrate int8 on, float32 `(num, size, size, channels)`.
-        input_type: of int8's images.
-        output_type: of int8's outputs.
+        classifier: the classifier.
+        logits: whether to return `logits` besides `probabilities`.
+        pixels: images to calibrate int8 on, float32 `(num, size, size, channels)`.
+        input_type: type of the images in int8.
+        output_type: type of the outputs in int8.
         float_layers: patterns of layers that int8 leaves in float.
     """
 
@@ -42,7 +42,7 @@ class Conversion:
     float_layers: tuple[str, ...]
 
     def convert(self, name: str) -> bytes:
-        """A model in the format of that name, with metadata."""
+        """A model in a format, by name, with metadata."""
         makers = {
             "float32": lambda: self.float32,
             "float16": self._float16,
@@ -60,7 +60,7 @@ class Conversion:
         """Operators of the layers that int8 leaves in float.
 
         Raises:
-            ValueError: a pattern that fits no layer.
+            ValueError: a pattern that matches no layer.
         """
         if not self.float_layers:
             return []
@@ -88,7 +88,7 @@ class Conversion:
         names = self.float_operators()
         converter.target_spec.supported_ops.append(tf.lite.OpsSet.TFLITE_BUILTINS)
         options = tf.lite.experimental.QuantizationDebugOptions(denylisted_nodes=names)
-        with warnings.catch_warnings():  # That its interpreter will move.
+        with warnings.catch_warnings():  # About the move of its interpreter.
             warnings.simplefilter("ignore")
             debugger = tf.lite.experimental.QuantizationDebugger(
                 converter=converter,
@@ -112,9 +112,8 @@ class Conversion:
 
     def _converter(self, *optimizations: tf.lite.Optimize) -> Any:
         module = tf.Module()
-        parts = (*self.classifier.network.variables, *self.classifier.head.variables)
-        # With them, the converter saves the module, and signatures keep their names.
-        module.all_variables = [variable.value for variable in parts]
+        # With these, the converter saves the module, and signatures keep their names.
+        module.all_variables = [x.value for x in self.classifier.variables]
         converter = tf.lite.TFLiteConverter.from_concrete_functions(
             [self._function], module
         )
@@ -141,14 +140,14 @@ class Conversion:
 
 
 def find_operators(contents: bytes, patterns: tuple[str, ...]) -> list[str]:
-    """What the operators of some layers are called in a LiteRT model.
+    """Names of the operators of some layers in a LiteRT model.
 
     Args:
         contents: the model.
-        patterns: of layers, as `block6a`, `se` or `block6a/dwconv2`.
+        patterns: patterns of layers, such as `block6a`, `se` or `block6a/dwconv2`.
 
     Raises:
-        ValueError: a pattern that fits no layer.
+        ValueError: a pattern that matches no layer.
     """
     graph = parse(contents).subgraphs[0]
     outputs = [graph.tensors[x.outputs[0]].name.decode() for x in graph.operators]
@@ -158,18 +157,18 @@ def find_operators(contents: bytes, patterns: tuple[str, ...]) -> list[str]:
         fitting = [x for x in outputs if fnmatch.filter(layers[x], pattern)]
         if not fitting:
             names = {x for names in layers.values() for x in names if "/" not in x}
-            # Not those of second calls, which fit the names of the first ones.
+            # Without those of second calls, which match the names of the first ones.
             known = sorted(x for x in names if re.sub(r"_\d+$", "", x) == x)
             raise InputError(
                 f"float_layers: no layer is called {pattern!r}. Expected patterns of "
-                f"these names, or of two as block4a/se: {', '.join(known)}."
+                f"these names, or of two such as block4a/se: {', '.join(known)}."
             )
         found += fitting
     return list(dict.fromkeys(found))
 
 
 def _layers(operator: str) -> set[str]:
-    """Layers that an operator is of: of `net/block6a_1/se_1/Mean`, `block6a/se`, ..."""
+    """Layers of an operator: `block6a/se`, ... for `net/block6a_1/se_1/Mean`."""
     parts = operator.partition(";")[0].split("/")[:-1]
     # Layers that are called more than once get numbers.
     plain = [re.sub(r"_\d+$", "", part) for part in parts]

@@ -1,4 +1,4 @@
-"""What LiteRT models cost, and how far they agree with the Keras model."""
+"""Costs of LiteRT models, and their agreement with the Keras model."""
 
 import dataclasses
 import pathlib
@@ -19,15 +19,15 @@ from keras_effnetv2.export.lite.sample_images import Samples
 
 REPORT = "report.md"
 
-# Format and output -> the largest difference that rounding makes, of the largest
-# number. In float16 it moves probabilities of undecided images further: by 0.014 for
-# one of 600 digits, where Keras with weights in float16 does the same.
+# Format and output -> maximum difference from rounding, relative to the largest number.
+# In float16 it changes probabilities of undecided images more: by 0.014 for one of 600
+# digits, as in Keras with float16 weights.
 _MAX_DIFFERENCES = {
     ("float32", "probabilities"): MAX_DIFFERENCE,
     ("float32", "log_probabilities"): MAX_DIFFERENCE,
     ("float16", "log_probabilities"): 1e-2,
 }
-# Below it, logarithms of probabilities in float32 are those of rounding.
+# Below this, logarithms of float32 probabilities are dominated by rounding.
 _TINY = 1e-30
 # Probabilities near 0 hide differences, which logarithms show.
 _NUMBERS = {
@@ -43,11 +43,11 @@ class FormatReport:
     Attributes:
         megabytes: its size, 10^6 bytes.
         agreement: share of images whose best class is the Keras model's.
-        largest_difference: of a probability.
-        mean_difference: of probabilities, over images and classes.
-        milliseconds: an image, the median, on one thread.
-        times_float32: that in parts of the format float32; None without that.
-        accuracy: None where the classes of the images are not known.
+        largest_difference: largest difference of a probability.
+        mean_difference: mean difference of probabilities, over images and classes.
+        milliseconds: median time per image, on one thread.
+        times_float32: time relative to the format float32; None without that.
+        accuracy: accuracy; None if the classes of the images are unknown.
     """
 
     megabytes: float
@@ -64,10 +64,10 @@ class Report:
     """All files of an export.
 
     Attributes:
-        images: what they were compared on.
-        formats: by their names.
-        differences: of the float formats, of the largest number.
-        keras_accuracy: of the model; None where the images' classes are not known.
+        images: the images that they were compared on.
+        formats: reports by format.
+        differences: differences of the float formats, relative to the largest number.
+        keras_accuracy: accuracy of the model; None if the images' classes are unknown.
     """
 
     images: str
@@ -76,7 +76,7 @@ class Report:
     keras_accuracy: float | None
 
     def contents(self) -> dict[str, Any]:
-        """For a manifest."""
+        """The report for a manifest."""
         return {
             "compared_on": self.images,
             "keras_accuracy": self.keras_accuracy,
@@ -94,8 +94,8 @@ def measure(
     """Runs the models of a folder in another process, and compares them.
 
     Raises:
-        ValueError: a model in float does not do what the Keras model does, or the
-            engine refuses one.
+        ValueError: a float model does not agree with the Keras model, or the engine
+            refuses one.
     """
     wanted = keras_probabilities(classifier, samples.pixels)
     inputs = {name: {"images": samples.pixels} for name in formats}
@@ -118,7 +118,7 @@ def measure(
 
 
 def keras_probabilities(classifier: Classifier, pixels: np.ndarray) -> np.ndarray:
-    """`(num, classes)` by the model itself, in float32."""
+    """`(num, classes)` from the model itself, in float32."""
     inputs, outputs = classifier.model.inputs[0], classifier.model.outputs[0]
     # A model's own `predict` may have been traced before LoRA was added.
     scores = keras.Model(inputs, outputs).predict(pixels, verbose=0)
@@ -131,7 +131,7 @@ def write_report(report: Report, name: str, folder: pathlib.Path) -> None:
 
 
 def report_text(report: Report, name: str) -> str:
-    """The report as Markdown, a row a file."""
+    """The report as Markdown, one row per file."""
     columns = {
         "File": lambda x, row: f"{x}.tflite",
         "MB": lambda x, row: f"{row.megabytes:.2f}",
@@ -153,7 +153,7 @@ def report_text(report: Report, name: str) -> str:
         table,
         f"Compared with the Keras model in float32 on {report.images}: share of equal "
         "best classes, and differences of probabilities. Times are medians of single "
-        "images on one thread, the files taking turns.",
+        "images on one thread, with the files taking turns.",
     ]
     if report.keras_accuracy is not None:
         lines.append(f"Accuracy of the Keras model: {report.keras_accuracy:.2%}.")

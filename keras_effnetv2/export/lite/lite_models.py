@@ -39,59 +39,62 @@ def litert(
     classifier_activation: str = "auto",
     source: Mapping[str, str] | None = None,
 ) -> Manifest:
-    """Exports a classifier as LiteRT models, one file a format.
+    """Exports a classifier as LiteRT models, one file per format.
 
-    The folder has `float32.tflite` and so on, the class names as `labels.txt`, what the
-    formats cost and how far they agree with the model as `report.md`, and the manifest.
-    The signature of each model, `serving_default`, takes `images` `(1, image_size,
-    image_size, channels)`, pixels 0..255, and gives `probabilities` `(1, classes)`.
-    `Interpreter.resize_tensor_input` makes it take more images at a time. Metadata
-    for Android's tools, and the class names once more, are in each file.
+    The folder has `float32.tflite` and so on, the class names as `labels.txt`, the
+    formats' costs and agreement with the model as `report.md`, and the manifest. The
+    signature of each model, `serving_default`, takes `images` `(1, image_size,
+    image_size, channels)`, pixels 0..255, and returns `probabilities` `(1, classes)`.
+    `Interpreter.resize_tensor_input` allows more images at a time. Each file also
+    contains metadata for Android's tools and the class names.
 
     - `float32`: weights and computation in float32.
     - `float16`: weights in float16, half the size; computed in float32, or in float16
-      by GPUs.
+      on GPUs.
     - `dynamic`: weights in int8, a quarter of the size; layers compute in int8 with
-      ranges that each image gives anew.
-    - `int8`: weights and activations in int8, whose ranges the `representative` images
-      give; for integer hardware too.
+      ranges determined for each image.
+    - `int8`: weights and activations in int8, with ranges determined by the
+      `representative` images; also for integer hardware.
 
     `float32` and `float16` must agree with the model; how far `dynamic` and `int8` do
-    depends on the network, and the report says it. Losses of 16 points have been
-    reported for `int8` of EfficientNetV2 with its SiLU; where it loses much, keep
-    layers in float by `float_layers`, or use `create_model(..., activation="relu6")`,
-    whose activations have a fixed range. That is another network: released weights
-    load into it, but it has to be trained with that activation before the export.
+    depends on the network, and is in the report. Losses of 16 points have been reported
+    for `int8` of EfficientNetV2 with SiLU; if it loses too much, keep layers in float
+    with `float_layers`, or use `create_model(..., activation="relu6")`, whose
+    activations have a fixed range. That is another network: released weights load into
+    it, but it has to be trained with that activation before the export.
 
     Args:
         model: a classifier of `create_model`, or built on one.
-        path: folder to write; an export that is there is replaced.
-        formats: which of the four.
-        representative: real images to calibrate `int8` on: a `Source` of `open_source`,
-            a folder of image files, or pixels `(height, width, channels)` 0..255 of
-            each. 200 of them, evenly spread, go through the evaluation crop.
+        path: folder to write; an existing export is replaced.
+        formats: one or more of the four.
+        representative: real images to calibrate `int8` on: a `Source` from
+            `open_source`, a folder of image files, or pixels `(height, width,
+            channels)` 0..255 of each. 200 of them, evenly spread, are used, with the
+            evaluation crop.
         evaluation: other images to compare on, up to 1,000. None: the `representative`
-            ones, or else three random pictures. A `Source` gives accuracies too.
-        image_size: side of `images`, pixels. None: that of the model's evaluation.
-        input_type: of `images` in `int8`: `"float32"`, `"uint8"` (pixels as they are)
-            or `"int8"` (pixels - 128).
-        output_type: of the outputs in `int8`, likewise; `"uint8"` is probability x 256.
-        float_layers: patterns of layers that stay in float in `int8`, as `"se"` for
-            squeeze-excite, `"block[12]*"`, `"block6a/dwconv2"` or `"top_conv"`.
-        logits: give `logits` too.
-        fold: fold batch norms into convolutions.
-        classifier_activation: that makes probabilities of what a model of logits gives,
-            `"softmax"` or `"sigmoid"`. `"auto"`: that of the loss that it is compiled
-            with, or of released weights.
-        source: for the manifest: which variant, which weights.
+            ones, or else three random pictures. With a `Source`, accuracies are
+            measured too.
+        image_size: side of `images`, pixels. None: the model's evaluation size.
+        input_type: type of `images` in `int8`: `"float32"`, `"uint8"` (pixels as they
+            are) or `"int8"` (pixels - 128).
+        output_type: type of the outputs in `int8`, one of the same; `"uint8"` is
+            probability x 256.
+        float_layers: patterns of layers that stay in float in `int8`, such as `"se"`
+            for squeeze-excite, `"block[12]*"`, `"block6a/dwconv2"` or `"top_conv"`.
+        logits: whether to return `logits` too.
+        fold: whether to fold batch norms into convolutions.
+        classifier_activation: turns logits of a model into probabilities: `"softmax"`
+            or `"sigmoid"`. `"auto"`: that of the loss that it is compiled with, or of
+            released weights.
+        source: variant and weights, for the manifest.
 
     Returns:
-        The manifest that is beside the models as `model.json`.
+        The manifest, which is next to the models as `model.json`.
 
     Raises:
-        ValueError: a format or type that does not exist, `int8` without images, a model
-            that cannot be exported, a folder that cannot be written or read, or an
-            export in float that does not do what the model does.
+        ValueError: unknown format or type, `int8` without images, a model that cannot
+            be exported, a folder that cannot be written or read, or a float export that
+            does not agree with the model.
     """
     target = check_target(path)
     has_images = representative is not None
@@ -127,17 +130,17 @@ def check_options(
     float_layers: Sequence[str],
     has_images: bool,
 ) -> None:
-    """Refuses arguments of `litert` that no model can be exported with.
+    """Refuses invalid arguments of `litert`.
 
     Args:
         formats: as for `litert`.
-        input_type: likewise.
-        output_type: likewise.
-        float_layers: likewise.
-        has_images: there is something to calibrate on.
+        input_type: as for `litert`.
+        output_type: as for `litert`.
+        float_layers: as for `litert`.
+        has_images: whether there are images to calibrate on.
 
     Raises:
-        ValueError: one that does not exist, or two that do not go together.
+        ValueError: an unknown value, or values that do not work together.
     """
     if isinstance(formats, str) or not formats or not {*formats} <= {*FORMATS}:
         raise InputError(
@@ -145,7 +148,7 @@ def check_options(
         )
     if isinstance(float_layers, str):
         raise InputError(
-            f"float_layers is a list of patterns. Received: {float_layers!r}."
+            f"float_layers must be a list of patterns. Received: {float_layers!r}."
         )
     for name, dtype in (("input_type", input_type), ("output_type", output_type)):
         if dtype not in IO_TYPES:
@@ -160,13 +163,13 @@ def check_options(
     is_default = (input_type, output_type) == ("float32", "float32")
     if "int8" not in formats and (not is_default or float_layers):
         raise InputError(
-            "input_type, output_type and float_layers are those of the format int8. "
+            "input_type, output_type and float_layers are only for the format int8. "
             f"Received: formats={tuple(formats)}. Add int8, or leave them out."
         )
 
 
 def _at_size(classifier: Classifier, image_size: int | None) -> Classifier:
-    """The classifier with the evaluation size that is exported."""
+    """The classifier with the exported evaluation size."""
     size = classifier.evaluation.image_size
     is_fixed = classifier.input_shape[0] is not None
     if image_size is not None and image_size < 1:
@@ -203,7 +206,7 @@ def _write_checked(
     """Compares the models with the Keras model, and writes report and manifest.
 
     Raises:
-        ValueError: one in float does not do what the model does.
+        ValueError: a float model does not agree with the Keras model.
     """
     report = measure(folder, classifier, samples, formats)
     write_report(report, classifier.model.name, folder)

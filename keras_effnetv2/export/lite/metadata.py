@@ -1,7 +1,7 @@
-"""What a LiteRT model says of its inputs, outputs and classes.
+"""Metadata of a LiteRT model: its inputs, outputs and classes.
 
-The format is TFLite Metadata, which Android's tools read: a FlatBuffer in the model,
-and the label file in a ZIP after it. Schema 1.1.0:
+The format is TFLite Metadata, read by Android's tools: a FlatBuffer in the model, and
+the label file in a ZIP after it. Schema 1.1.0:
 https://github.com/tensorflow/tflite-support, metadata/metadata_schema.fbs.
 """
 
@@ -20,9 +20,9 @@ from keras_effnetv2.private_apis import lite_schema
 
 _ENTRY = b"TFLITE_METADATA"
 _IDENTIFIER = b"M001"
-_PARSER_VERSION = "1.0.0"  # The oldest that knows all these fields.
+_PARSER_VERSION = "1.0.0"  # The oldest one that knows all these fields.
 
-# Table -> its fields by their number in the schema; a union takes two.
+# Table -> its fields by number in the schema; a union takes two.
 _FIELDS = {
     "ModelMetadata": (
         "name", "description", "version", "subgraph_metadata", "author", "license",
@@ -62,7 +62,7 @@ _Table = tuple[str, dict[str, Any]]
 
 
 def parse(contents: bytes) -> Any:
-    """A LiteRT model as objects of the classes of `lite_schema`, which lack types."""
+    """A LiteRT model as objects of the classes of `lite_schema`, which are untyped."""
     return flatbuffer_utils.convert_bytearray_to_object(contents)
 
 
@@ -82,10 +82,10 @@ def with_metadata(contents: bytes, classifier: Classifier) -> bytes:
 
 
 def pack_labels(path: pathlib.Path, labels: Sequence[str] | None) -> None:
-    """Appends the label file to a LiteRT model, as a ZIP that engines do not see."""
+    """Appends the label file to a LiteRT model, as a ZIP that engines ignore."""
     if labels:
         with zipfile.ZipFile(path, "a", zipfile.ZIP_STORED) as archive:
-            # With a fixed date: equal models are equal files.
+            # With a fixed date, so that equal models make equal files.
             archive.writestr(zipfile.ZipInfo(LABELS), label_text(labels))
 
 
@@ -158,13 +158,13 @@ def _serialized(table: _Table) -> bytes:
 
 
 def _write(builder: flatbuffers.Builder, value: Any) -> int:
-    """Writes a text, a list or a table with all that is in it; its place."""
+    """Writes a text, a list or a table with its contents; returns its position."""
     if isinstance(value, str):
         return builder.CreateString(value)
     if isinstance(value, list):
         return _write_list(builder, value)
     kind, fields = value
-    # What a table refers to comes before it.
+    # The contents of a table come before it.
     places = {
         name: None if type(x) in _SCALARS else _write(builder, x)
         for name, x in fields.items()

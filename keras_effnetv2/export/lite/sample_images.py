@@ -29,12 +29,12 @@ _BATCH_SIZE = 32
 
 @dataclasses.dataclass(frozen=True)
 class Samples:
-    """Images to compare an export with its model on.
+    """Images on which an export is compared with its model.
 
     Attributes:
         pixels: float32 `(num, size, size, channels)`, 0..255.
-        labels: int `(num,)`; None where they are not known.
-        description: what they are, for the report.
+        labels: int `(num,)`; None if unknown.
+        description: description of the images, for the report.
     """
 
     pixels: np.ndarray
@@ -43,20 +43,20 @@ class Samples:
 
 
 def calibration_pixels(given: Images | None, classifier: Classifier) -> np.ndarray:
-    """What int8 is calibrated on: float32 `(num, size, size, channels)`, 0..255.
+    """Images to calibrate int8 on: float32 `(num, size, size, channels)`, 0..255.
 
-    Without images, none.
+    Empty without images.
 
     Raises:
-        ValueError: images that cannot be read.
+        ValueError: images cannot be read.
     """
     if given is None:
         *_, channels = classifier.input_shape
         size = classifier.preprocessing.image_size
         return np.zeros((0, size, size, channels), "float32")
     pixels, _ = _read(given, classifier, MAX_CALIBRATION)
-    # Bicubic resizing may leave 0..255, and the range of pixels is to be just that:
-    # then inputs of uint8 are pixels, with scale 1. Two corner pixels see to it.
+    # Bicubic resizing may leave 0..255, but the range must be exactly that, so that
+    # uint8 inputs are pixels, with scale 1. Two corner pixels ensure it.
     pixels = np.clip(pixels, 0, 255)
     pixels[0, 0, 0], pixels[0, 0, -1] = 0, 255
     return pixels
@@ -65,15 +65,15 @@ def calibration_pixels(given: Images | None, classifier: Classifier) -> np.ndarr
 def evaluation_samples(
     given: Images | None, classifier: Classifier, is_separate: bool
 ) -> Samples:
-    """What an export is compared on.
+    """Images on which an export is compared.
 
     Args:
         given: the images. None: random pictures.
-        classifier: they are for.
-        is_separate: they are not those of the calibration.
+        classifier: the classifier.
+        is_separate: whether they differ from the calibration images.
 
     Raises:
-        ValueError: images that cannot be read.
+        ValueError: images cannot be read.
     """
     if given is None:
         pixels = sample_images(classifier)
@@ -108,7 +108,7 @@ def _read(
 def _read_source(
     source: Source, classifier: Classifier, largest: int
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    # Sources are often ordered by class: some from everywhere.
+    # Sources are often ordered by class, so take images from everywhere.
     numbers = _spread(source.num_examples, largest)
     part = dataclasses.replace(
         source,
@@ -134,7 +134,7 @@ def _read_source(
 def _read_files(
     folder: str | os.PathLike, classifier: Classifier, largest: int
 ) -> list[np.ndarray]:
-    """Images of a folder; damaged ones are left out as in training."""
+    """Images of a folder; damaged ones are left out, as in training."""
     files = folders.find_below(folder)
     numbers = _spread(len(files), largest)
     decode_errors = DecodeErrors(printable(folder), len(numbers))
@@ -150,7 +150,7 @@ def _read_files(
 
 
 def _spread(num: int, largest: int) -> np.ndarray:
-    """Up to `largest` of the numbers below `num`, as far apart as possible."""
+    """Up to `largest` of the numbers below `num`, evenly spread."""
     return np.linspace(0, num - 1, min(num, largest)).round().astype("int64")
 
 
@@ -158,8 +158,8 @@ def _checked_pixels(image: Any) -> np.ndarray:
     image = np.asarray(image)
     if image.ndim != 3 or image.shape[-1] not in (1, 3):
         raise InputError(
-            "Images are pixels 0..255 of shape (height, width, 3 or 1). Received: one "
-            f"of shape {image.shape}."
+            "Images are pixels 0..255 of shape (height, width, 3 or 1). Received: "
+            f"one of shape {image.shape}."
         )
     return image
 
@@ -170,7 +170,7 @@ def _prepared(image: np.ndarray, classifier: Classifier) -> np.ndarray:
 
 
 def _in_channels(pixels: np.ndarray, classifier: Classifier) -> np.ndarray:
-    """Pixels `(..., channels)` of the number of channels that the model takes."""
+    """Pixels `(..., channels)` with the model's number of channels."""
     *_, channels = classifier.input_shape
     if pixels.shape[-1] == channels:
         return pixels

@@ -1,1 +1,1 @@
-"""Exports as a page that classifies in the browser of whoever opens it."""
+"""Exports as a page that classifies in the visitor's browser."""

@@ -1,4 +1,4 @@
-"""Pictures that a page offers to try: small, and without what cameras note in files."""
+"""Example pictures of a page: small, and without metadata."""
 
 import os
 import pathlib
@@ -13,7 +13,7 @@ from keras_effnetv2.data.decoding import images
 from keras_effnetv2.errors import InputError
 
 MAX_EXAMPLES = 24
-# Longer sides, pixels; up to the second, files are exact.
+# Longer sides, pixels; up to the second, files are lossless.
 _MAX_SIDE, _EXACT_SIDE = 1024, 256
 _QUALITY = 90
 
@@ -21,7 +21,7 @@ Examples = str | os.PathLike | Sequence[str | os.PathLike] | None
 
 
 class Example(NamedTuple):
-    """A picture: uint8 `(height, width, 3)`, and what its file was called."""
+    """A picture, uint8 `(height, width, 3)`, and the name of its file."""
 
     name: str
     pixels: np.ndarray
@@ -34,7 +34,7 @@ def read_examples(given: Examples) -> list[Example]:
         given: a folder, files, or None.
 
     Raises:
-        ValueError: one is not there or cannot be read, or there are too many.
+        ValueError: one is missing or cannot be read, or there are too many.
     """
     if given is None:
         return []
@@ -57,7 +57,7 @@ def read_examples(given: Examples) -> list[Example]:
 def write_examples(
     examples: Sequence[Example], folder: pathlib.Path
 ) -> list[dict[str, str]]:
-    """Writes the files; for the manifest, each one's `file` in the site and `name`."""
+    """Writes the files; returns each one's `file` in the site and `name`."""
     entries = []
     for number, example in enumerate(examples, start=1):
         folder.mkdir(exist_ok=True)

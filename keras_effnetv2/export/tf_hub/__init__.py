@@ -1,1 +1,1 @@
-"""Modules of TF Hub: written, packed, and loaded as layers."""
+"""TF Hub modules: writing, packing, and loading them as layers."""

@@ -1,4 +1,4 @@
-"""Reusable SavedModels by handle: a folder, an archive or a URL."""
+"""Finds reusable SavedModels by handle: a folder, an archive or a URL."""
 
 import inspect
 import os
@@ -12,17 +12,17 @@ from keras_effnetv2.errors import InputError
 from keras_effnetv2.export.tf_hub.module_archives import SUFFIXES
 from keras_effnetv2.weights.downloads import download, https
 
-# Asks hosts of modules for the archive; other servers let it pass.
+# Asks module hosts for the archive; other servers ignore it.
 _ARCHIVE = "tf-hub-format=compressed"
 
 
 def resolve(handle: str) -> str:
-    """The folder, or the local archive, that a handle stands for.
+    """The folder, or the local archive, of a handle.
 
-    Archives of URLs come into the cache that weights are downloaded to.
+    Archives from URLs are downloaded to the cache of weights.
 
     Raises:
-        ValueError: there is none, or its URL is neither https nor a folder's in a
+        ValueError: there is no module, or its URL is neither https nor a folder in a
             bucket.
     """
     if handle.startswith("gs://") and not handle.endswith(SUFFIXES):
@@ -39,7 +39,7 @@ def resolve(handle: str) -> str:
 
 
 def load(path: str, handle: str) -> Any:
-    """The module in a folder; `handle` is what errors call it.
+    """Loads the module in a folder; `handle` is its name in errors.
 
     Raises:
         ValueError: there is no SavedModel, or it cannot be called.
@@ -51,13 +51,13 @@ def load(path: str, handle: str) -> Any:
         raise InputError(f"{handle} cannot be read: {error}.") from error
     if not is_there:
         raise InputError(
-            f"{handle} is no SavedModel: saved_model.pb is missing. It holds "
-            f"{', '.join(found)}. Name the module's own folder or archive."
+            f"{handle} is not a SavedModel: saved_model.pb is missing. It contains "
+            f"{', '.join(found)}. Pass the module's own folder or archive."
         )
     module = tf.saved_model.load(path)
     if not callable(module):
         raise InputError(
-            f"The SavedModel {handle} cannot be called: it has signatures only, "
+            f"The SavedModel {handle} cannot be called: it has only signatures, "
             f"{sorted(module.signatures)}, which cannot be fine-tuned. Expected a "
             "module as export.hub writes, or use keras.layers.TFSMLayer with "
             "call_endpoint= one of them."
@@ -76,7 +76,7 @@ def _fetch(url: str) -> str:
         https.check_url(url, https.loopback_hosts(url))
     except ValueError:
         raise InputError(
-            f"Modules are fetched over https only. Received: {url!r}. Expected an "
+            f"Modules are downloaded only over https. Received: {url!r}. Expected an "
             "https URL of an archive (http is for this machine), a gs:// URL of a "
             "folder, or a local path."
         ) from None
@@ -86,8 +86,8 @@ def _fetch(url: str) -> str:
     try:
         return os.fspath(download.fetch(url))
     except (ValueError, OSError) as error:
-        # The download's own remedies are those of weights.
+        # The download's own advice is for weights.
         raise InputError(
-            f"The module {url} cannot be fetched: {error.__context__ or error}. Check "
-            "the URL, or download the archive and name that."
+            f"The module {url} cannot be downloaded: {error.__context__ or error}. "
+            "Check the URL, or download the archive and pass its path."
         ) from error

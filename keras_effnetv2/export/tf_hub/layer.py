@@ -1,4 +1,4 @@
-"""Modules of TF Hub as layers of Keras 3 (TF Hub's own layer is one of Keras 2)."""
+"""TF Hub modules as Keras 3 layers (TF Hub's own layer is for Keras 2)."""
 
 import os
 import pathlib
@@ -20,30 +20,31 @@ from keras_effnetv2.private_apis import in_safe_mode
 
 @keras.saving.register_keras_serializable("keras_effnetv2")
 class HubLayer(keras.layers.Layer):
-    """A reusable SavedModel as a Keras 3 layer on TensorFlow, frozen or to be trained.
+    """A reusable SavedModel as a Keras 3 layer on TensorFlow, frozen or trainable.
 
-    Input and output are what the module takes and gives: of those of `export.hub`,
-    images `(batch, height, width, channels)` in [0, 1] to logits or features
-    `(batch, channels)`. Modules compute in the dtypes that they were saved with.
+    Input and output are the module's: for those of `export.hub`, images `(batch,
+    height, width, channels)` in [0, 1] to logits or features `(batch, channels)`.
+    Modules compute in the dtypes that they were saved with.
 
     The layer's weights are the module's own `variables`; with `trainable`, its
     `trainable_variables` are trained, `regularization_losses` are added to the loss,
-    and it is called as the model is, with `training`. Without, it is always called for
-    inference and nothing in it changes. What is changed later needs a new `compile`.
+    and it is called with the model's `training`. Otherwise it is always called for
+    inference and nothing in it changes. Changing `trainable` later needs a new
+    `compile`.
 
-    A `.keras` file holds the weights but not the module, which is loaded from `handle`
-    again. A module can run any TensorFlow operation, so such files are loaded with
-    `safe_mode=False` only.
+    A `.keras` file contains the weights but not the module, which is loaded from
+    `handle` again. A module can run any TensorFlow operation, so such files are loaded
+    only with `safe_mode=False`.
 
     Reference: https://www.tensorflow.org/hub/reusable_saved_models.
 
     Args:
-        handle: of the module: a folder, also in a bucket (`gs://`), an archive
-            (`.tar.gz`), or the URL of one: https, or http for this machine.
-        trainable: fine-tune it.
-        arguments: more arguments for the module, by name.
-        dtype: that floating-point inputs are cast to. It does not follow the global
-            policy, as modules do not.
+        handle: the module: a folder, also in a bucket (`gs://`), an archive
+            (`.tar.gz`), or the URL of an archive: https, or http for this machine.
+        trainable: whether to fine-tune it.
+        arguments: more arguments of the module, by name.
+        dtype: type that floating-point inputs are cast to. It does not follow the
+            global policy, as modules do not.
         **kwargs: as for `keras.layers.Layer`.
 
     Raises:
@@ -78,7 +79,7 @@ class HubLayer(keras.layers.Layer):
         path = handles.resolve(self.handle)
         if os.path.isfile(path):
             archive, path = path, tempfile.mkdtemp()
-            # Not before: a module reads its assets whenever it likes.
+            # Not before: a module may read its assets at any time.
             weakref.finalize(self, shutil.rmtree, path, ignore_errors=True)
             unpack(pathlib.Path(archive), pathlib.Path(path))
         return handles.load(path, self.handle)
@@ -98,15 +99,15 @@ class HubLayer(keras.layers.Layer):
             self._module_weights[0].regularizer = _ModuleLosses(losses)
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """What the module gives, for training if the layer is `trainable`."""
+        """The module's output, for training if the layer is `trainable`."""
         arguments = dict(self.arguments)
         if self._has_training:
             arguments["training"] = bool(training and self.trainable)
         return self._module(inputs, **arguments)
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
-        """Shapes and dtypes of the outputs, as the module says."""
-        # Layer's own takes the dtype of the layer for that of its outputs.
+        """Shapes and dtypes of the outputs, from the module."""
+        # The base class takes the layer's dtype for that of its outputs.
         return keras.Operation.compute_output_spec(self, *args, **kwargs)
 
     def compute_output_shape(self, input_shape: tuple) -> Any:
@@ -126,10 +127,10 @@ class HubLayer(keras.layers.Layer):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "HubLayer":
-        """A layer from `get_config`, unless Keras is to load what is safe only.
+        """A layer from `get_config`, unless Keras is in safe mode.
 
         Raises:
-            ValueError: it is.
+            ValueError: Keras is in safe mode.
         """
         if in_safe_mode():
             raise InputError(
@@ -143,8 +144,8 @@ class HubLayer(keras.layers.Layer):
 class _ModuleLosses(keras.regularizers.Regularizer):
     """Losses of a whole module, as the regularizer of one of its weights.
 
-    Keras adds regularizers of weights that are trained to the loss of the model, and
-    once, however often a layer is called.
+    Keras adds regularizers of trainable weights to the loss of the model, only once,
+    however often a layer is called.
     """
 
     def __init__(self, losses: Sequence[Callable[[], tf.Tensor]]) -> None:
@@ -155,7 +156,7 @@ class _ModuleLosses(keras.regularizers.Regularizer):
 
 
 def _as_weight(variable: tf.Variable, trainable: bool) -> keras.Variable:
-    """A Keras variable that is the variable of a module, not a copy."""
+    """A Keras variable that shares the variable of a module, not a copy."""
     weight = keras.Variable(
         variable,
         dtype=variable.dtype.name,

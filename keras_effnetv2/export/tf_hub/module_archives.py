@@ -1,4 +1,4 @@
-"""Archives of SavedModels, as TF Hub hosts them: the same bytes for the same folder.
+"""Archives of SavedModels, as TF Hub hosts them, with deterministic bytes.
 
 Source: https://www.tensorflow.org/hub/hosting.
 """
@@ -15,7 +15,7 @@ from keras_effnetv2.weights.files.tar_members import iterate_members
 SUFFIXES = (".tar.gz", ".tgz", ".tar")
 
 _GZIP = b"\x1f\x8b"
-# Each costs a file of the file system, and next to nothing in the archive.
+# Each takes a file in the file system, but next to nothing in the archive.
 _MAX_MEMBERS = 10_000
 
 
@@ -44,11 +44,11 @@ def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
 
 
 def unpack(archive: pathlib.Path, folder: pathlib.Path) -> None:
-    """Writes what is in an archive below `folder`, which is removed if that fails.
+    """Unpacks an archive to `folder`, which is removed if that fails.
 
     Raises:
-        ValueError: it is damaged, holds what is no plain file or folder below it, or
-            unpacks to far more than a module would.
+        ValueError: it is damaged, contains anything but plain files and folders within
+            it, or unpacks to far more than a module would.
     """
     try:
         with archive.open("rb") as file:
@@ -57,7 +57,7 @@ def unpack(archive: pathlib.Path, folder: pathlib.Path) -> None:
             members = iterate_members(archive, stream)
             for number, (tar, member) in enumerate(members):
                 if number == _MAX_MEMBERS:
-                    raise InputError(f"it holds more than {_MAX_MEMBERS:,} files")
+                    raise InputError(f"it contains more than {_MAX_MEMBERS:,} files")
                 tar.extract(member, folder, filter="data")
     except (tarfile.TarError, EOFError, OSError, ValueError, zlib.error) as error:
         shutil.rmtree(folder, ignore_errors=True)

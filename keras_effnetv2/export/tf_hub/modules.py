@@ -1,6 +1,6 @@
 """TF Hub modules: SavedModels to build on and to fine-tune.
 
-Source: https://www.tensorflow.org/hub/reusable_saved_models, and of images in [0, 1]
+Source: https://www.tensorflow.org/hub/reusable_saved_models, and for images in [0, 1]
 and logits https://www.tensorflow.org/hub/common_saved_model_apis/images.
 """
 
@@ -39,10 +39,10 @@ def hub(
     classifier_activation: str = "auto",
     source: Mapping[str, str] | None = None,
 ) -> Manifest:
-    """Exports a classifier as modules of TF Hub, to be used and fine-tuned anywhere.
+    """Exports a classifier as TF Hub modules, to be used and fine-tuned anywhere.
 
-    The folder gets two SavedModels, and each once more as the archive that TF Hub
-    hosts, `.tar.gz`:
+    The folder gets two SavedModels, each also as the archive that TF Hub hosts,
+    `.tar.gz`:
 
     - `classification`: to logits `(batch, classes)`;
     - `feature_vector`: to pooled features `(batch, channels)`, without the dropout
@@ -50,30 +50,30 @@ def hub(
 
     Both are called as `module(images, training=False)` with float32 images `(batch,
     height, width, channels)` in [0, 1], of any batch and of any size that the model
-    takes. Batch norm (its statistics too), dropout and stochastic depth follow
-    `training`, a Python bool. `variables`, `trainable_variables` (what the model has
-    frozen stays frozen) and `regularization_losses` are those of the interface;
-    `labels` is the asset of class names, where they are known. The signature
-    `serving_default` takes the same `images` to `logits` or `features`.
+    takes. Batch norm (including its statistics), dropout and stochastic depth follow
+    `training`, a Python bool. `variables`, `trainable_variables` (layers frozen in the
+    model stay frozen) and `regularization_losses` are those of the interface; `labels`
+    is the asset of class names, if known. The signature `serving_default` takes the
+    same `images` to `logits` or `features`.
 
-    Another process, which knows nothing of Keras 3, loads the modules through TF Hub
-    and compares them with the model before they take their place.
+    Another process, which does not import Keras 3, loads the modules through TF Hub and
+    compares them with the model before they replace old ones.
 
     Args:
         model: a classifier of `create_model`, or built on one. Exported in float32.
-        path: folder to write; an export that is there is replaced.
-        classifier_activation: that is to follow the logits, for manifest and check:
-            `"softmax"`, `"sigmoid"` or `"auto"`, the model's own, or else that of the
-            loss that it is compiled with.
-        source: for the manifest: which variant, which weights.
+        path: folder to write; an existing export is replaced.
+        classifier_activation: the activation that follows the logits, for manifest and
+            check: `"softmax"`, `"sigmoid"` or `"auto"`: the model's own, or else that
+            of the loss that it is compiled with.
+        source: variant and weights, for the manifest.
 
     Returns:
-        The manifest that is beside the modules as `model.json`.
+        The manifest, which is next to the modules as `model.json`.
 
     Raises:
         ImportError: TensorFlow Hub is not installed.
         ValueError: the model cannot be exported, the folder cannot be written, or a
-            module does not do what the model does.
+            module does not agree with the model.
     """
     require_modules("The check of TF Hub exports needs", "export", "tensorflow_hub")
     target = check_target(path)
@@ -97,7 +97,7 @@ def hub(
 
 
 def take_apart(classifier: Classifier) -> dict[str, "Module"]:
-    """The modules of a classifier, by the names that TF Hub gives them."""
+    """The modules of a classifier, by TF Hub's names."""
     features = _without_dropout(classifier.network)
     return {
         "classification": Module(classifier.network, classifier),
@@ -106,11 +106,11 @@ def take_apart(classifier: Classifier) -> dict[str, "Module"]:
 
 
 class Module:
-    """A network, or the whole classifier that it is of, as a reusable SavedModel.
+    """A network, or its whole classifier, as a reusable SavedModel.
 
     Args:
-        network: pixels 0..255 to a dict with `features` `(batch, channels)`.
-        classifier: makes logits of features. None: features are the output.
+        network: from pixels 0..255 to a dict with `features` `(batch, channels)`.
+        classifier: turns features into logits. None: features are the output.
     """
 
     def __init__(self, network: keras.Model, classifier: Classifier | None) -> None:
@@ -135,7 +135,7 @@ class Module:
         return "logits" if self.classifier else "features"
 
     def regularization_losses(self) -> list[Any]:
-        """One function of no arguments, the sum over all variables; none if not any."""
+        """One function without arguments, the sum over all variables, or none."""
         regularized = [x for x in self.trainable if x.regularizer is not None]
         if not regularized:
             return []
@@ -147,16 +147,16 @@ class Module:
 
     def write(self, folder: pathlib.Path, labels: Sequence[str] | None) -> None:
         """Saves it; class names become the asset `labels.txt`."""
-        # What has not been traced cannot be called once it is saved.
+        # Functions that have not been traced cannot be called after loading.
         with stock_gradients():
             for training in (True, False):
                 self.function.get_concrete_function(self.pixels, training=training)
-        module = tf.train.Checkpoint()  # Plainest of the objects that can be saved.
+        module = tf.train.Checkpoint()  # The plainest object that can be saved.
         module.__call__ = self.function
         module.variables = [x.value for x in self.weights]
         module.trainable_variables = [x.value for x in self.trainable]
         module.regularization_losses = self.regularization_losses()
-        # Training draws from them, and what is to be saved has to be reachable.
+        # Training draws from these generators, and saved objects must be reachable.
         module.random_states = [x.value for x in self.random_states]
 
         def serving_default(images: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -172,7 +172,7 @@ class Module:
             tf.saved_model.save(module, os.fspath(folder), signatures=signature)
 
     def describe(self) -> dict[str, Any]:
-        """For a manifest: input, output, and how much there is to train."""
+        """Input, output and number of trainable variables, for a manifest."""
         traced = self.function.get_concrete_function(self.pixels, training=False)
         return {
             "inputs": describe(self.pixels),
@@ -184,7 +184,7 @@ class Module:
 
 
 def _without_dropout(network: keras.Model) -> keras.Model:
-    """The network whose `features` are what its last dropout takes, if it has one."""
+    """The network with `features` before its last dropout, if it has one."""
     features = network.output["features"]
     dropouts = [x for x in network.layers if isinstance(x, keras.layers.Dropout)]
     for layer in reversed(dropouts):
@@ -197,7 +197,7 @@ def _check(folder: pathlib.Path, classifier: Classifier) -> dict[str, float]:
     """Differences of the modules in a folder from the model.
 
     Raises:
-        ValueError: they are larger than rounding can make them.
+        ValueError: they are too large for rounding.
     """
     pixels = sample_images(classifier)
     outputs = keras_outputs(classifier, pixels)

@@ -1,1 +1,1 @@
-"""What TF Serving serves: versions, their configuration, their warm-up."""
+"""Exports for TF Serving: versions, their configuration and warm-up."""

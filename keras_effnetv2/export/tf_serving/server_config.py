@@ -1,10 +1,10 @@
-"""Text files that tell TF Serving what to serve, and in which batches.
+"""Configuration files of TF Serving: models to serve, and batching.
 
-A server moves a label only to a version that it has loaded, and looks at labels before
-it loads anything: `models.config` is for servers that read it when they start, with
-`--allow_version_labels_for_unavailable_models`. Re-read by a running server, a label on
-a new version makes it refuse the file, and it goes on with what it has.
-Source: tensorflow/serving, `model_servers/server_core.cc`, `ReloadConfig`.
+A server moves a label only to a version that it has loaded, and checks labels before it
+loads anything: `models.config` is for servers that read it when they start, with
+`--allow_version_labels_for_unavailable_models`. A running server that re-reads it
+refuses a file with a label on a new version, and keeps what it has. Source:
+tensorflow/serving, `model_servers/server_core.cc`, `ReloadConfig`.
 """
 
 import importlib
@@ -24,12 +24,12 @@ MODEL_BATCHING = "batching_params.pbtxt"
 
 STABLE, CANARY = "stable", "canary"
 
-# What may stand between the slashes of /v1/models/NAME/labels/stable:predict.
+# Valid names in /v1/models/NAME/labels/stable:predict.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
-# Longest wait for others to share a batch with: little beside a network on a CPU.
+# Longest wait to fill a batch: little compared with running a network on a CPU.
 _BATCH_TIMEOUT_MICROS = 1000
-# Batches that wait before the server answers "unavailable", for clients to come again.
+# Batches that may wait before the server answers "unavailable", so clients retry.
 _MAX_ENQUEUED_BATCHES = 100
 
 
@@ -37,37 +37,37 @@ def serving_protos(module: str) -> Any:
     """A module of TF Serving's protocol, such as `"apis.predict_pb2"`.
 
     Raises:
-        ImportError: they are not installed.
+        ImportError: the protocol's package is not installed.
     """
     require_modules("Exports for TF Serving need", "export", "tensorflow_serving")
     return importlib.import_module(f"tensorflow_serving.{module}")
 
 
 def check_name(name: str) -> str:
-    """The name of a model, if it can be one.
+    """Checks the name of a model.
 
     Raises:
-        ValueError: URLs cannot hold it.
+        ValueError: URLs cannot contain it.
     """
     if not _NAME.fullmatch(name):
         raise InputError(
-            "A served model's name is of letters, digits, and _ . - in between. "
+            "A served model's name consists of letters, digits, and _ . - in between. "
             f"Received: {name!r}. Pass another name."
         )
     return name
 
 
 def check_batch_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
-    """The sizes of batches that the server may form.
+    """Checks the sizes of batches that the server may form.
 
     Raises:
-        ValueError: they do not grow from 1 or more.
+        ValueError: they do not increase from 1 or more.
     """
     sizes = tuple(sizes)
     grows = all(a < b for a, b in zip(sizes, sizes[1:], strict=False))
     if not sizes or sizes[0] < 1 or not grows:
         raise InputError(
-            "allowed_batch_sizes must be whole numbers from 1 that grow, as in "
+            "allowed_batch_sizes must be increasing whole numbers from 1, as in "
             f"(1, 2, 4, 8). Received: {sizes}."
         )
     return sizes
@@ -76,8 +76,8 @@ def check_batch_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
 def batching_text(sizes: Sequence[int]) -> str:
     """TF Serving's `BatchingParameters` as text.
 
-    Images are never padded to each other's size, which would change what they show.
-    The pool of threads, one a core unless said here, is the server's.
+    Images are never padded to a common size, which would change them. The thread pool,
+    one thread per core unless set here, is the server's.
     """
     lines = [
         "# Requests of more images than max_batch_size are refused.",
@@ -102,8 +102,8 @@ def read_models(base: pathlib.Path) -> Any:
             text_format.Parse(path.read_text(encoding="utf-8"), config)
         except (text_format.ParseError, UnicodeDecodeError) as error:
             raise InputError(
-                f"{path} is no configuration of TF Serving: {error}. Repair it, or "
-                "remove it to have it written anew."
+                f"{path} is not a configuration of TF Serving: {error}. Repair it, or "
+                "remove it to have it written again."
             ) from error
     return config
 
@@ -117,9 +117,9 @@ def labelled_versions(config: Any, name: str) -> dict[str, int]:
 
 
 def default_labels(versions: Sequence[int]) -> dict[str, int]:
-    """Which version is `canary`, the newest, and which `stable`, the one before.
+    """The labels: `canary` for the newest version, `stable` for the one before.
 
-    Of one version both are its labels, so that clients of either have an answer.
+    A single version has both labels, so that clients of either get an answer.
     """
     newest = sorted(versions)[-2:]
     return {STABLE: newest[0], CANARY: newest[-1]}
@@ -132,7 +132,7 @@ def set_model(
     versions: Sequence[int],
     labels: Mapping[str, int],
 ) -> None:
-    """Says in a `ModelServerConfig` what to serve of one model; others stay."""
+    """Sets what a `ModelServerConfig` serves of one model; others stay."""
     models = config.model_config_list.config
     known = [model for model in models if model.name == name]
     model = known[0] if known else models.add(name=name)
@@ -145,5 +145,5 @@ def set_model(
 
 
 def write_models(base: pathlib.Path, config: Any) -> None:
-    """Writes `models.config`, at once and whole."""
+    """Writes `models.config` atomically."""
     replace_file(base / MODELS, text_format.MessageToString(config).encode())

@@ -1,4 +1,4 @@
-"""Version folders of a model that TF Serving serves."""
+"""Version folders of a model for TF Serving."""
 
 import contextlib
 import dataclasses
@@ -19,22 +19,22 @@ from keras_effnetv2.export.tf_serving import server_config
 from keras_effnetv2.export.tf_serving.warmup import write_warmup
 from keras_effnetv2.files import replace_file
 
-# Each is warmed up, and pads what is smaller.
+# Each is warmed up; smaller batches are padded.
 BATCH_SIZES = (1, 2, 4, 8, 16)
 
-# Of renaming a folder onto what is there.
+# Errors of renaming a folder to an existing name.
 _TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
 
 
 @dataclasses.dataclass(frozen=True)
 class ServedVersion:
-    """What `serving` wrote.
+    """The result of `serving`.
 
     Attributes:
-        path: the version's folder; its name is the version's number.
-        manifest: that is in it as `model.json`.
-        name: of the model, as the server knows it.
-        labels: label -> version, of all that `models.config` has for the model.
+        path: folder of the version, named by its number.
+        manifest: its manifest, in it as `model.json`.
+        name: name of the model on the server.
+        labels: label -> version, from `models.config`.
     """
 
     path: pathlib.Path
@@ -44,7 +44,7 @@ class ServedVersion:
 
     @property
     def card(self) -> Manifest:
-        """The manifest, by its name until 1.0."""
+        """The old name of the manifest, until 1.0."""
         warnings.warn("card is now manifest.", FutureWarning, stacklevel=2)
         return self.manifest
 
@@ -70,37 +70,37 @@ def serving(
     classifier_activation: str = "auto",
     source: Mapping[str, str] | None = None,
 ) -> ServedVersion:
-    """Exports a classifier as the next version of a model that TF Serving serves.
+    """Exports a classifier as the next version of a model for TF Serving.
 
-    The version is a SavedModel as of `saved_model`, checked as there, with warm-up
+    The version is a SavedModel as from `saved_model`, checked as there, with warm-up
     requests and batching parameters. Then the base folder's `models.config` serves the
-    versions that are kept, with the newest as `canary` and the one before as `stable`;
-    other models, and other labels, that it had stay. Killed at any moment, the base
-    folder serves what it did, or the new version beside it.
+    kept versions, with the newest as `canary` and the one before as `stable`; other
+    models and labels in it stay. If the process is killed, the base folder serves what
+    it did before, or also the new version.
 
     Args:
         model: a classifier of `create_model`, or built on one.
         base_path: folder of the versions.
-        version: number of the new one. None: after the largest.
-        keep: remove all but so many of the newest versions, and those that labels name,
-            or named until now: running servers still send requests to these.
-        name: of the model. None: the name of `base_path`.
+        version: number of the new version. None: after the largest.
+        keep: number of newest versions to keep, besides those that labels name, or
+            named until now, as running servers still send requests to these.
+        name: name of the model. None: the name of `base_path`.
         server_path: `base_path` as the server sees it. None: `/models/NAME`.
-        allowed_batch_sizes: of the batches that the server forms of requests.
-        image_size: side of `images`, pixels. None: the evaluation side, since the
-            server cannot form batches of images of several sizes.
-        input_dtype: of `images`, `"float32"` or `"uint8"`.
-        fold: fold batch norms into convolutions.
-        top: how many classes `classify` gives; fewer if there are fewer.
-        classifier_activation: that makes probabilities of what a model of logits gives,
-            `"softmax"` or `"sigmoid"`. `"auto"`: that of the loss that it is compiled
-            with, or of released weights.
-        source: for the manifest: which variant, which weights.
+        allowed_batch_sizes: sizes of the batches that the server forms from requests.
+        image_size: side of `images`, pixels. None: the evaluation size, since the
+            server cannot batch images of several sizes.
+        input_dtype: dtype of `images`, `"float32"` or `"uint8"`.
+        fold: whether to fold batch norms into convolutions.
+        top: number of classes that `classify` returns; fewer if there are fewer.
+        classifier_activation: turns logits of a model into probabilities: `"softmax"`
+            or `"sigmoid"`. `"auto"`: that of the loss that it is compiled with, or of
+            released weights.
+        source: variant and weights, for the manifest.
 
     Raises:
-        ValueError: as `saved_model`; the version is there already; or what is in the
-            base folder cannot be read.
-        ImportError: without tensorflow-serving-api.
+        ValueError: as for `saved_model`; the version already exists; or the base
+            folder's contents cannot be read.
+        ImportError: tensorflow-serving-api is not installed.
     """
     base, name, sizes = check_options(
         base_path, version, keep, name, allowed_batch_sizes
@@ -135,21 +135,21 @@ def check_options(
     name: str | None,
     allowed_batch_sizes: Sequence[int],
 ) -> tuple[pathlib.Path, str, tuple[int, ...]]:
-    """Refuses arguments of `serving` that no model can be exported with.
+    """Refuses invalid arguments of `serving`.
 
     Args:
         base_path: as for `serving`.
-        version: likewise.
-        keep: likewise.
-        name: likewise.
-        allowed_batch_sizes: likewise.
+        version: as for `serving`.
+        keep: as for `serving`.
+        name: as for `serving`.
+        allowed_batch_sizes: as for `serving`.
 
     Returns:
         The base folder, the model's name and the batch sizes.
 
     Raises:
-        ValueError: one that cannot be, a version that is there already, or a base
-            folder that cannot be read or written.
+        ValueError: an invalid argument, an existing version, or a base folder that
+            cannot be read or written.
     """
     base = check_base(base_path)
     name = server_config.check_name(base.name if name is None else name)
@@ -179,14 +179,14 @@ def _check_numbers(base: pathlib.Path, version: int | None, keep: int | None) ->
 
 def _version_error(base: pathlib.Path, version: int) -> ValueError:
     return InputError(
-        f"{base} has a version {version} already, and servers may serve it. Choose "
+        f"{base} already has a version {version}, and servers may serve it. Choose "
         "another version, or none for the next."
     )
 
 
 @contextlib.contextmanager
 def _locked(base: pathlib.Path) -> Iterator[None]:
-    """Holds the base folder's files against other exports, which wait."""
+    """Locks the base folder's files; other exports wait."""
     import filelock
 
     with filelock.FileLock(base / f".{server_config.MODELS}.lock"):
@@ -194,7 +194,7 @@ def _locked(base: pathlib.Path) -> Iterator[None]:
 
 
 def _take(fresh: pathlib.Path, base: pathlib.Path, version: int | None) -> pathlib.Path:
-    """Gives a finished folder the number of a version, which is never another's."""
+    """Renames a finished folder to a new version number."""
     there = (int(path.name) for path in base.iterdir() if _is_number(path.name))
     number = version or max(there, default=0) + 1
     while True:
@@ -220,7 +220,7 @@ def _publish(
     labels = others | server_config.default_labels(there)
     newest = there if keep is None else there[-keep:]
     kept = {number, *labels.values(), *before.values(), *newest}
-    # Without a manifest a version is not of an export, and not ours to remove.
+    # A version without a manifest is not from an export, and must not be removed.
     kept |= {x for x in there if not (base / str(x) / MANIFEST).is_file()}
     served = [x for x in there if x in kept]
     server_config.set_model(config, name, server_path, served, labels)
@@ -229,6 +229,6 @@ def _publish(
 
 
 def _remove(base: pathlib.Path, old: list[int], scratch: pathlib.Path) -> None:
-    """Takes versions out of sight at once; they go with the scratch folder."""
+    """Moves versions into the scratch folder at once, which is removed later."""
     for number in old:
         os.rename(base / str(number), scratch / str(number))

@@ -1,6 +1,6 @@
-"""Requests that TF Serving answers itself before it lets others in.
+"""Warm-up requests, which TF Serving runs before it accepts others.
 
-The first request of each shape is slow: memory is laid out, kernels are chosen.
+The first request of each shape is slow: memory is allocated, kernels are chosen.
 Source: tensorflow/serving, g3doc, `saved_model_warmup.md`.
 """
 
@@ -19,10 +19,11 @@ from keras_effnetv2.export.tf_serving.server_config import serving_protos
 
 FILE = pathlib.Path("assets.extra", "tf_serving_warmup_requests")
 
-# More make the server refuse the model: saved_model_warmup_util.cc.
+# With more, the server refuses the model: saved_model_warmup_util.cc.
 MAX_RECORDS = 1000
 
-# Larger records hold one gray in place of pictures, which protobuf writes as a number.
+# Larger records contain one gray level instead of pictures, which protobuf writes as a
+# number.
 MAX_RECORD_BYTES = 2**20
 _GRAY = 127
 
@@ -33,19 +34,19 @@ def write_warmup(
     """Adds warm-up requests to a SavedModel: each signature at each batch size.
 
     Args:
-        folder: of the SavedModel.
-        signatures: of the SavedModel; their pixels are of one size.
-        name: of the model, as the server knows it.
-        batch_sizes: how many images a request has.
+        folder: folder of the SavedModel.
+        signatures: its signatures, with pixels of one size.
+        name: name of the model on the server.
+        batch_sizes: numbers of images per request.
 
     Raises:
-        ValueError: they are more than a server takes.
+        ValueError: there are more than a server accepts.
     """
     num_records = len(signatures.specs) * len(batch_sizes)
     if num_records > MAX_RECORDS:
         raise InputError(
-            f"TF Serving takes {MAX_RECORDS} warm-up requests. Received: "
-            f"{len(signatures.specs)} signatures of {len(batch_sizes)} batch sizes. "
+            f"TF Serving accepts {MAX_RECORDS} warm-up requests. Received: "
+            f"{len(signatures.specs)} signatures with {len(batch_sizes)} batch sizes. "
             "Pass fewer allowed_batch_sizes."
         )
     path = folder / FILE
@@ -79,7 +80,7 @@ def _log(request: Any) -> Any:
 
 
 def _pictures(signatures: Signatures) -> np.ndarray:
-    """uint8 `(pictures, height, width, channels)` of the size that is served."""
+    """uint8 `(pictures, height, width, channels)` of the served size."""
     sides = signatures.pixels.shape[1:3]
     resized = tf.image.resize(sample_images(signatures.classifier), sides)
     return np.asarray(resized).round().astype("uint8")
@@ -90,7 +91,7 @@ def _pixels(pictures: np.ndarray, spec: tf.TensorSpec, size: int) -> Any:
     shape = (size, *spec.shape[1:])
     if np.prod(shape) * spec.dtype.size > MAX_RECORD_BYTES:
         return tf.make_tensor_proto(_GRAY, spec.dtype, shape)
-    batch = np.resize(pictures, shape)  # Again from the first after the last.
+    batch = np.resize(pictures, shape)  # Repeats the pictures.
     return tf.make_tensor_proto(batch.astype(spec.dtype.as_numpy_dtype))
 
 

@@ -1,1 +1,1 @@
-"""Photographs before anything is trained: listed, looked at, and divided."""
+"""Photographs before training: listed, surveyed, and split."""

@@ -1,9 +1,9 @@
-"""Images that are the same, or look the same: by hashes, without TensorFlow.
+"""Finds images that are the same or look the same, by hashes, without TensorFlow.
 
-A difference hash (Krawetz 2013, "Kind of Like That") says of 8 x 8 places whether an
-image gets brighter to the right. It hardly changes when an image is scaled or saved
-anew. Images with similar hashes are then compared by small copies of themselves, so
-that smooth pictures, whose hashes are all alike, are not taken for one.
+A difference hash (Krawetz 2013, "Kind of Like That") records at 8 x 8 positions whether
+an image gets brighter to the right. It hardly changes when an image is scaled or saved
+again. Images with similar hashes are then compared by thumbnails, so that smooth
+pictures, whose hashes are all alike, do not count as the same.
 """
 
 import collections
@@ -13,18 +13,20 @@ import numpy as np
 from PIL import Image
 
 _SIDE = 8  # Of the grid of a hash.
-_THUMBNAIL = 16  # Side of the small copies, pixels.
-# Bits of 64 that may differ: one more band than that, so one of them is the same.
+_THUMBNAIL = 16  # Side of the thumbnails, pixels.
+# Bits of 64 that may differ: one less than the number of bands, so that one band is
+# equal.
 _MAX_BITS = 7
 _BANDS = [0xFF << (8 * band) for band in range(_MAX_BITS + 1)]
-# Of two small copies: correlation of their pixels around their means, and difference of
-# brightness, in levels of 255. Crops of one photograph, moved by a tenth, stay below.
+# Limits for two thumbnails: correlation of their pixels around the means, and
+# difference of brightness, in levels of 255. Crops of one photograph, moved by a tenth,
+# stay below.
 _LEAST_CORRELATION, _MOST_LEVELS = 0.985, 12.0
-_FLAT = 2.0  # Deviation of pixels below which an image shows nothing to compare.
+_FLAT = 2.0  # Standard deviation of pixels below which there is nothing to compare.
 
 
 def small_copy(pixels: np.ndarray) -> np.ndarray:
-    """A small copy of an image, to compare; uint8 `(16, 16, 3)`.
+    """A thumbnail of an image, to compare; uint8 `(16, 16, 3)`.
 
     Args:
         pixels: uint8 `(height, width, 3)`.
@@ -49,14 +51,14 @@ def difference_hash(pixels: np.ndarray) -> int:
 
 
 def near_pairs(hashes: Sequence[int], copies: np.ndarray) -> Iterator[tuple[int, int]]:
-    """Places of images that look the same, the lower one first.
+    """Pairs of indices of images that look the same, the lower one first.
 
-    Only images that share a byte of their hashes are compared: where 7 of 64 bits
-    differ at most, one of the 8 bytes is the same.
+    Only images that share a byte of their hashes are compared: if at most 7 of 64 bits
+    differ, one of the 8 bytes is equal.
 
     Args:
-        hashes: of `difference_hash`.
-        copies: of `small_copy`, `(images, 16, 16, 3)`.
+        hashes: from `difference_hash`.
+        copies: from `small_copy`, `(images, 16, 16, 3)`.
     """
     codes = np.array(hashes, "uint64")
     flat = copies.reshape(len(codes), -1).astype("float32")
@@ -83,12 +85,12 @@ def near_pairs(hashes: Sequence[int], copies: np.ndarray) -> Iterator[tuple[int,
 
 
 def _num_bits(codes: np.ndarray) -> np.ndarray:
-    """How many bits of each are 1."""
+    """The number of 1 bits in each."""
     return np.unpackbits(codes[:, None].view("uint8"), axis=1).sum(axis=1)
 
 
 def groups(num: int, pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
-    """Places 0 to `num`, those that pairs connect together, in order."""
+    """Indices 0 to `num`, in groups connected by pairs, in order."""
     parents = list(range(num))
 
     def first(place: int) -> int:

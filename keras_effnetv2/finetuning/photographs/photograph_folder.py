@@ -1,4 +1,4 @@
-"""The photographs to learn from, with their labels: of folders, or of a table."""
+"""The photographs to train on, with labels from folders or a table."""
 
 import dataclasses
 import os
@@ -17,7 +17,7 @@ from keras_effnetv2.data.printable import composed, printable, shown
 from keras_effnetv2.errors import InputError
 
 PARTS = ("train", "validation", "test")
-# What people call folders of parts, in lower case.
+# Common names of folders of parts, in lower case.
 _PART_NAMES = {
     "train": "train", "training": "train",
     "validation": "validation", "valid": "validation", "val": "validation",
@@ -28,11 +28,11 @@ _MOST_CLASSES_SHOWN = 5
 
 @dataclasses.dataclass(frozen=True)
 class Photographs:
-    """Files and what they show, before anything is read.
+    """Files and their labels, before anything is read.
 
     Attributes:
         root: folder that files are relative to.
-        rows: a file each; its part is empty where nobody has said it yet.
+        rows: one per file; the part is empty if not decided yet.
         multi_label: an image may have several labels.
     """
 
@@ -46,7 +46,7 @@ class Photographs:
         return sorted({label for row in self.rows for label in row.labels})
 
     def path(self, row: LabelledFile) -> pathlib.Path:
-        """Where the file of a row is."""
+        """The path of the file of a row."""
         return self.root / row.file
 
 
@@ -60,12 +60,12 @@ def find_photographs(
     hold folders of classes are parts.
 
     Args:
-        folder: of this machine.
+        folder: a local folder.
         labels: table of files and labels, relative to the folder of the table or to
-            `folder`; labels with `;` between them make it multi-label.
+            `folder`; labels separated by `;` make it multi-label.
 
     Raises:
-        ValueError: there is nothing to learn from.
+        ValueError: there is nothing to train on.
     """
     folders.check_local(folder)
     root = pathlib.Path(folder).expanduser()
@@ -77,7 +77,7 @@ def find_photographs(
     except PermissionError as error:
         raise InputError(
             f"{printable(error.filename or root)} cannot be read: {error.strerror}. "
-            "Change its rights, or copy the photographs."
+            "Change its permissions, or copy the photographs."
         ) from error
 
 
@@ -102,7 +102,7 @@ def _of_folders(root: pathlib.Path) -> Iterator[LabelledFile]:
     classes = [name for name in top.folders if name not in parts]
     if "train" in parts.values() and classes:
         logging.warning(
-            "Left out: %s, beside the folders of training images in %s.",
+            "Left out: %s, next to the folders of training images in %s.",
             *(shown(classes), top.title),
         )
         classes = []
@@ -114,14 +114,14 @@ def _of_folders(root: pathlib.Path) -> Iterator[LabelledFile]:
         raise InputError(_nothing(top))
     if top.images:
         logging.warning(
-            "%s images right in %s are in no folder of a class, and are left out.",
+            "%s images directly in %s are in no folder of a class, and are left out.",
             *(f"{len(top.images):,}", top.title),
         )
     yield from found
 
 
 def _is_part(top: folders.Listing, name: str) -> bool:
-    """Whether a folder is a part: it is called so, and has only folders in it."""
+    """Whether a folder is a part: it has such a name, and contains only folders."""
     inside = top.folder(name)
     return name.lower() in _PART_NAMES and bool(inside.folders) and not inside.images
 
@@ -143,11 +143,11 @@ def _of_classes(
 def _nothing(top: folders.Listing) -> str:
     if top.images:
         return (
-            f"{top.title} has {len(top.images):,} images right in it, and nothing says "
-            "what their classes are. Make a folder for each, or name a table of files "
-            "and labels: --labels FILE.csv."
+            f"{top.title} has {len(top.images):,} images directly in it, and nothing "
+            "says what their classes are. Make a folder for each class, or name a "
+            "table of files and labels: --labels FILE.csv."
         )
-    others = ", with other files alone" if top.others or top.folders else ""
+    others = ", only other files" if top.others or top.folders else ""
     return f"{top.title} has no images{others}. {folders.expected()}"
 
 
@@ -159,16 +159,16 @@ def _of_table(root: pathlib.Path, labels: str | os.PathLike) -> Photographs:
     present = [row for row in found if (root / row.file).is_file()]
     if not present:
         raise InputError(
-            f"None of the {len(rows):,} files in {printable(table)} is beside it or in "
-            f"{printable(root)}: {shown(row.file for row in rows[:3])}. Is it the "
+            f"None of the {len(rows):,} files in {printable(table)} is next to it or "
+            f"in {printable(root)}: {shown(row.file for row in rows[:3])}. Is it the "
             "table of other photographs?"
         )
     _check_once(table, found)
     unknown = sorted({row.part for row in found} - {"", *PARTS})
     if unknown:
         raise InputError(
-            f"The column part of {printable(table)} may say {', '.join(PARTS)} or "
-            f"nothing. Received: {shown(unknown)}."
+            f"The column part of {printable(table)} may be {', '.join(PARTS)} or "
+            f"empty. Received: {shown(unknown)}."
         )
     return Photographs(root, tuple(found), multi_label)
 
@@ -176,7 +176,7 @@ def _of_table(root: pathlib.Path, labels: str | os.PathLike) -> Photographs:
 def _placed(
     row: LabelledFile, beside: pathlib.Path, root: pathlib.Path
 ) -> LabelledFile:
-    """The row with its file relative to the root, wherever it was found."""
+    """The row, with its file relative to the root."""
     for folder in (root, beside):
         path = folder / row.file
         if path.is_file():

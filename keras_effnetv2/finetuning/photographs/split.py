@@ -1,4 +1,4 @@
-"""Which photographs are trained on: by class, copies together, the same every time."""
+"""Splits photographs by class, with copies together, deterministically."""
 
 import collections
 import dataclasses
@@ -11,23 +11,23 @@ from keras_effnetv2.errors import InputError
 from keras_effnetv2.finetuning.photographs.survey import Survey
 
 VALIDATION_SHARE = 0.2
-_MOST_VALIDATION = 4000  # More images say little more, and take time.
-# Different images: one to learn a class from, one to see whether it is learned; and of
-# all classes together what a network can begin to learn from.
+_MOST_VALIDATION = 4000  # More images add little, and take time.
+# Different images: per class, one to train on and one to validate with; and in total,
+# the least that a network can be trained on.
 LEAST_IN_CLASS, LEAST = 2, 10
 
 
 def split_photographs(survey: Survey, seed: int = 0) -> list[LabelledFile]:
     """Every readable photograph with its part; some are left out.
 
-    Parts that the photographs have are kept. Where they have no validation part, about
-    a fifth of the images of each class is chosen, by hashes of what the files hold:
-    their names and order do not matter. Copies stay together; of those in different
-    given parts, the ones in the training part are left out.
+    Given parts are kept. If there is no validation part, about a fifth of the images of
+    each class is chosen, by hashes of the files' contents: their names and order do not
+    matter. Copies stay together; if they are in different given parts, those in the
+    training part are left out.
 
     Args:
-        survey: of the photographs.
-        seed: another one gives another split.
+        survey: survey of the photographs.
+        seed: different seeds give different splits.
 
     Raises:
         ValueError: there are too few images or classes.
@@ -51,7 +51,7 @@ def split_photographs(survey: Survey, seed: int = 0) -> list[LabelledFile]:
 
 
 def check_enough(survey: Survey) -> None:
-    """Refuses what no classifier can be trained on.
+    """Refuses photographs that no classifier can be trained on.
 
     Raises:
         ValueError: nothing is readable, or there are too few images or classes.
@@ -60,13 +60,13 @@ def check_enough(survey: Survey) -> None:
     if not survey.readable:
         row, reason = survey.unreadable[0]
         raise InputError(
-            f"None of the {len(photographs.rows):,} images in {where} can be read. Of "
-            f"the first, {row.file}: {reason}."
+            f"None of the {len(photographs.rows):,} images in {where} can be read. "
+            f"The first one, {row.file}: {reason}."
         )
     classes = [name for name, count in survey.counts.items() if count]
     if len(classes) < 2:
         raise InputError(
-            f"{where} has one class only, {shown(classes)!r}. A classifier needs two: "
+            f"{where} has only one class, {shown(classes)!r}. A classifier needs two: "
             "make a folder for each."
         )
     different = collections.Counter()
@@ -77,18 +77,18 @@ def check_enough(survey: Survey) -> None:
     if few:
         raise InputError(
             f"{len(few):,} of the {len(classes):,} classes in {where} have fewer than "
-            f"{LEAST_IN_CLASS} different images: {shown(few)}. Each needs "
-            f"{LEAST_IN_CLASS} at least, better 20: add images, or remove the class."
+            f"{LEAST_IN_CLASS} different images: {shown(few)}. Each needs at least "
+            f"{LEAST_IN_CLASS}, better 20: add images, or remove the class."
         )
     if len(survey.groups) < LEAST:
         raise InputError(
             f"{where} has {len(survey.groups)} different images. At least {LEAST} are "
-            "needed, better 20 of each class."
+            "needed, better 20 per class."
         )
 
 
 def _without_leaks(group: list[LabelledFile]) -> list[LabelledFile]:
-    """A group without training images that another part has too."""
+    """A group without the training images that are also in another part."""
     parts = {row.part for row in group}
     for part in ("test", "validation"):
         if part in parts:
@@ -99,13 +99,13 @@ def _without_leaks(group: list[LabelledFile]) -> list[LabelledFile]:
 def _chosen(
     groups: Sequence[tuple[str, list[LabelledFile]]],
 ) -> list[LabelledFile]:
-    """Images without a part, and with the part `train`, divided by their classes."""
+    """Images without a part, or with the part `train`, divided by class."""
     frequency = collections.Counter(
         label for _, group in groups for label in _labels(group)
     )
     strata = collections.defaultdict(list)
     for _, group in sorted(groups, key=lambda x: x[0]):
-        # Of several labels the rarest, of which every image counts.
+        # With several labels, the rarest, since each of its images counts.
         rarest = min(_labels(group), key=lambda x: (frequency[x], x), default="")
         strata[rarest].append(group)
     num = sum(len(group) for _, group in groups)
@@ -130,5 +130,5 @@ def _labels(group: list[LabelledFile]) -> list[str]:
 
 
 def _key(seed: int, digests: list[str]) -> str:
-    """What a group is ordered by: no function of names, or of the order of files."""
+    """The sort key of a group, independent of names and of the order of files."""
     return hashlib.sha256(f"{seed} {min(digests)}".encode()).hexdigest()

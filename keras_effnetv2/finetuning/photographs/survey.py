@@ -1,4 +1,4 @@
-"""A look at every photograph before the training: what is there, and what is wrong."""
+"""Surveys every photograph before training: what there is, and what is wrong."""
 
 import collections
 import concurrent.futures
@@ -28,16 +28,16 @@ _NUM_CLASSES_SHOWN = 12
 
 @dataclasses.dataclass(frozen=True)
 class Look:
-    """What one file is.
+    """What is known of one file.
 
     Attributes:
-        error: why it cannot be read; None of one that can, which has the rest.
-        kind: format, as Pillow calls it.
+        error: why it cannot be read; None if it can, with all other attributes.
+        kind: Pillow's name of the format.
         size: width and height, pixels.
-        num_bytes: of the file.
+        num_bytes: size of the file.
         digest: SHA-256 of its bytes.
         code: its difference hash.
-        copy: a small copy, uint8 `(16, 16, 3)`.
+        copy: a thumbnail, uint8 `(16, 16, 3)`.
     """
 
     error: str | None = None
@@ -51,13 +51,13 @@ class Look:
 
 @dataclasses.dataclass(frozen=True)
 class Survey:
-    """What was found in photographs.
+    """The findings about photographs.
 
     Attributes:
         photographs: all of them.
         looks: one for each of their rows.
-        exact: groups of files with the same bytes, places in the rows.
-        groups: all readable files, those that are or look the same together.
+        exact: groups of files with the same bytes, as indices of rows.
+        groups: all readable files, grouped if they are or look the same.
     """
 
     photographs: Photographs
@@ -67,7 +67,7 @@ class Survey:
 
     @property
     def readable(self) -> list[int]:
-        """Places of the files that can be read."""
+        """Indices of the files that can be read."""
         return [place for group in self.groups for place in group]
 
     @property
@@ -78,13 +78,13 @@ class Survey:
 
     @property
     def duplicates(self) -> list[list[LabelledFile]]:
-        """Files that are or look the same, groups of two and more."""
+        """Files that are or look the same, in groups of two or more."""
         rows = self.photographs.rows
         return [[rows[x] for x in group] for group in self.groups if len(group) > 1]
 
     @property
     def contradictions(self) -> list[list[LabelledFile]]:
-        """Those of the duplicates that have different labels."""
+        """Duplicates with different labels."""
         return [x for x in self.duplicates if len({row.labels for row in x}) > 1]
 
     @property
@@ -97,17 +97,17 @@ class Survey:
 
     @property
     def num_bytes(self) -> int:
-        """Of all readable files together."""
+        """Total size of all readable files."""
         return sum(self.looks[place].num_bytes for place in self.readable)
 
     @property
     def imbalance(self) -> float:
-        """Images of the largest class over those of the smallest that has any."""
+        """Images of the largest class over those of the smallest that is not empty."""
         counts = [count for count in self.counts.values() if count]
         return max(counts) / min(counts) if counts else 1.0
 
     def warnings(self) -> list[str]:
-        """A sentence on each thing that is wrong."""
+        """A sentence about each problem."""
         found = []
         if self.unreadable:
             names = shown(row.file for row, _ in self.unreadable)
@@ -128,7 +128,7 @@ class Survey:
         return found
 
     def to_json(self) -> bytes:
-        """All that was found, for programs; files by name."""
+        """Everything that was found, for programs; files by name."""
         sizes = [self.looks[place].size for place in self.readable]
         rows = self.photographs.rows
         report = {
@@ -174,7 +174,7 @@ class Survey:
             f"pixels, mostly about {int(statistics.median(width))}x"
             f"{int(statistics.median(height))}",
             f"copies of other images: {num_copies:,}, of which {num_exact:,} have the "
-            "same bytes; each is kept on the side of the split where its original is",
+            "same bytes; each is kept on the same side of the split as its original",
         ]
         warnings = [f"warning: {text}" for text in self.warnings()]
         return [*align(rows, num_left=1), "", *facts, *warnings]
@@ -194,10 +194,10 @@ def survey_photographs(photographs: Photographs) -> Survey:
     """Reads and decodes every file, in threads, and compares them.
 
     Args:
-        photographs: of `find_photographs`.
+        photographs: from `find_photographs`.
     """
     paths = [photographs.path(row) for row in photographs.rows]
-    progress = Progress("photographs looked at", len(paths))
+    progress = Progress("photographs surveyed", len(paths))
     looks = []
     num_threads = min(os.cpu_count() or 1, _MAX_THREADS)
     with concurrent.futures.ThreadPoolExecutor(num_threads) as pool:
@@ -209,7 +209,7 @@ def survey_photographs(photographs: Photographs) -> Survey:
 
 
 def look_at(path: pathlib.Path) -> Look:
-    """What a file is."""
+    """Examines one file."""
     try:
         contents = images.contents(path)
         pixels = images.decode_any(contents)
@@ -227,7 +227,7 @@ def look_at(path: pathlib.Path) -> Look:
 
 
 def compare(photographs: Photographs, looks: list[Look]) -> Survey:
-    """The survey of photographs that were looked at."""
+    """The survey of photographs that were examined."""
     readable = [place for place, look in enumerate(looks) if look.error is None]
     by_digest = collections.defaultdict(list)
     for number, place in enumerate(readable):

@@ -55,12 +55,12 @@ function showImage(key) {
   large.className = "large";
   large.append(figure(key, facts.name));
   for (const heat of facts.heat) {
-    large.append(figure(heat.image, "what speaks for " + heat.class));
+    large.append(figure(heat.image, "evidence for " + heat.class));
   }
   const labels = facts.labels.map((name, i) => `${name} (${percent(facts.own[i])})`);
   const line = element("p");
-  line.append("Labelled ", isolated(labels.join(", ") || "as nothing"), ".");
-  open(["Taken for ", isolated(facts.predicted), ` (${percent(facts.score)})`], line, large);
+  line.append("Label: ", isolated(labels.join(", ") || "none"), ".");
+  open(["Predicted as ", isolated(facts.predicted), ` (${percent(facts.score)})`], line, large);
 }
 
 function showCell(key) {
@@ -75,10 +75,10 @@ function showCell(key) {
     fill(button);
     gallery.append(button);
   }
-  const shown = cell.keys.length === cell.count ? "" : `, ${cell.keys.length} of them here`;
+  const shown = cell.keys.length === cell.count ? "" : `, ${cell.keys.length} of them shown`;
   const plural = cell.count === 1 ? "image" : "images";
   const line = element("p", `${cell.count} ${plural}${shown}.`);
-  open([isolated(cell.label), " taken for ", isolated(cell.predicted)], line, gallery);
+  open([isolated(cell.label), " predicted as ", isolated(cell.predicted)], line, gallery);
 }
 
 function compare(first, second) {

@@ -1,1 +1,1 @@
-"""What networks cost: step times measured, predicted, and screened by."""
+"""Costs of networks: step times measured, predicted, and used for screening."""

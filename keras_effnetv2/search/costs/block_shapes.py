@@ -1,4 +1,4 @@
-"""The different blocks of networks: what a table of costs has a row for."""
+"""The different blocks of networks: the rows of a table of costs."""
 
 import collections
 import dataclasses
@@ -11,7 +11,7 @@ from keras_effnetv2.search.sampling.space import Space
 
 @dataclasses.dataclass(frozen=True)
 class BlockShape:
-    """All that the cost of a block depends on.
+    """Everything that the cost of a block depends on.
 
     Attributes:
         operator: `"mbconv"` or `"fused_mbconv"`.
@@ -19,10 +19,10 @@ class BlockShape:
         strides: 1 or 2.
         expand_ratio: hidden channels per input channel.
         se_ratio: squeeze-excite channels per input channel.
-        input_filters: channels of the input map; with as many `filters` and strides of
-            1 there is a shortcut.
+        input_filters: channels of the input map; if equal to `filters`, with strides of
+            1, there is a shortcut.
         filters: channels of the output map.
-        side: of the input map.
+        side: side of the input map.
         is_dropped: whether stochastic depth may drop its branch.
     """
 
@@ -53,7 +53,7 @@ class BlockShape:
 
 
 def block_shapes(variant: Variant, image_size: int) -> collections.Counter[BlockShape]:
-    """The blocks of a network on images of so many pixels, and how many of each."""
+    """The blocks of a network at an image size, and how many of each."""
     shapes: collections.Counter[BlockShape] = collections.Counter()
     side = -(-image_size // 2)  # After the stem.
     for block in layout(variant):
@@ -77,11 +77,11 @@ def block_shapes(variant: Variant, image_size: int) -> collections.Counter[Block
 def space_shapes(space: Space, image_size: int) -> list[BlockShape]:
     """Every block that a network of the space, or its backbone, may have.
 
-    Those with the same input map follow each other.
+    Those with the same input map are consecutive.
     """
     shapes = set(block_shapes(space.backbone, image_size))
-    # Strides, sides and channels are the backbone's: a block depends on its own stage's
-    # choices alone, so that all stages can choose alike.
+    # Strides, sides and channels are the backbone's: a block depends only on its own
+    # stage's choices, so that all stages can make the same choices at once.
     for operator, kernel_size, expand_ratio in itertools.product(
         space.operators, space.kernels, space.expansions
     ):

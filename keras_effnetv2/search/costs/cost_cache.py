@@ -1,7 +1,7 @@
-"""Measured costs in a file, so that a device is measured once.
+"""Measured costs in a file, so that each device is measured only once.
 
-The folder is `step_times` in that of Keras, `$KERAS_HOME` or `~/.keras`. A file that is
-damaged, or of something else, is as good as none: it is measured anew.
+The folder is `step_times` in Keras's folder, `$KERAS_HOME` or `~/.keras`. A file that
+is damaged, or of something else, is ignored, and costs are measured again.
 """
 
 import contextlib
@@ -25,22 +25,22 @@ from keras_effnetv2.search.costs.workload import Workload, device_name
 
 _LOG = logging.getLogger(__name__)
 
-# Of the file's layout and of how costs are measured: with a change, the next number.
+# Version of the file's layout and of the way of measuring; increased with each change.
 _FORMAT = "keras_effnetv2 step costs, version 1"
 # A block takes 70 bytes, a network 2,000.
 _MAX_BYTES = 10_000_000
-# No step takes 1,000 times the backbone's, nor a whole day.
+# No step takes 1,000 times the backbone's, or a whole day.
 _MAX_SHARE, _MAX_SECONDS = 1000.0, 86_400.0
 
 
 @dataclasses.dataclass
 class Costs:
-    """What was measured so far, in shares of the backbone's step in the same rounds.
+    """The measurements so far, relative to the backbone's step in the same rounds.
 
     Attributes:
-        seconds: of the backbone's step, the median of each group of measurements.
-        blocks: name of a `BlockShape` -> what a step takes more with it.
-        networks: `(variant, share)` of whole networks.
+        seconds: time of the backbone's step, the median of each group of measurements.
+        blocks: name of a `BlockShape` -> additional time of a step with it.
+        networks: `(variant, relative time)` of whole networks.
     """
 
     seconds: list[float] = dataclasses.field(default_factory=list)
@@ -52,9 +52,9 @@ class CostCache:
     """The file of a backbone's costs on this device with these versions.
 
     Args:
-        backbone: that costs are shares of.
-        workload: of the steps.
-        folder: of the files; None: that of Keras.
+        backbone: the network that costs are relative to.
+        workload: workload of the steps.
+        folder: folder of the files; None: in Keras's folder.
     """
 
     def __init__(
@@ -70,8 +70,8 @@ class CostCache:
         self.path = folder / f"{digest.hexdigest()[:16]}.json"
 
     def read(self) -> Costs:
-        """What is in the file; nothing where there is none, or none to be trusted."""
-        if not self.path.is_file():  # Nor a pipe, which would be waited for.
+        """The contents of the file; empty if there is none, or it cannot be trusted."""
+        if not self.path.is_file():  # A pipe would block.
             return Costs()
         try:
             with self.path.open("rb") as file:
@@ -85,12 +85,12 @@ class CostCache:
             return self._parsed(json.loads(contents))
         except (ValueError, RecursionError) as error:
             _LOG.warning(
-                "%s holds no step costs (%s); measuring them anew.", self.path, error
+                "%s holds no step costs (%s); measuring them again.", self.path, error
             )
             return Costs()
 
     def write(self, costs: Costs) -> None:
-        """Keeps costs; the file is always whole. Where it cannot be, that is warned."""
+        """Stores costs atomically; warns if the file cannot be written."""
         contents = {
             "key": self._key,
             "seconds": costs.seconds,
@@ -107,9 +107,9 @@ class CostCache:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Only one process measures; another one waits, and then finds the file.
+        """Lets only one process measure; others wait, and then find the file.
 
-        Where the folder cannot be written, nothing is locked.
+        If the folder cannot be written to, nothing is locked.
         """
         with contextlib.ExitStack() as stack:
             try:
@@ -120,10 +120,10 @@ class CostCache:
             yield
 
     def _parsed(self, contents: Any) -> Costs:
-        """Checked.
+        """Parses and checks the file.
 
         Raises:
-            ValueError: anything that `write` does not write.
+            ValueError: anything that `write` would not write.
         """
         fields = ("key", "seconds", "blocks", "networks")
         if not isinstance(contents, dict) or set(contents) != set(fields):
@@ -133,7 +133,7 @@ class CostCache:
             raise InputError("it is of another device, version, backbone or step")
         kinds = isinstance(seconds, list), isinstance(networks, list)
         if not all((*kinds, isinstance(blocks, dict))):
-            raise InputError("its lists are none")
+            raise InputError("its lists are not lists")
         for value in seconds:
             _check_number(value, _MAX_SECONDS, is_zero_allowed=False)
         for value in blocks.values():
@@ -150,7 +150,7 @@ class CostCache:
 
 
 def _key(backbone: Variant, workload: Workload) -> dict[str, Any]:
-    """What costs depend on, as JSON has it."""
+    """What costs depend on, as JSON."""
     import tensorflow as tf
 
     key = {
@@ -166,7 +166,7 @@ def _key(backbone: Variant, workload: Workload) -> dict[str, Any]:
 
 def _network(row: Any) -> tuple[Variant, float]:
     if not isinstance(row, list) or len(row) != 2 or not isinstance(row[0], str):
-        raise InputError("a network is no pair")
+        raise InputError("a network is not a pair")
     _check_number(row[1], _MAX_SHARE, is_zero_allowed=False)
     return from_json(row[0]), row[1]
 
@@ -174,7 +174,7 @@ def _network(row: Any) -> tuple[Variant, float]:
 def _check_number(value: Any, high: float, is_zero_allowed: bool = True) -> None:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not (0 < value <= high or (is_zero_allowed and value == 0)):
-        raise InputError(f"{str(value)[:40]} is no time")
+        raise InputError(f"{str(value)[:40]} is not a time")
 
 
 def _default_folder() -> pathlib.Path:

@@ -1,4 +1,4 @@
-"""Measuring what blocks and networks of a space cost, in shares of the backbone."""
+"""Measures the costs of blocks and networks of a space, relative to the backbone."""
 
 import dataclasses
 import functools
@@ -22,18 +22,18 @@ from keras_effnetv2.search.costs.step_time import (
 from keras_effnetv2.search.costs.workload import Workload, layer_step, network_step
 from keras_effnetv2.search.sampling.space import Space
 
-_MAX_GROUP = 12  # Blocks that are in memory at once.
-_DROP_PATH_RATE = 0.1  # Any above 0 takes the same time.
+_MAX_GROUP = 12  # Blocks in memory at once.
+_DROP_PATH_RATE = 0.1  # Any rate above 0 takes the same time.
 
 
 class CostMeasurement:
-    """Fills the costs of a space, and keeps them after each group.
+    """Fills the costs of a space, and stores them after each group.
 
     Args:
-        space: whose blocks and networks are measured.
-        workload: of the steps.
+        space: the space whose blocks and networks are measured.
+        workload: workload of the steps.
         repeats: rounds of each measurement.
-        cache: that has what was measured before.
+        cache: cache of earlier measurements.
         stream: where progress is written.
     """
 
@@ -68,7 +68,7 @@ class CostMeasurement:
         self._measure_networks(num_networks - len(self.costs.networks))
 
     def _groups(self) -> Iterator[list[BlockShape]]:
-        """Blocks that are missing, those of one input shape together."""
+        """Missing blocks, grouped by input shape."""
         shapes = space_shapes(self._space, self._workload.image_size)
         missing = [shape for shape in shapes if shape.name not in self.costs.blocks]
         for _, group in itertools.groupby(
@@ -100,7 +100,7 @@ class CostMeasurement:
         self._keep(rounds[0])
 
     def _measure_networks(self, num: int) -> None:
-        """Random networks of the space, other ones than before."""
+        """Random networks of the space, different from earlier ones."""
         if num <= 0:
             return
         rng = np.random.default_rng(len(self.costs.networks))
@@ -125,7 +125,7 @@ class CostMeasurement:
 
 
 def _block(shape: BlockShape, workload: Workload) -> list[keras.layers.Layer]:
-    """The block, made anew."""
+    """A new instance of the block."""
     kind = MBConv if shape.is_mbconv else FusedMBConv
     block = kind(
         shape.filters,

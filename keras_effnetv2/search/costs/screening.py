@@ -1,4 +1,4 @@
-"""Choosing candidates by predicted step time, and how far predictions are off."""
+"""Screens candidates by predicted step time, and validates predictions."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from keras_effnetv2.search.costs.step_time import (
 from keras_effnetv2.search.costs.table import CostTable
 from keras_effnetv2.search.sampling.space import Space
 
-# Draws without a new point, some seconds: another range must have been meant.
+# Draws without a new point, a few seconds: the range must be a mistake.
 _PATIENCE = 10_000
 
 
@@ -26,17 +26,18 @@ def screen(
     rng: np.random.Generator,
     max_relative_step_time: float,
 ) -> list[dict[str, str | int]]:
-    """Random points that are predicted to be fast enough, each once.
+    """Different random points that are predicted to be fast enough.
 
     Args:
-        space: to draw from.
-        table: that predicts.
-        num: of points.
-        rng: draws.
-        max_relative_step_time: largest share of the backbone's step time.
+        space: the space to draw from.
+        table: the table that predicts.
+        num: number of points.
+        rng: random generator of the draws.
+        max_relative_step_time: maximum, relative to the backbone's step time.
 
     Raises:
-        ValueError: an impossible share, or one within which 10,000 draws find no more.
+        ValueError: an impossible maximum, or one for which 10,000 draws find no more
+            points.
     """
     if not max_relative_step_time > 0 or num < 1:
         raise InputError(
@@ -63,16 +64,16 @@ def screen(
 
 @dataclasses.dataclass(frozen=True)
 class Validation:
-    """Predicted and measured step times of networks that the table has not seen.
+    """Predicted and measured step times of held-out networks.
 
-    Both are shares of the backbone's step, measured in the same rounds: the machine
+    Both are relative to the backbone's step, measured in the same rounds: the machine
     need not be as fast as when the table was measured.
 
     Attributes:
         variants: the networks.
-        predicted: of each.
-        measured: of each.
-        backbone_seconds: of the backbone's step beside each.
+        predicted: predicted time of each.
+        measured: measured time of each.
+        backbone_seconds: time of the backbone's step, measured with each.
     """
 
     variants: tuple[Variant, ...]
@@ -88,9 +89,9 @@ class Validation:
 
     @property
     def rank_correlation(self) -> float:
-        """Spearman's: 1 where predictions order the networks as measurements do.
+        """Spearman's: 1 if predictions order the networks like measurements.
 
-        Not a number, with a warning, where all are alike.
+        NaN, with a warning, if all are equal.
         """
         from scipy import stats
 
@@ -101,21 +102,22 @@ class Validation:
 def iterate_validation(
     table: CostTable, space: Space, num: int, seed: int, repeats: int, group_size: int
 ) -> Iterator[tuple[Variant, float, float, float]]:
-    """Measures random networks of the space, and compares with what was predicted.
+    """Measures random networks of the space, and compares with the predictions.
 
     Args:
-        table: that predicts.
-        space: to draw from.
-        num: of networks, 2 or more.
-        seed: of the draws; networks that the table was fitted to are passed over.
+        table: the table that predicts.
+        space: the space to draw from.
+        num: number of networks, 2 or more.
+        seed: seed of the draws; networks that the table was fitted to are skipped.
         repeats: rounds.
-        group_size: networks in memory at once, beside the backbone.
+        group_size: networks in memory at once, besides the backbone.
 
     Yields:
-        Of each network, what `Validation` has of it.
+        The entries of `Validation` for each network.
 
     Raises:
-        ValueError: `num` below 2 or larger than the space, or as `measure_step_times`.
+        ValueError: `num` below 2 or larger than the space, or as for
+            `measure_step_times`.
     """
     variants = _unseen(table, space, num, seed)
     times = compare_step_times(
@@ -131,11 +133,11 @@ def iterate_validation(
 
 
 def _unseen(table: CostTable, space: Space, num: int, seed: int) -> list[Variant]:
-    """Different random networks of the space, none that the table was fitted to."""
+    """Different random networks of the space, without those fitted."""
     if not 2 <= num <= space.size - len(table.fitted):
         raise InputError(
-            "Validation needs 2 networks or more, and no more than the space has, less "
-            f"the {len(table.fitted)} that the table was fitted to. Received: "
+            "Validation needs 2 networks or more, and no more than the space has, "
+            f"minus the {len(table.fitted)} that the table was fitted to. Received: "
             f"num={num!r} for a space of {space.size:,}."
         )
     rng = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""What the members of a series cost: layers, parameters, FLOPs, training steps.
+"""Costs of the members of a series: layers, parameters, FLOPs, training steps.
 
 print(format_costs(measure_costs(scale_series(variant), batch_size=64)))
 """
@@ -25,14 +25,14 @@ from keras_effnetv2.training.experiments.configuration import Precision
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """What a training step takes, and what it is of.
+    """The time of a training step, and its workload.
 
     Attributes:
-        seconds: the median.
+        seconds: median time.
         image_size: pixels a side.
-        batch_size: images a step.
-        precision: of the network.
-        device: that computed, in words.
+        batch_size: images per step.
+        precision: precision of the network.
+        device: the device, in words.
     """
 
     seconds: float
@@ -44,15 +44,15 @@ class Step:
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """What a member of a series costs.
+    """The costs of a member of a series.
 
     Attributes:
         variant: its name.
-        eval_size: image side, pixels, that the multiply-adds are of.
+        eval_size: image side, pixels, for which the multiply-adds are counted.
         num_layers: blocks of each stage.
-        num_params: that a gradient updates, with a top of 1,000 classes.
-        multiply_adds: of one image.
-        step: of training; None where it was not measured.
+        num_params: trainable parameters, with a top of 1,000 classes.
+        multiply_adds: multiply-adds for one image.
+        step: training step; None if not measured.
     """
 
     variant: str
@@ -67,7 +67,7 @@ def count_costs(variants: Sequence[Variant]) -> list[Cost]:
     """The costs of networks, each at its own evaluation size.
 
     Args:
-        variants: e.g. of `scale_series`.
+        variants: e.g. from `scale_series`.
     """
     costs = []
     for variant in variants:
@@ -96,20 +96,20 @@ def measure_costs(
 ) -> list[Cost]:
     """As `count_costs`, with the time of a training step on this device.
 
-    Each network is timed in turns with the first one, two being in memory at once; so
-    that all seconds are of the same speed of the machine.
+    Each network is timed alternately with the first one, two being in memory at once,
+    so that all times refer to the same speed of the machine.
 
     Args:
-        variants: e.g. of `scale_series`; one at least.
-        batch_size: images a step.
-        image_size: pixels a side; None: the training size of each variant.
+        variants: e.g. from `scale_series`; at least one.
+        batch_size: images per step.
+        image_size: side in pixels; None: the training size of each variant.
         precision: `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`.
         classes: width of the classifier.
         repeats: rounds.
-        stream: where progress is written; None: `sys.stderr`.
+        stream: where to write progress; None: `sys.stderr`.
 
     Raises:
-        ValueError: as `measure_step_times`.
+        ValueError: as for `measure_step_times`.
     """
     workload = {
         "batch_size": batch_size,
@@ -154,9 +154,9 @@ def _measure_times(
 
 
 def format_costs(costs: Sequence[Cost]) -> str:
-    """The costs as a text table; under it, what was timed, if anything was.
+    """The costs as a text table; below it, what was timed, if anything.
 
-    The step time of the first is 1 in the last column.
+    In the last column, the first has step time 1.
     """
     first = costs[0].step if costs else None
     head = ("variant", "layers", "pixels", "params (M)", "FLOPs (B)")
@@ -182,7 +182,7 @@ def format_costs(costs: Sequence[Cost]) -> str:
 
 
 def _short(number: float) -> str:
-    """Two places, or three digits of what would have none."""
+    """Two decimals, or three significant digits if that would be zero."""
     return f"{number:.2f}" if number >= 1 else f"{number:.3g}"
 
 

@@ -1,7 +1,8 @@
-"""Time of a training step, of several networks in turn.
+"""Time of training steps, of several networks alternately.
 
-Other work on the machine slows all networks alike where they take turns, a few steps
-each (A B C A B C ...): what counts is the ratio to the backbone within a round.
+Networks take turns, a few steps each (A B C A B C ...), so that other work on the
+machine slows all of them alike; the ratio to the backbone within a round is what
+counts.
 """
 
 import contextlib
@@ -20,12 +21,12 @@ from keras_effnetv2.networks.architecture import Variant
 from keras_effnetv2.search.costs.workload import Workload, device_name, network_step
 from keras_effnetv2.training.experiments.configuration import Optimizer, Precision
 
-REPEATS = 10  # Rounds; quartiles of fewer say little.
+REPEATS = 10  # Rounds; quartiles of fewer mean little.
 
 _NUM_WARM_UPS = 3  # The first step traces, the second fills caches, the third is timed.
-_TURN_SECONDS = 0.03  # Least, of a turn: clocks and Python add some 0.1 ms.
+_TURN_SECONDS = 0.03  # Minimum of a turn: clocks and Python add about 0.1 ms.
 _MAX_STEPS = 20  # Of a turn.
-_GROUP_SIZE = 4  # Networks beside the backbone that are in memory at once.
+_GROUP_SIZE = 4  # Networks in memory at once, besides the backbone.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,10 +34,9 @@ class StepTime:
     """Time of a network's training step.
 
     Attributes:
-        name: of the variant.
-        seconds: of a step, in every round; networks measured together have the same
-            rounds.
-        device: that computed, in words.
+        name: name of the variant.
+        seconds: time of a step in every round; networks measured together share rounds.
+        device: the device, in words.
     """
 
     name: str
@@ -55,20 +55,20 @@ class StepTime:
 
 
 class StepTimer:
-    """Times training steps of networks in turn with a first one, made once.
+    """Times training steps of networks alternately with a first one, built once.
 
-    A step is forward, backward and update as the training has them, with its loss,
-    optimizer and moving average, on a batch that is held in memory. The first network
-    stays in memory: its weights, their averages and what the optimizer keeps.
+    A step is forward, backward and update as in training, with its loss, optimizer and
+    moving average, on a batch in memory. The first network stays in memory: its
+    weights, their averages and the optimizer's slots.
 
     Args:
         first: the network that the others are compared with.
-        image_size: pixels a side; None: the training size of each variant.
+        image_size: side in pixels; None: the training size of each variant.
         batch_size: images a step.
         precision: `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`.
         repeats: rounds.
         classes: width of the classifier.
-        optimizer: settings of the training; None: the paper's RMSProp.
+        optimizer: optimizer settings; None: the paper's RMSProp.
 
     Raises:
         ValueError: a number below 1, images that the strides of the network reduce to
@@ -101,7 +101,7 @@ class StepTimer:
         """Times of the first network and of others, after warming up.
 
         Raises:
-            ValueError: as for the first network; fewer rounds than one.
+            ValueError: as for the first network; less than one round.
         """
         workloads = [self._workload(variant) for variant in others]
         for variant, workload in zip(others, workloads, strict=True):
@@ -118,7 +118,7 @@ class StepTimer:
 
 
 def measure_step_times(variants: Sequence[Variant], **workload: Any) -> list[StepTime]:
-    """Times the training step of networks in turn, after warming up.
+    """Times the training steps of networks alternately, after warming up.
 
     All networks are in memory at once: for many, see `compare_step_times`.
 
@@ -127,10 +127,10 @@ def measure_step_times(variants: Sequence[Variant], **workload: Any) -> list[Ste
         **workload: arguments of `StepTimer`.
 
     Returns:
-        A time for each variant, in their order.
+        A time for each variant, in order.
 
     Raises:
-        ValueError: no variant, or as `StepTimer`.
+        ValueError: no variant, or as for `StepTimer`.
     """
     if not variants:
         raise InputError("There is no variant to measure. Pass at least one.")
@@ -145,22 +145,22 @@ def compare_step_times(
     group_size: int = _GROUP_SIZE,
     **workload: Any,
 ) -> Iterator[tuple[StepTime, StepTime]]:
-    """Times many networks, each beside the backbone, a group after the other.
+    """Times many networks alternately with the backbone, group by group.
 
-    The backbone is timed anew with every group, so that a machine that has become
-    slower meanwhile does not count.
+    The backbone is timed again with every group, so that changes in the machine's speed
+    do not matter.
 
     Args:
         candidates: the networks.
-        backbone: to compare with.
-        group_size: networks that are in memory at once, beside the backbone.
+        backbone: the network to compare with.
+        group_size: networks in memory at once, besides the backbone.
         **workload: arguments of `StepTimer`.
 
     Yields:
-        Of each candidate in order, its time and the backbone's of the same rounds.
+        For each candidate in order, its time and the backbone's in the same rounds.
 
     Raises:
-        ValueError: as `StepTimer`; a group of none.
+        ValueError: as for `StepTimer`; an empty group.
     """
     if group_size < 1:
         raise InputError(f"group_size must be at least 1. Received: {group_size!r}.")
@@ -175,8 +175,8 @@ def relative_step_time(candidate: StepTime, backbone: StepTime) -> float:
     """S / S0: the median of the ratios of all rounds.
 
     Args:
-        candidate: of one `measure_step_times` with `backbone`.
-        backbone: likewise.
+        candidate: from the same `measure_step_times` as `backbone`.
+        backbone: the time of the backbone.
 
     Raises:
         ValueError: they were not measured together.
@@ -185,11 +185,11 @@ def relative_step_time(candidate: StepTime, backbone: StepTime) -> float:
 
 
 def relative_step_spread(candidate: StepTime, backbone: StepTime) -> float:
-    """How far the ratios of all rounds lie apart: from quartile to quartile.
+    """The spread of the ratios of all rounds: from quartile to quartile.
 
     Args:
-        candidate: as of `relative_step_time`.
-        backbone: likewise.
+        candidate: as for `relative_step_time`.
+        backbone: the time of the backbone.
 
     Raises:
         ValueError: they were not measured together.
@@ -202,7 +202,7 @@ def relative_step_spread(candidate: StepTime, backbone: StepTime) -> float:
 
 
 def _ratios(candidate: StepTime, backbone: StepTime) -> tuple[float, ...]:
-    """Of every round."""
+    """Ratios of every round."""
     if (candidate.repeats, candidate.device) != (backbone.repeats, backbone.device):
         raise InputError(
             "A ratio needs times of the same rounds: measure both networks together. "
@@ -220,10 +220,10 @@ def time_in_turns(
 ) -> list[tuple[float, ...]]:
     """Seconds of a call of each of `steps`, in every one of `repeats` rounds.
 
-    Short ones are called several times in a turn, 20 at most.
+    Short ones are called several times per turn, at most 20.
 
     Raises:
-        ValueError: `repeats` is no whole number from 1 on.
+        ValueError: `repeats` is not a whole number of at least 1.
     """
     if isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < 1:
         raise InputError(f"repeats must be at least 1. Received: {repeats!r}.")
@@ -239,8 +239,8 @@ def time_in_turns(
 
 
 def _turn_length(step: Callable[[], Any], clock: Callable[[], float]) -> int:
-    """Warms up, and says how many calls a turn has."""
-    seconds = 0.0  # Of the last.
+    """Warms up, and returns the number of calls per turn."""
+    seconds = 0.0  # Of the last call.
     for _ in range(_NUM_WARM_UPS):
         start = clock()
         step()
@@ -250,11 +250,11 @@ def _turn_length(step: Callable[[], Any], clock: Callable[[], float]) -> int:
 
 @contextlib.contextmanager
 def measuring() -> Iterator[None]:
-    """Afterwards gives back the memory of networks that nobody has any more.
+    """Afterwards frees the memory of networks without references.
 
-    Models and their graphs refer to each other in circles, which Python would leave for
-    later. And TensorFlow warns of functions that are traced often: here each is another
-    network's.
+    Models and their graphs form reference cycles, which Python would free only later.
+    Also suppresses TensorFlow's warning about functions that are traced often: here
+    each belongs to another network.
     """
     logger = logging.getLogger("tensorflow")
     logger.addFilter(_is_no_retracing)

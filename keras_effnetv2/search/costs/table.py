@@ -1,17 +1,17 @@
-"""What each block adds to a training step, measured once: predicted step times.
+"""Predicts step times from what each block adds to a training step, measured once.
 
 table = CostTable.of(space, image_size=64, batch_size=64)
 seconds = table.predict(space.variant(point))
 
-Every block that the space can have is measured by itself: the step of a few layers with
-it, less the step without it. A network then takes a constant, for stem, top and the
-start of a step, and its blocks' sum times a factor, as blocks run partly beside each
-other: both are fitted to a few whole networks. All costs are shares of the backbone's
-step, measured in the same rounds.
+Every block of the space is measured by itself: the step of a few layers with it, minus
+the step without it. The prediction for a network is a constant, for stem, top and the
+start of a step, plus the sum of its blocks times a factor, as blocks run partly in
+parallel; both are fitted to a few whole networks. All costs are relative to the
+backbone's step, measured in the same rounds.
 
-Weights of their own for MBConv and Fused-MBConv, or for the numbers of blocks or
-parameters, predicted no better where this was tried, on a CPU; counted FLOPs in place
-of measured blocks predicted far worse.
+Separate weights for MBConv and Fused-MBConv, or for the numbers of blocks or
+parameters, predicted no better when this was tried on a CPU; counted FLOPs instead of
+measured blocks predicted far worse.
 """
 
 import dataclasses
@@ -33,7 +33,7 @@ from keras_effnetv2.search.costs.workload import Workload, device_name
 from keras_effnetv2.search.sampling.space import Space
 from keras_effnetv2.training.experiments.configuration import Optimizer, Precision
 
-NUM_NETWORKS = 8  # Whole networks, for two weights.
+NUM_NETWORKS = 8  # Whole networks to fit two weights to.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,12 +41,12 @@ class CostTable:
     """Predicts step times; `CostTable.of` makes one.
 
     Attributes:
-        backbone: that costs are shares of.
-        workload: of the steps.
-        device: that computed, in words.
-        backbone_seconds: of the backbone's step, the median.
-        costs: name of a `BlockShape` -> share of the backbone's step.
-        weights: of the features of a network, see `features`.
+        backbone: the network that costs are relative to.
+        workload: workload of the steps.
+        device: the device, in words.
+        backbone_seconds: median time of the backbone's step.
+        costs: name of a `BlockShape` -> time relative to the backbone's step.
+        weights: weights of the features of a network; see `features`.
         fitted: the networks that the weights were fitted to.
     """
 
@@ -75,22 +75,22 @@ class CostTable:
     ) -> "CostTable":
         """The table of a space on this device: from its file, or measured now.
 
-        What is measured is in the file at once; a stopped measurement goes on.
+        Measurements are stored at once; a stopped one resumes.
 
         Args:
-            space: whose blocks are measured.
-            image_size: pixels a side.
-            batch_size: images a step.
+            space: the space whose blocks are measured.
+            image_size: side in pixels.
+            batch_size: images per step.
             precision: see `measure_step_times`.
             classes: width of the classifier.
-            optimizer: settings of the training; None: the paper's RMSProp.
+            optimizer: optimizer settings; None: the paper's RMSProp.
             repeats: rounds of each measurement.
             num_networks: whole networks to fit to.
-            folder: of the files; None: `step_times` in Keras' folder.
-            stream: where progress is written; None: `sys.stderr`.
+            folder: folder of the files; None: `step_times` in Keras's folder.
+            stream: where to write progress; None: `sys.stderr`.
 
         Raises:
-            ValueError: as `measure_step_times`.
+            ValueError: as for `measure_step_times`.
         """
         workload = Workload(
             image_size, batch_size, precision, classes, optimizer or Optimizer()
@@ -111,9 +111,9 @@ class CostTable:
         """The table of measured costs.
 
         Args:
-            backbone: of the space.
-            workload: of the steps.
-            costs: of all blocks of `costs.networks`, and of one network at least.
+            backbone: backbone of the space.
+            workload: workload of the steps.
+            costs: costs of all blocks of `costs.networks`, and of at least one network.
         """
         networks = [(backbone, 1.0), *costs.networks]
         rows = [features(x, workload.image_size, costs.blocks) for x, _ in networks]
@@ -129,7 +129,7 @@ class CostTable:
         )
 
     def predict(self, variant: Variant) -> float:
-        """Seconds of a step, at the speed that the device had when it was measured.
+        """Seconds of a step, at the speed of the device when it was measured.
 
         Raises:
             ValueError: a block that was not measured.
@@ -137,7 +137,7 @@ class CostTable:
         return self.backbone_seconds * self.relative(variant)
 
     def relative(self, variant: Variant) -> float:
-        """Predicted step time as a share of the backbone's.
+        """Predicted step time relative to the backbone's.
 
         Raises:
             ValueError: a block that was not measured.
@@ -149,7 +149,7 @@ class CostTable:
 def features(
     variant: Variant, image_size: int, costs: Mapping[str, float]
 ) -> np.ndarray:
-    """What a step time is a sum of, `(2,)`: the costs of all blocks, and a constant.
+    """The summands of a step time, `(2,)`: the costs of all blocks, and a constant.
 
     Raises:
         ValueError: a block that `costs` lacks.
@@ -159,14 +159,14 @@ def features(
         if shape.name not in costs:
             raise InputError(
                 f"The step of {variant.name} cannot be predicted: {shape.name!r} was "
-                "not measured. Make the table of a space that has the network."
+                "not measured. Make the table for a space that contains the network."
             )
         total += count * costs[shape.name]
     return np.array([total, 1.0])
 
 
 def fit(rows: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """Weights of 0 or more that predict shares with the least relative errors.
+    """Non-negative weights that predict relative times with the least relative errors.
 
     Args:
         rows: `(networks, features)`.

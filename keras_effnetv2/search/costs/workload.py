@@ -1,4 +1,4 @@
-"""Training steps that can be timed: on pixels made up, held in memory."""
+"""Training steps to time, on random pixels in memory."""
 
 import dataclasses
 import itertools
@@ -30,15 +30,14 @@ _CPU_INFO = pathlib.Path("/proc/cpuinfo")
 
 @dataclasses.dataclass(frozen=True)
 class Workload(Checked):
-    """What a training step is of, beside the network.
+    """What a training step depends on, besides the network.
 
     Attributes:
         image_size: side of the images, pixels.
-        batch_size: images a step.
-        precision: of the network.
+        batch_size: images per step.
+        precision: precision of the network.
         classes: width of the classifier.
-        optimizer: settings of the training; its moving average and its pieces of a
-            batch take time too.
+        optimizer: optimizer settings; moving average and accumulation take time too.
     """
 
     image_size: Count
@@ -52,28 +51,29 @@ class Workload(Checked):
         pieces = self.optimizer.accumulation_steps
         if self.batch_size % pieces:
             raise InputError(
-                f"batch_size must divide into optimizer.accumulation_steps={pieces} "
-                f"pieces. Received: batch_size={self.batch_size}."
+                "batch_size must be divisible into "
+                f"optimizer.accumulation_steps={pieces} pieces. Received: "
+                f"batch_size={self.batch_size}."
             )
 
     def check(self, variant: Variant) -> None:
         """Refuses steps that could not be timed.
 
         Raises:
-            ValueError: a backend other than TensorFlow, or images of fewer pixels a
-                side than all strides of the network together.
+            ValueError: a backend other than TensorFlow, or images smaller than the
+                product of all strides of the network.
         """
         require_backend("Step times are measured on", "tensorflow")
         strides = 2 * math.prod(spec.strides for spec in variant.blocks)
         if self.image_size < strides:
             raise InputError(
-                f"The strides of {variant.name} come to {strides}. Received: "
+                f"The strides of {variant.name} multiply to {strides}. Received: "
                 f"image_size={self.image_size}. Choose at least {strides} pixels, or a "
                 "backbone with fewer strides."
             )
 
     def experiment(self, variant: str | Variant) -> Experiment:
-        """One that trains a variant so; where its images are from does not matter."""
+        """An experiment that trains a variant like this; its data does not matter."""
         return Experiment(
             "step-time",
             Data("digits", self.classes),
@@ -84,11 +84,11 @@ class Workload(Checked):
 
 
 class TrainingStep:
-    """Forward, backward and update on one batch; a call runs it to its end.
+    """Forward, backward and update on one batch; a call waits for its end.
 
     Args:
         learner: compiled.
-        images: what its network takes, `(batch, ...)`.
+        images: inputs of its network, `(batch, ...)`.
         labels: float32 `(batch, classes)`.
     """
 
@@ -98,12 +98,12 @@ class TrainingStep:
         self._batches = itertools.repeat((images, labels))
 
     def __call__(self) -> float:
-        """The loss of the step: who has it knows that the device is done."""
+        """The loss of the step; when it is available, the device is done."""
         return float(np.asarray(self.learner.train_function(self._batches)["loss"])[0])
 
 
 def network_step(variant: Variant, workload: Workload) -> TrainingStep:
-    """The step of a network, built as a training builds it.
+    """The step of a network, built as in training.
 
     Raises:
         ValueError: a backend other than TensorFlow, or images that are too small.
@@ -127,15 +127,16 @@ def layer_step(
     input_shape: tuple[int, int, int],
     workload: Workload,
 ) -> TrainingStep:
-    """The step of a few layers, as it is in the middle of a network.
+    """The step of a few layers, as in the middle of a network.
 
-    Something trainable stands before them, so that the gradient of their input is
-    computed too; their output is pooled to scores.
+    A trainable layer precedes them, so that the gradient of their input is computed
+    too; their output is pooled to scores.
 
     Args:
-        layers: makes them anew, in order; none is the step of what stands around them.
+        layers: makes new layers, in order; without any, it is the step of the
+            surroundings.
         input_shape: `(height, width, channels)` of their input.
-        workload: of the network.
+        workload: workload of the network.
     """
 
     def build() -> keras.Model:
@@ -170,7 +171,7 @@ def layer_step(
 
 
 class _Shift(keras.layers.Layer):
-    """Adds a number that is learned: the cheapest layer that wants a gradient."""
+    """Adds a trainable number: the cheapest layer that needs a gradient."""
 
     def build(self, input_shape: tuple) -> None:
         self.shift = self.add_weight(shape=(), initializer="zeros", name="shift")
@@ -186,7 +187,7 @@ def _labels(batch_size: int, classes: int) -> Any:
 
 
 def device_name() -> str:
-    """What computes here, in words: the GPUs, or the processor and its cores."""
+    """The device in words: the GPUs, or the processor and its cores."""
     import tensorflow as tf
 
     gpus = tf.config.get_visible_devices("GPU")
@@ -206,7 +207,7 @@ def _processor() -> str:
 
 
 def _num_cores() -> int:
-    """That this process may use."""
+    """Number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

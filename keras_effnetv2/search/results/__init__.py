@@ -1,1 +1,1 @@
-"""What a search has found: tables, fronts and figures."""
+"""Results of a search: tables, fronts and figures."""

@@ -1,4 +1,4 @@
-"""The course of a search and what it found, as pictures."""
+"""Pictures of the course of a search and its results."""
 
 import itertools
 import operator
@@ -22,12 +22,12 @@ def draw_figures(
 ) -> list[pathlib.Path]:
     """Writes `rewards.png`, `front.png` and `importance.png`; older ones are replaced.
 
-    A picture for which no trial has been measured yet is left out.
+    A picture without measured trials is left out.
 
     Args:
-        results: of a study; see `read_results`.
-        folder: that exists.
-        title: of the pictures.
+        results: results of a study; see `read_results`.
+        folder: an existing folder.
+        title: title of the pictures.
 
     Returns:
         The paths of the pictures.
@@ -70,7 +70,7 @@ def _draw_rewards(axes: Any, results: Sequence[Result]) -> None:
     axes.step(numbers, best, where="post", color=_BEST, label="best so far")
     winner = max(complete, key=operator.itemgetter(1))
     axes.plot(*winner, "*", color=_BEST, markersize=14)
-    # Those without a reward stand on the frame, below all others.
+    # Trials without a reward are on the frame, below all others.
     for state, marker in (("pruned", "|"), ("screened", "1"), ("failed", "x")):
         places = [result.number for result in results if result.state == state]
         if places:
@@ -90,9 +90,9 @@ def _draw_rewards(axes: Any, results: Sequence[Result]) -> None:
 
 
 def _draw_front(axes: Any, results: Sequence[Result]) -> None:
-    """Accuracy over step time; parameters as color; the trials that none beats.
+    """Accuracy over step time; parameters as color; undominated trials.
 
-    The line looks at accuracy and step time alone, the rings at parameters too.
+    The line considers only accuracy and step time, the rings also parameters.
     """
     measured = [found for result in results if (found := result.measured)]
     axes.plot(
@@ -141,7 +141,7 @@ def _places(measured: Sequence[Measurement]) -> tuple[list[float], list[float]]:
 
 
 def _front(measured: Sequence[Measurement]) -> list[Measurement]:
-    """Those that no other beats in both accuracy and step time, the fastest first."""
+    """Trials not beaten in both accuracy and step time, fastest first."""
     front: list[Measurement] = []
     for each in sorted(measured, key=lambda x: (x.step_seconds, -x.accuracy)):
         if not front or each.accuracy > front[-1].accuracy:
@@ -150,7 +150,7 @@ def _front(measured: Sequence[Measurement]) -> list[Measurement]:
 
 
 def _draw_importance(axes: Any, importance: Importance) -> None:
-    """A bar a decision, the most important on top; beside it, its best choice."""
+    """One bar per decision, most important on top, labelled with its best choice."""
     shares = importance.shares
     bars = axes.barh(list(shares), [100 * x for x in shares.values()], color=_BEST)
     labels = [str(importance.best_choices[name]) for name in shares]
@@ -159,7 +159,7 @@ def _draw_importance(axes: Any, importance: Importance) -> None:
     axes.margins(y=0.01)
     axes.set_xlim(0, 120 * max(shares.values()))
     axes.set_xlabel(
-        "share of the effects on the reward (%); beside it, the best choice\n"
+        "share of the effects on the reward (%), with the best choice\n"
         f"(effects add up to a model that predicts {importance.explained:.0%} of the "
         "variance)"
     )

@@ -8,7 +8,7 @@ import numpy as np
 from keras_effnetv2.search.results.trials import Result
 from keras_effnetv2.search.sampling.policy import Choice
 
-_RIDGES = 10.0 ** np.arange(-2, 5)  # Penalties that are tried, from none to all but.
+_RIDGES = 10.0 ** np.arange(-2, 5)  # Penalties to try, weak to strong.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,11 +16,11 @@ class Importance:
     """What an additive model of the reward says about the decisions.
 
     Attributes:
-        shares: decision -> its part of the modelled variance, together 1; the greatest
+        shares: decision -> its share of the modelled variance, adding up to 1; largest
             first.
         best_choices: decision -> the choice that adds most.
-        explained: part of the reward's variance that the model predicts in trials that
-            it was not fitted to; near 0, the shares mean nothing.
+        explained: share of the reward's variance that the model predicts in held-out
+            trials; near 0, the shares mean nothing.
     """
 
     shares: dict[str, float]
@@ -31,18 +31,18 @@ class Importance:
 def measure_importance(results: Sequence[Result]) -> Importance | None:
     """Fits reward = mean + an effect of each choice, and compares the effects.
 
-    A decision's share is the variance of its effects, all choices equally likely. As
-    all effects are fitted together, it does not matter that a sampler which learns has
+    A decision's share is the variance of its effects, with all choices equally likely.
+    As all effects are fitted together, it does not matter that a learning sampler has
     settled on several choices at about the same time; comparing the mean rewards of a
-    decision's choices would give each of them the credit of all. Ridge regression, its
-    penalty by leave-one-out cross-validation, copes with few trials. What decisions do
-    only together is not seen.
+    decision's choices would credit each of them with all. Ridge regression, with its
+    penalty chosen by leave-one-out cross-validation, copes with few trials.
+    Interactions of decisions are not modelled.
 
     Args:
-        results: of a study; those without a reward are left out.
+        results: results of a study; those without a reward are left out.
 
     Returns:
-        None where there is nothing to compare: fewer than three rewards, or all equal.
+        None if there is nothing to compare: fewer than three rewards, or all equal.
     """
     complete = [result for result in results if result.reward is not None]
     rewards = np.array([result.reward for result in complete])
@@ -71,7 +71,7 @@ def measure_importance(results: Sequence[Result]) -> Importance | None:
 
 
 def _columns(results: Sequence[Result]) -> list[tuple[str, Choice]]:
-    """Every decision with every choice that it was given."""
+    """Every decision with every choice that occurred."""
     return [
         (name, choice)
         for name in results[0].point
@@ -80,7 +80,7 @@ def _columns(results: Sequence[Result]) -> list[tuple[str, Choice]]:
 
 
 def _fit(features: np.ndarray, rewards: np.ndarray) -> tuple[np.ndarray, float]:
-    """Effects `(columns,)`, and the variance explained in trials left out.
+    """Effects `(columns,)`, and the variance explained in left-out trials.
 
     Args:
         features: `(trials, columns)`.
@@ -99,6 +99,6 @@ def _fit(features: np.ndarray, rewards: np.ndarray) -> tuple[np.ndarray, float]:
         tried.append((error, ridge))
     error, ridge = min(tried)
     effects = right.T @ (scales / (scales**2 + ridge) * (left.T @ deviations))
-    # Each reward, too, against the mean of the others.
+    # Each reward is also compared with the mean of the others.
     spread = np.sum(deviations**2) * (len(rewards) / (len(rewards) - 1)) ** 2
     return effects, max(0.0, float(1 - error / spread))

@@ -1,4 +1,4 @@
-"""What a search shows while it goes on."""
+"""The progress that a search shows."""
 
 from typing import TextIO
 
@@ -14,10 +14,10 @@ _FINISHED = ("complete", "pruned", "screened", "failed")
 class SearchProgress:
     """A line for each trial: how it ended, how many are done, the best, the time left.
 
-    It counts the trials of all workers. Call it as `on_trial_end` of `run_worker`.
+    It counts the trials of all workers. Use it as `on_trial_end` of `run_worker`.
 
     Args:
-        num_trials: of the study.
+        num_trials: number of trials of the study.
         stream: where to write; None: `sys.stderr`.
     """
 
@@ -44,12 +44,12 @@ class SearchProgress:
     def _describe_left(
         self, results: list[Result], finished: list[Result]
     ) -> list[str]:
-        """As many trials at a time as now, each as long as those before."""
+        """The time left, with as many parallel trials as now, as long as before."""
         num_left = self._num_trials - len(finished)
         if num_left <= 0:
             return []
         mean = sum(result.duration or 0.0 for result in finished) / len(finished)
-        # Others run now; this worker begins its next at once.
+        # Others are running, and this worker starts its next trial at once.
         num_workers = 1 + sum(result.state == "running" for result in results)
         return [f"left {format_duration(mean * num_left / min(num_workers, num_left))}"]
 

@@ -1,4 +1,4 @@
-"""What a study has measured, as rows and as `results.csv`."""
+"""The measurements of a study, as rows and as `results.csv`."""
 
 import csv
 import dataclasses
@@ -27,23 +27,23 @@ _STATES = {
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """A trial: a candidate and what was measured of it; None is not measured."""
+    """A trial: a candidate and its measurements; None means not measured."""
 
-    number: int  # From 0, in the order the trials began.
+    number: int  # From 0, in order of their start.
     state: str  # complete, pruned, screened, failed, running or waiting.
     point: dict[str, Choice]
-    accuracy: float | None  # From 0 to 1; of a pruned trial, the last it reported.
+    accuracy: float | None  # From 0 to 1; for a pruned trial, the last one reported.
     step_seconds: float | None
     step_spread: float | None  # Seconds between the quartiles of the step's rounds.
-    predicted_step_ratio: float | None  # To the backbone's; of a search that screens.
+    predicted_step_ratio: float | None  # To the backbone's, if the search screens.
     parameters: int | None
     reward: float | None  # Of a complete trial.
-    duration: float | None  # Seconds; of a finished trial, its last attempt.
+    duration: float | None  # Seconds of the last attempt of a finished trial.
     failure: str | None  # Why a trial failed.
 
     @property
     def measured(self) -> Measurement | None:
-        """Of a complete trial, what was measured, if all was."""
+        """The measurement of a complete trial, if nothing is missing."""
         if (
             self.reward is None
             or self.accuracy is None
@@ -55,15 +55,15 @@ class Result:
 
 
 def read_results(study: optuna.Study) -> list[Result]:
-    """All trials that have a point, in the order of their numbers."""
+    """All trials that have a point, ordered by number."""
     trials = study.get_trials(deepcopy=False)
     return [_to_result(trial) for trial in trials if trial.params]
 
 
 def write_results(study: optuna.Study, path: str | os.PathLike) -> None:
-    """Writes `read_results` as CSV, a column a decision; an older file is replaced.
+    """Writes `read_results` as CSV, one column per decision; replaces an older file.
 
-    The last column says which are among the `best_trades`.
+    The last column marks the `best_trades`.
 
     Raises:
         ValueError: see `read_decisions`.
@@ -88,7 +88,7 @@ def write_results(study: optuna.Study, path: str | os.PathLike) -> None:
 
 
 def best_result(results: Sequence[Result]) -> Result | None:
-    """The complete trial of the greatest reward; None where there is none."""
+    """The complete trial with the highest reward; None if there is none."""
     rewarded = [(x.reward, x) for x in results if x.reward is not None]
     _, best = max(rewarded, key=operator.itemgetter(0), default=(None, None))
     return best
@@ -111,7 +111,7 @@ def _columns() -> tuple[list[str], list[str]]:
 def _to_result(trial: FrozenTrial) -> Result:
     accuracy = trial.user_attrs.get("accuracy")
     state = "screened" if is_screened(trial) else _STATES[trial.state]
-    # A pruned trial was stopped before it could leave its accuracy.
+    # A pruned trial was stopped before it could record its accuracy.
     if accuracy is None and state == "pruned" and trial.last_step is not None:
         accuracy = trial.intermediate_values[trial.last_step]
     return Result(

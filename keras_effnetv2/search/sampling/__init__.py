@@ -1,1 +1,1 @@
-"""The space of networks, and what chooses from it."""
+"""The space of networks, and samplers of it."""

@@ -7,23 +7,23 @@ import numpy as np
 
 from keras_effnetv2.errors import InputError
 
-Choice = None | bool | int | float | str  # All that Optuna chooses among.
+Choice = None | bool | int | float | str  # The types that Optuna supports.
 
 
 class Policy:
-    """A softmax for every decision, trained by the rewards of whole points.
+    """A softmax for every decision, trained on the rewards of whole points.
 
     REINFORCE (Williams 1992, https://doi.org/10.1007/BF00992696) with a moving average
-    of the rewards as baseline and an entropy bonus; independent softmaxes in place of a
+    of the rewards as baseline and an entropy bonus; independent softmaxes instead of a
     recurrent controller, as in TuNAS (Bender et al. 2020,
-    https://arxiv.org/abs/2008.06120). The advantage is divided by its moving
-    root mean square, so that the learning rate does not depend on the reward's scale.
+    https://arxiv.org/abs/2008.06120). The advantage is divided by its moving root mean
+    square, so that the learning rate does not depend on the reward's scale.
 
     Args:
-        learning_rate: of the logits.
-        baseline_momentum: of both moving averages, an update; from 0, less than 1. They
-            start as plain averages.
-        entropy_weight: of the bonus, in units of the normalized advantage.
+        learning_rate: learning rate of the logits.
+        baseline_momentum: momentum of both moving averages, per update; from 0 to less
+            than 1. They start as plain averages.
+        entropy_weight: weight of the bonus, in units of the normalized advantage.
 
     Raises:
         ValueError: a setting is out of its range.
@@ -49,7 +49,7 @@ class Policy:
         self._variance = 0.0
 
     def shares(self, name: str, choices: Sequence[Choice]) -> np.ndarray:
-        """Probabilities `(choices,)` of a decision; equal where none was learned."""
+        """Probabilities `(choices,)` of a decision; equal if nothing was learned."""
         logits = self._logits.get(name)
         if logits is None:
             return np.full(len(choices), 1 / len(choices))
@@ -66,7 +66,7 @@ class Policy:
         Args:
             decisions: name -> choices.
             point: name -> the choice that earned the reward.
-            reward: of the point.
+            reward: reward of the point.
         """
         advantage = self._advantage(reward)
         for name, choice in point.items():
@@ -83,7 +83,7 @@ class Policy:
             )
 
     def _advantage(self, reward: float) -> float:
-        """Over the baseline, normalized; the averages then take the reward in."""
+        """The normalized advantage over the baseline; then updates the averages."""
         self._num_rewards += 1
         difference = reward - self._baseline
         if self._num_rewards == 1:  # Nothing to compare with.
@@ -96,6 +96,6 @@ class Policy:
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:
-    """Probabilities, none so small that its logarithm is infinite."""
+    """Probabilities, none so small that its logarithm would be infinite."""
     powers = np.exp(np.maximum(logits - logits.max(), -30))
     return powers / powers.sum()

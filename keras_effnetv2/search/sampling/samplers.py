@@ -1,8 +1,8 @@
 """Samplers of a search: REINFORCE, and Optuna's own for comparison.
 
-Every draw depends on the seed and the number of the trial, never on what a process has
-drawn before: workers with one seed draw different points, and a study that was stopped
-goes on as if it had not been.
+Every draw depends on the seed and the number of the trial, never on earlier draws of
+the process: workers with one seed draw different points, and a stopped study resumes as
+if it had not been stopped.
 """
 
 import zlib
@@ -18,9 +18,9 @@ from keras_effnetv2.errors import InputError
 from keras_effnetv2.search.sampling.policy import Choice, Policy
 from keras_effnetv2.search.studies.study import is_screened
 
-# A trial without a reward teaches this quantile of the rewards so far: a failed one is
-# as bad as the worst, and so is one that was too slow to be trained; a pruned one was
-# below the median, so in its middle.
+# A trial without a reward counts as this quantile of the rewards so far: a failed one,
+# or one too slow to be trained, as the worst; a pruned one was below the median, so it
+# counts as the middle of that half.
 _QUANTILES = {TrialState.FAIL: 0.0, TrialState.PRUNED: 0.25}
 _FINISHED = (TrialState.COMPLETE, *_QUANTILES)
 
@@ -28,23 +28,23 @@ _FINISHED = (TrialState.COMPLETE, *_QUANTILES)
 class ReinforceSampler(optuna.samplers.BaseSampler):
     """Policy gradient over categorical decisions.
 
-    The policy has no state of its own. It follows from the finished trials, in the
-    order they finished, so whoever opens the study has the same: any number of workers,
-    on any machine, now or after a restart. For the update, see `Policy`. MnasNet's
+    The policy has no state of its own. It follows from the finished trials, in order of
+    completion, so it is the same for any number of workers, on any machine, now or
+    after a restart. For the update, see `Policy`. MnasNet's
     (https://arxiv.org/abs/1807.11626, Section 4.2) is a recurrent network, trained by
     PPO over thousands of trials; a search on one machine has hundreds.
 
     Args:
-        seed: of the draws.
-        learning_rate: of the policy's logits.
-        baseline_momentum: of the moving averages of the rewards, a trial.
-        entropy_weight: of the bonus that keeps the policy exploring.
+        seed: seed of the draws.
+        learning_rate: learning rate of the policy's logits.
+        baseline_momentum: momentum of the moving averages of rewards, per trial.
+        entropy_weight: weight of the bonus that keeps the policy exploring.
 
     Raises:
         ValueError: see `Policy`.
     """
 
-    # Chosen on planted rewards that no test uses (tests/search/sampling/planted.py).
+    # Chosen on synthetic rewards that no test uses (tests/search/sampling/planted.py).
     def __init__(
         self,
         seed: int,
@@ -57,13 +57,13 @@ class ReinforceSampler(optuna.samplers.BaseSampler):
             learning_rate, baseline_momentum, entropy_weight
         )
         self._policy = self._new_policy()
-        self._learned: list[int] = []  # Numbers of trials, in the policy's order.
+        self._learned: list[int] = []  # Numbers of trials, in the order learned.
         self._rewards: list[float] = []  # Of those that were completed.
 
     def infer_relative_search_space(
         self, study: optuna.Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """Of no decision: they are independent. Optuna asks once, as a trial starts."""
+        """No decisions: they are independent. Optuna asks once, as a trial starts."""
         self._learn(study)
         return {}
 
@@ -95,7 +95,7 @@ class ReinforceSampler(optuna.samplers.BaseSampler):
             )
         choices = param_distribution.choices
         shares = self._policy.shares(param_name, choices)
-        # By name, not by order: an objective may ask for its decisions in any.
+        # By name, not by order: an objective may ask for its decisions in any order.
         name = zlib.crc32(param_name.encode())
         rng = np.random.default_rng([self._seed, trial.number, name])
         return choices[rng.choice(len(choices), p=shares)]
@@ -108,7 +108,7 @@ class ReinforceSampler(optuna.samplers.BaseSampler):
         )
         numbers = [trial.number for trial in trials]
         num_learned = len(self._learned)
-        # The clock of another machine may put a trial before those already learned.
+        # With another machine's clock, a trial may come before those already learned.
         if numbers[:num_learned] != self._learned:
             num_learned, self._policy, self._rewards = 0, self._new_policy(), []
         for trial in trials[num_learned:]:
@@ -133,14 +133,14 @@ class ReinforceSampler(optuna.samplers.BaseSampler):
 
 
 class NumberedSampler(optuna.samplers.BaseSampler):
-    """A sampler of Optuna whose draws depend on seed and number of the trial alone.
+    """An Optuna sampler whose draws depend only on the seed and the trial's number.
 
-    Optuna's own go on in the sequence of one generator: two workers with one seed would
-    draw the same points, and so would a study after a restart.
+    Optuna's own samplers draw from one generator in sequence: two workers with one seed
+    would draw the same points, and so would a study after a restart.
 
     Args:
         create: makes the sampler from a seed, `uint32`.
-        seed: of the draws.
+        seed: seed of the draws.
     """
 
     def __init__(
@@ -151,7 +151,7 @@ class NumberedSampler(optuna.samplers.BaseSampler):
         self._use(0)
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
-        """Starts the draws of a trial: from its number, whatever was drawn before."""
+        """Starts the draws of a trial from its number, whatever was drawn before."""
         self._use(trial.number)
         self._sampler.before_trial(study, trial)
 
@@ -211,9 +211,9 @@ def create_sampler(
     """A sampler by its name, one of `SAMPLERS`.
 
     Args:
-        name: of the sampler.
-        seed: of its draws, from 0.
-        options: of `ReinforceSampler`, for "reinforce" only.
+        name: name of the sampler.
+        seed: seed of its draws, from 0.
+        options: arguments of `ReinforceSampler`, only for "reinforce".
 
     Raises:
         ValueError: unknown name, a negative seed, or options of another sampler.

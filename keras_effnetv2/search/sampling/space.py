@@ -8,12 +8,11 @@ Source: Tan and Le 2021, https://arxiv.org/abs/2104.00298, Section 3.3. A space 
 backbone's stages, strides and channels; each stage chooses its operator, kernel,
 expansion and number of layers. The paper does not state:
 
-- which numbers of layers there are to choose from. Here: every number from 1 to a
-  quarter more than the backbone's, and one more at least;
-- squeeze-excite, which is not among the choices it lists. Here: as its Table 4 and the
-  released code have it, a quarter of the input channels in MBConv, none in
-  Fused-MBConv (its Figure 2 draws one in both); none where the backbone's MBConv has
-  none.
+- which numbers of layers can be chosen. Here: every number from 1 to a quarter more
+  than the backbone's, and at least one more;
+- squeeze-excite, which is not among the choices it lists. Here: as in its Table 4 and
+  the released code, a quarter of the input channels in MBConv, none in Fused-MBConv
+  (its Figure 2 shows one in both); none if the backbone's MBConv has none.
 """
 
 import dataclasses
@@ -38,7 +37,7 @@ KERNELS = (3, 5)
 EXPANSIONS = (1, 4, 6)
 SE_RATIOS = {MBCONV: 0.25, FUSED_MBCONV: 0.0}
 
-# What a stage chooses, by the names of a row's fields.
+# The choices of a stage, as names of a row's fields.
 _FIELDS = ("operator", "kernel_size", "expand_ratio", "num_repeats")
 
 
@@ -49,11 +48,11 @@ class Space:
     A point is a choice for every decision: `{"stage1/operator": "mbconv", ...}`.
 
     Attributes:
-        backbone: with coefficients of 1: its rows are blocks as they are built.
+        backbone: the backbone, with coefficients of 1: its rows are blocks as built.
         operators: choices of every stage.
         kernels: choices of every stage, odd sides.
         expansions: choices of every stage, hidden channels per input channel.
-        layers: of each stage, the numbers of its layers to choose from.
+        layers: for each stage, the numbers of layers to choose from.
     """
 
     backbone: Variant
@@ -75,18 +74,18 @@ class Space:
         """The space around a backbone.
 
         Args:
-            backbone: name, file or `Variant` that stages, strides and channels are
-                of, and sizes and rates of training, which are not searched.
-            operators: among `OPERATORS`.
+            backbone: name, file or `Variant`; it determines stages, strides and
+                channels, and sizes and rates of training, which are not searched.
+            operators: some of `OPERATORS`.
             kernels: odd sides.
             expansions: hidden channels per input channel.
-            layers: numbers of layers of every stage, or of some by their numbers from
-                1. None, and where a stage is left out: from 1 to a quarter more than
-                the backbone has, one more at least.
+            layers: numbers of layers for every stage, or for some by their numbers from
+                1. None, and for stages left out: from 1 to a quarter more than the
+                backbone's, at least one more.
 
         Raises:
-            ValueError: nothing to choose from, a choice that no block can have, or
-                networks too large for a variant file.
+            ValueError: nothing to choose from, an invalid choice, or networks too large
+                for a variant file.
         """
         backbone = apply_coefficients(get_variant(backbone))
         space = cls(
@@ -118,7 +117,7 @@ class Space:
         return math.prod(map(len, self.decisions.values()))
 
     def random(self, rng: np.random.Generator) -> dict[str, str | int]:
-        """A point, each with the same probability."""
+        """A random point, all with equal probability."""
         return {
             name: choices[rng.integers(len(choices))]
             for name, choices in self.decisions.items()
@@ -129,7 +128,7 @@ class Space:
 
         Args:
             point: a choice for every decision, in any order.
-            name: of the variant.
+            name: name of the variant.
 
         Raises:
             ValueError: a decision is missing or unknown, or has no such choice.
@@ -143,14 +142,14 @@ class Space:
         return dataclasses.replace(self.backbone, name=name, blocks=tuple(blocks))
 
     def _se_ratios(self) -> Mapping[str, float]:
-        """Of each operator; none where the backbone's MBConv, as Lite's, has none."""
+        """Ratio of each operator; none if the backbone's MBConv has none, as Lite's."""
         rows = [spec for spec in self.backbone.blocks if spec.operator == MBCONV]
         if any(not spec.se_ratio for spec in rows):
             return dict.fromkeys(SE_RATIOS, 0.0)
         return SE_RATIOS
 
     def _checked(self, point: Mapping[str, Any]) -> dict[str, str | int]:
-        """`point` in order, with choices of the types that the space has."""
+        """`point` in order, with choices converted to the space's types."""
         decisions = self.decisions
         missing, unknown = decisions.keys() - point, point.keys() - decisions.keys()
         if missing or unknown:
@@ -171,7 +170,7 @@ class Space:
 
 
 def _check_largest(space: Space) -> None:
-    """Refuses a space whose networks, or winner, could not be written as files."""
+    """Refuses a space whose networks could not be written as variant files."""
     largest = {name: max(choices) for name, choices in space.decisions.items()}
     try:
         check_variant(space.variant(largest))
@@ -184,7 +183,7 @@ def _check_largest(space: Space) -> None:
 def _layers(
     given: Iterable[int] | Mapping[int, Iterable[int]] | None, backbone: Variant
 ) -> tuple[tuple[int, ...], ...]:
-    """Of each stage of `backbone`, the numbers of its layers to choose from."""
+    """The numbers of layers to choose from, for each stage of `backbone`."""
     stages = range(1, len(backbone.blocks) + 1)
     if given is not None and not isinstance(given, Mapping):
         return (_whole(given, "layers"),) * len(stages)
@@ -201,7 +200,7 @@ def _layers(
 
 
 def _near(num_layers: int) -> range:
-    """Numbers of layers to choose from, where the backbone has `num_layers`."""
+    """Numbers of layers to choose from, if the backbone has `num_layers`."""
     return range(1, num_layers + math.ceil(num_layers / 4) + 1)
 
 
@@ -217,7 +216,7 @@ def _operators(choices: Iterable[str]) -> tuple[str, ...]:
 def _whole(
     choices: Iterable[int] | int, name: str, is_odd: bool = False
 ) -> tuple[int, ...]:
-    """Whole numbers from 1 on, each once."""
+    """Checks whole numbers from 1 on, each once."""
     given = choices if isinstance(choices, Iterable) else (choices,)
     numbers: Sequence[Any] = tuple(given)
     valid = [

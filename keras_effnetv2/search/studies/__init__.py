@@ -1,1 +1,1 @@
-"""Studies: where they are kept, their queue of trials, and workers."""
+"""Studies: their storage, their queue of trials, and workers."""

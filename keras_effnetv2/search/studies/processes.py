@@ -1,4 +1,4 @@
-"""Several workers on this machine, each a process of its own."""
+"""Several workers on this machine, each in its own process."""
 
 import logging
 import os
@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from keras_effnetv2.errors import InputError, WorkerError
 from keras_effnetv2.search.studies.workers import interrupt_on_sigterm
 
-_POLL = 0.5  # Seconds between two looks at the processes.
+_POLL = 0.5  # Seconds between checks of the processes.
 _GRACE = 20.0  # Seconds that an interrupted worker has to return its trial.
-# The system kills what takes too much memory: often the candidate's fault, not the
-# worker's. A worker that is killed more often has another reason.
+# The system kills processes that take too much memory, which is often the candidate's
+# fault, not the worker's. If a worker is killed more often, there is another reason.
 _MAX_RESTARTS = 3
-# Of CUDA: which GPUs a process may see, by number or identifier.
+# CUDA's variable: the GPUs that a process may see, by number or identifier.
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
-# Exit status of a worker that has done its share; a new one is to go on.
+# Exit status of a worker that has done its share and needs a successor.
 RENEW = 75
 
 
@@ -26,7 +26,7 @@ def visible_gpus() -> list[str]:
 
     num_gpus = len(tf.config.list_physical_devices("GPU"))
     names = os.environ.get(_VISIBLE) or ",".join(map(str, range(num_gpus)))
-    # CUDA heeds the names up to the first that it does not know.
+    # CUDA uses the names up to the first one that it does not know.
     return [name.strip() for name in names.split(",")][:num_gpus]
 
 
@@ -35,15 +35,15 @@ def run_workers(
 ) -> None:
     """Runs a command in several processes, and waits until all are done.
 
-    A process that was killed is started again, three times at most; one that ends with
-    `RENEW`, always; one that fails is not, and the others go on. An interrupt or
+    A process that was killed is restarted, at most three times; one that ends with
+    `RENEW`, always; one that fails is not, and the others continue. An interrupt or
     SIGTERM stops all.
 
     Args:
-        command: of one worker, such as `python -m keras_effnetv2 search ...`.
-        num_workers: processes.
-        gpus: of `visible_gpus`. Each of several workers gets one of them, by turns; one
-            worker alone gets all.
+        command: command of one worker, such as `python -m keras_effnetv2 search ...`.
+        num_workers: number of processes.
+        gpus: from `visible_gpus`. Each of several workers gets one of them, in
+            rotation; a single worker gets all.
 
     Raises:
         ValueError: no workers.
@@ -83,14 +83,14 @@ class _Worker:
         self.process: subprocess.Popen | None = None
 
     def start(self) -> None:
-        # Out of the terminal's reach: a Ctrl-C comes once, from here. A second one
-        # would hit the worker while it returns its trial.
+        # In its own session: Ctrl-C reaches it once, from here. A second one would hit
+        # the worker while it returns its trial.
         self.process = subprocess.Popen(
             self._command, env=self._environment, start_new_session=True
         )
 
     def is_running(self) -> bool:
-        """Starts the process again if it was killed, or has done its share."""
+        """Whether it runs; restarts it if it was killed or has done its share."""
         if self.process is None:
             return False
         code = self.process.poll()
@@ -102,7 +102,7 @@ class _Worker:
         if code >= 0 or self._num_restarts == _MAX_RESTARTS:
             return False
         self._num_restarts += 1
-        logging.warning("A worker was killed by signal %d; starting it again.", -code)
+        logging.warning("A worker was killed by signal %d; restarting it.", -code)
         self.start()
         return True
 
@@ -111,10 +111,10 @@ class _Worker:
 
 
 def _stop(workers: Sequence[_Worker]) -> None:
-    """Ends what still runs, and kills what does not heed that.
+    """Stops processes that still run, and kills those that do not react.
 
-    By SIGTERM, which interrupts a worker: SIGINT is ignored by what a shell has started
-    in the background.
+    With SIGTERM, which interrupts a worker: processes that a shell has started in the
+    background ignore SIGINT.
     """
     processes = [worker.process for worker in workers if worker.process is not None]
     for process in processes:

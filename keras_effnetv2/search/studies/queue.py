@@ -1,9 +1,9 @@
-"""The trials of a study as a queue that any number of workers share.
+"""The trials of a study as a queue, shared by any number of workers.
 
 The first `num_trials` trials of a study are its queue: trial 17 is the eighteenth
-candidate, whoever evaluates it and however often a worker is killed meanwhile. A trial
-of a lost worker becomes waiting again, in one write to the storage; none is copied,
-so none can be lost or counted twice.
+candidate, whoever evaluates it and however often a worker is killed. A trial of a lost
+worker is set to waiting again, in one write to the storage; none is copied, so none can
+be lost or counted twice.
 """
 
 import contextlib
@@ -23,21 +23,21 @@ from optuna.trial import FrozenTrial, TrialState
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.private_apis import id_of, storage_of
 
-# Attributes of a trial: who evaluates it, and how many have begun to.
+# Attributes of a trial: who evaluates it, and the number of attempts.
 _CLAIM, _ATTEMPTS = "keras_effnetv2:claim", "keras_effnetv2:attempts"
-# A candidate that was evaluated when this many workers died has killed them: the system
-# ends a process that takes too much memory.
+# A candidate with which this many workers died has killed them: the system kills
+# processes that take too much memory.
 _MAX_ATTEMPTS = 3
-FAILURE = "failure"  # User attribute of a failed trial: why.
+FAILURE = "failure"  # User attribute of a failed trial: the reason.
 
 _PROCESS = uuid.uuid4().hex
 
 
 def _machine() -> str | None:
-    """What a number of a process is unique in; None where that is unknown.
+    """The scope within which process numbers are unique; None if unknown.
 
-    Containers have the host's kernel, and each numbers its processes anew. Names and
-    network addresses say nothing: containers of different hosts may share them.
+    Containers share the host's kernel, but each numbers its own processes. Names and
+    network addresses tell nothing: containers on different hosts may share them.
     """
     try:
         boot = pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -50,17 +50,17 @@ _MACHINE = _machine()
 
 
 class TrialQueue:
-    """Hands out trials, and takes back those of workers that are gone.
+    """Hands out trials, and takes back those of lost workers.
 
-    A worker is gone when its process is, on this machine and in this container; or,
-    anywhere, when it has not renewed its claim for `patience` seconds. Clocks of
-    machines are not compared.
+    A worker is lost when its process is gone, if it ran on this machine and in this
+    container; or, anywhere, when it has not renewed its claim for `patience` seconds.
+    Clocks of machines are not compared.
 
     Args:
-        study: may be shared with other processes.
-        num_trials: of the study, over all workers and restarts.
-        interval: between two renewals of a claim, seconds.
-        patience: seconds; some intervals, as a busy machine may delay a renewal.
+        study: a study, which may be shared with other processes.
+        num_trials: trials of the study, over all workers and restarts.
+        interval: seconds between renewals of a claim.
+        patience: seconds; several intervals, as a busy machine may delay a renewal.
         clock: seconds from any moment.
 
     Raises:
@@ -78,8 +78,8 @@ class TrialQueue:
         check_num_trials(num_trials)
         if not 0 < interval < patience:
             raise InputError(
-                "Expected an interval above 0 and more patience than that. Received: "
-                f"interval={interval}, patience={patience}."
+                "Expected an interval above 0, and a patience longer than it. "
+                f"Received: interval={interval}, patience={patience}."
             )
         self._study = study
         self._storage = storage_of(study)
@@ -93,19 +93,19 @@ class TrialQueue:
             "machine": _MACHINE,
             "pid": pid,
         }
-        # Number of a trial -> its claim as last seen, and since when.
+        # Number of a trial -> its last seen claim, and since when.
         self._seen: dict[int, tuple[Any, float]] = {}
 
     @property
     def num_finished(self) -> int:
-        """Trials of the queue that were completed, pruned or have failed."""
+        """Trials of the queue that are complete, pruned or failed."""
         return sum(trial.state.is_finished() for trial in self._trials())
 
     def claim(self) -> optuna.Trial | None:
-        """A trial for this worker alone; None if others have what is left.
+        """Claims a trial for this worker; None if others have the rest.
 
-        Whoever has claimed a trial evaluates it inside `heartbeat`, then calls `finish`
-        or `release`.
+        The worker evaluates a claimed trial inside `heartbeat`, then calls `finish` or
+        `release`.
         """
         self._return_lost()
         trials = self._trials()
@@ -126,7 +126,7 @@ class TrialQueue:
     ) -> bool:
         """Records how a claimed trial ended; False if the claim was lost meanwhile.
 
-        Another worker then evaluates the trial, as this one was thought to be gone.
+        Another worker then evaluates the trial, since this one was considered lost.
         """
         if not self._is_mine(trial):
             return False
@@ -158,7 +158,7 @@ class TrialQueue:
             try:
                 if self._is_mine(trial):
                     self._renew(trial, beat)
-            except Exception as error:  # A database may be away for a moment.
+            except Exception as error:  # A database may be unreachable for a moment.
                 logging.warning("Trial %d: claim not renewed: %s", trial.number, error)
         self._storage.remove_session()
 
@@ -168,7 +168,7 @@ class TrialQueue:
     def _return_lost(self) -> None:
         for trial in self._trials():
             if trial.state == TrialState.RUNNING and self._is_lost(trial):
-                # The trial may have been finished, after all, since it was read.
+                # The trial may have been finished since it was read.
                 with contextlib.suppress(UpdateFinishedTrialError):
                     self._return_or_fail(trial)
 
@@ -195,7 +195,7 @@ class TrialQueue:
         self._set_state(id_of(trial), TrialState.FAIL)
 
     def _return(self, trial_id: int) -> None:
-        # In this order: once it waits, another worker's claim may follow at once.
+        # In this order: once it is waiting, another worker may claim it at once.
         self._storage.set_trial_system_attr(trial_id, _CLAIM, None)
         self._set_state(trial_id, TrialState.WAITING)
 
@@ -220,18 +220,18 @@ class TrialQueue:
 
 
 def check_num_trials(num_trials: int) -> None:
-    """Whether a queue can have so many trials.
+    """Checks whether a queue can have so many trials.
 
     Raises:
-        ValueError: fewer than one.
+        ValueError: less than one.
     """
     if num_trials < 1:
         raise InputError(f"A search needs trials. Received: {num_trials}.")
 
 
 def _is_alive(pid: int) -> bool:
-    """Whether another process of this machine runs; True where that is unknown."""
-    if pid == os.getpid():  # The number of a process that is gone, used again.
+    """Whether another process on this machine runs; True if unknown."""
+    if pid == os.getpid():  # The number of a dead process, reused.
         return False
     try:
         os.kill(pid, 0)

@@ -1,4 +1,4 @@
-"""Where studies are kept: a journal file, an SQLite file or a database server."""
+"""Storages of studies: a journal file, an SQLite file or a database server."""
 
 import json
 import os
@@ -20,16 +20,16 @@ _DATABASES = (".db", ".sqlite", ".sqlite3")
 _JOURNAL_START = b'{"op_code":'
 # Seconds that a worker waits for the SQLite file while others write.
 _SQLITE_TIMEOUT = 60
-# Seconds to wait for another worker to have done what this one could not.
+# Seconds to wait for another worker to complete what this one could not.
 _PAUSES = (0.1, 0.5, 2.0)
 _T = TypeVar("_T")
 
 
 class _MemoryJournal(BaseJournalBackend):
-    """A journal that is lost with the process.
+    """A journal that exists only within the process.
 
-    Optuna's own storage in memory never hands out a trial that was returned to the
-    queue: it looks for waiting ones only behind the last it has found.
+    Optuna's own in-memory storage never hands out a trial that was returned to the
+    queue: it looks for waiting trials only after the last one found.
     """
 
     def __init__(self) -> None:
@@ -43,10 +43,10 @@ class _MemoryJournal(BaseJournalBackend):
 
 
 class _KernelLock:
-    """Lock of a journal file that ends with the process that holds it.
+    """Lock of a journal file that is released when its process ends.
 
-    Optuna's own outlives a killed process: the others then wait until it is stale, and
-    one that was only suspended finds its lock gone.
+    Optuna's own lock outlives a killed process: others then wait until it is stale, and
+    a process that was only suspended loses its lock.
     """
 
     def __init__(self, path: pathlib.Path) -> None:
@@ -68,7 +68,7 @@ def open_storage(location: str | os.PathLike | None) -> optuna.storages.BaseStor
             .sqlite3; or the URL of a database, as SQLAlchemy writes it; None: memory.
 
     Raises:
-        ValueError: it cannot be reached or read, or is no such location.
+        ValueError: the storage cannot be reached or read, or it is not such a location.
     """
     if location is None:
         return optuna.storages.JournalStorage(_MemoryJournal())
@@ -77,9 +77,7 @@ def open_storage(location: str | os.PathLike | None) -> optuna.storages.BaseStor
         if "://" in location:
             return tried_again(lambda: optuna.storages.RDBStorage(location))
         return _open_file(pathlib.Path(location).expanduser().absolute())
-    except (
-        Exception
-    ) as error:  # What a driver or a damaged file raises can be anything.
+    except Exception as error:  # Drivers and damaged files raise anything.
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         hidden = re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", location)
         reason = reason.replace(location, hidden).rstrip(".")
@@ -91,11 +89,11 @@ def open_storage(location: str | os.PathLike | None) -> optuna.storages.BaseStor
 
 
 def tried_again(action: Callable[[], _T]) -> _T:
-    """What `action` returns, also where other workers do the same at the same time.
+    """The result of `action`, even if other workers do the same at the same time.
 
-    Of several that make the tables of an empty database, or a study's attributes, at
-    once, a database server lets one do it, and the others fail: what they wanted is
-    there a moment later.
+    If several workers create the tables of an empty database, or a study's attributes,
+    at once, a database server lets one of them do it, and the others fail; what they
+    need exists a moment later.
     """
     from sqlalchemy import exc
 
@@ -109,7 +107,7 @@ def tried_again(action: Callable[[], _T]) -> _T:
 
 def _open_file(path: pathlib.Path) -> optuna.storages.BaseStorage:
     if path.suffix not in _JOURNALS + _DATABASES:
-        raise InputError(f"{path.suffix or 'no suffix'} says neither kind")
+        raise InputError(f"{path.suffix or 'no suffix'} does not tell the kind")
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix in _DATABASES:
         return optuna.storages.RDBStorage(
@@ -118,16 +116,16 @@ def _open_file(path: pathlib.Path) -> optuna.storages.BaseStorage:
         )
     lock = _KernelLock(path)
     _check_journal(path, lock)
-    # It does what Optuna's base class wants, which is private.
+    # It implements Optuna's base class, which is private.
     backend = JournalFileBackend(str(path), lock)  # pyright: ignore[reportArgumentType]
     return optuna.storages.JournalStorage(backend)
 
 
 def _check_journal(path: pathlib.Path, lock: _KernelLock) -> None:
-    """Removes the half of a record that a full disk or a power cut may have left.
+    """Removes an incomplete record that a full disk or a power cut may have left.
 
-    Nobody has seen it: a record counts when its line has ended. Without this, the next
-    record would join it to a line that no one can read.
+    Nobody has read it: a record counts when its line has ended. Without this, the next
+    record would be joined to it in an unreadable line.
 
     Raises:
         ValueError: a line is damaged.
@@ -137,7 +135,7 @@ def _check_journal(path: pathlib.Path, lock: _KernelLock) -> None:
         contents = path.read_bytes() if path.exists() else b""
         start = contents[: len(_JOURNAL_START)]
         if not _JOURNAL_START.startswith(start):
-            raise InputError("it is not a journal of Optuna")
+            raise InputError("it is not an Optuna journal")
         *lines, rest = contents.split(b"\n")
         for number, line in enumerate(lines, 1):
             _check_record(line, number)

@@ -1,4 +1,4 @@
-"""A study: the space that is searched, how, and all trials so far."""
+"""A study: the space that is searched, the settings, and all trials so far."""
 
 import contextlib
 import functools
@@ -18,7 +18,7 @@ from keras_effnetv2.training.experiments.settings import with_later_settings
 
 Decisions = Mapping[str, Sequence[Choice]]
 
-# User attribute of a trial: whether it was predicted to be too slow, and not trained.
+# User attribute of a trial: whether it was predicted to be too slow, so not trained.
 SCREENED = "screened"
 _DECISIONS, _SETTINGS, _BACKBONE = "decisions", "settings", "backbone"
 
@@ -37,21 +37,21 @@ def open_study(
     Args:
         location: see `open_storage`.
         decisions: the space, name -> choices.
-        settings: whatever else makes results comparable, such as the experiment and the
-            name and seed of the sampler; of JSON's types.
-        sampler: of points; see `create_sampler`.
-        pruner: stops hopeless trials; None: none.
-        name: of the study; a storage may hold several.
-        backbone: of the space, likewise of JSON's types; None: it is not kept.
+        settings: everything else that makes results comparable, such as the experiment
+            and the name and seed of the sampler; in JSON's types.
+        sampler: sampler of points; see `create_sampler`.
+        pruner: stops unpromising trials; None: none.
+        name: name of the study; a storage may hold several.
+        backbone: backbone of the space, in JSON's types; None: not stored.
 
     Raises:
         ValueError: an empty space or a decision without different choices; a storage
-            that cannot be opened; a study of another space, backbone or other settings;
-            a name that no folder could have.
+            that cannot be opened; a study of another space, backbone or settings; a
+            name that no folder could have.
     """
     check_name(name)
     _check_decisions(decisions)
-    # It would log every study; what a search shows is `SearchProgress`'s.
+    # It would log every study; `SearchProgress` shows what matters.
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = open_storage(location)
     study = optuna.create_study(
@@ -66,13 +66,13 @@ def open_study(
         _DECISIONS: {key: list(choices) for key, choices in decisions.items()},
         _SETTINGS: dict(settings),
     }
-    # Beside the settings, so that older studies, which lack it, go on.
+    # Apart from the settings, so that older studies, which lack it, can resume.
     if backbone is not None:
         wanted[_BACKBONE] = dict(backbone)
     for key, value in wanted.items():
         if key not in study.user_attrs:
             tried_again(functools.partial(study.set_user_attr, key, value))
-        # Read anew: another worker may have made the study at the same time.
+        # Read again: another worker may have made the study at the same time.
         _check_same(study, key, value)
     return study
 
@@ -86,20 +86,20 @@ def read_decisions(study: optuna.Study) -> dict[str, tuple[Choice, ...]]:
     decisions = study.user_attrs.get(_DECISIONS)
     if decisions is None:
         raise InputError(
-            f"The study {study.study_name!r} does not say what it decides. Make it "
+            f"The study {study.study_name!r} does not record its decisions. Make it "
             "with open_study."
         )
     return {name: tuple(choices) for name, choices in decisions.items()}
 
 
 def is_screened(trial: FrozenTrial) -> bool:
-    """Whether a trial has ended untrained, as it was predicted to be too slow."""
+    """Whether a trial ended without training, since it was predicted to be too slow."""
     return trial.state == TrialState.PRUNED and bool(trial.user_attrs.get(SCREENED))
 
 
 def _check_decisions(decisions: Decisions) -> None:
     if not decisions:
-        raise InputError("The space is empty: nothing is to be decided.")
+        raise InputError("The space is empty: there is nothing to decide.")
     for name, choices in decisions.items():
         if not choices or len(set(choices)) < len(choices):
             raise InputError(
@@ -110,7 +110,7 @@ def _check_decisions(decisions: Decisions) -> None:
 
 def _check_same(study: optuna.Study, key: str, wanted: Any) -> None:
     found = _by_path(study.user_attrs[key])
-    wanted = _by_path(json.loads(json.dumps(wanted)))  # Tuples come back as lists.
+    wanted = _by_path(json.loads(json.dumps(wanted)))  # Turns tuples into lists.
     differences = [
         f"{name} is {found.get(name)!r} there and {wanted.get(name)!r} now"
         for name in {**found, **wanted}
@@ -118,17 +118,17 @@ def _check_same(study: optuna.Study, key: str, wanted: Any) -> None:
     ]
     if differences:
         raise InputError(
-            f"The study {study.study_name!r} that is there has other {key}: "
-            f"{'; '.join(differences)}. Choose another study, by place or name, or the "
-            "same settings."
+            f"The existing study {study.study_name!r} has other {key}: "
+            f"{'; '.join(differences)}. Choose another study, by location or name, or "
+            "the same settings."
         )
 
 
 def _by_path(values: Mapping[str, Any], start: str = "") -> dict[str, Any]:
-    """Settings within settings, each by its path, as `training.epochs`."""
+    """Nested settings by their paths, such as `training.epochs`."""
     settings: dict[str, Any] = {}
     for name, value in values.items():
-        # An experiment is kept as JSON in a string.
+        # An experiment is stored as JSON in a string.
         with contextlib.suppress(TypeError, ValueError):
             value = _completed(json.loads(value))
         if isinstance(value, dict):
@@ -139,10 +139,10 @@ def _by_path(values: Mapping[str, Any], start: str = "") -> dict[str, Any]:
 
 
 def _completed(values: Any) -> Any:
-    """What JSON holds; an experiment with the settings that are newer than it."""
+    """Settings from JSON; an experiment is completed with newer settings."""
     completed = with_later_settings(values)
     data = values.get("data") if isinstance(values, dict) else None
     if isinstance(data, dict) and "order" not in data:
-        # Of all that could be searched on then, `auto` is what was done.
+        # All data that could be searched on then was read as in `auto`.
         completed["data"]["order"] = "auto"
     return completed

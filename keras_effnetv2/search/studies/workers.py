@@ -1,4 +1,4 @@
-"""Workers: they evaluate the trials of a study until all are done."""
+"""Workers, which evaluate the trials of a study until all are done."""
 
 import math
 import signal
@@ -18,14 +18,15 @@ from keras_effnetv2.search.studies.study import read_decisions
 
 Point = dict[str, Choice]
 Objective = Callable[[optuna.Trial, Point], float]
-_POLL = 1.0  # Seconds between two looks at a queue whose rest is with other workers.
+_POLL = 1.0  # Seconds between checks of a queue whose rest other workers have.
 
 
 class CandidateError(Exception):
-    """What an objective raises when its candidate cannot be scored.
+    """Raised by an objective when its candidate cannot be scored.
 
-    Out of memory, or a loss that is not finite: the trial counts as failed, and the
-    search goes on. Any other exception ends the worker, and its trial is tried again.
+    For example out of memory, or a loss that is not finite: the trial counts as failed,
+    and the search continues. Any other exception ends the worker, and its trial is
+    tried again.
     """
 
 
@@ -39,26 +40,27 @@ def run_worker(
 ) -> bool:
     """Evaluates trials until the study has `num_trials` finished ones, by any worker.
 
-    Where other workers have the last trials, this one waits for them, and takes over
-    what a lost worker leaves. An interrupt, SIGTERM included, returns the trial at hand
-    to the queue.
+    If other workers have the last trials, this one waits for them, and takes over those
+    of a lost worker. An interrupt, SIGTERM included, returns the current trial to the
+    queue.
 
     Args:
-        study: of `open_study`.
-        objective: from a trial and its point to the reward. It may report intermediate
-            accuracies and be pruned (`trial.report`, `trial.should_prune`), and leaves
-            `accuracy`, `step_seconds` and `parameters` in `trial.set_user_attr`.
-        num_trials: of the study, over all workers and restarts.
+        study: from `open_study`.
+        objective: turns a trial and its point into the reward. It may report
+            intermediate accuracies and be pruned (`trial.report`,
+            `trial.should_prune`), and sets `accuracy`, `step_seconds` and `parameters`
+            with `trial.set_user_attr`.
+        num_trials: trials of the study, over all workers and restarts.
         on_trial_end: called after each trial that this worker has finished.
-        most: trials that this worker evaluates. None: no limit.
+        most: maximum of trials of this worker. None: no limit.
         queue_options: `interval` and `patience` of `TrialQueue`.
 
     Returns:
-        Whether the study has enough; else this worker has evaluated `most`.
+        Whether the study has enough; otherwise this worker has evaluated `most`.
 
     Raises:
         ValueError: see `TrialQueue` and `read_decisions`.
-        Exception: what the objective raised, unless a `CandidateError`.
+        Exception: any error of the objective except `CandidateError`.
     """
     decisions = read_decisions(study)
     queue = TrialQueue(study, num_trials, **queue_options)
@@ -84,7 +86,7 @@ def _run_trial(
     objective: Objective,
     decisions: Mapping[str, tuple[Choice, ...]],
 ) -> bool:
-    """Whether the trial was finished here, and not by another worker."""
+    """Evaluates a trial; returns whether it was finished here, not elsewhere."""
     try:
         with queue.heartbeat(trial):
             point = {
@@ -118,7 +120,7 @@ def _evaluate(
 
 @contextmanager
 def interrupt_on_sigterm() -> Iterator[None]:
-    """Schedulers and `kill` end a process so; it then has time to tidy up."""
+    """Turns SIGTERM, sent by schedulers and `kill`, into an interrupt, to clean up."""
     if threading.current_thread() is not threading.main_thread():
         yield  # Only the main thread may set handlers.
         return

@@ -1,1 +1,1 @@
-"""Batches of a training from other processes, by TensorFlow's `tf.data` service."""
+"""Training batches from other processes, through TensorFlow's `tf.data` service."""

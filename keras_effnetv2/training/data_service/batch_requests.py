@@ -1,13 +1,13 @@
-"""What a training asks an input process for, as JSON.
+"""Requests of a training process to an input process, as JSON.
 
 | request | answer |
 | --- | --- |
-| `GET /` | `versions`, which are to be the training's, and the `host` of the worker |
+| `GET /` | `versions`, which must be the training's, and the `host` of the worker |
 | `POST /batches`, a `BatchRequest` | their `name` at the `tf.data` service |
-| `GET /batches/NAME` | what has stopped them, `error`, and `damaged` images |
+| `GET /batches/NAME` | the `error` that stopped them, and `damaged` images |
 
-A refusal is of status 400 and has an `error`, a line. An input process has three ports:
-that of these requests, and the next two of its dispatcher and of its worker.
+A refusal has status 400 and a one-line `error`. An input process has three ports: one
+for these requests, and the next two for its dispatcher and its worker.
 """
 
 import dataclasses
@@ -24,20 +24,20 @@ from keras_effnetv2.training.progressive.stages import Stage
 from keras_effnetv2.version import __version__
 
 PATH = "/batches"
-DISPATCHER, WORKER = 1, 2  # Of their ports, after the first.
-# With others, the same step may have other bits.
+DISPATCHER, WORKER = 1, 2  # Offsets of their ports from the first.
+# With other versions, the same step may have other bits.
 VERSIONS = {"keras_effnetv2": __version__, "tensorflow": tf.__version__}
 
 
 @dataclasses.dataclass(frozen=True)
 class BatchRequest:
-    """Batches that an input process is to make.
+    """A request for batches.
 
     Attributes:
-        experiment: of the training, whose data has the names that every process knows.
-        num_images: to train on.
-        segment: of the training.
-        shard: of each global batch, which rows.
+        experiment: the experiment, with data under names that every process knows.
+        num_images: number of training images.
+        segment: segment of the training.
+        shard: the rows of each global batch to make.
     """
 
     experiment: Experiment
@@ -57,10 +57,10 @@ class BatchRequest:
 
     @staticmethod
     def from_json(text: str | bytes) -> "BatchRequest":
-        """What `to_json` wrote.
+        """The inverse of `to_json`.
 
         Raises:
-            ValueError: somebody else wrote it.
+            ValueError: the text is not from `to_json`.
         """
         try:
             values = json.loads(text)
@@ -75,4 +75,6 @@ class BatchRequest:
         except InputError:
             raise
         except (ValueError, TypeError, KeyError) as error:
-            raise InputError(f"This is no request for batches: {error!r}.") from error
+            raise InputError(
+                f"This is not a request for batches: {error!r}."
+            ) from error

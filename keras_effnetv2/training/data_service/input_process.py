@@ -1,10 +1,10 @@
-"""A process that makes batches for trainings, which may be on other machines.
+"""A process that makes batches for training, perhaps on other machines.
 
-Trainings get them through `tf.data` service, which sends graphs to its workers, but no
-Python: and Python reads chunks, tells of damaged images and decodes what TensorFlow
-cannot. So nothing is sent here but what batches are wanted (`batch_requests.py`). The
-process opens the data itself, registers its own batches at a dispatcher of its own, and
-its only worker gives them in their order.
+Training gets them through `tf.data` service, which sends graphs to its workers, but no
+Python, and Python is needed to read chunks, report damaged images and decode what
+TensorFlow cannot. So the training process only requests batches (`batch_requests.py`).
+This process opens the data itself, registers its batches at its own dispatcher, and its
+only worker delivers them in order.
 """
 
 import collections
@@ -32,24 +32,24 @@ from keras_effnetv2.training.data_service.batch_requests import (
 from keras_effnetv2.training.experiments.configuration import Data
 from keras_effnetv2.training.progressive.feeding import Feed, segment_batches
 
-# Batches and datasets that stay at hand: a training asks for other ones with each stage
-# and does not say when it has ended.
+# Batches and datasets that are kept: training requests new ones for each stage and does
+# not announce its end.
 _MOST_BATCHES = 256
 _MOST_FEEDS = 2
-# After which what a training no longer takes goes, and how often that is looked at.
+# After this time, batches that are no longer taken are dropped; how often to check.
 _UNUSED_MS = 60_000
-_LARGEST = 1 << 20  # Bytes of a request.
+_LARGEST = 1 << 20  # Largest request, bytes.
 
 
 class InputProcess:
-    """Makes batches for whoever asks.
+    """Makes batches on request.
 
     Args:
-        host: of this machine, as trainings reach it.
-        port: the first of three, see `batch_requests.py`.
+        host: name of this machine, as training machines reach it.
+        port: the first of three; see `batch_requests.py`.
 
     Raises:
-        ValueError: a port is in use, or the host is none of this machine's.
+        ValueError: a port is in use, or the host is not this machine.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -85,30 +85,30 @@ class InputProcess:
                 port=port + WORKER,
             )
         )
-        # Last: who reaches it finds the others ready.
+        # Last, so that clients find the others ready.
         self._server = http.server.ThreadingHTTPServer(
             (self.host, port), functools.partial(_Handler, self)
         )
 
     def serve(self) -> None:
-        """Answers requests until the process is told to end."""
+        """Answers requests until the process is stopped."""
         self._server.serve_forever()
 
     def add(self, request: BatchRequest) -> str:
-        """Makes batches ready; their name.
+        """Prepares batches, and returns their name.
 
         Raises:
-            ValueError: their data is not here, or other than the training's.
-            OSError: it cannot be read, tried several times.
+            ValueError: their data is missing here, or differs from the training's.
+            OSError: it cannot be read, after several tries.
         """
         data = request.experiment.data
-        with self._lock:  # Two workers of a training ask for the same data.
+        with self._lock:  # Two workers may ask for the same data.
             source = self._feed(data).source
             if source.num_examples != request.num_images:
                 raise InputError(
-                    f"{source.num_examples:,} images to train on are here, and "
-                    f"{request.num_images:,} where the training is. Let both see the "
-                    "same files."
+                    f"There are {source.num_examples:,} training images here, but "
+                    f"{request.num_images:,} on the training machine. Let both see "
+                    "the same files."
                 )
             decode_errors = DecodeErrors(
                 data.train_split, source.num_examples, data.on_error
@@ -127,13 +127,13 @@ class InputProcess:
         return name
 
     def state(self, name: str) -> dict[str, Any]:
-        """What has stopped batches, and which images are damaged.
+        """The error that stopped batches, and damaged images.
 
         Raises:
             ValueError: there are no such batches.
         """
         if name not in self._batches:
-            raise InputError("The input process has been started again.")
+            raise InputError("The input process was restarted.")
         _, decode_errors = self._batches[name]
         error = decode_errors.error
         return {"error": error and str(error), "damaged": decode_errors.found()}
@@ -147,8 +147,8 @@ class InputProcess:
         return self._feeds[data]
 
     def _register(self, batches: tf.data.Dataset, name: str) -> None:
-        # Of a generator: the graph of the batches holds what cannot be copied, such as
-        # all images, where they are kept in memory.
+        # From a generator: the graph of the batches may hold what cannot be copied,
+        # such as all images if they are cached in memory.
         registered = tf.data.Dataset.from_generator(
             lambda: batches, output_signature=batches.element_spec
         )
@@ -158,17 +158,17 @@ class InputProcess:
         tf.data.experimental.service.register_dataset(
             self._dispatcher.target,
             registered.with_options(options),
-            compression=None,  # Pixels of photographs do not get much smaller.
+            compression=None,  # Photographs hardly compress.
             dataset_id=name,
         )
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
-    timeout = 60  # Seconds, of a request that does not come to its end.
+    timeout = 60  # Seconds, for a request that stays incomplete.
 
     def __init__(self, process: InputProcess, *arguments: Any) -> None:
         self._process = process
-        super().__init__(*arguments)  # Which answers, too.
+        super().__init__(*arguments)  # Also answers the request.
 
     def do_GET(self) -> None:
         if self.path == "/":
@@ -187,7 +187,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             status, answer = http.HTTPStatus.OK, compute()
         except Exception as error:
             if not isinstance(error, UserError):
-                logging.exception("A bug, or no request of a training:")
+                logging.exception("A bug, or a request that is not from training:")
             text = " ".join(str(error).split())
             status, answer = http.HTTPStatus.BAD_REQUEST, {"error": text}
         contents = json.dumps(answer).encode()
@@ -197,4 +197,4 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(contents)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Says nothing: what is wrong is told to the training."""
+        """Logs nothing: errors are reported to the training process."""

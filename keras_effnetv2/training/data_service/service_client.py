@@ -1,7 +1,7 @@
-"""Batches that input processes make for a training.
+"""Batches that input processes make for training.
 
-Each makes some rows of every global batch, as workers do that train together: so the
-batches are those of one process, however many make them, and a file is read once.
+Each makes some rows of every global batch, like workers in distributed training, so the
+batches do not depend on the number of processes, and each file is read once.
 """
 
 import concurrent.futures
@@ -36,23 +36,23 @@ from keras_effnetv2.training.progressive.feeding import Feed
 from keras_effnetv2.training.progressive.learning import Segment
 from keras_effnetv2.training.progressive.stages import Stage
 
-# Until an answer comes. To open data can take as long as to read through all of it.
+# Timeout for an answer. Opening data can take as long as reading through all of it.
 _SECONDS, _SECONDS_TO_OPEN = 10.0, 3600.0
-# Without a batch, before the processes are asked whether they are there: TensorFlow
-# tries for an hour to reach one that is not.
+# After this time without a batch, the processes are checked: TensorFlow tries for an
+# hour to reach one that is gone.
 _PATIENCE = 3.0
 _NUM_AHEAD = 2  # Batches.
 
 
 class DataService:
-    """The input processes of a training, which are all there.
+    """The input processes of a training run, all of which are reachable.
 
     Args:
         addresses: `"HOST:PORT"` of each.
 
     Raises:
-        ValueError: no such address, or a process of other versions.
-        ChildProcessError: nobody answers there.
+        ValueError: not an address, or a process with other versions.
+        ChildProcessError: a process does not answer.
     """
 
     def __init__(self, addresses: Sequence[str]) -> None:
@@ -61,16 +61,16 @@ class DataService:
             process.check()
 
     def check(self, stages: Sequence[Stage], num_workers: int) -> None:
-        """Refuses batches that do not divide.
+        """Refuses batch sizes that cannot be divided.
 
         Raises:
-            ValueError: there are some.
+            ValueError: there is one.
         """
         num = len(self._processes) * num_workers
         for stage in stages:
             if stage.batch_size % num:
                 raise InputError(
-                    f"A batch of {stage.batch_size} images does not divide among "
+                    f"A batch of {stage.batch_size} images cannot be divided among "
                     f"{len(self._processes)} input processes for each of {num_workers} "
                     f"workers. Choose a multiple of {num} as batch_size."
                 )
@@ -83,10 +83,10 @@ class DataService:
     def batches(
         self, feed: Feed, experiment: Experiment, segment: Segment, shard: Shard
     ) -> tf.data.Dataset:
-        """What `segment_batches` gives, bit for bit.
+        """The batches of `segment_batches`, bit for bit.
 
         Raises:
-            ValueError: a process does not find the data.
+            ValueError: a process cannot find the data.
             ChildProcessError: a process is gone.
         """
         num = len(self._processes)
@@ -110,7 +110,7 @@ class DataService:
 
 @dataclasses.dataclass(frozen=True)
 class _Process:
-    """Where an input process is."""
+    """The address of an input process."""
 
     host: str
     port: int
@@ -120,8 +120,8 @@ class _Process:
         host, _, port = address.rpartition(":")
         if not host or "/" in host or not port.isdecimal():
             raise InputError(
-                "An input process is at HOST:PORT, as localhost:5050. Received: "
-                f"--data_service {address}."
+                "The address of an input process is HOST:PORT, such as "
+                f"localhost:5050. Received: --data_service {address}."
             )
         return cls(host, int(port))
 
@@ -130,16 +130,16 @@ class _Process:
         return f"{self.host}:{self.port}"
 
     def check(self) -> None:
-        """Finds out soon what TensorFlow would wait for."""
+        """Detects early what TensorFlow would wait for."""
         answer = self.ask("GET", "/")
         versions = answer.get("versions")
         if versions != VERSIONS:
             raise InputError(
-                f"The input process {self.address} is of {_listed(versions)}, and this "
-                f"training of {_listed(VERSIONS)}: their batches may differ. Install "
-                "the same."
+                f"The input process {self.address} runs {_listed(versions)}, but "
+                f"training runs {_listed(VERSIONS)}: their batches may differ. "
+                "Install the same."
             )
-        host = answer["host"]  # Of the worker, by the name that it gave itself.
+        host = answer["host"]  # The worker's own name for itself.
         for place in (
             (self.host, self.port + DISPATCHER),
             (host, self.port + WORKER),
@@ -157,7 +157,7 @@ class _Process:
     def ask(
         self, method: str, path: str, text: str | None = None, seconds: float = _SECONDS
     ) -> dict[str, Any]:
-        """An answer, see `batch_requests.py`."""
+        """An answer; see `batch_requests.py`."""
         connection = http.client.HTTPConnection(self.host, self.port, timeout=seconds)
         try:
             with contextlib.closing(connection):
@@ -172,7 +172,7 @@ class _Process:
             ) from error
         except (ValueError, TypeError) as error:
             raise InputError(
-                f"What answers at {self.address} is no input process. Correct "
+                f"The server at {self.address} is not an input process. Correct "
                 "--data_service."
             ) from error
         if response.status != http.HTTPStatus.OK:
@@ -182,11 +182,11 @@ class _Process:
 
 @dataclasses.dataclass(frozen=True)
 class _Part:
-    """Some rows of the batches of a segment, which a process makes.
+    """Some rows of the batches of a segment, made by one process.
 
     Attributes:
-        process: that makes them.
-        name: of them, at the service.
+        process: the process that makes them.
+        name: their name at the service.
     """
 
     process: _Process
@@ -200,17 +200,17 @@ class _Part:
     def dataset(self, spec: tuple[tf.TensorSpec, ...]) -> tf.data.Dataset:
         service = tf.data.experimental.service
         return service.from_dataset_id(
-            service.ShardingPolicy.OFF,  # All of them, of the only worker, in order.
+            service.ShardingPolicy.OFF,  # All batches, from the only worker, in order.
             f"grpc://{self.process.host}:{self.process.port + DISPATCHER}",
             self.name,
             spec,
         )
 
     def damaged(self) -> dict[int, tuple[str, str]]:
-        """Damaged images, as `DecodeErrors.report` takes them.
+        """Damaged images, as for `DecodeErrors.report`.
 
         Raises:
-            ValueError: the batches have stopped.
+            ValueError: an error stopped the batches.
             ChildProcessError: the process is gone.
         """
         state = self.process.ask("GET", f"{PATH}/{self.name}")
@@ -223,7 +223,7 @@ class _Part:
 
 
 def _for_all(experiment: Experiment, feed: Feed) -> Experiment:
-    """The experiment, where every process finds the same data in the same order."""
+    """The experiment, with absolute paths and a fixed order, for other processes."""
     data = experiment.data
     directory, name = data.directory, data.name
     if directory:
@@ -232,7 +232,7 @@ def _for_all(experiment: Experiment, feed: Feed) -> Experiment:
         name = _absolute(name)
     order = "full" if feed.source.chunks is None else "chunks"
     data = dataclasses.replace(data, directory=directory, name=name, order=order)
-    # A file of a variant is here alone.
+    # A variant file exists only here.
     model = dataclasses.replace(
         experiment.model, variant=get_variant(experiment.model.variant)
     )
@@ -244,7 +244,7 @@ def _absolute(path: str) -> str:
 
 
 def _joined(parts: Sequence[_Part], spec: tuple[tf.TensorSpec, ...]) -> tf.data.Dataset:
-    """The rows of all parts."""
+    """Batches joined from the rows of all parts."""
 
     def join(*rows: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, ...]:
         return tuple(tf.concat(column, axis=0) for column in zip(*rows, strict=True))
@@ -259,10 +259,10 @@ def _watched(
     num_steps: int,
     decode_errors: DecodeErrors,
 ) -> tf.data.Dataset:
-    """Batches, which stop where a process is gone instead of waiting for it."""
+    """Batches that fail when a process is gone, instead of waiting for it."""
 
     def check() -> None:
-        """Takes note of damaged images, and of what has stopped."""
+        """Reports damaged images, and raises errors of the processes."""
         try:
             found = [part.damaged() for part in parts]
         except UserError as error:
@@ -286,7 +286,7 @@ def _watched(
 
 
 def _next(iterator: Iterator[Any], check: Callable[[], None]) -> Any:
-    """The next batch; `check` is called while it does not come, and may raise."""
+    """The next batch; while waiting, `check` is called, which may raise."""
     batch = in_background(lambda: next(iterator))
     while True:
         try:

@@ -1,1 +1,1 @@
-"""Devices: strategies by name, and what Keras gets wrong under them."""
+"""Devices: strategies by name, and corrections of Keras under them."""

@@ -1,4 +1,4 @@
-"""What workers that train together must agree on before each of them goes on."""
+"""What workers that train together must agree on before they continue."""
 
 import contextlib
 import functools
@@ -10,16 +10,16 @@ import numpy as np
 from keras_effnetv2.errors import FileError
 from keras_effnetv2.training.devices.strategies import Devices
 
-# A float32, which all kinds of devices exchange, holds whole numbers of 24 bits.
+# float32, which all kinds of devices exchange, holds integers of 24 bits.
 _BITS = 16
 
 
 @contextlib.contextmanager
 def together(devices: Devices) -> Iterator[None]:
-    """All workers do what is inside, each for itself, or all fail.
+    """Runs the block on all workers, each for itself; if one fails, all fail.
 
-    Else the others would wait in their next step for the one that has failed. All must
-    come here at once, and nothing inside may wait for another worker.
+    Otherwise the others would wait for the failed one in their next step. All workers
+    must enter at the same point, and nothing inside may wait for another worker.
 
     Raises:
         OSError: another worker has failed.
@@ -39,13 +39,13 @@ def together(devices: Devices) -> Iterator[None]:
 
 
 def from_chief(devices: Devices, number: int) -> int:
-    """The chief's whole number, below 2^32, on every worker. All must ask at once."""
+    """The chief's integer, below 2^32, on every worker. All workers must call it."""
     high, low = _gather(devices, divmod(number, 1 << _BITS))[0]
     return (high << _BITS) + low
 
 
 def _gather(devices: Devices, pair: tuple[int, int]) -> list[tuple[int, int]]:
-    """The two numbers, each below 2^16, that every worker has passed, by worker."""
+    """The two numbers, each below 2^16, of every worker."""
     if devices.num_workers == 1:
         return [pair]
     table = np.zeros((devices.num_workers, len(pair)), "float32")
@@ -66,14 +66,14 @@ def _adder(strategy: Any) -> Callable[[np.ndarray], np.ndarray]:
     import tensorflow as tf
 
     def all_reduce(table: tf.Tensor) -> tf.Tensor:
-        # The identity is on the replica's device, which the sum is to go to.
+        # The identity places it on the replica's device, where the sum is to go.
         return tf.distribute.get_replica_context().all_reduce("sum", tf.identity(table))
 
     run = tf.function(lambda table: strategy.run(all_reduce, (table,)))
 
     def add(table: np.ndarray) -> np.ndarray:
         summed = strategy.experimental_local_results(run(tf.constant(table)))
-        # Every replica of a worker has added the same.
+        # Every replica of a worker has added the same numbers.
         return np.rint(summed[0].numpy() / len(summed))
 
     return add

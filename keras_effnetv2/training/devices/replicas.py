@@ -1,17 +1,16 @@
-"""What Keras's `fit` gets wrong under a tf.distribute strategy, put right.
+"""Corrections of what Keras's `fit` gets wrong under a tf.distribute strategy.
 
-- Keras clips gradients, and looks for infinite ones, on each replica before they are
+- Keras clips gradients, and checks for infinite ones, on each replica before they are
   summed; `sum_before_clipping` sums them first.
-- Keras draws the same dropout masks on all replicas; not after `use_replica_seeds`.
-- Keras builds models from a batch that it makes of those of all workers, which fails
-  with several; `private_apis.Prebuilt` is built before.
+- Keras draws the same dropout masks on all replicas; `use_replica_seeds` prevents that.
+- Keras builds models on the concatenated batches of all workers, which fails with
+  several workers; `private_apis.Prebuilt` is built before.
 - Keras averages logs over an axis that a scalar lacks; `as_log` adds it.
 - Keras's gradient accumulation needs a merge call in a condition, which fails; the
   learner accumulates within a step.
 
-Each has a test in tests/training/devices, of replicas or workers, that fails
-without it. Tried with Keras 3.10 to 3.15; `use_replica_seeds` says so where it meets
-another version.
+Each has a test in tests/training/devices, with replicas or workers, that fails without
+it. Tested with Keras 3.10 to 3.15; `use_replica_seeds` warns about other versions.
 """
 
 import functools
@@ -26,9 +25,9 @@ from keras_effnetv2 import optimizers
 from keras_effnetv2.private_apis import GradientsAreSummed
 
 _OLDEST, _NEWEST = (3, 10), (3, 15)
-# A prime: seeds of layers are random, and those of replicas must not meet them.
+# A prime: layers have random seeds, with which those of replicas must not collide.
 _SEED_STEP = 7919
-# Classes of optimizers that every process has.
+# Modules of optimizers that every process has.
 _KNOWN = {
     kind
     for kind in (
@@ -43,11 +42,11 @@ _KNOWN = {
 
 
 def sum_before_clipping(optimizer: keras.optimizers.Optimizer) -> None:
-    """Makes a Keras optimizer sum gradients over replicas before it looks at them.
+    """Makes a Keras optimizer sum gradients over replicas before it uses them.
 
-    It stays what it was in every other respect, and so it does in the file of a model
-    that is compiled with it, which any process that imports the package can load.
-    Does nothing on JAX, whose gradients are global.
+    Otherwise it stays as it was, also in the file of a model compiled with it, which
+    any process that imports the package can load. Does nothing on JAX, whose gradients
+    are global.
     """
     if keras.backend.backend() != "tensorflow":
         return
@@ -58,11 +57,11 @@ def sum_before_clipping(optimizer: keras.optimizers.Optimizer) -> None:
 
 
 class _NotSummed(GradientsAreSummed):
-    """An optimizer whose gradients are sums over the replicas already."""
+    """An optimizer whose gradients are already summed over the replicas."""
 
 
 class _SummedFirst(_NotSummed):
-    """An optimizer that sums gradients over the replicas as the first thing."""
+    """An optimizer that first sums gradients over the replicas."""
 
     def apply(self, grads: Any, trainable_variables: Any = None) -> None:
         super().apply(_sum_over_replicas(grads), trainable_variables)
@@ -75,13 +74,13 @@ _register = functools.partial(
 
 @_register("OfUser")
 class _OfUser(keras.optimizers.Optimizer):
-    """An optimizer of a class that Keras and we do not have.
+    """An optimizer whose class is neither Keras's nor ours.
 
-    What a file holds is the user's optimizer, from which it is made anew.
+    Files contain the user's optimizer, from which this one is made again.
     """
 
     def get_config(self) -> dict[str, Any]:
-        """What `from_config` needs."""
+        """The arguments of `from_config`."""
         _, mixin, kind = type(self).__bases__
         optimizer = {
             "module": kind.__module__,
@@ -102,25 +101,25 @@ class _OfUser(keras.optimizers.Optimizer):
 def _mix_in(optimizer: Any, mixin: type) -> None:
     kind = type(optimizer)
     if not issubclass(kind, _NotSummed):
-        # It keeps its variables, and whoever holds it sees the change.
+        # It keeps its variables, and all references see the change.
         optimizer.__class__ = _mixed(kind, mixin)
 
 
 @functools.cache
 def _mixed(kind: type, mixin: type) -> type:
-    """`kind` with `mixin`, as a class that files can name."""
+    """`kind` with `mixin`, as a class that can be saved and loaded."""
     namespace = {"__module__": __name__}
     if kind in _KNOWN:
         name = f"{mixin.__name__[1:]}({keras.saving.get_registered_name(kind)})"
         return _register(name)(type(kind.__name__, (mixin, kind), namespace))
     mixed = type(kind.__name__, (_OfUser, mixin, kind), namespace)
-    for each in (mixed, _OfUser):  # What reads all such classes comes last.
+    for each in (mixed, _OfUser):  # The class that reads all such files comes last.
         _register("OfUser")(each)
     return mixed
 
 
 def _sum_over_replicas(gradients: Any) -> list[Any]:
-    if keras.backend.backend() != "tensorflow":  # From a file of TensorFlow's.
+    if keras.backend.backend() != "tensorflow":  # From a file written on TensorFlow.
         return list(gradients)
     import tensorflow as tf
 
@@ -138,7 +137,7 @@ def _sum_over_replicas(gradients: Any) -> list[Any]:
 
 
 def use_replica_seeds() -> None:
-    """Makes every replica draw its own random numbers; the states stay the same on all.
+    """Makes replicas draw different random numbers; seed states stay equal on all.
 
     It changes `keras.random.SeedGenerator`, for dropout in any layer; once is enough.
     """
@@ -149,7 +148,7 @@ def use_replica_seeds() -> None:
     version = tuple(int(part) for part in re.findall(r"\d+", keras.__version__)[:2])
     if not _OLDEST <= version <= _NEWEST:
         logging.warning(
-            "Training on several devices was tried with Keras %s to %s, not with %s.",
+            "Training on several devices was tested with Keras %s to %s, not with %s.",
             *(".".join(map(str, tried)) for tried in (_OLDEST, _NEWEST)),
             keras.__version__,
         )
@@ -165,7 +164,7 @@ def _next_of_replica(self: Any, ordered: bool = True) -> Any:
 
 
 def _of_replica(seed: Any) -> Any:
-    """Another seed on every replica but the first."""
+    """A different seed on every replica except the first."""
     import tensorflow as tf
 
     context = tf.distribute.get_replica_context()
@@ -176,10 +175,10 @@ def _of_replica(seed: Any) -> Any:
 
 
 def as_log(value: Any) -> Any:
-    """A scalar in the shape that Keras can average over replicas and workers, (1,)."""
+    """A scalar with shape (1,), which Keras can average over replicas and workers."""
     return keras.ops.reshape(value, (1,))
 
 
-# A process that reads a file has them before it has such an optimizer.
+# A process that reads a file needs them before it has such an optimizer.
 for _kind, _mixin in itertools.product(_KNOWN, (_SummedFirst, _NotSummed)):
     _mixed(_kind, _mixin)

@@ -2,7 +2,7 @@
 
 | name | on TensorFlow | on JAX |
 | --- | --- | --- |
-| auto | what the environment and the machine offer, see `open_devices` | likewise |
+| auto | what the environment and the machine offer, see `open_devices` | the same |
 | cpu | one replica, without GPUs | one CPU |
 | mirrored | all GPUs, or all logical CPUs: `MirroredStrategy` | all devices |
 | multiworker | all workers of TF_CONFIG | all processes |
@@ -27,21 +27,21 @@ from keras_effnetv2.training.devices.tf_config import find_worker
 
 # Read by keras.distribution.initialize.
 _JAX_ADDRESSES = "KERAS_DISTRIBUTION_JOB_ADDRESSES"
-_TIMEOUT = 10  # Seconds, for a server to answer.
+_TIMEOUT = 10  # Seconds for a server to answer.
 
 
 @dataclasses.dataclass(frozen=True)
 class Devices:
-    """Devices that were opened.
+    """Opened devices.
 
     Attributes:
         name: "cpu", "gpu" (one), "mirrored", "multiworker", "tpu", or, on JAX, "data
             parallel" for several.
         strategy: a `tf.distribute.Strategy`; None on JAX.
-        num_replicas: copies of the model, on all workers together.
-        worker: the number of this process, from 0.
+        num_replicas: copies of the model, over all workers.
+        worker: number of this process, from 0.
         num_workers: processes that train together.
-        kind: of a device, "CPU", "GPU" or "TPU".
+        kind: kind of device, "CPU", "GPU" or "TPU".
     """
 
     name: str
@@ -53,7 +53,7 @@ class Devices:
 
     @property
     def is_chief(self) -> bool:
-        """Whether this process writes what one process must write."""
+        """Whether this process writes what only one process may write."""
         return self.worker == 0
 
     def scope(self) -> contextlib.AbstractContextManager:
@@ -61,7 +61,7 @@ class Devices:
         return self.strategy.scope() if self.strategy else contextlib.nullcontext()
 
     def describe(self) -> str:
-        """For people, such as "2 GPUs, mirrored"."""
+        """A description such as "2 GPUs, mirrored"."""
         text = f"{self.num_replicas} {self.kind}" + "s" * (self.num_replicas > 1)
         if self.name != self.kind.lower():
             text += f", {self.name}"
@@ -71,7 +71,7 @@ class Devices:
 
 
 def open_devices(strategy: str = "auto", tpu: str | None = None) -> Devices:
-    """Opens devices for this process: the same ones however often it is asked.
+    """Opens devices for this process; later calls return the same ones.
 
     Call it before TensorFlow or JAX computes anything. `"auto"` takes the first of: the
     workers of TF_CONFIG, if it has several (on JAX, the processes of
@@ -84,17 +84,15 @@ def open_devices(strategy: str = "auto", tpu: str | None = None) -> Devices:
             None: TPU_NAME, or else local. On JAX every name is that of this machine's.
 
     Raises:
-        ValueError: what `strategy` names is not there, or is not set up, or Keras runs
-            on a backend that experiments do not.
+        ValueError: the devices of `strategy` are missing or not set up, or Keras runs
+            on a backend that experiments do not support.
     """
     if strategy not in STRATEGIES:
         raise InputError(
             f"strategy must be one of {', '.join(STRATEGIES)}. Received: {strategy!r}."
         )
     if tpu and strategy not in ("auto", "tpu"):
-        raise InputError(
-            f"The TPU {tpu!r} goes with strategy tpu. Received: {strategy!r}."
-        )
+        raise InputError(f"The TPU {tpu!r} needs strategy tpu. Received: {strategy!r}.")
     require_backend("Experiments are trained and evaluated on", "tensorflow", "jax")
     if strategy in ("auto", "tpu"):
         tpu = tpu or os.environ.get("TPU_NAME") or None
@@ -109,7 +107,7 @@ def open_devices(strategy: str = "auto", tpu: str | None = None) -> Devices:
 
 
 def _choose(tpu: str | None) -> str:
-    """What `"auto"` is on TensorFlow; one GPU is `"gpu"`."""
+    """The strategy for `"auto"` on TensorFlow; a single GPU is `"gpu"`."""
     import tensorflow as tf
 
     if "TF_CONFIG" in os.environ and find_worker()[1] > 1:
@@ -134,7 +132,7 @@ def _open_one(name: str) -> Devices:
     return Devices(name, tf.distribute.get_strategy(), kind=name.upper())
 
 
-# Cached: what was made under one strategy does not work under another of its kind.
+# Cached: variables made under one strategy do not work under another of its kind.
 @functools.cache
 def _open_mirrored() -> Devices:
     import tensorflow as tf
@@ -143,8 +141,8 @@ def _open_mirrored() -> Devices:
     names = [device.name for device in tf.config.list_logical_devices(kind)]
     if len(names) == 1 and kind == "CPU":
         raise InputError(
-            "The strategy mirrored trains on all GPUs, and TensorFlow finds none here. "
-            "Leave it out, to train on the processor."
+            "The strategy mirrored trains on all GPUs, but TensorFlow finds none "
+            "here. Leave it out to train on the processor."
         )
     strategy = private_apis.mirrored_strategy(names)
     return Devices("mirrored", strategy, len(names), kind=kind)
@@ -173,13 +171,13 @@ def _open_tpu(name: str) -> Devices:
 
     _check_tpu(name)
     timeout = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(_TIMEOUT)  # The look-up of a name has none of its own.
+    socket.setdefaulttimeout(_TIMEOUT)  # Name look-ups have no timeout of their own.
     try:
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=name)
         tf.config.experimental_connect_to_cluster(resolver)
         tf.tpu.experimental.initialize_tpu_system(resolver)
         strategy = tf.distribute.TPUStrategy(resolver)
-    except Exception as error:  # Of TensorFlow, Google's clients and the network.
+    except Exception as error:  # From TensorFlow, Google's clients or the network.
         raise _no_tpu(name, _first_line(error)) from error
     finally:
         socket.setdefaulttimeout(timeout)
@@ -187,7 +185,7 @@ def _open_tpu(name: str) -> Devices:
 
 
 def _check_tpu(name: str) -> None:
-    """Finds out soon what TensorFlow or JAX would wait minutes for, or for ever."""
+    """Detects early what TensorFlow or JAX would wait for, for minutes or forever."""
     if name == "local" and not _has_tpu():
         raise _no_tpu(name, "this machine has none")
     if name.startswith("grpc://"):

@@ -16,7 +16,7 @@ def find_worker() -> tuple[int, int]:
     """The number of this process and of all, from TF_CONFIG; a chief is number 0.
 
     Raises:
-        ValueError: it is not set up as TensorFlow needs it.
+        ValueError: TF_CONFIG is not valid for TensorFlow.
     """
     try:
         config = json.loads(os.environ.get("TF_CONFIG") or "{}")
@@ -32,7 +32,7 @@ def find_worker() -> tuple[int, int]:
     if not all(_are_addresses(x) for x in addresses.values()):
         raise _bad(f"cluster must have lists of addresses, not {cluster!r}")
     if len(addresses["chief"]) > 1:
-        raise _bad("there is one chief at the most")
+        raise _bad("there is at most one chief")
     if job not in ("chief", "worker"):
         raise _bad(f"the task's type is chief or worker, not {job!r}")
     if type(index) is not int or not 0 <= index < len(addresses[job]):
@@ -52,5 +52,5 @@ def _bad(problem: str) -> ValueError:
     received = os.environ.get("TF_CONFIG")
     return InputError(
         f"TF_CONFIG must be like {_EXAMPLE}: {problem}. Received: "
-        f"{received!r}. Unset it to train on this machine alone."
+        f"{received!r}. Unset it to train only on this machine."
     )

@@ -1,1 +1,1 @@
-"""What an experiment is, the recipes, and every experiment by name."""
+"""Experiments: their settings, the recipes, and all by name."""

@@ -1,7 +1,7 @@
 """Dataclasses whose fields are checked against their type hints.
 
-One rule, `check`, serves construction, the shell (`--set`) and JSON, so that a wrong
-value is refused in the same words wherever it comes from.
+One function, `check`, serves constructors, the shell (`--set`) and JSON, so that a
+wrong value gets the same error wherever it comes from.
 """
 
 import ast
@@ -18,7 +18,7 @@ from keras_effnetv2.training.progressive.stages import Ramp
 
 @dataclasses.dataclass(frozen=True)
 class Between:
-    """Of an annotated number: `low <= number <= high`."""
+    """Annotation of a number: `low <= number <= high`."""
 
     low: float
     high: float = math.inf
@@ -48,7 +48,7 @@ def hints(group: type) -> dict[str, Any]:
 
 
 def check(value: Any, hint: Any, name: str) -> Any:
-    """`value` as its type has it: whole numbers become floats, lists tuples or ramps.
+    """`value` converted to its type: integers to floats, lists to tuples or ramps.
 
     Raises:
         ValueError: a value of another type, or out of range.
@@ -64,12 +64,12 @@ def check(value: Any, hint: Any, name: str) -> Any:
 
 
 def parse(text: str, hint: Any, name: str) -> Any:
-    """The value that `text` from the shell means for a field of that type.
+    """The value of `text` from the shell, for a field of this type.
 
-    Lists and ramps are numbers or words with commas between; `none` is None.
+    Lists and ramps are numbers or words separated by commas; `none` is None.
 
     Raises:
-        ValueError: as `check`.
+        ValueError: as for `check`.
     """
     options = _options(hint)
     if text.lower() in ("none", "null") and types.NoneType in options:
@@ -94,7 +94,7 @@ def describe(hint: Any) -> str:
 
 
 def choices(hint: Any) -> tuple[str, ...]:
-    """The values of a type that has few, as `parse` takes them; none of others."""
+    """The possible values of a type, as `parse` takes them; empty if there are many."""
     found: list[str] = []
     for option in _options(hint):
         if _is_choice(option):
@@ -112,13 +112,13 @@ _WORDS = {
     bool: "true or false",
     types.NoneType: "none",
     Ramp: "a ramp (first,last) or one number",
-    tuple[str, ...]: "words with commas between",
-    tuple[int, ...]: "whole numbers with commas between",
+    tuple[str, ...]: "words separated by commas",
+    tuple[int, ...]: "whole numbers separated by commas",
 }
 
 
 def _options(hint: Any) -> tuple:
-    """The members of a union; of another type, itself."""
+    """The members of a union, or the type itself."""
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         return typing.get_args(hint)
     return (hint,)
@@ -144,7 +144,7 @@ def _describe_option(option: Any) -> str:
 
 
 def _fit(value: Any, option: Any) -> Any:
-    """`value` as `option` has it, or `_NO_FIT`."""
+    """`value` converted to `option`, or `_NO_FIT`."""
     if _is_choice(option):
         return value if value in typing.get_args(option) else _NO_FIT
     origin = typing.get_origin(option)
@@ -170,7 +170,7 @@ def _fit_tuple(value: Any, kind: type) -> Any:
 
 
 def _fit_number(value: Any, option: type) -> Any:
-    """A finite number, or a ramp of two such: `[first, last]`; one number is both."""
+    """A finite number, or a ramp `[first, last]` of two; one number stands for both."""
     if isinstance(value, bool):
         return _NO_FIT
     if option is float:

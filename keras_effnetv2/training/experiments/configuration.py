@@ -1,6 +1,6 @@
-"""What a training run is: data, network, stages, optimizer; nothing that runs.
+"""The settings of a training run: data, network, stages, optimizer; no code.
 
-Settings are two levels deep at most (`batch_size`, `optimizer.learning_rate`), frozen
+Settings are at most two levels deep (`batch_size`, `optimizer.learning_rate`), frozen
 and checked. In the sources below, "paper" is Tan and Le 2021,
 https://arxiv.org/abs/2104.00298, and "released code" google/automl, efficientnetv2.
 """
@@ -32,31 +32,33 @@ Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 
 @dataclasses.dataclass(frozen=True)
 class Data(Checked):
-    """Which images.
+    """The images.
 
     Attributes:
-        source: `"tfds"`: a TensorFlow Datasets name; `"folder"`: of class folders;
+        source: `"tfds"`: a TensorFlow Datasets name; `"folder"`: one of class folders;
             `"imagenet_tfrecord"`, `"imagenet21k_tfrecord"`: the official layouts;
-            `"idx"`: files as MNIST has them; `"digits"`: embedded, 8x8 pixels; `"csv"`:
-            files that a table names with their labels and splits; `"hugging_face"`: a
+            `"idx"`: files in MNIST's format; `"digits"`: scikit-learn's, 8x8 pixels;
+            `"csv"`: files listed in a table with labels and splits; `"hugging_face"`: a
             dataset of the Hugging Face Hub, or a folder of its library.
-        num_classes: width of the classifier. None: as many as the source has, which all
-            but TFRecords know.
-        name: in TensorFlow Datasets; the table of `"csv"`; `OWNER/NAME` or a folder of
-            `"hugging_face"`; other sources have no use for it.
-        directory: where the files are. None: where the source has them by default.
-        train_split: part to train on, in the source's words.
-        eval_split: part to evaluate on.
-        num_train_images: in `train_split`. None: counted when the source is opened.
+        num_classes: width of the classifier. None: as many as the source has; required
+            for TFRecords.
+        name: name in TensorFlow Datasets; table of `"csv"`; `OWNER/NAME` or a folder of
+            `"hugging_face"`; unused by other sources.
+        directory: where the files are. None: the source's default.
+        train_split: split to train on, as named by the source.
+        eval_split: split to evaluate on.
+        num_train_images: images in `train_split`. None: counted when the source is
+            opened.
         multi_label: an image may have several classes; labels are rows of 0 and 1.
-        cache: read all encoded images into memory before the first epoch.
-        on_error: an image that cannot be decoded is skipped and counted, or raised.
-        orientation: `"upright"`: images are turned as their EXIF says, as in prediction
-            and serving; `"stored"`: they are not. `"auto"`: those of ImageNet's
-            TFRecords are not, as in released code, all others are.
-        order: that images are trained on in. `"full"`: all are shuffled, and read one
-            by one; `"chunks"`: neighbours in a file are read together, and many such
-            chunks shuffled together; `"auto"`: chunks where records are in a bucket or
+        cache: whether to read all encoded images into memory before the first epoch.
+        on_error: whether an image that cannot be decoded is skipped and counted, or
+            raised.
+        orientation: `"upright"`: images are rotated as their EXIF says, as in
+            prediction and serving; `"stored"`: they are not. `"auto"`: all are except
+            those of ImageNet's TFRecords, as in released code.
+        order: order of the training images. `"full"`: all are shuffled, and read one by
+            one; `"chunks"`: neighbours in a file are read together, and many such
+            chunks are shuffled together; `"auto"`: chunks if records are in a bucket or
             take more than 64 GiB.
         chunk_mb: size of a chunk, MiB; above 0.
         window_chunks: chunks that are shuffled together, over all workers.
@@ -82,7 +84,7 @@ class Data(Checked):
 
     @property
     def is_held_out(self) -> bool:
-        """Whether `eval_split` is none of the training, as far as its name tells."""
+        """Whether `eval_split` is held out from training, as far as its name tells."""
         trained = {*self.train_split.split("+")}
         wholes = {split.partition("[")[0] for split in trained}
         return not any(
@@ -93,16 +95,16 @@ class Data(Checked):
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation(Checked):
-    """What is done to a training image; how strongly is in `Progressive`.
+    """The augmentation of training images; its strength is in `Progressive`.
 
     Attributes:
         policy: `"randaugment"`, `"autoaugment"` (version 0), `"cutout"` or `"none"`.
-        num_ops: operations of RandAugment on an image. Released code: 2.
-        min_crop_area: smallest share of the image that the random crop keeps, shape
-            from 3:4 to 4:3. None: the whole image, squeezed into a square. Released
-            code: 0.05, 0.08 for B0-B3, none in fine-tuning.
-        flip: left and right, half of the images.
-        interpolation: of the resize. Released code: bicubic for B0-B3.
+        num_ops: RandAugment operations per image. Released code: 2.
+        min_crop_area: smallest fraction of the image that the random crop keeps, with
+            aspect ratios from 3:4 to 4:3. None: the whole image, squeezed into a
+            square. Released code: 0.05, 0.08 for B0-B3, none in fine-tuning.
+        flip: whether to mirror half of the images left to right.
+        interpolation: how images are resized. Released code: bicubic for B0-B3.
     """
 
     policy: Literal["randaugment", "autoaugment", "cutout", "none"] = "randaugment"
@@ -114,24 +116,23 @@ class Augmentation(Checked):
 
 @dataclasses.dataclass(frozen=True)
 class Model(Checked):
-    """Which network, and what it starts from.
+    """The network, and its initial weights.
 
     Attributes:
-        variant: e.g. `"efficientnetv2-s"`; a `.json` file of one, which the run's work
-            folder keeps a copy of; or a `Variant`.
-        weights: to start from: `"imagenet"`, `"imagenet21k"`, `"imagenet21k-ft1k"` or
+        variant: e.g. `"efficientnetv2-s"`; a `.json` file of a variant, of which the
+            run's work folder keeps a copy; or a `Variant`.
+        weights: initial weights: `"imagenet"`, `"imagenet21k"`, `"imagenet21k-ft1k"` or
             a file. None: random.
-        preprocessing: normalisation and evaluation crop, as the released weights of
-            this name have them. None: as `weights` have them, or those of
-            `"imagenet"`.
+        preprocessing: normalisation and evaluation crop of the released weights of this
+            name. None: those of `weights`, or else of `"imagenet"`.
         eval_size: side of the evaluation images, pixels. None: the variant's.
         width_coefficient: multiplies channels. None: the variant's.
         depth_coefficient: multiplies blocks. None: the variant's.
-        bn_momentum: of the moving statistics. Released code 0.9, paper 0.99.
-        bn_group_size: replicas that share batch statistics; 0 is all of them, 1 none.
+        bn_momentum: momentum of the moving statistics. Released code 0.9, paper 0.99.
+        bn_group_size: replicas that share batch statistics; 0: all of them, 1: none.
             Released code: 8.
-        precision: of the network; its classifier is float32. Released code: bfloat16
-            on TPU.
+        precision: precision of the network; its classifier is float32. Released code:
+            bfloat16 on TPUs.
         frozen: patterns of layer names that keep their weights, batch statistics
             included.
         remat: keep only the outputs of the blocks' convolutions for the gradient and
@@ -155,25 +156,27 @@ class Model(Checked):
             object.__setattr__(self, "variant", os.fspath(self.variant))
         super().__post_init__()
         if isinstance(self.variant, Variant):
-            check_variant(self.variant)  # It is written with the experiment.
+            check_variant(self.variant)  # It is saved with the experiment.
         else:
             get_variant(self.variant)
 
 
 @dataclasses.dataclass(frozen=True)
 class Progressive(Checked):
-    """The stages: see `plan_stages`. Ramps are from the first stage to the last.
+    """The stages: see `plan_stages`. Ramps go from the first stage to the last.
 
     Attributes:
-        num_stages: paper: 4. 1: fixed size, with the last value of every ramp.
-        formula: of the image sizes, `"paper"` or `"released"`.
-        image_size: side of the training images, pixels. None: that of evaluation.
+        num_stages: number of stages. Paper: 4. 1: fixed size, with the last value of
+            every ramp.
+        formula: formula of the image sizes, `"paper"` or `"released"`.
+        image_size: side of the training images, pixels. None: the evaluation size.
         randaugment_magnitude: Google's scale, 10 is nominal.
         mixup_alpha: 0: no MixUp.
         cutmix_alpha: 0: no CutMix. Paper: none; released code: as `mixup_alpha`.
-        dropout_rate: before the classifier. None: the variant's.
-        drop_path_rate: of stochastic depth. None: the variant's.
-        batch_sizes: for each stage, over all devices. None: `batch_size` in all.
+        dropout_rate: rate of the dropout before the classifier. None: the variant's.
+        drop_path_rate: rate of stochastic depth. None: the variant's.
+        batch_sizes: batch size of each stage, over all devices. None: `batch_size` in
+            all.
     """
 
     num_stages: Count = 1
@@ -189,7 +192,7 @@ class Progressive(Checked):
 
 @dataclasses.dataclass(frozen=True)
 class Optimizer(Checked):
-    """How weights change.
+    """The optimizer.
 
     Attributes:
         name: a Keras optimizer.
@@ -197,20 +200,20 @@ class Optimizer(Checked):
             code: 0.016.
         learning_rate_batch_size: the learning rate grows linearly with the batch from
             here. None: it does not. Released code: 256.
-        momentum: of RMSProp and SGD. Paper: 0.9.
+        momentum: momentum of RMSProp and SGD. Paper: 0.9.
         rho: decay of RMSProp's mean square. Paper: 0.9.
-        beta_2: decay of Adam's mean square. Kingma and Ba 2015: 0.999; the fewer steps
-            there are, the less of them it should remember.
-        epsilon: of RMSProp and Adam. Released code: 1e-3.
-        ema_momentum: of the moving average of weights and batch-norm statistics, per
-            step; 0: none. Paper: 0.9999.
+        beta_2: decay of Adam's mean square. Kingma and Ba 2015: 0.999; runs of few
+            steps need a smaller one.
+        epsilon: epsilon of RMSProp and Adam. Released code: 1e-3.
+        ema_momentum: momentum of the moving average of weights and batch-norm
+            statistics, per step; 0: none. Paper: 0.9999.
         global_clipnorm: largest norm of all gradients together. None: no limit.
-        accumulation_steps: pieces that the batch of a device is computed in, one after
-            the other, so that a piece fits into memory.
-        layer_decay: the learning rate of a block is this times that of the next.
-        head_epochs: in so many epochs at first only the classifier learns, from zeros,
-            on what the network sees in evaluation; their steps take a fraction of the
-            time of others.
+        accumulation_steps: number of pieces in which the batch of a device is computed,
+            one after the other, so that each fits into memory.
+        layer_decay: learning rate of a block relative to that of the next.
+        head_epochs: number of first epochs in which only the classifier is trained,
+            from zeros, with the network in evaluation mode; their steps take a fraction
+            of the time of others.
     """
 
     name: Literal["rmsprop", "adam", "adamw", "sgd"] = "rmsprop"
@@ -229,13 +232,14 @@ class Optimizer(Checked):
 
 @dataclasses.dataclass(frozen=True)
 class Schedule(Checked):
-    """The learning rate over the training: see `build_schedule`.
+    """The learning rate over the run: see `build_schedule`.
 
     Attributes:
         name: `"exponential"`, `"cosine"` or `"constant"`, after the warm-up.
-        warmup_epochs: of linear growth from 0. Released code: 5 on ImageNet, else 1.
-        decay_epochs: between the falls of `"exponential"`. Paper: 2.4.
-        decay_rate: of each fall. Paper: 0.97.
+        warmup_epochs: epochs of linear growth from 0. Released code: 5 on ImageNet,
+            else 1.
+        decay_epochs: epochs between the steps of `"exponential"`. Paper: 2.4.
+        decay_rate: factor of each step. Paper: 0.97.
     """
 
     name: Literal["exponential", "cosine", "constant"] = "exponential"
@@ -246,16 +250,16 @@ class Schedule(Checked):
 
 @dataclasses.dataclass(frozen=True)
 class Regularization(Checked):
-    """What does not change from stage to stage.
+    """Regularization that does not change from stage to stage.
 
     Attributes:
         weight_decay: L2 of kernels, in the loss: this times half the sum of squares.
             Paper: 1e-5.
-        label_smoothing: probability that goes from the label to all classes evenly.
+        label_smoothing: probability that is moved from the label evenly to all classes.
             Released code: 0.1.
-        class_weights: `"balanced"`: in training, the loss of an image counts as many
-            times more as its class has fewer images than the mean class; of several
-            labels, their mean.
+        class_weights: `"balanced"`: in training, the loss of an image is weighted in
+            inverse proportion to the size of its class, 1 for the mean size; with
+            several labels, by their mean.
     """
 
     weight_decay: Amount = 1e-5
@@ -265,22 +269,22 @@ class Regularization(Checked):
 
 @dataclasses.dataclass(frozen=True)
 class Loop(Checked):
-    """How a run goes on, stops and starts again; no step computes anything else by it.
+    """How a run saves, stops and resumes; this does not change what steps compute.
 
     Attributes:
         checkpoint_steps: steps between checkpoints.
-        keep: so many checkpoints, the newest, and the best.
-        evaluate_steps: an evaluation follows the end of an epoch where so many steps
+        keep: number of newest checkpoints to keep, besides the best weights.
+        evaluate_steps: an epoch is followed by an evaluation if at least so many steps
             have passed since the last one. 0: every epoch.
-        steps_per_execution: steps that run without Python between them, which looks,
+        steps_per_execution: steps that run without Python in between, which checks,
             saves and stops only after them: this number or the next lower one that
             divides an epoch's steps. More saves time on TPUs. Not with the strategies
             mirrored and multiworker.
-        patience: the run ends after so many evaluations that were no better than the
-            best before them: of higher accuracy, or as high with a lower loss. 0: it
-            trains all of its epochs.
-        deterministic: the same bits on every run, also after a restart; slower on
-            GPUs, where it also switches XLA off.
+        patience: the run ends after so many evaluations without improvement, which is a
+            higher accuracy, or an equal one with a lower loss. 0: it trains all of its
+            epochs.
+        deterministic: whether every run has the same bits, even after a restart; slower
+            on GPUs, where it also disables XLA.
     """
 
     checkpoint_steps: Count = 1000
@@ -293,17 +297,17 @@ class Loop(Checked):
 
 @dataclasses.dataclass(frozen=True)
 class Experiment(Checked):
-    """Everything that decides what a run computes.
+    """Everything that determines what a run computes.
 
     Attributes:
-        name: of the recipe it started as.
-        batch_size: images a step, over all devices.
-        epochs: of the whole training.
-        min_steps: train for at least so many steps, in whole epochs. Released code:
-            10,000 in fine-tuning.
-        loss: cross-entropy after `"softmax"`, where several labels share a mass of 1,
-            or after `"sigmoid"`, a yes or no for each class.
-        seed: of initial weights, order of images, augmentation and dropout.
+        name: name of the recipe it started as.
+        batch_size: images per step, over all devices.
+        epochs: epochs of the whole run.
+        min_steps: minimum number of steps, in whole epochs. Released code: 10,000 in
+            fine-tuning.
+        loss: cross-entropy after `"softmax"`, with a total label mass of 1, or after
+            `"sigmoid"`, a yes or no for each class.
+        seed: seed of initial weights, order of images, augmentation and dropout.
     """
 
     name: str
@@ -327,12 +331,12 @@ class Experiment(Checked):
         return self.model.eval_size or get_variant(self.model.variant).eval_size
 
     def num_epochs(self, num_train_images: int) -> int:
-        """`epochs`, or as many as `min_steps` take."""
+        """`epochs`, or as many as `min_steps` take, if more."""
         steps = steps_per_epoch(num_train_images, self.batch_size)
         return max(self.epochs, math.ceil(self.min_steps / steps))
 
     def stages(self, num_train_images: int) -> tuple[Stage, ...]:
-        """The plan of a training with so many images."""
+        """The plan of training on so many images."""
         plan = {
             field.name: getattr(self.progressive, field.name)
             for field in dataclasses.fields(self.progressive)

@@ -1,4 +1,4 @@
-"""Named recipes: what each trains, with which command, where, and to what result.
+"""Named recipes: what each trains, with which command, on what, and to what result.
 
 experiment = get_experiment("imagenet-s")
 experiment = override(experiment, ["batch_size=1024", "epochs=100"])
@@ -48,7 +48,7 @@ _B0_SMALL = Model(
 _TINY = dataclasses.replace(_B0_SMALL, width_coefficient=0.25, depth_coefficient=0.5)
 _DIGITS = Data("digits", 10, eval_split="test", num_train_images=1437, cache=True)
 _FASHION = Data("idx", 10, eval_split="test", num_train_images=60_000, cache=True)
-# A mirrored digit is none, and a shoe points to the left.
+# Mirrored digits are not digits, and shoes always point to the left.
 _SMALL_AUGMENTATION = Augmentation(num_ops=1, min_crop_area=0.8, flip=False)
 _SMALL_STAGES = Progressive(
     num_stages=3,
@@ -64,15 +64,15 @@ _SMALL_OPTIMIZER = Optimizer(
     epsilon=1e-7,
     ema_momentum=0.98,
 )
-# What B0 learns at one size is of little use at another where the last feature map
-# is of 1 or 2 pixels: the stages are near each other.
+# The sizes of the stages are close: with last feature maps of 1 or 2 pixels, what B0
+# learns at one size is of little use at another.
 _DIGITS_STAGES = dataclasses.replace(
     _SMALL_STAGES,
     image_size=Ramp(48, 56),
     randaugment_magnitude=Ramp(1, 3),
     dropout_rate=Ramp(0.1, 0.1),
 )
-# Images of 28 pixels, enlarged so that B0, with strides of 32, has use for them.
+# Images of 28 pixels, enlarged so that B0, with strides of 32, can use them.
 _FASHION_STAGES = dataclasses.replace(
     _SMALL_STAGES, num_stages=2, image_size=Ramp(64, 96)
 )
@@ -109,7 +109,7 @@ _ROWS = (
     paper("s", 300, 15, 0.0, 0.3, "83.9% at 384 pixels, in 7.1 hours"),
     paper("m", 380, 20, 0.2, 0.4, "85.1% at 480 pixels, in 13 hours"),
     paper("l", 380, 25, 0.4, 0.5, "85.7% at 480 pixels, in 24 hours"),
-    # Paper, Table 7: of both trainings together.
+    # Paper, Table 7: of pretraining and fine-tuning together.
     imagenet21k("s",  "84.9% on ImageNet after finetune-imagenet, in 9 hours"),
     imagenet21k("m",  "86.2% on ImageNet after finetune-imagenet, in 15 hours"),
     imagenet21k("l",  "86.8% on ImageNet after finetune-imagenet, in 26 hours"),
@@ -146,7 +146,7 @@ RECIPES = {recipe.experiment.name: recipe for recipe in _ROWS}
 
 
 def list_experiments() -> list[str]:
-    """Names that `get_experiment` takes."""
+    """Names that `get_experiment` accepts."""
     return list(RECIPES)
 
 

@@ -1,4 +1,4 @@
-"""How the paper, the released code and this package train: one function a family.
+"""How the paper, the released code and this package train: one function per family.
 
 The paper and the released code disagree: sizes of the stages, RandAugment, MixUp,
 dropout, batch norm. Each has its own function. What the paper does not state (epochs of
@@ -27,14 +27,14 @@ from keras_effnetv2.training.progressive.stages import Ramp
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """An experiment and what is known of it.
+    """An experiment and what is known about it.
 
     Attributes:
         experiment: the settings.
-        hardware: what the result was, or is meant to be, reached on.
+        hardware: hardware of the result, reached or intended.
         source: where the settings come from.
-        expected: accuracy and time, and whose.
-        options: of the command, beside the experiment and the work folder.
+        expected: expected accuracy and time, and whose figures they are.
+        options: flags of the command besides the experiment and the work folder.
     """
 
     experiment: Experiment
@@ -45,7 +45,7 @@ class Recipe:
 
     @property
     def command(self) -> str:
-        """What trains it, in a shell."""
+        """The shell command that trains it."""
         name = self.experiment.name
         command = f"python -m keras_effnetv2 train --experiment {name}"
         return f"{command} --workdir runs/{name} {self.options}".rstrip()
@@ -54,11 +54,11 @@ class Recipe:
 _OFF = Ramp(0, 0)
 _TPU = "--strategy tpu --set data.directory=DIRECTORY"
 _POD = "32 TPU v3 cores"
-# On TPUs and GPUs, equal bits on every run would cost speed.
+# On TPUs and GPUs, determinism would cost speed.
 _FAST = Loop(deterministic=False)
 
-# Both splits are the released code's: the first 20 of 1,024 files are held out, as the
-# paper's 25,000 images for tuning are.
+# Both splits are the released code's: the first 20 of 1,024 files are held out, like
+# the paper's 25,000 images for tuning.
 _IMAGENET = Data(
     "imagenet_tfrecord",
     num_classes=1000,
@@ -77,7 +77,7 @@ _IMAGENET21K = Data(
 def imagenet(size: str, magnitude: float, alpha: float, expected: str) -> Recipe:
     """The released code's recipe for ImageNet."""
     variant = get_variant(f"efficientnetv2-{size}")
-    legacy = size.startswith("b")  # They have the preprocessing of EfficientNet V1.
+    legacy = size.startswith("b")  # They use the preprocessing of EfficientNet V1.
     experiment = Experiment(
         name=f"imagenet-{size}",
         data=_IMAGENET,
@@ -126,7 +126,7 @@ def paper(
 
 
 def imagenet21k(size: str, expected: str) -> Recipe:
-    """The released code's recipe for ImageNet-21k; the paper's has stages, unstated."""
+    """The released code's recipe for ImageNet-21k; the paper's stages are unstated."""
     experiment = Experiment(
         name=f"imagenet21k-{size}",
         data=_IMAGENET21K,
@@ -134,7 +134,7 @@ def imagenet21k(size: str, expected: str) -> Recipe:
             f"efficientnetv2-{size}", preprocessing="imagenet21k", eval_size=224
         ),
         augmentation=Augmentation("none"),
-        # Its dropout rate is 1e-6, which is 0 but for the layer.
+        # Its dropout rate is 1e-6, which is 0 except that the layer exists.
         progressive=Progressive(dropout_rate=_OFF, drop_path_rate=_OFF),
         optimizer=Optimizer(learning_rate=0.008),
         schedule=Schedule("cosine", warmup_epochs=1),
@@ -146,7 +146,7 @@ def imagenet21k(size: str, expected: str) -> Recipe:
     return Recipe(experiment, _POD, source, expected, _TPU)
 
 
-# Less regularization, for there are few steps.
+# Less regularization, since there are few steps.
 _FINETUNING = Experiment(
     name="finetune-imagenet",
     data=_IMAGENET,
@@ -157,7 +157,7 @@ _FINETUNING = Experiment(
     progressive=Progressive(dropout_rate=_OFF),
     optimizer=Optimizer(learning_rate=0.0005, ema_momentum=0.9996),
     schedule=Schedule("constant", warmup_epochs=1),
-    # An epoch of flowers is 3 steps, and an evaluation longer than many epochs.
+    # An epoch of flowers has 3 steps, and an evaluation takes longer than many epochs.
     loop=dataclasses.replace(_FAST, evaluate_steps=500),
     batch_size=512,
     epochs=15,
@@ -166,7 +166,7 @@ _FINETUNING = Experiment(
 
 
 def finetune(expected: str) -> Recipe:
-    """The released code's recipe from ImageNet-21k to 1k; the paper's has cosine."""
+    """The released code's recipe from ImageNet-21k to 1k; the paper's uses a cosine."""
     source = "google/automl, efficientnetv2: ImagenetFt"
     return Recipe(_FINETUNING, _POD, source, expected, _TPU)
 
@@ -179,7 +179,7 @@ def transfer(
     expected: str,
     train_split: str = "train",
 ) -> Recipe:
-    """The paper's transfer, Section 5.3; what it leaves open as in `ImagenetFt`."""
+    """The paper's transfer learning, Section 5.3; the rest is as in `ImagenetFt`."""
     experiment = dataclasses.replace(
         _FINETUNING,
         name=f"finetune-{name}",
@@ -195,7 +195,7 @@ def transfer(
         model=dataclasses.replace(_FINETUNING.model, weights="imagenet"),
         schedule=Schedule("cosine", warmup_epochs=1),
         regularization=Regularization(weight_decay=0),
-        epochs=1,  # min_steps decides.
+        epochs=1,  # min_steps determines them.
     )
     source = "Tan and Le 2021, Section 5.3; google/automl, efficientnetv2: ImagenetFt"
     return Recipe(experiment, "unstated", source, expected)

@@ -18,20 +18,20 @@ from keras_effnetv2.training.progressive.stages import Ramp
 
 
 def list_settings(experiment: Experiment) -> dict[str, Any]:
-    """What `override` can change: paths such as `optimizer.learning_rate` -> values."""
+    """Paths such as `optimizer.learning_rate` and values that `override` can change."""
     settings = {}
     for name in hints(Experiment):
         value = getattr(experiment, name)
         if isinstance(value, Checked):
             for field in hints(type(value)):
                 settings[f"{name}.{field}"] = getattr(value, field)
-        elif name != "name":  # It says which recipe this is, and does nothing.
+        elif name != "name":  # It only names the recipe.
             settings[name] = value
     return settings
 
 
 def list_hints() -> dict[str, Any]:
-    """The types of what `list_settings` has, which are those of every experiment."""
+    """The types of the settings of `list_settings`, the same for every experiment."""
     found = {}
     for name, hint in hints(Experiment).items():
         if isinstance(hint, type) and issubclass(hint, Checked):
@@ -42,17 +42,17 @@ def list_hints() -> dict[str, Any]:
 
 
 def override(experiment: Experiment, assignments: Iterable[str]) -> Experiment:
-    """A copy of `experiment` with some settings changed, later ones winning.
+    """A copy of `experiment` with some settings changed; later assignments win.
 
     Args:
-        experiment: what to start from.
+        experiment: the experiment to start from.
         assignments: such as `"optimizer.learning_rate=0.01"`; commas between the
             numbers of a ramp (`"progressive.image_size=128,300"`) or the words of a
-            list; `none` where a setting can be None. Where they name other images,
-            numbers of classes and images that they do not state become None.
+            list; `none` if a setting can be None. If they name other images, numbers of
+            classes and images that they do not state become None.
 
     Raises:
-        ValueError: no such setting, or a value that does not fit it.
+        ValueError: no such setting, or an invalid value.
     """
     given, before = set(), experiment
     for assignment in assignments:
@@ -72,13 +72,13 @@ def override(experiment: Experiment, assignments: Iterable[str]) -> Experiment:
 
 
 def to_text(value: Any) -> str:
-    """A value of `list_settings` as `override` takes it."""
+    """A value of `list_settings` in the form that `override` takes."""
     if isinstance(value, Ramp):
         return f"{value.first},{value.last}"
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-# Settings that configurations of earlier versions lack, and what those versions did.
+# Settings that configurations of earlier versions lack, with those versions' values.
 _EARLIER = {
     "data": {
         "orientation": "stored",
@@ -92,7 +92,7 @@ _EARLIER = {
     "regularization": {"class_weights": "none"},
 }
 
-# Numbers of a dataset, and what says which dataset it is.
+# Numbers that depend on the dataset, and the settings that identify it.
 _COUNTS = {
     "num_classes": ("source", "name"),
     "num_train_images": ("source", "name", "directory", "train_split"),
@@ -100,20 +100,20 @@ _COUNTS = {
 
 
 def to_json(experiment: Experiment) -> str:
-    """All of `experiment`, for people and for `from_json`."""
+    """All settings of `experiment` as JSON, for people and for `from_json`."""
     return json.dumps(_plain(experiment), indent=2) + "\n"
 
 
 def from_json(text: str, variant_copy: str | None = None) -> Experiment:
-    """The experiment that `to_json` wrote.
+    """The inverse of `to_json`.
 
     Args:
         text: JSON.
-        variant_copy: the file to take the variant from, where the experiment has it
-            from a file, which may have changed since.
+        variant_copy: the file to read the variant from, if the experiment has it from a
+            file, which may have changed since.
 
     Raises:
-        ValueError: not JSON, a setting missing, unknown or out of range.
+        ValueError: not JSON, or a setting is missing, unknown or out of range.
     """
     try:
         values = json.loads(text)
@@ -127,7 +127,7 @@ def from_json(text: str, variant_copy: str | None = None) -> Experiment:
 
 
 def with_later_settings(values: Any) -> Any:
-    """What `to_json` wrote, with the settings that the version of then did not have."""
+    """The output of `to_json`, with settings added that its version did not have."""
     if not isinstance(values, dict):
         return values
     later = {
@@ -149,7 +149,7 @@ def _set(experiment: Experiment, path: str, text: str) -> Experiment:
 def _without_counts(
     experiment: Experiment, before: Experiment, given: set[str]
 ) -> Experiment:
-    """Forgets what was counted in a dataset that is now another."""
+    """Drops what was counted in a dataset, if it is now a different one."""
     changed = {
         field
         for field in hints(Data)
@@ -172,7 +172,7 @@ def _unknown(path: str, paths: dict[str, Any]) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Of JSON's types: groups and networks as objects, ramps and tuples as lists."""
+    """A value in JSON's types: groups and networks as objects, tuples as lists."""
     if isinstance(value, Checked):
         return {name: _plain(getattr(value, name)) for name in hints(type(value))}
     if isinstance(value, Variant):
@@ -181,7 +181,7 @@ def _plain(value: Any) -> Any:
 
 
 def _read_variant(value: Any, variant_copy: str | None) -> Any:
-    """The variant of an experiment that is not checked yet."""
+    """The variant of an experiment, not checked yet."""
     if variant_copy is not None and is_variant_file(value):
         return variant_copy
     if not isinstance(value, dict):

@@ -1,1 +1,1 @@
-"""What learns: the network, its loss, and the optimizer of a recipe."""
+"""Learners: a network with its loss and the optimizer of a recipe."""

@@ -26,14 +26,14 @@ def build_learner(
 
     Args:
         experiment: its settings.
-        stages: of the training.
-        num_images: to train on.
-        weights: to start from, as `create_model` takes them.
-        class_names: of the data.
+        stages: stages of the training.
+        num_images: number of training images.
+        weights: initial weights, as for `create_model`.
+        class_names: class names of the data.
         class_counts: training images of each class, for losses that depend on them.
 
     Raises:
-        ValueError: as `build_network`.
+        ValueError: as for `build_network`.
     """
     network = build_network(experiment, weights, class_names)
     return compile_learner(
@@ -60,14 +60,14 @@ def compile_learner(
     """The learner of any network, with the loss and the optimizer of an experiment.
 
     Args:
-        network: gives scores before softmax.
-        build_averaged: makes another one of the same shape, for the moving average of
-            an experiment that has one.
+        network: a network that returns scores before softmax.
+        build_averaged: makes another network of the same shape, for the moving average,
+            if the experiment has one.
         experiment: its settings.
-        stages: of the training.
-        num_images: to train on.
-        depths: of every trainable variable, as `build_optimizer` takes them.
-        class_counts: as `create_learner` takes them.
+        stages: stages of the training.
+        num_images: number of training images.
+        depths: depth of every trainable variable, as for `build_optimizer`.
+        class_counts: as for `create_learner`.
     """
     averaged = build_averaged() if experiment.optimizer.ema_momentum else None
     learner = create_learner(network, averaged, experiment, class_counts)
@@ -83,7 +83,7 @@ def compile_learner(
 
 
 def _forget_head(learner: Learner) -> None:
-    """Sets the classifier to zeros: random scores would be all that it unlearns."""
+    """Sets the classifier to zeros, so that it need not unlearn random scores."""
     for place in learner.head_places:
         variable = learner.trainable_variables[place]
         variable.assign(keras.ops.zeros_like(variable))

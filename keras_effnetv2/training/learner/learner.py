@@ -1,4 +1,4 @@
-"""A network while it learns: loss, gradients and the moving average, in Keras's `fit`.
+"""A network in training: loss, gradients and the moving average, in Keras's `fit`.
 
 Sources: google/automl, efficientnetv2: `main.py`, `utils.py`; paper: Tan and Le 2021,
 Section 5.
@@ -19,7 +19,7 @@ from keras_effnetv2.training.learner import losses
 
 
 class Learner(Prebuilt):
-    """What the learners of all backends share; see `create_learner`."""
+    """The common part of the learners of all backends; see `create_learner`."""
 
     def __init__(
         self,
@@ -48,25 +48,25 @@ class Learner(Prebuilt):
 
     @property
     def result(self) -> keras.Model:
-        """The network to evaluate and to keep: the average, where there is one."""
+        """The network to evaluate and to keep: the average, if there is one."""
         return self.averaged or self.network
 
     @property
     def learning_variables(self) -> list[Any]:
-        """What a step changes: all trainable variables, or those of the classifier."""
+        """The variables that a step changes: all trainable, or the classifier's."""
         variables = self.trainable_variables
         if not self.trains_head_only:
             return variables
         return [variables[place] for place in self.head_places]
 
     def train_head_only(self, is_so: bool) -> None:
-        """Whether the next steps change the classifier alone.
+        """Whether the next steps change only the classifier.
 
-        The rest then works as in evaluation: its batch statistics stay too.
+        The rest then runs as in evaluation: its batch statistics stay, too.
         """
         if is_so != self.trains_head_only:
             self.trains_head_only = is_so
-            self.train_function = None  # It is traced anew.
+            self.train_function = None  # It must be traced again.
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
@@ -78,10 +78,10 @@ class Learner(Prebuilt):
         return self.network(images, training=training)
 
     def measured(self) -> dict[str, float]:
-        """What the metrics have seen since they were reset. A call for all workers.
+        """The metrics since they were reset. All workers must call it.
 
-        `loss`, `accuracy` and `top5_accuracy`, which of five classes would always be 1
-        and is left out.
+        `loss`, `accuracy` and `top5_accuracy`, which is left out for five classes or
+        fewer, where it would always be 1.
         """
         found = {x.name: float(ops.convert_to_numpy(x.result())) for x in self.measures}
         if self.network.output_shape[-1] <= 5:
@@ -89,14 +89,14 @@ class Learner(Prebuilt):
         return found
 
     def _score(self, images: Any, labels: Any) -> Any:
-        """Mean loss of some images as a scalar, with L2; metrics see them."""
+        """Mean loss of some images as a scalar, with L2; updates the metrics."""
         scores = self.network(images, training=not self.trains_head_only)
         loss = self.loss_of(labels, scores)
         self._measure(loss, labels, scores)
         return ops.mean(loss) + sum(self.losses)
 
     def _evaluate(self, images: Any, labels: Any, weights: Any) -> None:
-        """Metrics see the images that have weight 1, with averaged weights."""
+        """Updates the metrics with the images of weight 1, using averaged weights."""
         scores = self.result(images, training=False)
         self._measure(self.eval_loss_of(labels, scores), labels, scores, weights)
 
@@ -110,8 +110,8 @@ class Learner(Prebuilt):
     def _move_average(self, num_steps: Any) -> None:
         """Moves averages of weights and batch statistics, after step `num_steps`.
 
-        The first steps move them faster, as `num_updates` of TensorFlow 1's
-        ExponentialMovingAverage has it.
+        The first steps move them faster, like `num_updates` of TensorFlow 1's
+        ExponentialMovingAverage.
         """
         if self.averaged is None:
             return
@@ -139,14 +139,14 @@ class _TensorFlowLearner(Learner):
         return {"images": replicas.as_log(ops.sum(data[2]))}
 
     def _gradients(self, images: Any, labels: Any) -> tuple[Any, list[Any]]:
-        """Mean loss and its gradients, piece by piece, so that one fits in memory."""
+        """Mean loss and its gradients, in pieces that each fit into memory."""
         import tensorflow as tf
 
         num_pieces = self.accumulation_steps
         pieces = [tf.split(x, num_pieces) for x in (images, labels)]
         loss, gradients = 0.0, []
         for piece in zip(*pieces, strict=True):
-            # A piece waits for the gradients before it, and takes their memory.
+            # Each piece waits for the gradients before it, and reuses their memory.
             with tf.control_dependencies(gradients):
                 more_loss, more = self._piece_gradients(*map(tf.identity, piece))
             loss += more_loss / num_pieces
@@ -161,7 +161,7 @@ class _TensorFlowLearner(Learner):
         num_replicas = tf.distribute.get_strategy().num_replicas_in_sync
         with tf.GradientTape() as tape:
             loss = self._score(images, labels)
-            # Gradients of replicas are summed: their share, so that the sum is a mean.
+            # Gradients of replicas are summed, so scale them to make the sum a mean.
             scaled = self.optimizer.scale_loss(loss / num_replicas)
         return loss, tape.gradient(scaled, self.learning_variables)
 
@@ -195,7 +195,7 @@ class _JaxLearner(Learner):
         return {"images": ops.sum(data[2])}, (trainable, fixed, measured)
 
     def _gradients(self, state: tuple, data: tuple) -> tuple:
-        """Mean loss, its gradients, and the other variables after it."""
+        """Mean loss, its gradients, and the updated other variables."""
         import jax
 
         trainable, fixed, optimizer, measured = state
@@ -222,7 +222,7 @@ class _JaxLearner(Learner):
     def _pure_score(
         self, trainable: Any, fixed: Any, measured: Any, optimizer: Any, piece: tuple
     ) -> tuple:
-        """The scaled loss; the loss and other variables beside it."""
+        """The scaled loss, and as auxiliary output the loss and other variables."""
         with self._scope(trainable, fixed, measured) as scope:
             loss = self._score(*piece)
         others = (*self.non_trainable_variables, *self.metrics_variables)
@@ -257,10 +257,10 @@ def create_learner(
     weights)`, where a weight of 0 leaves an image out.
 
     Args:
-        network: gives scores before softmax.
+        network: a network that returns scores before softmax.
         averaged: another network of the same shape, for the moving average of weights
-            and batch statistics, which is what `evaluate` looks at. None: no average.
-        experiment: says loss, momentum of the average and accumulation.
+            and batch statistics, which `evaluate` measures. None: no average.
+        experiment: sets the loss, the momentum of the average and accumulation.
         class_counts: training images of each class, for losses that depend on them.
     """
     require_backend("Experiments are trained and evaluated on", *_LEARNERS)

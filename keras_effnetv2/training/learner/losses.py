@@ -1,7 +1,7 @@
 """Losses and accuracies that training and evaluation share, on scores before softmax.
 
 All take labels `(batch, classes)`, one-hot or mixed with a sum of 1, or 0 and 1 for
-each class where an image may have several, and scores `(batch, classes)`; all give
+each class if an image may have several, and scores `(batch, classes)`; all return
 `(batch,)`.
 """
 
@@ -23,9 +23,9 @@ def build_loss(
     Args:
         kind: `"softmax"`: labels share a mass of 1 (Tan and Le 2021, Section 5.2), or
             `"sigmoid"`: a yes or no for each class, summed over the classes.
-        label_smoothing: probability that goes from the label to all classes evenly.
-        class_weights: what the loss of an image of each class is multiplied with; of
-            several labels, their mean. None: 1.
+        label_smoothing: probability that is moved from the label evenly to all classes.
+        class_weights: factors of the loss of images of each class; with several labels,
+            their mean. None: 1.
     """
     loss = {"softmax": _softmax_loss, "sigmoid": _sigmoid_loss}[kind]
     loss = functools.partial(loss, label_smoothing=label_smoothing)
@@ -36,7 +36,7 @@ def build_loss(
 
 
 def balanced_weights(class_counts: Sequence[int]) -> list[float]:
-    """Weights of classes with which each counts alike, 1 for an image on average.
+    """Weights that make every class count equally, with a mean of 1 over images.
 
     Args:
         class_counts: images of each class; one without any has weight 1.
@@ -48,14 +48,14 @@ def balanced_weights(class_counts: Sequence[int]) -> list[float]:
 
 
 def _weight_of(labels: Any, weights: np.ndarray) -> Any:
-    """The mean weight of the labels of each image; 1 where there is none."""
+    """The mean weight of the labels of each image; 1 for images without labels."""
     mass = ops.sum(labels, axis=-1)
     total = ops.sum(labels * weights, axis=-1)
     return ops.where(mass > 0, total / ops.maximum(mass, 1e-6), 1.0)
 
 
 def top_k_hits(labels: Any, scores: Any, k: int) -> Any:
-    """1 where a class of the largest label is among the `k` best scores, else 0."""
+    """1 if a class with the largest label is among the `k` best scores, else 0."""
     k = min(k, labels.shape[-1])
     _, best = ops.top_k(scores, k)
     found = ops.max(ops.take_along_axis(labels, best, axis=-1), axis=-1)

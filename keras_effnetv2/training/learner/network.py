@@ -30,8 +30,8 @@ def build_network(
 
     Args:
         experiment: its settings.
-        weights: to start from, as `create_model` takes them.
-        class_names: of the data.
+        weights: initial weights, as for `create_model`.
+        class_names: class names of the data.
 
     Raises:
         ValueError: softmax over a single class, whose loss is always 0.
@@ -86,12 +86,12 @@ def trained_variant(settings: Model) -> Variant:
 
 
 def freeze_layers(network: keras.Model, patterns: tuple[str, ...]) -> None:
-    """Fixes the layers whose names fit a pattern such as `block[123]*`.
+    """Freezes the layers whose names match a pattern such as `block[123]*`.
 
-    Their batch norms keep their statistics too.
+    Their batch norms keep their statistics, too.
 
     Raises:
-        ValueError: a pattern that fits no layer with weights.
+        ValueError: a pattern that matches no layer with weights.
     """
     layers = [layer for layer in walk_layers(network) if layer.weights]
     for pattern in patterns:
@@ -107,11 +107,11 @@ def freeze_layers(network: keras.Model, patterns: tuple[str, ...]) -> None:
 
 
 def variable_depths(network: keras.Model) -> list[int]:
-    """Of each trainable variable, the blocks between it and the classifier.
+    """The number of blocks between each trainable variable and the classifier.
 
-    0 is the classifier's, 1 the layers after the last block, and the stem has most.
+    The classifier has 0, the layers after the last block have 1, and the stem has most.
     """
-    groups = []  # Of every layer with weights: a name that its neighbours may share.
+    groups = []  # For every layer with weights, a name that its neighbours may share.
     for layer in walk_layers(network):
         if layer.weights:
             part = layer.name.partition("_")[0]
@@ -129,7 +129,7 @@ def variable_depths(network: keras.Model) -> list[int]:
 def _labels(
     experiment: Experiment, class_names: tuple[str, ...] | None
 ) -> str | tuple[str, ...] | None:
-    """What the classes are called: a class list's name where it is one."""
+    """The names of the classes, or the name of a known class list."""
     for name, number in NUM_LABELS.items():
         source = f"{name}_tfrecord"
         is_it = experiment.data.source == source or experiment.data.name.startswith(

@@ -1,4 +1,4 @@
-"""Optimizers as the recipes need them.
+"""Optimizers of the recipes.
 
 Source: google/automl, efficientnetv2: `utils.py`; paper: Tan and Le 2021, Section 5.
 """
@@ -25,7 +25,7 @@ from keras_effnetv2.training.learner.schedules import (
 )
 from keras_effnetv2.training.progressive.stages import Stage, steps_per_epoch
 
-# The released code decays all but biases and batch norms' scales and offsets.
+# The released code decays everything except biases and batch norms' scales and offsets.
 _DECAYED = re.compile(r"kernel$")
 
 
@@ -41,10 +41,10 @@ def build_optimizer(
     Args:
         experiment: its settings.
         stages: its plan.
-        num_images: to train on.
-        depths: of every trainable variable, how many blocks lie between it and the
-            classifier: what the layer-wise decay counts.
-        learning_rate: None: as the experiment has it.
+        num_images: number of training images.
+        depths: number of blocks between each trainable variable and the classifier, for
+            layer-wise decay.
+        learning_rate: replaces the experiment's. None: the experiment's.
     """
     settings = experiment.optimizer
     if learning_rate is None:
@@ -61,7 +61,7 @@ def build_optimizer(
 
 
 def peak_learning_rate(experiment: Experiment) -> float:
-    """The largest that an experiment's schedule has, for its batch size."""
+    """The largest learning rate of an experiment's schedule, for its batch size."""
     settings = experiment.optimizer
     if settings.learning_rate_batch_size is None:
         return settings.learning_rate
@@ -109,10 +109,10 @@ def is_decayed(variable: Any) -> bool:
 
 
 def add_l2(variables: Sequence[Any], weight_decay: float) -> None:
-    """Puts `weight_decay` times half the sum of squares of kernels into the loss.
+    """Adds `weight_decay` times half the sum of squares of kernels to the loss.
 
     Keras adds the regularizers of trainable variables to the loss of the model that
-    has them.
+    owns them.
     """
     for variable in variables:
         if is_decayed(variable):

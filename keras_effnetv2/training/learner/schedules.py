@@ -23,12 +23,12 @@ SCHEDULES = ("exponential", "cosine", "constant")
 class WarmUp(LearningRateSchedule):
     """Grows linearly from 0 to `schedule`'s first value, then follows `schedule`.
 
-    The warm-up of Keras's `CosineDecay` starts the decay after it, and the other stock
-    schedules have none; here the step that `schedule` sees counts from the start.
+    Keras's `CosineDecay` starts the decay only after its warm-up, and the other stock
+    schedules have no warm-up; here `schedule` counts its steps from the start.
 
     Args:
-        schedule: what follows.
-        num_steps: of the warm-up; step `num_steps` is the first of `schedule`.
+        schedule: the schedule that follows.
+        num_steps: steps of the warm-up; step `num_steps` is the first of `schedule`.
     """
 
     def __init__(self, schedule: LearningRateSchedule, num_steps: int) -> None:
@@ -42,13 +42,13 @@ class WarmUp(LearningRateSchedule):
         self.num_steps = num_steps
 
     def __call__(self, step: Any) -> Any:
-        """The learning rate at `step`, a whole number or such a tensor."""
+        """The learning rate at `step`, an integer or an integer tensor."""
         step = keras.ops.cast(step, "float32")
         growing = self.schedule(0) * step / self.num_steps
         return keras.ops.where(step < self.num_steps, growing, self.schedule(step))
 
     def get_config(self) -> dict[str, Any]:
-        """What `from_config` needs."""
+        """The arguments of `from_config`."""
         schedule = keras.saving.serialize_keras_object(self.schedule)
         return {"schedule": schedule, "num_steps": self.num_steps}
 
@@ -61,16 +61,16 @@ class WarmUp(LearningRateSchedule):
 
 @keras.saving.register_keras_serializable("keras_effnetv2")
 class PerStage(LearningRateSchedule):
-    """A schedule for stages of different batch sizes, and so of other steps an epoch.
+    """A schedule for stages of different batch sizes, and so of steps per epoch.
 
-    Each stage runs through its own part of `schedule`, which counts the steps of one
-    batch size, faster or slower, and multiplied: linear scaling with the batch.
+    `schedule` counts the steps of one batch size. Each stage runs through its own part
+    of it, faster or slower, with rates scaled linearly with the batch size.
 
     Args:
-        schedule: of the whole training, with one batch size.
+        schedule: schedule of the whole training, with one batch size.
         ends: steps from the start to the end of each stage.
         reference_ends: the same in steps of `schedule`.
-        factors: of the learning rate in each stage.
+        factors: factor of the learning rate in each stage.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class PerStage(LearningRateSchedule):
         self.factors = factors
 
     def __call__(self, step: Any) -> Any:
-        """The learning rate at `step`, a whole number or such a tensor."""
+        """The learning rate at `step`, an integer or an integer tensor."""
         ops = keras.ops
         step = ops.cast(step, "float32")
         ends = ops.convert_to_tensor(self.ends[:-1], "float32")
@@ -104,7 +104,7 @@ class PerStage(LearningRateSchedule):
         return self.schedule(reference) * of_stage(self.factors)
 
     def get_config(self) -> dict[str, Any]:
-        """What `from_config` needs."""
+        """The arguments of `from_config`."""
         return {
             "schedule": keras.saving.serialize_keras_object(self.schedule),
             "ends": self.ends,
@@ -126,8 +126,9 @@ def scale_learning_rate(
 
     Args:
         learning_rate: e.g. the released code's 0.016.
-        batch_size: images a step, over all devices.
-        reference_batch_size: what `learning_rate` is for; 256 in the released code.
+        batch_size: images per step, over all devices.
+        reference_batch_size: the batch size of `learning_rate`; 256 in the released
+            code.
     """
     return learning_rate * batch_size / reference_batch_size
 
@@ -142,26 +143,27 @@ def build_schedule(
     decay_epochs: float = 2.4,
     decay_rate: float = 0.97,
 ) -> LearningRateSchedule:
-    """The learning rate of a whole training; it runs on through all of its stages.
+    """The learning rate of a whole training run, across all of its stages.
 
     Args:
         name: `"exponential"`, `"cosine"` (to 0 at the end) or `"constant"`.
         learning_rate: the largest, for the batch size in use.
-        steps_per_epoch: need not be whole: the released code has 306.68 on ImageNet.
-        epochs: of the whole training; only the cosine depends on them.
-        warmup_epochs: of linear growth from 0.
-        decay_epochs: of `"exponential"`: the rate falls every so many epochs, at once.
-        decay_rate: of `"exponential"`: what it is multiplied with.
+        steps_per_epoch: need not be an integer: the released code has 306.68 on
+            ImageNet.
+        epochs: epochs of the whole training; only the cosine depends on them.
+        warmup_epochs: epochs of linear growth from 0.
+        decay_epochs: for `"exponential"`: epochs between the steps of the rate.
+        decay_rate: for `"exponential"`: the factor of each step.
 
     Raises:
-        ValueError: unknown name, no step or a warm-up longer than the training.
+        ValueError: unknown name, no steps, or a warm-up longer than the training.
     """
     if name not in SCHEDULES:
-        raise InputError(f"A schedule is one of {SCHEDULES}. Received: {name!r}.")
+        raise InputError(f"A schedule must be one of {SCHEDULES}. Received: {name!r}.")
     if steps_per_epoch <= 0 or not 0 <= warmup_epochs <= epochs or epochs <= 0:
         raise InputError(
-            "A schedule needs steps, epochs, and no more epochs of warm-up. Received: "
-            f"steps_per_epoch={steps_per_epoch}, epochs={epochs}, "
+            "A schedule needs steps, epochs, and no more epochs of warm-up than "
+            f"epochs. Received: steps_per_epoch={steps_per_epoch}, epochs={epochs}, "
             f"warmup_epochs={warmup_epochs}."
         )
     if name == "cosine":

@@ -39,8 +39,8 @@ class Feed:
     """The images of an experiment.
 
     Attributes:
-        source: of the images.
-        decode_errors: counts those that cannot be decoded.
+        source: the source of the images.
+        decode_errors: counts the images that cannot be decoded.
     """
 
     source: Source
@@ -51,7 +51,7 @@ class Feed:
         """The images of one split.
 
         Raises:
-            ValueError: there is no such dataset, or it is not what `data` says.
+            ValueError: there is no such dataset, or it does not match `data`.
         """
         source = open_source(
             data.source,
@@ -74,20 +74,20 @@ class Feed:
 
 
 def open_feeds(experiment: Experiment) -> tuple[Experiment, Feed, Feed]:
-    """The images to train on and to evaluate on, and what they say of themselves.
+    """Opens the images to train and to evaluate on.
 
     Returns:
-        The experiment with the number of classes that the training images have and
-        their order, these images, and those to evaluate on.
+        The experiment with the number of classes and the order of the training images,
+        these images, and those to evaluate on.
 
     Raises:
-        ValueError: as `Feed.open`.
+        ValueError: as for `Feed.open`.
     """
     train_feed = Feed.open(experiment.data, experiment.data.train_split)
     num_classes = train_feed.source.num_classes
     data = dataclasses.replace(experiment.data, num_classes=num_classes)
     if train_feed.source.chunks is not None:
-        # What was decided by where the data is stays, wherever it goes.
+        # The order chosen for the data's storage stays, even if the data moves.
         data = dataclasses.replace(data, order="chunks")
     experiment = dataclasses.replace(experiment, data=data)
     return experiment, train_feed, Feed.open(data, data.eval_split)
@@ -95,7 +95,7 @@ def open_feeds(experiment: Experiment) -> tuple[Experiment, Feed, Feed]:
 
 @contextlib.contextmanager
 def data_errors_raised(*feeds: Feed) -> Iterator[None]:
-    """Raises what has stopped the data, instead of what TensorFlow makes of it."""
+    """Raises the error that stopped the data, instead of TensorFlow's version of it."""
     try:
         yield
     except Exception:
@@ -134,7 +134,7 @@ def training_data(
     devices: Devices,
     make_batches: Callable[..., tf.data.Dataset] = segment_batches,
 ) -> Any:
-    """Batches of a segment as `fit` takes them, made as by `segment_batches`."""
+    """Batches of a segment for `fit`, made by `segment_batches` or an equivalent."""
 
     def make(shard: Shard) -> tf.data.Dataset:
         batches = make_batches(feed, experiment, segment, shard)
@@ -145,7 +145,7 @@ def training_data(
 
 
 def _of_any_size(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The same batch, of no static size: TensorFlow traces one step for all stages."""
+    """The same batch, without a static size: one traced step serves all stages."""
     num, _, _, channels = images.shape
     shape = (num, None, None, channels)
     return tf.raw_ops.PlaceholderWithDefault(input=images, shape=shape), labels
@@ -167,7 +167,7 @@ def sample_images(feed: Feed, experiment: Experiment, stage: Stage) -> Any:
 def evaluation_data(
     feed: Feed, preprocessing: Preprocessing, batch_size: int, devices: Devices
 ) -> Any:
-    """Batches `(images, labels, weights)`, as `evaluate` takes them."""
+    """Batches `(images, labels, weights)` for `evaluate`."""
 
     def make(shard: Shard) -> tf.data.Dataset:
         return evaluation_batches(

@@ -24,10 +24,10 @@ from keras_effnetv2.training.progressive.stages import Stage
 
 @dataclasses.dataclass(frozen=True)
 class Segment:
-    """A part of a stage that one `fit` trains: all of it, but after a restart.
+    """A part of a stage that one `fit` trains: the whole stage, except after a restart.
 
     Attributes:
-        stage: what is trained.
+        stage: the stage.
         first_epoch: epochs trained before, counted from the start of the training.
         end_epoch: epochs trained after it.
         first_step: steps of its first epoch that were trained before.
@@ -47,9 +47,10 @@ def plan_segments(
     first_epoch: int = 0,
     first_step: int = 0,
 ) -> Iterator[Segment]:
-    """What is left to train from a step of an epoch on.
+    """The segments left to train from a step of an epoch on.
 
-    The rest of a begun epoch is a segment of its own: `fit` has epochs of one length.
+    The rest of a begun epoch is a segment of its own, since all epochs of a `fit` have
+    the same length.
     """
     for stage in stages:
         steps = steps_per_epoch(stage)
@@ -62,7 +63,7 @@ def plan_segments(
 
 
 def split_segments(segments: Iterator[Segment], epoch: int) -> Iterator[Segment]:
-    """The same segments, of which none reaches over the start of an epoch."""
+    """The same segments, split at the start of an epoch."""
     for segment in segments:
         if segment.first_epoch < epoch < segment.end_epoch:
             yield dataclasses.replace(segment, end_epoch=epoch)
@@ -73,16 +74,16 @@ def split_segments(segments: Iterator[Segment], epoch: int) -> Iterator[Segment]
 class ProgressiveLearning:
     """Trains a model through stages of growing images and regularization.
 
-    Weights, optimizer and schedule carry over from stage to stage. What a stage says of
-    the model is set on it: `dropout_rate` on every `keras.layers.Dropout`,
-    `drop_path_rate` on every `StochasticDepth`, growing with depth. The rest of a stage
-    (image size, RandAugment, MixUp, CutMix, batch size) is for the data.
+    Weights, optimizer and schedule carry over from stage to stage. Each stage sets its
+    rates on the model: `dropout_rate` on every `keras.layers.Dropout`, `drop_path_rate`
+    on every `StochasticDepth`, growing with depth. Its other values (image size,
+    RandAugment, MixUp, CutMix, batch size) are for the data.
 
     Args:
         stages: from `plan_stages`.
 
     Raises:
-        ValueError: no stages, or stages that do not follow each other.
+        ValueError: no stages, or stages that are not consecutive.
     """
 
     def __init__(self, stages: Sequence[Stage]) -> None:
@@ -91,7 +92,7 @@ class ProgressiveLearning:
         starts = [stage.first_epoch for stage in self.stages]
         if not starts or starts != ends[:-1]:
             raise InputError(
-                "Stages must follow each other from epoch 0 on, as plan_stages makes "
+                "Stages must be consecutive from epoch 0 on, as plan_stages makes "
                 f"them. Received: first epochs {starts}, end epochs {ends[1:]}."
             )
 
@@ -109,22 +110,22 @@ class ProgressiveLearning:
     ) -> dict[str, list[float]]:
         """Trains `model` through all stages.
 
-        Callbacks see one `fit` over the epochs of all stages: they begin once and end
-        once, may stop the training, and `keras.callbacks.BackupAndRestore` resumes it
-        in any stage. Their `params["steps"]` is that of the stage.
+        Callbacks see one `fit` over the epochs of all stages: they begin and end once,
+        may stop the training, and `keras.callbacks.BackupAndRestore` resumes it in any
+        stage. Their `params["steps"]` is that of the stage.
 
         Args:
-            model: compiled; its input has free height and width.
-            make_data: the training data of a stage, as `model.fit` takes it: images of
-                `stage.image_size` with the stage's regularization. Called for earlier
-                stages too where a training resumes.
-            steps_per_epoch: where the data does not end by itself.
-            validation_data: as `model.fit` takes it; the same in all stages.
-            callbacks: as `model.fit` takes them.
-            verbose: as `model.fit` takes it.
+            model: a compiled model, whose input has free height and width.
+            make_data: makes the training data of a stage, for `model.fit`: images of
+                `stage.image_size` with the stage's regularization. If training resumes,
+                it is also called for earlier stages.
+            steps_per_epoch: needed if the data is infinite.
+            validation_data: as for `model.fit`; the same in all stages.
+            callbacks: as for `model.fit`.
+            verbose: as for `model.fit`.
 
         Returns:
-            The numbers of every epoch by name, as `History.history` has them.
+            The metrics of every epoch by name, as in `History.history`.
 
         Raises:
             ValueError: a dropout rate for a model that has no dropout.
@@ -166,13 +167,13 @@ def fit_segment(
             data,
             initial_epoch=segment.first_epoch,
             epochs=segment.end_epoch,
-            shuffle=not _is_dataset(data),  # Keras warns that it cannot.
+            shuffle=not _is_dataset(data),  # Keras would warn that it cannot.
             **arguments,
         )
 
 
 def _is_dataset(data: Any) -> bool:
-    """Whether `data` is TensorFlow's, distributed or not."""
+    """Whether `data` is a TensorFlow dataset, distributed or not."""
     return hasattr(data, "element_spec")
 
 
@@ -180,10 +181,11 @@ def set_rates(model: keras.Model, stage: Stage) -> bool:
     """Sets the dropout and stochastic-depth rates of `stage` on `model`.
 
     Returns:
-        Whether any has changed.
+        Whether any rate has changed.
 
     Raises:
-        ValueError: the model has no such layer, or one that Keras cannot raise from 0.
+        ValueError: the model has no such layer, or one whose rate cannot be raised from
+            0.
     """
     rates: list[tuple[Any, float]] = []
     if stage.dropout_rate is not None:
@@ -192,8 +194,8 @@ def set_rates(model: keras.Model, stage: Stage) -> bool:
             if stage.dropout_rate and not hasattr(layer, "seed_generator"):
                 raise InputError(
                     f"The dropout rate of layer {layer.name!r} cannot be raised from "
-                    "0: Keras makes its random numbers only for a rate above 0. Build "
-                    "the model with the largest rate that it will have."
+                    "0: Keras gives it a random generator only if its rate is above "
+                    "0. Build the model with the largest rate that it will have."
                 )
             rates.append((layer, stage.dropout_rate))
     if stage.drop_path_rate is not None:
@@ -218,9 +220,10 @@ def _some(layers: list, model: keras.Model, field: str, kind: str) -> list:
 
 @contextlib.contextmanager
 def _average_kept(model: keras.Model, is_last: bool) -> Iterator[None]:
-    """Keeps `fit` from writing Keras's own moving average over the weights too early.
+    """Keeps `fit` from replacing the weights with Keras's moving average too early.
 
-    It does so at the end of every `fit`; a stage then would go on from the average.
+    Keras does so at the end of every `fit`; the next stage would continue from the
+    average.
     """
     if is_last:
         yield

@@ -1,6 +1,6 @@
-"""Progressive learning: which images and how much regularization, stage by stage.
+"""Progressive learning: image size and regularization, stage by stage.
 
-Pure Python: a plan is data, which a training loop walks through.
+Pure Python: a plan is data that a training loop walks through.
 
 Reference: Tan and Le 2021, https://arxiv.org/abs/2104.00298, Algorithm 1 and Table 6.
 """
@@ -32,7 +32,7 @@ class Ramp:
                 )
 
     def at(self, index: int, num_stages: int) -> float:
-        """The value in stage `index`, from 0; `last` where there is one stage only."""
+        """The value in stage `index`, from 0; `last` if there is only one stage."""
         if index == num_stages - 1:
             return self.last
         return self.first + (self.last - self.first) * index / (num_stages - 1)
@@ -40,21 +40,20 @@ class Ramp:
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """A span of epochs with images of one size and regularization of one strength.
+    """A span of epochs with one image size and one strength of regularization.
 
     Attributes:
         index: number of the stage, from 0.
         first_epoch: epochs trained before it.
         num_epochs: epochs of this stage.
         image_size: side of the training images, pixels.
-        randaugment_magnitude: Google's scale, 10 is nominal. It matters only where the
+        randaugment_magnitude: Google's scale, 10 is nominal. It matters only if the
             augmentation is RandAugment.
-        mixup_alpha: of MixUp's Beta(alpha, alpha); 0: no MixUp.
-        cutmix_alpha: of CutMix's Beta(alpha, alpha); 0: no CutMix.
-        dropout_rate: before the classifier. None: as the model has it.
-        drop_path_rate: of stochastic depth, at the last block. None: as the model has
-            it.
-        batch_size: images a step, over all devices.
+        mixup_alpha: alpha of MixUp's Beta(alpha, alpha); 0: no MixUp.
+        cutmix_alpha: alpha of CutMix's Beta(alpha, alpha); 0: no CutMix.
+        dropout_rate: rate of the dropout before the classifier. None: the model's.
+        drop_path_rate: rate of stochastic depth at the last block. None: the model's.
+        batch_size: images per step, over all devices.
     """
 
     index: int
@@ -85,9 +84,9 @@ class Stage:
         for field, fits in valid.items():
             if not fits:
                 raise InputError(
-                    "A Stage needs at least one epoch, pixel and image a batch, no "
-                    "negative number, and rates below 1. "
-                    f"Received: {field}={getattr(self, field)!r}."
+                    "A Stage needs at least one epoch, one pixel and one image per "
+                    "batch, no negative numbers, and rates below 1. Received: "
+                    f"{field}={getattr(self, field)!r}."
                 )
 
     @property
@@ -96,7 +95,7 @@ class Stage:
         return self.first_epoch + self.num_epochs
 
     def num_steps(self, num_images: int) -> int:
-        """Steps of the stage; an epoch leaves out what does not fill a batch."""
+        """Steps of the stage; an epoch leaves out images that do not fill a batch."""
         return self.num_epochs * steps_per_epoch(num_images, self.batch_size)
 
 
@@ -108,8 +107,8 @@ def steps_per_epoch(num_images: int, batch_size: int) -> int:
     """
     if num_images < batch_size:
         raise InputError(
-            f"A batch has {batch_size} images, the training data only {num_images}. "
-            "Make batch_size smaller."
+            f"A batch has {batch_size} images, but the training data only "
+            f"{num_images}. Make batch_size smaller."
         )
     return num_images // batch_size
 
@@ -127,23 +126,25 @@ def plan_stages(
     drop_path_rate: Ramp | float | None = None,
     formula: str = "paper",
 ) -> tuple[Stage, ...]:
-    """Algorithm 1: the stages of a training, each a little harder than the one before.
+    """Algorithm 1: the stages of a training run, each a little harder than the last.
 
-    A number where a `Ramp` could be stays the same in all stages. Every epoch belongs
-    to one stage; stages differ by one epoch where `epochs` does not divide evenly.
+    A number instead of a `Ramp` is the same in all stages. Every epoch belongs to one
+    stage; stages differ by one epoch if `epochs` does not divide evenly.
 
     Args:
-        epochs: of the whole training.
-        num_stages: the paper has 4.
+        epochs: epochs of the whole training.
+        num_stages: number of stages; 4 in the paper.
         image_size: side of the training images, pixels.
-        batch_size: images a step, over all devices; a number for each stage, or one.
+        batch_size: images per step, over all devices; one number, or one for each
+            stage.
         randaugment_magnitude: Google's scale, 10 is nominal.
-        mixup_alpha: 0: no MixUp.
-        cutmix_alpha: 0: no CutMix.
-        dropout_rate: None: as the model has it.
-        drop_path_rate: None: as the model has it. The paper does not ramp it.
-        formula: for the image sizes. `"paper"`: evenly from first to last, to the
-            nearest pixel. `"released"`: as the released code has it, whose first stage
+        mixup_alpha: alpha of MixUp; 0: no MixUp.
+        cutmix_alpha: alpha of CutMix; 0: no CutMix.
+        dropout_rate: rate of the dropout before the classifier. None: the model's.
+        drop_path_rate: rate of stochastic depth. None: the model's. The paper does not
+            ramp it.
+        formula: formula of the image sizes. `"paper"`: evenly from first to last, to
+            the nearest pixel. `"released"`: as in the released code, whose first stage
             is one step above the first size, `int(first + (last - first) * (i + 1) /
             num_stages)`. Regularization is the same in both.
 
@@ -178,9 +179,9 @@ def plan_stages(
 
 
 def cost(stages: Sequence[Stage], epochs_done: float = 0.0) -> float:
-    """Compute of the part of the plan that follows its first `epochs_done` epochs.
+    """Compute of the plan after its first `epochs_done` epochs.
 
-    In pixels of one image an epoch: all epochs see the same images.
+    In pixels of one image per epoch: all epochs see the same images.
     """
     return sum(
         max(0, stage.end_epoch - max(epochs_done, stage.first_epoch))
@@ -190,7 +191,7 @@ def cost(stages: Sequence[Stage], epochs_done: float = 0.0) -> float:
 
 
 def relative_cost(stages: Sequence[Stage]) -> float:
-    """Compute of the plan, as a share of that of its last image size throughout."""
+    """Compute of the plan, relative to its last image size throughout."""
     num_epochs = sum(stage.num_epochs for stage in stages)
     return cost(stages) / (num_epochs * stages[-1].image_size ** 2)
 
@@ -198,7 +199,7 @@ def relative_cost(stages: Sequence[Stage]) -> float:
 def format_plan(stages: Sequence[Stage], num_images: int) -> str:
     """The plan as a text table, with its steps for `num_images` training images.
 
-    The share of the time is an estimate: in proportion to image area times images.
+    The share of the time is an estimate, in proportion to image area times images.
     """
     rows: list[tuple[str, ...]] = [
         (

@@ -1,1 +1,1 @@
-"""Everything that a run shows and writes down."""
+"""Everything that a run shows and records."""

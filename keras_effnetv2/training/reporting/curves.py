@@ -1,4 +1,4 @@
-"""The course of a run as a picture."""
+"""The curves of a run as a picture."""
 
 import itertools
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from keras_effnetv2.training.reporting.records import best_evaluation
 
 _TRAIN, _EVAL, _PLAIN = "#e08e2b", "#1f5fa8", "#444444"
 _BANDS = ("#f2f4f7", "#e3e8ef")
-# Label of a strength, and what to multiply it with: Google's nominal magnitude is 10.
+# Label of a strength, and its factor: Google's nominal magnitude is 10.
 _STRENGTHS = {
     "randaugment_magnitude": ("RandAugment / 10", 0.1),
     "mixup_alpha": ("MixUp", 1.0),
@@ -27,9 +27,9 @@ def draw_curves(records: _Records, path: AnyPathLike, title: str) -> None:
     """Writes a PNG of `curves_figure`.
 
     Args:
-        records: of the epochs so far; see `Records`.
-        path: of the PNG; an older one is replaced at once.
-        title: of the picture.
+        records: records of the epochs so far; see `Records`.
+        path: the PNG; an older one is replaced atomically.
+        title: title of the picture.
 
     Raises:
         ValueError: no records.
@@ -46,7 +46,7 @@ def curves_figure(records: _Records) -> Any:
     """Accuracy, loss, learning rate, image size and regularization over the epochs.
 
     Args:
-        records: of the epochs so far; see `Records`.
+        records: records of the epochs so far; see `Records`.
 
     Returns:
         A figure of matplotlib.
@@ -101,7 +101,7 @@ def _draw_learning_rate(axes: Any, records: _Records) -> None:
 
 
 def _draw_difficulty(axes: Any, records: _Records) -> None:
-    """Image size as an area; on the right, the strengths that are in use."""
+    """Image size as an area; the strengths in use on the right axis."""
     edges = [records[0]["epoch"] - 1, *(record["epoch"] for record in records)]
     sizes = [record["image_size"] for record in records]
     axes.stairs(sizes, edges, fill=True, color="#b9c4d3")
@@ -151,7 +151,7 @@ def _draw_stages(all_axes: Sequence[Any], records: _Records) -> None:
 
 def _draw_epochs(axes: Any, records: _Records) -> None:
     first, last = records[0]["epoch"] - 1, records[-1]["epoch"]
-    axes.set_xlim(first, last + 0.02 * (last - first))  # The last marker is whole.
+    axes.set_xlim(first, last + 0.02 * (last - first))  # Shows the whole last marker.
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_xlabel("epochs")
 

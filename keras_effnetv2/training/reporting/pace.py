@@ -1,4 +1,4 @@
-"""How fast a training goes, and how long it will take yet."""
+"""The speed of training, and the time left."""
 
 import collections
 import statistics
@@ -10,15 +10,15 @@ _WINDOW = 10.0  # Seconds over which speed is measured.
 
 
 class Pace:
-    """Follows a training through its stages.
+    """Follows a training run through its stages.
 
-    The time left counts on today's speed, in proportion to image area, and on
-    evaluations as long as those before. Compilation, in the first step of a stage, is
-    in neither.
+    The time left assumes the current speed, in proportion to image area, and
+    evaluations as long as those before. Compilation, in the first step of a stage,
+    counts in neither.
 
     Args:
         stages: the plan.
-        steps_per_epoch: for each stage.
+        steps_per_epoch: steps per epoch in each stage.
     """
 
     def __init__(self, stages: Sequence[Stage], steps_per_epoch: Sequence[int]) -> None:
@@ -30,7 +30,7 @@ class Pace:
         self._cost_per_second = 0.0
 
     def place(self, step: int) -> tuple[Stage, float]:
-        """The stage that `step` belongs to, and epochs trained with it."""
+        """The stage that `step` belongs to, and epochs trained after it."""
         for stage, steps in zip(self._stages, self._steps_per_epoch, strict=True):
             if step <= stage.num_epochs * steps:
                 return stage, stage.first_epoch + step / steps
@@ -39,7 +39,7 @@ class Pace:
         return last, float(last.end_epoch)
 
     def advance(self, time: float, step: int) -> float | None:
-        """Images a second, after `step` was done at `time`; None where unknown yet."""
+        """Images per second, after `step` was done at `time`; None if unknown yet."""
         window = self._window
         window.append((time, step))
         while len(window) > 2 and time - window[0][0] > _WINDOW:
@@ -54,7 +54,7 @@ class Pace:
         return images_per_second
 
     def end_epoch(self, time: float, step: int, images_per_second: float) -> None:
-        """Must follow each epoch, evaluated by `time`, and says how fast it was."""
+        """Must be called after each epoch, evaluated by `time`; returns its speed."""
         if self._window:
             self._pauses.append(time - self._window[-1][0])
             self._window.clear()
@@ -62,7 +62,7 @@ class Pace:
         self._calibrate(stage, images_per_second)
 
     def seconds_left(self, step: int) -> float | None:
-        """After `step`, to the end of the plan; None where no speed is known yet."""
+        """Seconds from `step` to the end of the plan; None if no speed is known yet."""
         if not self._cost_per_second:
             return None
         _, epochs = self.place(step)

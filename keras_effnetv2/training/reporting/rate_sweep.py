@@ -1,4 +1,4 @@
-"""A sweep of learning rates: its losses, what they suggest, and their picture."""
+"""A sweep of learning rates: its losses, the suggested rate, and a picture."""
 
 import dataclasses
 import json
@@ -10,28 +10,28 @@ from keras_effnetv2.errors import InputError, require_modules
 from keras_effnetv2.files import replace_file, replacing
 from keras_effnetv2.paths import AnyPath, AnyPathLike
 
-_FEWEST_STEPS = 12  # Of fewer losses nothing can be said.
-_SMOOTHING = 0.06  # Standard deviation of the weights, as a share of all steps.
-# A fall of the smoothed loss counts from so many standard deviations of a step's loss
-# around it, and from such a share of the loss.
+_FEWEST_STEPS = 12  # Fewer losses tell nothing.
+_SMOOTHING = 0.06  # Standard deviation of the weights, as a fraction of all steps.
+# A fall of the smoothed loss counts if it is at least so many standard deviations of a
+# step's loss around it, and such a fraction of the loss.
 _CLEAR_FALL, _LEAST_FALL = 2.0, 0.02
 _STEPS, _SMOOTHED, _CHOSEN = "#e08e2b", "#1f5fa8", "#444444"
 
 
 @dataclasses.dataclass(frozen=True)
 class RateSweep:
-    """What a sweep has measured.
+    """The measurements of a sweep.
 
     Attributes:
-        rates: of its steps, each a constant times the one before.
-        losses: of the images of each step, before the step.
+        rates: learning rate of each step, a constant times the one before.
+        losses: loss on the images of each step, before the step.
     """
 
     rates: tuple[float, ...]
     losses: tuple[float, ...]
 
     def smoothed(self) -> np.ndarray:
-        """Weighted means of the losses around each, `(steps,)`: they do not lag."""
+        """Centred weighted means of the losses, `(steps,)`: they do not lag."""
         places = np.arange(len(self.losses))
         width = max(1.0, _SMOOTHING * len(self.losses))
         distances = (places[:, None] - places) / width
@@ -39,9 +39,9 @@ class RateSweep:
         return weights @ np.array(self.losses) / weights.sum(axis=1)
 
     def suggest(self) -> tuple[float | None, str]:
-        """The rate at which the loss falls fastest, to two digits, and a clause why.
+        """The rate at which the loss falls fastest, to two digits, and a reason.
 
-        None where it does not fall clearly.
+        None if it does not fall clearly.
         """
         if len(self.rates) < _FEWEST_STEPS:
             return None, f"{len(self.rates)} steps are too few to tell"
@@ -60,12 +60,12 @@ class RateSweep:
         )
 
     def write(self, path: AnyPath) -> None:
-        """Writes it as JSON, which `read_sweep` reads."""
+        """Writes it as JSON for `read_sweep`."""
         replace_file(path, (json.dumps(dataclasses.asdict(self)) + "\n").encode())
 
 
 def read_sweep(path: AnyPath) -> RateSweep | None:
-    """The sweep of a work folder; None where there was none.
+    """The sweep of a work folder; None if there was none.
 
     Raises:
         ValueError: the file is damaged.
@@ -83,9 +83,9 @@ def draw_rates(sweep: RateSweep, path: AnyPathLike, title: str) -> None:
     """Writes a PNG of `rates_figure`.
 
     Args:
-        sweep: of at least one step.
-        path: of the PNG; an older one is replaced at once.
-        title: of the picture.
+        sweep: a sweep of at least one step.
+        path: the PNG; an older one is replaced atomically.
+        title: title of the picture.
 
     Raises:
         ImportError: matplotlib is missing.
@@ -97,10 +97,10 @@ def draw_rates(sweep: RateSweep, path: AnyPathLike, title: str) -> None:
 
 
 def rates_figure(sweep: RateSweep) -> Any:
-    """The loss over the learning rate, of steps and smoothed, and what is suggested.
+    """The loss over the learning rate, per step and smoothed, and the suggested rate.
 
     Args:
-        sweep: of at least one step.
+        sweep: a sweep of at least one step.
 
     Returns:
         A figure of matplotlib.

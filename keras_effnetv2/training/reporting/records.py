@@ -1,4 +1,4 @@
-"""What a run measured, epoch by epoch: `metrics.jsonl`, a JSON object a line."""
+"""The metrics of a run by epoch: `metrics.jsonl`, one JSON object per line."""
 
 import json
 import math
@@ -18,25 +18,25 @@ class Records:
     1), the stage's `image_size` (pixels), `batch_size`, `randaugment_magnitude`,
     `mixup_alpha`, `cutmix_alpha`, `dropout_rate` and `drop_path_rate`, then
     `learning_rate`, `loss`, `accuracy`, `seconds` (of training), `images_per_second`
-    and, where the epoch was evaluated, `eval_loss`, `eval_accuracy` and, of more than
+    and, if the epoch was evaluated, `eval_loss`, `eval_accuracy` and, with more than
     five classes, `eval_top5_accuracy`. Accuracies are from 0 to 1.
 
-    Numbers that JSON does not have, NaN and infinities, are kept as null: None.
+    NaN and infinities, which JSON lacks, are stored as null: None.
 
     Args:
-        path: of the file, in a folder that exists; made with the first record.
+        path: the file, in a folder that exists; created with the first record.
     """
 
     def __init__(self, path: AnyPathLike) -> None:
         self.path = as_path(path)
 
     def append(self, record: dict[str, Any]) -> None:
-        """Adds a record; it is on the disk when this returns.
+        """Adds a record; it is on disk when this returns.
 
-        When a run resumes, call `drop_after` first: it also removes the half of a line
+        When a run resumes, call `drop_after` first: it also removes an incomplete line
         that a killed run may have left.
         """
-        if isinstance(self.path, RemotePath):  # Files of buckets do not grow.
+        if isinstance(self.path, RemotePath):  # Files in buckets cannot be appended to.
             before = self.path.read_bytes() if self.path.exists() else b""
             replace_file(self.path, before + _to_line(record))
             return
@@ -46,19 +46,19 @@ class Records:
             os.fsync(file.fileno())
 
     def read(self) -> list[dict[str, Any]]:
-        """All whole records, the oldest first; none where there is no file.
+        """All complete records, oldest first; none if there is no file.
 
         Raises:
             ValueError: a line is damaged.
         """
         if not self.path.exists():
             return []
-        # What follows the last line break is empty, or torn: a line ends in a break.
+        # The part after the last line break is empty or incomplete.
         *lines, _ = self.path.read_bytes().split(b"\n")
         return [self._parse(line, number) for number, line in enumerate(lines, 1)]
 
     def drop_after(self, step: int) -> None:
-        """Forgets what a killed run wrote after `step`, from which it resumes.
+        """Removes what a killed run wrote after `step`, from which it resumes.
 
         Raises:
             ValueError: a line is damaged.
@@ -83,19 +83,19 @@ class Records:
 def best_evaluation(records: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     """The record with the highest `eval_accuracy`, if any.
 
-    Of equal ones that with the lowest `eval_loss`, and of these the first.
+    Ties are broken by the lowest `eval_loss`, then by the first.
     """
     evaluated = [x for x in records if x.get("eval_accuracy") is not None]
     return max(evaluated, key=_rank, default=None)
 
 
 def _rank(record: dict[str, Any]) -> tuple[float, float]:
-    loss = record.get("eval_loss")  # None where it was no number.
+    loss = record.get("eval_loss")  # None if it was not finite.
     return record["eval_accuracy"], -math.inf if loss is None else -loss
 
 
 def evaluations_since_best(records: Sequence[dict[str, Any]]) -> int:
-    """How many evaluations followed the best one."""
+    """The number of evaluations since the best one."""
     best = best_evaluation(records)
     if best is None:
         return 0

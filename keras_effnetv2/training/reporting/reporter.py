@@ -1,4 +1,4 @@
-"""Everything that a run shows and writes down, on the chief."""
+"""Everything that a run shows and records, on the chief."""
 
 import contextlib
 import math
@@ -29,24 +29,24 @@ from keras_effnetv2.training.runs.checkpoints import Position
 from keras_effnetv2.training.runs.trained import describe_weights
 from keras_effnetv2.training.runs.workdir import Workdir
 
-# Seconds between two pictures of the curves, which take about one to draw.
+# Seconds between pictures of the curves, which take about a second to draw.
 _REDRAW = 60
-# Seconds between two steps that trackers hear of.
+# Seconds between steps that are sent to trackers.
 _TRACK = 1
 
 
 class Reporter:
-    """Says what is planned, what happens and what came of it.
+    """Reports the plan, the progress and the result of a run.
 
     Args:
         workdir: where to write.
-        experiment: what is trained.
+        experiment: experiment that is trained.
         stages: its plan.
-        num_images: to train on.
-        devices: what it runs on; workers but the chief are silent.
-        position: where the training starts, which is not its start after a restart.
+        num_images: number of training images.
+        devices: the devices; workers other than the chief are silent.
+        position: where training starts, which after a restart is not the beginning.
         log: trackers to write to; see `open_trackers`.
-        notes: lines that follow the plan.
+        notes: lines to print after the plan.
 
     Raises:
         ValueError: a tracker cannot be opened.
@@ -81,7 +81,7 @@ class Reporter:
         print("\n".join([format_plan(stages, num_images), *notes]), flush=True)
         if position.step:
             print(
-                f"\nGoing on after step {position.step:,}, in epoch "
+                f"\nResuming after step {position.step:,}, in epoch "
                 f"{position.epoch + 1} of {stages[-1].end_epoch}.",
                 flush=True,
             )
@@ -106,7 +106,7 @@ class Reporter:
             )
 
     def report_epoch(self, record: dict[str, Any]) -> None:
-        """Writes an epoch down."""
+        """Records an epoch."""
         if not self._is_chief:
             return
         self._records.append(record)
@@ -122,7 +122,7 @@ class Reporter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
-        """Ends the line, the files and the trackers that are open."""
+        """Closes the progress line, the files and the trackers."""
         if not self._is_chief:
             return
         status = "FAILED" if kind else "FINISHED"
@@ -165,4 +165,4 @@ class Reporter:
         try:
             draw_curves(self._records.read(), self._workdir.curves, self._name)
         except ImportError as error:
-            logging.warning("No curves are drawn: %s", error)
+            logging.warning("The curves cannot be drawn: %s", error)

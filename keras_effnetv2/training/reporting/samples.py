@@ -1,4 +1,4 @@
-"""A look at the images that a stage trains on."""
+"""Pictures of the images that a stage trains on."""
 
 import numpy as np
 from PIL import Image
@@ -16,18 +16,18 @@ _BACKGROUND = (255, 255, 255)
 def draw_samples(images: np.ndarray, path: AnyPathLike) -> None:
     """Writes the first images, at most 8, side by side as a PNG.
 
-    Small images are enlarged by a whole factor, so that every pixel is a square.
+    Small images are enlarged by an integer factor, so that every pixel is a square.
 
     Args:
         images: uint8 `(n, height, width, 3)`, as the network sees them.
-        path: of the PNG; an older one is replaced at once.
+        path: the PNG; an older one is replaced atomically.
 
     Raises:
-        ValueError: not such images.
+        ValueError: the images have another shape or type.
     """
     if images.dtype != np.uint8 or images.shape[3:] != (3,) or not images.size:
         raise InputError(
-            "Samples are images of uint8 (n, height, width, 3). "
+            "Samples are uint8 images (n, height, width, 3). "
             f"Received: {images.dtype} {images.shape}."
         )
     images = images[:_MAX_IMAGES]

@@ -1,10 +1,10 @@
 """Records for TensorBoard, as event files.
 
-TensorFlow itself writes them: the package `tensorboard` is only needed to look at them,
-and a run without it goes on. They are not `tf.summary`'s because that cannot say where
-a run resumed: TensorBoard forgets what an earlier file has from the step of a session
-start on. (Its fast loader does not look at that, and keeps an old value until the same
-tag is written again.)
+TensorFlow itself writes them: the package `tensorboard` is only needed to view them,
+and runs do without it. They are not written by `tf.summary`, which cannot mark where a
+run resumed: TensorBoard drops the values of earlier files from the step of a session
+start on. (Its fast loader ignores that, and keeps an old value until the same tag is
+written again.)
 """
 
 import time
@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from keras_effnetv2.paths import AnyPathLike, as_path
 
-# Of a record, what TensorBoard calls it; everything else is "other".
+# Groups in TensorBoard of the entries of a record; everything else is "other".
 _GROUPS = {
     "train": ("loss", "accuracy"),
     "schedule": ("epoch", "stage", "learning_rate"),
@@ -37,35 +37,35 @@ class Scalars:
     """An event file of a run.
 
     Args:
-        folder: for `tensorboard --logdir`; made if it is not there.
-        step: optimizer steps done. What earlier files of the folder have after it no
-            longer counts.
+        folder: the folder for `tensorboard --logdir`; made if need be.
+        step: optimizer steps done. Later values in earlier files of the folder are
+            dropped.
     """
 
     def __init__(self, folder: AnyPathLike, step: int = 0) -> None:
         as_path(folder).mkdir(parents=True, exist_ok=True)
-        # TensorBoard reads the files of a folder in the order of their names.
+        # TensorBoard reads the files of a folder in order of their names.
         seconds, rest = divmod(time.time_ns(), 10**9)
         name = f"events.out.tfevents.{seconds:010d}.{rest:09d}.{uuid.uuid4().hex}"
         self._file = tf.io.TFRecordWriter(str(as_path(folder) / name))
-        # From version 2 on, TensorBoard heeds session starts.
+        # TensorBoard respects session starts from version 2 on.
         self._write(file_version="brain.Event:2")
         start = _SessionLog(status=_SessionLog.START)
         self._write(session_log=start, step=step + 1)
         self._file.flush()
 
     def write(self, record: dict[str, Any]) -> None:
-        """Every number of a record, at its `step`; see `Records`."""
+        """Writes every number of a record, at its `step`; see `Records`."""
         values = [
             _Summary.Value(tag=tag(name), simple_value=value)
             for name, value in record.items()
             if name != "step" and isinstance(value, int | float)
         ]
         self._write(summary=_Summary(value=values), step=record["step"])
-        self._file.flush()  # For those who look on. In a bucket it is written anew.
+        self._file.flush()  # For those watching. In a bucket the file is written again.
 
     def write_images(self, name: str, images: np.ndarray, step: int) -> None:
-        """Images of uint8 `(n, height, width, 3)` under one name."""
+        """Writes uint8 images `(n, height, width, 3)` under one name."""
         _, height, width, _ = images.shape
         pngs = [tf.io.encode_png(image).numpy() for image in images]
         # TensorBoard's own layout: width and height as text, then the images.
@@ -85,7 +85,7 @@ class Scalars:
 
 
 def tag(name: str) -> str:
-    """What TensorBoard calls a number of a record."""
+    """The tag in TensorBoard of a number of a record."""
     if name.startswith("eval_"):
         return f"eval/{name.removeprefix('eval_')}"
     return _TAGS.get(name, f"other/{name}")

@@ -1,4 +1,4 @@
-"""What a run shows at its end."""
+"""The summary that a run prints at its end."""
 
 import statistics
 from collections.abc import Sequence
@@ -19,13 +19,13 @@ def summarize(
     num_damaged: int = 0,
     num_worse: int = 0,
 ) -> str:
-    """A table of the stages, and what training at one size would have taken.
+    """A table of the stages, and the time that training at one size would have taken.
 
     Args:
-        records: of the epochs that were trained; see `Records`.
+        records: records of the trained epochs; see `Records`.
         stages: the plan.
         num_damaged: images that were skipped.
-        num_worse: evaluations after the best one, where they have ended the training.
+        num_worse: evaluations after the best one, if they ended the training.
     """
     rows: list[tuple[str, ...]] = [_HEADER]
     seconds = 0.0
@@ -58,7 +58,7 @@ def _of_stage(records: Sequence[dict[str, Any]], stage: Stage) -> list[dict[str,
 
 
 def _row(records: Sequence[dict[str, Any]], stage: Stage) -> tuple[str, ...]:
-    """Of the records of one stage."""
+    """A row from the records of one stage."""
     first, last = records[0]["epoch"], records[-1]["epoch"]
     speed = statistics.median(record["images_per_second"] for record in records)
     loss = records[-1]["loss"]
@@ -78,11 +78,11 @@ def _row(records: Sequence[dict[str, Any]], stage: Stage) -> tuple[str, ...]:
 def _seconds_at_fixed_size(
     records: Sequence[dict[str, Any]], stages: Sequence[Stage]
 ) -> float | None:
-    """At the last size throughout; None where that is not known or no other."""
+    """Seconds at the last size throughout; None if unknown, or with one size only."""
     last = _of_stage(records, stages[-1])
     if not last or len({stage.image_size for stage in stages}) == 1:
         return None
-    # The first epoch of any training traces the step.
+    # The first epoch of any training run traces the step.
     first = [record["seconds"] for record in _of_stage(records, stages[0])]
     tracing = max(0.0, first[0] - statistics.median(first[1:])) if first[1:] else 0.0
     epoch = statistics.median(record["seconds"] for record in last)

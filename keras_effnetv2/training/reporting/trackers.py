@@ -1,8 +1,8 @@
-"""Trackers of experiments, MLflow and Weights & Biases, that a run is written to.
+"""Experiment trackers that runs are written to: MLflow and Weights & Biases.
 
-Both are set up as their own documentation has it: by `MLFLOW_TRACKING_URI`, `wandb
-login`, `WANDB_MODE` and so on. A run that goes on adds to what it has begun there; the
-ids are kept in its work folder.
+Both are configured as in their own documentation: by `MLFLOW_TRACKING_URI`, `wandb
+login`, `WANDB_MODE` and so on. A resumed run adds to the same run there; the IDs are
+kept in its work folder.
 """
 
 import contextlib
@@ -21,11 +21,11 @@ from keras_effnetv2.training.choices import TRACKERS
 from keras_effnetv2.training.experiments.configuration import Experiment
 from keras_effnetv2.training.experiments.settings import list_settings, to_text
 
-# Name of the file of ids.
+# Name of the file with the IDs.
 TRACKING = "tracking.json"
-# What both take as it is, `None` too; all else is text.
+# Types that both accept as they are; everything else is converted to text.
 _PLAIN = (bool, int, float, str, type(None))
-# Characters of a text: MLflow takes no more. Only whole networks are longer.
+# Longest text that MLflow accepts, characters. Only whole networks are longer.
 _LONGEST = 500
 
 
@@ -33,17 +33,17 @@ class Tracker(Protocol):
     """A run in a tracker.
 
     Attributes:
-        id: by which the tracker knows it.
+        id: the tracker's ID of the run.
     """
 
     id: str
 
     def write(self, metrics: dict[str, float], step: int) -> None:
-        """Adds numbers that were measured after an optimizer step."""
+        """Adds metrics measured after an optimizer step."""
         ...
 
     def close(self, status: str) -> None:
-        """Ends it: `"FINISHED"`, `"KILLED"`, which may go on, or `"FAILED"`."""
+        """Ends it: `"FINISHED"`, `"KILLED"` (it may resume), or `"FAILED"`."""
         ...
 
 
@@ -65,12 +65,12 @@ def check_trackers(names: Sequence[str]) -> None:
 def open_trackers(
     names: Sequence[str], path: AnyPath, experiment: Experiment
 ) -> list[Tracker]:
-    """Begins or goes on with a run in each tracker.
+    """Starts or resumes a run in each tracker.
 
     Args:
-        names: of the trackers, beside those that the run is in already.
-        path: of the file of ids, in the work folder.
-        experiment: whose settings are written there.
+        names: trackers, in addition to those that the run already uses.
+        path: the file of IDs, in the work folder.
+        experiment: the experiment, whose settings are written there.
 
     Raises:
         ValueError: a tracker cannot be opened.
@@ -94,7 +94,7 @@ def open_trackers(
 
 
 class _MLflow:
-    """A run in an MLflow experiment, named after ours unless the environment says."""
+    """A run in an MLflow experiment, with our name unless the environment has one."""
 
     def __init__(
         self,
@@ -107,7 +107,7 @@ class _MLflow:
 
         self._errors = mlflow.exceptions.MlflowException
         with _errors_explained("MLflow", self._errors, "MLFLOW_TRACKING_URI", folder):
-            # Not the functions of `mlflow` itself: these have one run a process, which
+            # Not the functions of `mlflow` itself: they have one run per process, which
             # may be the caller's.
             self._client = mlflow.MlflowClient()
             if run_id is None:
@@ -137,8 +137,8 @@ class _MLflow:
                 self.id, [Metric(*metric, now, step) for metric in metrics.items()]
             )
         except self._errors as error:
-            # A training is worth more than its record elsewhere.
-            logging.warning("MLflow did not take step %d: %s", step, error)
+            # Training is worth more than its record elsewhere.
+            logging.warning("MLflow did not accept step %d: %s", step, error)
 
     def close(self, status: str) -> None:
         self._client.set_terminated(self.id, status)
@@ -162,7 +162,7 @@ class _WandB:
                 project=os.environ.get("WANDB_PROJECT") or "keras_effnetv2",
                 group=name,
                 name=folder.name,
-                # Its own files are of this machine.
+                # Its own files are local.
                 dir=None if isinstance(folder, RemotePath) else os.fspath(folder),
                 id=run_id,
                 resume="allow" if run_id else None,
@@ -191,5 +191,5 @@ def _errors_explained(
         raise InputError(
             f"The run of {folder} cannot be written to {tracker}: {reason}. Set it up "
             f"by {remedy} or leave it out of --log, and remove {TRACKING} from the "
-            "work folder where it is there."
+            "work folder if it exists."
         ) from error

@@ -1,4 +1,4 @@
-"""What a run shows while it trains."""
+"""The progress that a run shows while it trains."""
 
 import math
 import time
@@ -11,13 +11,13 @@ from keras_effnetv2.training.reporting.pace import Pace
 
 
 class TrainingProgress:
-    """A line that follows the training, and one that stays for each epoch.
+    """A progress line of the training, and a line for each epoch that stays.
 
     Args:
         stages: the plan.
-        steps_per_epoch: for each stage.
-        stream: where to write; None: `sys.stderr`. What is no terminal gets a new line
-            every 30 seconds.
+        steps_per_epoch: steps per epoch in each stage.
+        stream: where to write; None: `sys.stderr`. If it is not a terminal, it gets a
+            new line every 30 seconds.
         clock: seconds from any moment.
     """
 
@@ -34,11 +34,11 @@ class TrainingProgress:
         self._line = Line(stream, clock)
 
     def update(self, step: int, logs: dict[str, float]) -> None:
-        """Shows where the training is, if it is time to; call it every few steps.
+        """Shows the progress, if it is time to; call it every few steps.
 
         Args:
             step: optimizer steps done, since the start of the training.
-            logs: `loss` and `accuracy` of the epoch so far, where they are known.
+            logs: `loss` and `accuracy` of the epoch so far, if known.
         """
         images_per_second = self._pace.advance(self._clock(), step)
         _, epochs = self._pace.place(step)
@@ -65,10 +65,10 @@ class TrainingProgress:
     def epoch_end(
         self, record: dict[str, Any], since_best: int = 0, patience: int = 0
     ) -> None:
-        """Writes the line that stays.
+        """Writes the line of an epoch, which stays.
 
         Args:
-            record: what it has, see `Records`.
+            record: the record of the epoch; see `Records`.
             since_best: evaluations since the best one.
             patience: how many of them end the run; 0: none.
         """
@@ -91,7 +91,7 @@ class TrainingProgress:
         self._line.keep(line)
 
     def close(self) -> None:
-        """Ends a line that is still open, so that what follows starts a new one."""
+        """Ends an open line, so that later output starts a new one."""
         self._line.close()
 
     def _describe_place(self, epoch: int, stage: Stage) -> list[str]:

@@ -1,7 +1,7 @@
-"""Arrays by name in safetensors files, which are whole or not there and hold no code.
+"""Arrays by name in safetensors files, which are written atomically and hold no code.
 
-Of a file system that is not this machine's, where one stream is slow, many bytes are in
-several files beside the one that names them, which is written last and read first.
+On remote file systems, where a single stream is slow, large data is divided among
+several files next to the one that names them, which is written last and read first.
 """
 
 import json
@@ -15,20 +15,20 @@ from keras_effnetv2.errors import FileError, InputError
 from keras_effnetv2.files import replace_file, replacing
 from keras_effnetv2.paths import AnyPath, RemotePath
 
-# Bytes of a part, and how many are on their way at once: a copy of each is in memory.
+# Bytes of a part, and how many are uploaded at once: a copy of each is in memory.
 _PART, _STREAMS = 1 << 26, 8
 _PART_NAME = re.compile(r"step_\d+\.[0-9a-f]{32}\.part\.safetensors")
-# In the metadata of the file that names the others.
+# Metadata key, in the file that names the others.
 _PARTS = "parts"
 
 _Arrays = dict[str, np.ndarray]
 
 
 def write_arrays(path: AnyPath, arrays: _Arrays, metadata: dict[str, str]) -> list[str]:
-    """Writes arrays that are whole or not there.
+    """Writes arrays atomically.
 
     Returns:
-        Names of the files beside `path` that hold them, if others do.
+        Names of the files next to `path` that hold them, if any.
 
     Raises:
         OSError: they cannot be written.
@@ -41,12 +41,12 @@ def write_arrays(path: AnyPath, arrays: _Arrays, metadata: dict[str, str]) -> li
         with replacing(path) as temporary:
             safetensors.numpy.save_file(arrays, temporary, metadata)
         return []
-    except safetensors.SafetensorError as error:  # Of a full disk, too.
+    except safetensors.SafetensorError as error:  # Also for a full disk.
         raise FileError(f"{path} cannot be written: {error}.") from error
 
 
 def read_arrays(path: AnyPath) -> tuple[_Arrays, dict[str, str]]:
-    """What `write_arrays` wrote.
+    """Reads what `write_arrays` wrote.
 
     Raises:
         ValueError: the file is damaged.
@@ -62,7 +62,7 @@ def read_arrays(path: AnyPath) -> tuple[_Arrays, dict[str, str]]:
 
 
 def read_metadata(path: AnyPath) -> dict[str, str]:
-    """The metadata alone, without the arrays of a large file.
+    """Only the metadata, without the arrays of a large file.
 
     Raises:
         ValueError: the file is damaged.
@@ -95,7 +95,7 @@ def _write_parts(
     if len(parts) < 2:
         replace_file(path, safetensors.numpy.save(arrays, metadata))
         return []
-    # No name twice: of the same step, those of an earlier try may be in use.
+    # Unique names: files of an earlier try at the same step may be in use.
     start = path.name.partition(".")[0]
     names = [f"{start}.{uuid.uuid4().hex}.part.safetensors" for _ in parts]
 
@@ -110,7 +110,7 @@ def _write_parts(
 
 
 def _divide(arrays: _Arrays) -> list[_Arrays]:
-    """Parts of arrays that follow each other, of about as many bytes each."""
+    """Consecutive arrays divided into parts of about equal size."""
     parts: list[_Arrays] = [{}]
     size = 0
     for name, array in arrays.items():
@@ -128,7 +128,7 @@ def _read_file(path: AnyPath) -> tuple[_Arrays, dict[str, str]]:
     try:
         if isinstance(path, RemotePath):
             contents = path.read_bytes()
-            # What reads arrays of bytes does not give the metadata.
+            # The reader of bytes does not return the metadata.
             size = int.from_bytes(contents[:8], "little")
             header = json.loads(contents[8 : 8 + size])
             arrays = safetensors.numpy.load(contents)

@@ -1,4 +1,4 @@
-"""Checkpoints that are written while the training goes on."""
+"""Writes checkpoints while training continues."""
 
 import contextlib
 import threading
@@ -16,12 +16,12 @@ from keras_effnetv2.training.runs.checkpoints import Checkpoints, Position
 class CheckpointWriter(contextlib.AbstractContextManager):
     """Writes checkpoints in a thread, one at a time.
 
-    As a context it ends when nothing is being written any more. What goes wrong in the
-    thread is raised by the next call. If the process is killed meanwhile, the
-    checkpoint before is there.
+    As a context manager it ends when nothing is being written any more. Errors in the
+    thread are raised by the next call. If the process is killed while writing, the
+    previous checkpoint remains.
 
     Args:
-        checkpoints: where to.
+        checkpoints: where to write.
     """
 
     def __init__(self, checkpoints: Checkpoints) -> None:
@@ -35,21 +35,21 @@ class CheckpointWriter(contextlib.AbstractContextManager):
         position: Position,
         best: keras.Model | None = None,
     ) -> None:
-        """Begins to write a checkpoint, after the one before.
+        """Starts writing a checkpoint, after the previous one.
 
         Args:
-            arrays: of `read_state`, which nobody changes any more.
-            position: that they are of.
-            best: network that has just been measured as the best so far. Its weights
+            arrays: from `read_state`; they must not change any more.
+            position: their position in the training.
+            best: the network, if it was just measured as the best so far. Its weights
                 are read before this returns.
 
         Raises:
-            FloatingPointError: of the checkpoint before: not all numbers were finite.
-            OSError: it could not be written.
+            FloatingPointError: not all numbers of the previous checkpoint were finite.
+            OSError: the previous checkpoint could not be written.
         """
         self.wait()
         publish_best = self._checkpoints.stage(best)
-        # The end of a process does not wait for a daemon; `wait` does.
+        # A process that ends does not wait for a daemon; `wait` does.
         arguments = (arrays, position, publish_best)
         self._thread = threading.Thread(
             target=self._write, args=arguments, name="checkpoint", daemon=True
@@ -57,12 +57,12 @@ class CheckpointWriter(contextlib.AbstractContextManager):
         self._thread.start()
 
     def check(self) -> None:
-        """Raises what has gone wrong so far, without waiting."""
+        """Raises errors so far, without waiting."""
         if self._thread is not None and not self._thread.is_alive():
             self.wait()
 
     def wait(self) -> None:
-        """Returns when nothing is being written; raises what has gone wrong."""
+        """Waits until nothing is being written; raises errors."""
         if self._thread is None:
             return
         self._thread.join()
@@ -74,11 +74,11 @@ class CheckpointWriter(contextlib.AbstractContextManager):
     def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
         if kind is None:
             self.wait()
-        elif kind is not KeyboardInterrupt:  # Who asks twice does not want to wait.
+        elif kind is not KeyboardInterrupt:  # A second Ctrl-C does not wait.
             self._wait_after_an_error()
 
     def last_good(self) -> str:
-        """A sentence on where the last checkpoint is, for errors of what followed."""
+        """A sentence about the last checkpoint, for later errors."""
         self._wait_after_an_error()
         return self._checkpoints.last_good()
 
@@ -86,7 +86,7 @@ class CheckpointWriter(contextlib.AbstractContextManager):
         try:
             self.wait()
         except Exception as error:
-            logging.warning("The checkpoint before could not be written: %s", error)
+            logging.warning("The previous checkpoint could not be written: %s", error)
 
     def _write(
         self,

@@ -1,4 +1,4 @@
-"""Complete states of a training in files that are either whole or not there.
+"""Complete states of a training run, in files that are written atomically.
 
 A checkpoint holds every number that the rest of the training depends on: weights, batch
 statistics, moving averages, the optimizer's slots and step, the states of random
@@ -29,22 +29,22 @@ from keras_effnetv2.training.runs.array_files import (
 
 _NAME = re.compile(r"step_(\d+)\.safetensors")
 BEST = "best.weights.h5"
-# Seconds that a network file system has to show one machine what another has written.
+# Seconds for a network file system to show one machine what another has written.
 _PATIENCE, _POLL = 60.0, 1.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Position:
-    """Where a training is.
+    """A position in a training run.
 
     Attributes:
         step: optimizer steps done.
         epoch: epochs finished.
-        epoch_step: steps done of the next one.
+        epoch_step: steps done in the current epoch.
         evaluated_step: step of the last evaluation.
-        best_accuracy: the best evaluation's so far.
-        best_loss: of that evaluation.
-        evaluations_since_best: those after it, none of which was better.
+        best_accuracy: accuracy of the best evaluation so far.
+        best_loss: loss of that evaluation.
+        evaluations_since_best: evaluations after it, none of which was better.
     """
 
     step: int = 0
@@ -60,8 +60,8 @@ class Checkpoints:
     """The newest checkpoints of a run, and its best weights, in a folder.
 
     Args:
-        folder: made when the first checkpoint is saved; also one of a bucket.
-        keep: how many of the newest stay.
+        folder: made when the first checkpoint is saved; may be in a bucket.
+        keep: how many of the newest to keep.
     """
 
     def __init__(self, folder: AnyPathLike, keep: int) -> None:
@@ -74,17 +74,17 @@ class Checkpoints:
         position: Position,
         best: keras.Model | None = None,
     ) -> AnyPath:
-        """Writes a checkpoint and removes those that are too many.
+        """Writes a checkpoint and removes the oldest beyond `keep`.
 
         Args:
-            arrays: of `read_state`.
-            position: that they are of.
-            best: network that has just been measured as the best so far.
+            arrays: from `read_state`.
+            position: their position in the training.
+            best: the network, if it was just measured as the best so far.
         """
         return self.write(arrays, position, self.stage(best))
 
     def stage(self, best: keras.Model | None) -> Callable[[], None] | None:
-        """Reads the weights of the best network, and gives what then publishes them."""
+        """Reads the weights of the best network; returns a function to publish them."""
         if best is None:
             return None
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -100,10 +100,10 @@ class Checkpoints:
         position: Position,
         publish_best: Callable[[], None] | None = None,
     ) -> AnyPath:
-        """As `save`, of the best network that was staged, if one was."""
+        """As `save`, with the best network that was staged, if any."""
         self.folder.mkdir(parents=True, exist_ok=True)
         if publish_best is not None:
-            # Before the state that knows of it: a kill in between loses neither.
+            # Before the state that refers to it: a kill in between loses neither.
             publish_best()
         path = self._path(position.step)
         metadata = {"position": json.dumps(vars(position))}
@@ -118,19 +118,19 @@ class Checkpoints:
         return path
 
     def _remove_parts(self, kept: set[str], own: Sequence[str]) -> None:
-        """Removes parts of checkpoints that are gone, or were never finished."""
+        """Removes parts of checkpoints that are deleted or were never finished."""
         for part in self.folder.glob("step_*.part.safetensors"):
             if part.name not in own and part.name.partition(".")[0] not in kept:
                 part.unlink(missing_ok=True)
 
     def last_good(self) -> str:
-        """A sentence on where the last checkpoint is, if there is one."""
+        """A sentence about the last checkpoint, if there is one."""
         if not self._paths():
             return "No checkpoint had been saved."
         return f"The last good checkpoint is in {self.folder}."
 
     def restore(self) -> tuple[dict[str, np.ndarray], Position] | None:
-        """The newest checkpoint that can be read, or None where there is none.
+        """The newest checkpoint that can be read, or None if there is none.
 
         Raises:
             ValueError: there are checkpoints, but none can be read.
@@ -145,12 +145,12 @@ class Checkpoints:
             raise InputError(
                 f"None of the checkpoints in {self.folder} can be read: "
                 f"{', '.join(path.name for path in paths)}. Choose another --workdir, "
-                "or remove the folder to start anew."
+                "or remove the folder to start again."
             )
         return None
 
     def position(self) -> Position:
-        """That of the newest checkpoint that tells, or the start of a training."""
+        """The position of the newest readable checkpoint, or the start."""
         for path in self._paths():
             try:
                 return _position(path, read_metadata(path))
@@ -161,10 +161,10 @@ class Checkpoints:
     def read(
         self, step: int, patience: float = _PATIENCE
     ) -> tuple[dict[str, np.ndarray], Position]:
-        """The checkpoint of a step that another machine has read, or has written.
+        """The checkpoint of a step that another machine has read or written.
 
         Args:
-            step: of the checkpoint.
+            step: step of the checkpoint.
             patience: seconds to wait until this machine sees it too.
 
         Raises:
@@ -178,7 +178,7 @@ class Checkpoints:
             except (ValueError, OSError) as error:
                 if time.monotonic() >= deadline:
                     raise FileError(
-                        f"The chief goes on from {path}, which cannot be read here: "
+                        f"The chief resumes from {path}, which cannot be read here: "
                         f"{error}. All workers must share the work folder."
                     ) from error
             time.sleep(_POLL)
@@ -187,13 +187,13 @@ class Checkpoints:
         return self.folder / f"step_{step:09d}.safetensors"
 
     def _paths(self) -> list[AnyPath]:
-        """Those of single steps, the newest first."""
+        """Paths of the checkpoints, newest first."""
         found = self.folder.glob("step_*.safetensors")
         return sorted((x for x in found if _NAME.fullmatch(x.name)), reverse=True)
 
 
 def _read(path: AnyPath) -> tuple[dict[str, np.ndarray], Position]:
-    """A checkpoint.
+    """Reads a checkpoint.
 
     Raises:
         ValueError: it is damaged.
@@ -212,21 +212,21 @@ def _position(path: AnyPath, metadata: dict[str, str]) -> Position:
 def read_state(model: keras.Model) -> dict[str, np.ndarray]:
     """Every variable that training `model` changes, by number and name.
 
-    All workers must call it at once: metrics are summed over them.
+    All workers must call it together: metrics are summed over them.
     """
     return {name: _copied(variable) for name, variable in _state_variables(model)}
 
 
 def _copied(variable: Any) -> np.ndarray:
-    """The value of a variable, which its next one leaves alone."""
+    """A copy of a variable's value, which later updates do not change."""
     array = keras.ops.convert_to_numpy(variable)
-    # On TensorFlow it is a copy already, on JAX it may be the memory of the device.
+    # On TensorFlow it is a copy already; on JAX it may be the device's memory.
     is_own = array.flags.owndata and array.flags.writeable
     return array if is_own and array.flags.c_contiguous else np.array(array, order="C")
 
 
 def write_state(model: keras.Model, arrays: dict[str, np.ndarray]) -> None:
-    """Gives the variables of `model` the values that `read_state` read.
+    """Sets the variables of `model` to the values from `read_state`.
 
     Raises:
         ValueError: a variable is missing, left over or has another shape or type.
@@ -239,7 +239,7 @@ def write_state(model: keras.Model, arrays: dict[str, np.ndarray]) -> None:
         differing |= set() if same else {name}
     if differing:
         raise InputError(
-            f"The checkpoint is of another training: {len(differing)} variables "
+            f"The checkpoint is of another training run: {len(differing)} variables "
             f"differ, such as {min(differing)}. Choose another --workdir."
         )
     for name, variable in variables.items():
@@ -254,19 +254,19 @@ def _state_variables(model: keras.Model) -> Iterator[tuple[str, Any]]:
     }
     for group, variables in groups.items():
         for number, variable in enumerate(variables):
-            # Not the path: Keras numbers models and generators through the process.
+            # Not the path: Keras numbers models and generators process-wide.
             yield f"{group}/{number:05d}/{variable.name}", variable
 
 
 def write_weights(network: keras.Model, path: AnyPath) -> None:
-    """Writes the weights of a network to a file that is whole or not there.
+    """Writes the weights of a network to a file, atomically.
 
     Args:
-        network: perhaps with the record of its preprocessing, which is written too.
-        path: ends in `.weights.h5`.
+        network: if it has a record of its preprocessing, that is written too.
+        path: a path that ends in `.weights.h5`.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
     with replacing(path) as temporary:
         network.save_weights(temporary)

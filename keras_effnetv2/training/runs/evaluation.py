@@ -36,17 +36,17 @@ def evaluate_run(
     strategy: str = "auto",
     tpu: str | None = None,
 ) -> dict[str, float]:
-    """Loss and accuracies of a run, of the network that `load_run` gives.
+    """Loss and accuracies of a run, for the network that `load_run` returns.
 
     Args:
         workdir: its work folder.
-        assignments: settings to change, as `override` takes them: of the data, say.
+        assignments: settings to change, as for `override`, such as those of the data.
         checkpoint: `"auto"`, `"last"` or `"best"`, as for `load_run`.
         strategy: as for `train`.
         tpu: as for `train`.
 
     Returns:
-        `loss`, `accuracy` and, of more than five classes, `top5_accuracy`.
+        `loss`, `accuracy` and, with more than five classes, `top5_accuracy`.
 
     Raises:
         ValueError: no run with such weights, or no such data.
@@ -75,7 +75,7 @@ def experiment_to_evaluate(
     experiment = override(trained, assignments)
     if experiment.data.num_classes is not None:
         return experiment
-    num_classes = trained.data.num_classes  # Of other images, which do not say it.
+    num_classes = trained.data.num_classes  # For other images that do not tell.
     data = dataclasses.replace(experiment.data, num_classes=num_classes)
     return dataclasses.replace(experiment, data=data)
 
@@ -92,13 +92,13 @@ def evaluate_weights(
     Images are cropped and normalised as the weights' own record says.
 
     Args:
-        experiment: says which images and which network.
-        weights: as `create_model` takes them.
+        experiment: determines the images and the network.
+        weights: as for `create_model`.
         strategy: as for `train`.
         tpu: as for `train`.
 
     Returns:
-        `loss`, `accuracy` and, of more than five classes, `top5_accuracy`.
+        `loss`, `accuracy` and, with more than five classes, `top5_accuracy`.
 
     Raises:
         ValueError: weights that do not fit, or no such data.
@@ -114,24 +114,24 @@ def evaluate_weights(
         )
     if network.output_shape[-1] != num_classes:
         raise InputError(
-            f"The weights {weights} have {network.output_shape[-1]:,} classes, and the "
-            f"images {num_classes:,}: their classifier would be a fresh one. Train it "
+            f"The weights {weights} have {network.output_shape[-1]:,} classes, but "
+            f"the images {num_classes:,}: the classifier would be untrained. Train it "
             "first, or evaluate on images of the weights' classes."
         )
     return _evaluate_network(network, experiment, feed, devices)
 
 
-# Not `Classifier`, by which commands predict: what `evaluate` says of a run is what its
-# training measured, to the bit, so both measure with the learner: the loss too, on
+# Not by `Classifier`, as in `predict`: `evaluate` reports exactly what training
+# measured, to the bit, so both measure with the learner. This includes the loss, on
 # several devices and workers, with images that cannot be decoded left out and counted.
 class Evaluation:
-    """Measures a learner's result on all of a feed, as often as it is called.
+    """Measures a learner's result on all images of a feed, each time it is called.
 
     Args:
-        learner: whose result is measured.
+        learner: the learner whose result is measured.
         feed: the images; each counts once.
-        batch_size: of all devices together.
-        devices: to evaluate on.
+        batch_size: images per step, over all devices.
+        devices: devices to evaluate on.
     """
 
     def __init__(
@@ -139,13 +139,13 @@ class Evaluation:
     ) -> None:
         self._learner = learner
         record = find_normalization(learner.result).preprocessing
-        # Made once: of few images, to trace it takes longer than to run it.
+        # Made once: for few images, tracing takes longer than running.
         self._data = evaluation_data(feed, record, batch_size, devices)
 
     def __call__(self) -> dict[str, float]:
-        """What `Learner.measured` has now."""
+        """The metrics, as `Learner.measured` returns them."""
         with warnings.catch_warnings():
-            # Keras cannot count the batches of several devices, and warns at their end.
+            # Keras cannot count the batches on several devices, and warns at their end.
             warnings.filterwarnings("ignore", "Your input ran out of data")
             self._learner.evaluate(self._data, verbose=0)
         return self._learner.measured()

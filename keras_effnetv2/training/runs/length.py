@@ -1,4 +1,4 @@
-"""Runs that are made longer, or shorter, after they have begun."""
+"""Runs whose length changes after they have begun."""
 
 import dataclasses
 import shlex
@@ -9,7 +9,7 @@ from keras_effnetv2.training.experiments.configuration import Experiment
 from keras_effnetv2.training.progressive.stages import Stage
 from keras_effnetv2.training.runs.checkpoints import BEST, Position
 
-# What says how long an experiment trains.
+# The settings of an experiment's length.
 LENGTH = ("epochs", "min_steps")
 
 
@@ -20,23 +20,23 @@ def check_length(
     num_images: int,
     path: AnyPath,
 ) -> None:
-    """Refuses another length where it would not go on from what is trained.
+    """Refuses a new length that would not continue what is already trained.
 
-    A run may get another length if the epochs that it has trained are also the first
-    ones of a run of that length: with the schedules `"constant"` and `"exponential"`,
-    and one stage, or stages that the new plan begins alike. Then it ends with the same
-    weights as a run that had that length from its start. Cosines fall to 0 at the end
-    of the epochs that were planned, and other stages divide other epochs.
+    A run may change its length if the epochs already trained are also the first ones of
+    a run of the new length: with the schedules `"constant"` and `"exponential"`, and
+    with one stage, or stages that begin alike in the new plan. Then it ends with the
+    same weights as a run that had the new length from the start. A cosine falls to 0 at
+    the end of the planned epochs, and several stages divide the planned epochs.
 
     Args:
-        wanted: the experiment of the new length.
-        found: the same of the length so far.
-        position: where the run is.
-        num_images: to train on.
-        path: of its work folder, for messages.
+        wanted: the experiment with the new length.
+        found: the experiment with the length so far.
+        position: the position of the run.
+        num_images: number of training images.
+        path: its work folder, for messages.
 
     Raises:
-        ValueError: it cannot be so long.
+        ValueError: the run cannot have that length.
     """
     stages, before = wanted.stages(num_images), found.stages(num_images)
     epochs, epochs_before = stages[-1].end_epoch, before[-1].end_epoch
@@ -45,25 +45,25 @@ def check_length(
     begun = position.epoch + bool(position.epoch_step)
     if begun > epochs:
         raise InputError(
-            f"The run in {path} is in epoch {begun}, or past it. Received: "
+            f"The run in {path} is already in epoch {begun}, or past it. Received: "
             f"epochs={epochs}. Set epochs to {begun} or more."
         )
     if wanted.schedule.name == "cosine":
         raise InputError(
             f"The run in {path} cannot be extended to epoch {epochs}: its learning "
-            f"rate's cosine is made for {epochs_before} epochs. "
+            f"rate's cosine was planned for {epochs_before} epochs. "
             f"{_instead(path, epochs)}"
         )
     if _first_epochs(stages, begun) != _first_epochs(before, begun):
         raise InputError(
             f"The run in {path} cannot be extended to epoch {epochs}: its "
-            f"{len(stages)} stages divide {epochs_before} epochs, and of {epochs} "
-            f"those that are trained would have been others. {_instead(path, epochs)}"
+            f"{len(stages)} stages divide {epochs_before} epochs, and with {epochs} "
+            f"the trained epochs would have been different. {_instead(path, epochs)}"
         )
 
 
 def _first_epochs(stages: tuple[Stage, ...], num: int) -> list[Stage]:
-    """What each of the first epochs is trained with."""
+    """The settings of each of the first epochs."""
     alike = (
         [dataclasses.replace(stage, first_epoch=0, num_epochs=1)] * stage.num_epochs
         for stage in stages
@@ -76,7 +76,7 @@ def _instead(path: AnyPath, epochs: int) -> str:
     words += ["--set", f"epochs={epochs}"]
     weights = path / "checkpoints" / BEST
     if not weights.is_file():
-        weights = path / "final.weights.h5"  # Of a run without evaluations before.
+        weights = path / "final.weights.h5"  # For a run without evaluations.
     words += ["--set", f"model.weights={weights}"]
     command = shlex.join(map(str, ["python", "-m", "keras_effnetv2", "train", *words]))
-    return f"Begin a new run with its weights: {command}"
+    return f"Start a new run with its weights: {command}"

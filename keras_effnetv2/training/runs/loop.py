@@ -1,4 +1,4 @@
-"""What happens around the steps of `fit`: looking, saving, evaluating, stopping."""
+"""The work around the steps of `fit`: checking, saving, evaluating, stopping."""
 
 import contextlib
 import dataclasses
@@ -19,7 +19,7 @@ from keras_effnetv2.training.progressive.learning import Segment
 from keras_effnetv2.training.runs.checkpoint_writer import CheckpointWriter
 from keras_effnetv2.training.runs.checkpoints import Checkpoints, Position, read_state
 
-# Steps between looks at the loss: each look waits for the device.
+# Steps between checks of the loss: each check waits for the device.
 _LOOK_STEPS = 10
 
 
@@ -28,13 +28,13 @@ class LoopCallback(keras.callbacks.Callback):
 
     Args:
         experiment: its settings.
-        devices: what it runs on; only the chief writes.
+        devices: the devices; only the chief writes.
         checkpoints: where to save.
-        position: where the training is.
+        position: the position in the training.
         evaluate: measures the averaged network: names to numbers.
-        report_step: called now and then with the position, `loss` and `learning_rate`.
-        report_epoch: called with a record of each epoch.
-        callbacks: of the user, which see one `fit` over all epochs of the training.
+        report_step: called regularly with the position, `loss` and `learning_rate`.
+        report_epoch: called with the record of each epoch.
+        callbacks: the user's callbacks, which see one `fit` over all epochs of the run.
     """
 
     def __init__(
@@ -68,13 +68,13 @@ class LoopCallback(keras.callbacks.Callback):
 
     @property
     def is_out_of_patience(self) -> bool:
-        """Whether so many evaluations brought none better that the run ends."""
+        """Whether the run ends after too many evaluations without improvement."""
         since = self.position.evaluations_since_best
         return 0 < self.experiment.loop.patience <= since
 
     @contextlib.contextmanager
     def training(self) -> Iterator[None]:
-        """Around all segments that a process trains: what was saved is there then."""
+        """Context for all segments of a process; at its end everything is saved."""
         with self.writer:
             yield
             with together(self.devices):
@@ -83,7 +83,7 @@ class LoopCallback(keras.callbacks.Callback):
             self._told.on_train_end()
 
     def enter(self, segment: Segment, steps_per_epoch: int) -> None:
-        """Must come before the `fit` of each segment."""
+        """Must be called before the `fit` of each segment."""
         self.segment = segment
         if not self.callbacks:
             return
@@ -100,14 +100,14 @@ class LoopCallback(keras.callbacks.Callback):
         self._told = told
 
     def keep_metrics(self) -> None:
-        """Keeps the restored metrics of a begun epoch, which `fit` resets."""
+        """Keeps the restored metrics of a begun epoch, which `fit` would reset."""
         if self.position.epoch_step:
             self._metrics = [
                 keras.ops.convert_to_numpy(v) for v in self.model.metrics_variables
             ]
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Puts back the metrics of an epoch that is begun already."""
+        """Restores the metrics of an epoch that has already begun."""
         self._epoch_start = time.monotonic()
         if self._metrics:
             pairs = zip(self.model.metrics_variables, self._metrics, strict=True)
@@ -118,7 +118,7 @@ class LoopCallback(keras.callbacks.Callback):
             self._told.on_epoch_begin(epoch)
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        """Before a step, of which only the user's callbacks want to know."""
+        """Before a step; only for the user's callbacks."""
         if self._told:
             self._told.on_train_batch_begin(self.segment.first_step + batch)
 
@@ -136,7 +136,7 @@ class LoopCallback(keras.callbacks.Callback):
         if self._told:
             self._told.on_train_batch_end(epoch_step - 1, logs)
         if batch + 1 == self.segment.num_steps:
-            return  # The end of the epoch saves: it has more to keep.
+            return  # The end of the epoch saves, and has more to save.
         interval = self.experiment.loop.checkpoint_steps
         passed = self.position.step // interval > before // interval
         if self._stops_here() or passed or self._must_stop:
@@ -149,7 +149,7 @@ class LoopCallback(keras.callbacks.Callback):
         before = self.position
         if before.epoch_step < self.segment.first_step + self.segment.num_steps:
             self._tell_epoch(epoch, self.model.measured())
-            return  # A callback has stopped within the epoch, and all is saved.
+            return  # A callback stopped within the epoch, and everything is saved.
         seconds = time.monotonic() - self._epoch_start
         measured = self.model.measured()
         self.position = dataclasses.replace(before, epoch=epoch + 1, epoch_step=0)
@@ -171,11 +171,11 @@ class LoopCallback(keras.callbacks.Callback):
         self._stop_if_asked()
 
     def _evaluate(self, record: dict[str, Any]) -> bool:
-        """Adds an evaluation to the epoch's record; whether it is the best so far."""
+        """Adds an evaluation to the epoch's record; returns whether it is the best."""
         before, evaluated = self.position, self.evaluate()
         record |= {f"eval_{name}": value for name, value in evaluated.items()}
         accuracy, loss = evaluated["accuracy"], evaluated["loss"]
-        # Of few images many evaluations have the same accuracy.
+        # With few images, many evaluations have the same accuracy.
         is_best = (accuracy, -loss) > (before.best_accuracy, -before.best_loss)
         self.position = dataclasses.replace(
             before,
@@ -187,7 +187,7 @@ class LoopCallback(keras.callbacks.Callback):
         return is_best
 
     def _tell_epoch(self, epoch: int, record: dict[str, Any]) -> bool:
-        """Tells the user's callbacks of an epoch; whether one of them stops the run."""
+        """Calls the user's callbacks for an epoch; returns whether one stops it."""
         if self._told is None:
             return False
         names = {f"eval_{x}": f"val_{x}" for x in ("loss", "accuracy", "top5_accuracy")}
@@ -225,7 +225,7 @@ class LoopCallback(keras.callbacks.Callback):
         }
 
     def _look(self) -> None:
-        """Are the losses of the last steps numbers, and checkpoints written?"""
+        """Checks that the last losses are finite and checkpoints were written."""
         value = None
         for step, loss in self._losses:
             value = float(np.mean(keras.ops.convert_to_numpy(loss)))
@@ -245,7 +245,7 @@ class LoopCallback(keras.callbacks.Callback):
     def _save(self, is_best: bool = False) -> None:
         self._look()
         with together(self.devices):
-            self.writer.wait()  # First: of the arrays there is one copy at a time.
+            self.writer.wait()  # First, so that only one copy of the arrays exists.
         arrays = read_state(self.model)
         with together(self.devices):
             if self.devices.is_chief:
@@ -254,7 +254,7 @@ class LoopCallback(keras.callbacks.Callback):
 
     @property
     def _must_stop(self) -> bool:
-        # Workers are told at different moments, and saving takes all of them.
+        # Workers get the signal at different moments, and saving needs all of them.
         return self.stop_signal is not None and self.devices.num_workers == 1
 
     def _stop_if_asked(self) -> None:
@@ -266,7 +266,7 @@ class LoopCallback(keras.callbacks.Callback):
 def _set_mode(callback: Any) -> None:
     """Tells a callback such as `EarlyStopping` that accuracies are better if higher.
 
-    It would find out from metrics of `compile`, where a learner's are not.
+    It would infer that from metrics of `compile`, where a learner's are missing.
     """
     monitored = str(getattr(callback, "monitor", ""))
     if getattr(callback, "mode", None) == "auto" and monitored.endswith("accuracy"):
@@ -275,7 +275,7 @@ def _set_mode(callback: Any) -> None:
 
 @contextlib.contextmanager
 def stopped_by_signals(callback: LoopCallback) -> Iterator[None]:
-    """The first SIGINT or SIGTERM stops after the step, the second at once."""
+    """Makes the first SIGINT or SIGTERM stop after the step, the second at once."""
 
     def on_signal(number: int, frame: Any) -> None:
         if callback.stop_signal is not None:
@@ -285,7 +285,7 @@ def stopped_by_signals(callback: LoopCallback) -> Iterator[None]:
     numbers = (signal.SIGINT, signal.SIGTERM)
     try:
         before = [signal.signal(number, on_signal) for number in numbers]
-    except ValueError:  # Not in the main thread, where signals do not come.
+    except ValueError:  # Not in the main thread, which alone gets signals.
         yield
         return
     try:

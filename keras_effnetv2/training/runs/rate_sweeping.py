@@ -1,4 +1,4 @@
-"""Trains with growing learning rates, to see which one a training should have.
+"""Trains with growing learning rates, to find a good one.
 
 Reference: Smith 2017, https://arxiv.org/abs/1506.01186, Section 3.3, the range test.
 """
@@ -26,11 +26,11 @@ from keras_effnetv2.training.progressive.stages import steps_per_epoch
 from keras_effnetv2.training.reporting.rate_sweep import RateSweep
 from keras_effnetv2.training.runs.checkpoints import read_state, write_state
 
-# From a hundredth of the usual rate to a hundred times as much.
+# From a hundredth of the usual rate to a hundred times it.
 _RANGE = 100.0
-# A sweep is over when the loss is so many times what it was at its start.
+# A sweep ends when the loss is so many times that of its start.
 _DIVERGED = 2.0
-_RECENT = 3  # Steps whose mean says so.
+_RECENT = 3  # Steps whose mean decides that.
 
 
 def find_rates(
@@ -40,14 +40,14 @@ def find_rates(
     num_steps: int,
     seconds: float,
 ) -> RateSweep:
-    """Sweeps the rates around that of an experiment, with its learner, and forgets it.
+    """Sweeps the rates around that of an experiment, with a temporary learner.
 
     Args:
-        experiment: whose first stage is trained, all of its network.
+        experiment: the experiment, whose first stage is trained with the whole network.
         feed: the training images.
-        devices: to train on.
-        num_steps: of the sweep, at most.
-        seconds: that they may take, after the first.
+        devices: devices to train on.
+        num_steps: maximum number of steps.
+        seconds: time limit for the steps after the first.
     """
     num_images = feed.source.num_examples
     stages = experiment.stages(num_images)
@@ -79,19 +79,19 @@ def sweep_rates(
     num_steps: int,
     seconds: float,
 ) -> RateSweep:
-    """Trains a learner with growing rates; then it has all that it had before.
+    """Trains a learner with growing rates, then restores it completely.
 
     Args:
-        learner: of the experiment, compiled.
+        learner: the experiment's learner, compiled.
         experiment: its settings.
-        num_images: to train on.
-        data: batches as `fit` takes them, `num_steps` or more.
-        num_steps: of the sweep, at most: it ends where the loss diverges.
-        seconds: that they may take, after the first.
+        num_images: number of training images.
+        data: batches for `fit`, at least `num_steps`.
+        num_steps: maximum number of steps; the sweep ends where the loss diverges.
+        seconds: time limit for the steps after the first.
     """
     low = peak_learning_rate(experiment) / _RANGE
     factor = _RANGE ** (2 / max(1, num_steps - 1))
-    # A decay by more than 1 in each step grows.
+    # A decay by a factor above 1 is growth.
     rates = keras.optimizers.schedules.ExponentialDecay(low, 1, factor)
     stages, depths = experiment.stages(num_images), variable_depths(learner.network)
     optimizer = build_optimizer(experiment, stages, num_images, depths, rates)
@@ -114,7 +114,7 @@ def sweep_rates(
 
 
 class _Recorder(keras.callbacks.Callback):
-    """Keeps rates and losses, and stops where the loss diverges or time is up."""
+    """Records rates and losses, and stops if the loss diverges or time is up."""
 
     def __init__(self, low: float, factor: float, seconds: float) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A training from start to end: `train(experiment, workdir)`."""
+"""A training run from start to end: `train(experiment, workdir)`."""
 
 import dataclasses
 import os
@@ -57,44 +57,44 @@ def train(
 ) -> list[dict[str, Any]]:
     """Trains an experiment to its end, or resumes it.
 
-    The work folder afterwards holds `final.weights.h5` (moving averages, where the
-    experiment has them), those of the best evaluation in `checkpoints`,
+    The work folder afterwards holds `final.weights.h5` (moving averages, if the
+    experiment has them), the weights of the best evaluation in `checkpoints`,
     `config.json`, `metrics.jsonl`, `curves.png`, TensorBoard's files and the last
-    checkpoints. Started again after a crash, the training goes on from the last
-    checkpoint as if nothing had happened. Settings of `loop` may be others then, and
-    `epochs` too, as `check_length` says: more of them make a finished run longer.
+    checkpoints. Started again after a crash, training resumes from the last checkpoint
+    as if nothing had happened. Settings of `loop` may then be different, and `epochs`
+    too, as `check_length` says: more epochs extend a finished run.
 
-    Callbacks see one `fit` over all epochs and stages: they begin once and end once in
-    a process, an epoch has the number that it has in `metrics.jsonl` less one, also
-    after a restart, and its logs have `loss`, `accuracy`, `learning_rate` and, where it
-    was evaluated, `val_loss`, `val_accuracy` and `val_top5_accuracy`. Batches are
-    numbered within the epoch. `self.model` is the learner: `self.model.result` is the
-    network that is evaluated, `self.model.stop_training = True` ends the run with its
-    weights, and the same call later goes on with it. A restart is exact only for
-    callbacks that change neither weights nor optimizer, since checkpoints hold nothing
-    of a callback's own. They may not call `fit`, `evaluate` or `compile`, and the
-    learning rate follows its schedule: it cannot be set. With several workers, all of
-    them call their callbacks, and the chief's decide when to stop, at an epoch's end.
+    Callbacks see one `fit` over all epochs and stages. They begin once and end once per
+    process. Epochs are numbered as in `metrics.jsonl`, less one, even after a restart;
+    their logs have `loss`, `accuracy`, `learning_rate` and, if evaluated, `val_loss`,
+    `val_accuracy` and `val_top5_accuracy`. Batches are numbered within the epoch.
+    `self.model` is the learner: `self.model.result` is the network that is evaluated,
+    and `self.model.stop_training = True` ends the run with its weights; the same call
+    later resumes it. A restart is exact only for callbacks that change neither weights
+    nor optimizer, since checkpoints store no state of callbacks. Callbacks may not call
+    `fit`, `evaluate` or `compile`, nor set the learning rate, which follows its
+    schedule. With several workers, all of them call their callbacks, and the chief's
+    decide when to stop, at the end of an epoch.
 
     Args:
-        experiment: what to train. None: that of the work folder, which has one.
-        workdir: where to; also in a bucket, as `"gs://BUCKET/runs/digits"`. Workers
-            must share it.
+        experiment: experiment to train. None: the experiment of the work folder.
+        workdir: the work folder; may be in a bucket, such as
+            `"gs://BUCKET/runs/digits"`. Workers must share it.
         strategy: `"auto"`, `"cpu"`, `"mirrored"`, `"multiworker"` or `"tpu"`.
         tpu: name of a TPU, or `"local"`.
-        callbacks: of Keras.
-        log: where else to write what is measured: `"mlflow"`, `"wandb"`. A run goes on
-            with what it has begun.
-        data_service: `"HOST:PORT"` of each process that makes training batches, which
-            the command `data_service` starts; they have the same bits, however many
-            make them. Empty: this process makes them.
+        callbacks: Keras callbacks.
+        log: where else to write metrics: `"mlflow"`, `"wandb"`. A resumed run adds to
+            the same run there.
+        data_service: `"HOST:PORT"` of each process that makes training batches, started
+            by the command `data_service`; the bits do not depend on their number.
+            Empty: this process makes them.
 
     Returns:
-        A record of every epoch, as in `metrics.jsonl`.
+        The record of every epoch, as in `metrics.jsonl`.
 
     Raises:
-        ValueError: what is asked for cannot be done.
-        FloatingPointError: the loss is no number any more.
+        ValueError: invalid or impossible arguments.
+        FloatingPointError: the loss is no longer finite.
         ChildProcessError: an input process cannot be reached.
         Interrupted: SIGINT or SIGTERM came.
     """
@@ -111,7 +111,7 @@ def train(
 
 @dataclasses.dataclass(frozen=True)
 class _Run:
-    """Everything that a training needs, checked."""
+    """Everything that a training run needs, checked."""
 
     experiment: Experiment
     workdir: Workdir
@@ -134,13 +134,14 @@ class _Run:
         check_trackers(log)
         service = DataService(data_service) if data_service else None
         if is_remote(workdir) and devices.is_chief:
-            check_workdir(workdir)  # Before the data is looked at, which can take long.
+            check_workdir(workdir)  # Before opening the data, which can be slow.
         experiment, train_feed, eval_feed = feeding.open_feeds(experiment)
         data = experiment.data
         num_images = train_feed.source.num_examples
         if data.num_train_images not in (None, num_images):
             logging.warning(
-                "data.num_train_images says %s, but %r has %s images, which count.",
+                "data.num_train_images says %s, but %r has %s images; the latter "
+                "counts.",
                 *(f"{data.num_train_images:,}", data.train_split, f"{num_images:,}"),
             )
         stages = experiment.stages(num_images)
@@ -198,7 +199,7 @@ class _Run:
         return reporter.finish(self.train_feed.decode_errors)
 
     def _notes(self) -> list[str]:
-        """What else the plan says."""
+        """Further lines of the plan."""
         notes = []
         order = self.train_feed.source.chunks
         if order is not None:
@@ -250,7 +251,7 @@ class _Run:
                     break
 
     def _show_stage(self, segment: Segment, reporter: Reporter, step: int) -> None:
-        """Draws a few images of a stage that begins."""
+        """Draws a few images of a stage that starts."""
         stage = segment.stage
         if segment.first_epoch == stage.first_epoch and not segment.first_step:
             images = feeding.sample_images(self.train_feed, self.experiment, stage)
@@ -282,7 +283,7 @@ class _Run:
         )
 
     def _steps_per_execution(self, segment: Segment) -> int:
-        """As many as are asked for, or fewer: `fit` would train past an epoch's end."""
+        """The steps asked for, or fewer, as `fit` would train past an epoch's end."""
         most = min(self.experiment.loop.steps_per_execution, segment.num_steps)
         return next(x for x in range(most, 0, -1) if segment.num_steps % x == 0)
 
@@ -290,7 +291,7 @@ class _Run:
 def _restore(
     checkpoints: Checkpoints, devices: Devices
 ) -> tuple[dict[str, Any], Position] | None:
-    """The newest checkpoint that the chief can read, and the same on every worker."""
+    """The newest checkpoint that the chief can read, the same on every worker."""
     restored = None
     with together(devices):
         if devices.is_chief:
@@ -303,7 +304,7 @@ def _restore(
 
 
 def set_up_process(experiment: Experiment, devices: Devices) -> None:
-    """What is global to the process: seeds and determinism."""
+    """Sets the process-wide state: seeds and determinism."""
     keras.utils.set_random_seed(experiment.seed)
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
@@ -312,5 +313,5 @@ def set_up_process(experiment: Experiment, devices: Devices) -> None:
             tf.config.experimental.enable_op_determinism()
         if devices.num_replicas > 1:
             replicas.use_replica_seeds()
-            # Else it names every all-reduce of every traced function.
+            # Otherwise it logs every all-reduce of every traced function.
             tf.get_logger().setLevel("WARNING")

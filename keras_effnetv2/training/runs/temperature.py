@@ -1,6 +1,6 @@
-"""The temperature of a run's network: kept beside the weights that it was fitted to.
+"""The temperature of a run's network, kept next to the weights it was fitted to.
 
-Logits that are divided by it give probabilities that come true as often as they say.
+Logits divided by it give calibrated probabilities.
 Guo et al. 2017, https://arxiv.org/abs/1706.04599.
 """
 
@@ -20,13 +20,13 @@ from keras_effnetv2.paths import AnyPath
 def write_temperature(
     path: AnyPath, weights: AnyPath, temperature: float, num_images: int
 ) -> None:
-    """Keeps the temperature that belongs to a file of weights.
+    """Stores the temperature that belongs to a file of weights.
 
     Args:
-        path: of the JSON file, which keeps those of other weights.
-        weights: what the network has.
-        temperature: that its logits are to be divided by.
-        num_images: that it was fitted on.
+        path: the JSON file, which keeps the temperatures of other weights.
+        weights: the network's file of weights.
+        temperature: divisor of the logits.
+        num_images: number of images that it was fitted on.
     """
     entry = {
         "temperature": temperature,
@@ -38,7 +38,7 @@ def write_temperature(
 
 
 def read_temperature(path: AnyPath, weights: AnyPath) -> float | None:
-    """The temperature of a file of weights; None where none belongs to what is in it.
+    """The temperature of a file of weights; None if there is none for its contents.
 
     Raises:
         ValueError: the JSON file is damaged.
@@ -56,7 +56,7 @@ def read_temperature(path: AnyPath, weights: AnyPath) -> float | None:
 
 
 def divide_logits(model: keras.Model, temperature: float) -> None:
-    """Divides the logits of a classifier, for good: its last kernel and bias."""
+    """Divides the logits of a classifier permanently: its last kernel and bias."""
     for variable in find_head(model).dense.weights:
         variable.assign(variable / temperature)
 
@@ -69,7 +69,7 @@ def _read(path: AnyPath) -> dict[str, Any]:
     except ValueError as error:
         raise _damaged(path, error) from error
     if not isinstance(contents, dict):
-        raise _damaged(path, "it holds no object")
+        raise _damaged(path, "it is not an object")
     return contents
 
 

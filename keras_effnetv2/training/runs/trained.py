@@ -1,4 +1,4 @@
-"""The networks that a run in a work folder has trained."""
+"""Loads the networks that a run in a work folder has trained."""
 
 import keras
 
@@ -25,18 +25,18 @@ def load_run(
 ) -> keras.Model:
     """The network that a run in a work folder has trained.
 
-    It gives probabilities, and carries the preprocessing it was evaluated with.
+    It returns probabilities, and carries the preprocessing that it was evaluated with.
 
     Args:
         path: the work folder.
-        checkpoint: `"last"`: of the run's end. `"best"`: of its best evaluation, which
-            a run that is not finished may have too. `"auto"`: the best where images
-            that are not trained on chose it, else the last.
-        calibrated: with logits divided by the temperature that a report has fitted to
-            these weights, if one has. False: as they were trained.
+        checkpoint: `"last"`: the weights of the run's end. `"best"`: those of its best
+            evaluation, which an unfinished run may have too. `"auto"`: the best if
+            held-out images chose them, else the last.
+        calibrated: whether logits are divided by the temperature that a report has
+            fitted to these weights, if any. False: as trained.
 
     Raises:
-        ValueError: not the work folder of a run that has such weights.
+        ValueError: not the work folder of a run with such weights.
     """
     variant = trained_variant(read_experiment(path).model)
     with on_this_machine(trained_weights(path, checkpoint)) as weights:
@@ -50,20 +50,20 @@ def load_run(
 def fitted_temperature(
     path: AnyPathLike, checkpoint: str = CHECKPOINTS[0]
 ) -> float | None:
-    """What `load_run` divides logits by; None where no report has fitted it.
+    """The divisor of logits in `load_run`; None if no report has fitted it.
 
     Raises:
-        ValueError: as `trained_weights`; or the file of it is damaged.
+        ValueError: as for `trained_weights`; or the temperature's file is damaged.
     """
     workdir = Workdir(as_path(path))
     return read_temperature(workdir.calibration, trained_weights(path, checkpoint))
 
 
 def trained_weights(path: AnyPathLike, checkpoint: str = CHECKPOINTS[0]) -> AnyPath:
-    """The weights that a run in a work folder has left; see `load_run`.
+    """The file of weights of a run in a work folder; see `load_run`.
 
     Raises:
-        ValueError: not the work folder of a run that has such weights.
+        ValueError: not the work folder of a run with such weights.
     """
     if checkpoint not in CHECKPOINTS:
         raise InputError(
@@ -79,7 +79,7 @@ def trained_weights(path: AnyPathLike, checkpoint: str = CHECKPOINTS[0]) -> AnyP
     if weights.is_file():
         return weights
     problem = (
-        "has no best checkpoint yet, which comes with an evaluation"
+        "has no best checkpoint yet, which needs an evaluation"
         if checkpoint == "best"
         else "is not finished"
     )
@@ -90,10 +90,10 @@ def trained_weights(path: AnyPathLike, checkpoint: str = CHECKPOINTS[0]) -> AnyP
 
 
 def describe_weights(path: AnyPathLike, checkpoint: str = CHECKPOINTS[0]) -> str:
-    """A line on which weights `load_run` takes of a run, for people.
+    """A line about the weights that `load_run` takes of a run.
 
     Raises:
-        ValueError: as `trained_weights`.
+        ValueError: as for `trained_weights`.
     """
     weights = trained_weights(path, checkpoint)
     workdir = Workdir(as_path(path))

@@ -1,4 +1,4 @@
-"""The work folder of a run: what is in it, and that it belongs to one experiment."""
+"""The work folder of a run: its contents, and the check of its experiment."""
 
 import dataclasses
 import shlex
@@ -26,7 +26,7 @@ from keras_effnetv2.training.runs.length import LENGTH, check_length
 
 @dataclasses.dataclass(frozen=True)
 class Workdir:
-    """Paths in the work folder of a run, on this machine or in a bucket."""
+    """Paths in the work folder of a run, local or in a bucket."""
 
     path: AnyPath
 
@@ -37,7 +37,7 @@ class Workdir:
 
     @property
     def variant(self) -> AnyPath:
-        """Copy of the experiment's variant, where that is a file: the run's own."""
+        """The run's own copy of the experiment's variant, if that is a file."""
         return self.path / "variant.json"
 
     @property
@@ -47,17 +47,17 @@ class Workdir:
 
     @property
     def metrics(self) -> AnyPath:
-        """Numbers of every epoch, a JSON object a line."""
+        """Metrics of every epoch, one JSON object per line."""
         return self.path / "metrics.jsonl"
 
     @property
     def curves(self) -> AnyPath:
-        """Picture of the numbers."""
+        """Picture of the metrics."""
         return self.path / "curves.png"
 
     @property
     def rates(self) -> AnyPath:
-        """Sweep of learning rates that the run's own comes from, if one; JSON."""
+        """Sweep that determined the run's learning rate, if any; JSON."""
         return self.path / "learning_rates.json"
 
     @property
@@ -67,12 +67,12 @@ class Workdir:
 
     @property
     def tracking(self) -> AnyPath:
-        """Ids of the run in MLflow and other trackers, by name; JSON."""
+        """IDs of the run in MLflow and other trackers, by name; JSON."""
         return self.path / TRACKING
 
     @property
     def weights(self) -> AnyPath:
-        """Weights of a run's end, moving averages where it has them."""
+        """Weights of the run's end, moving averages if it has them."""
         return self.path / "final.weights.h5"
 
     @property
@@ -82,22 +82,22 @@ class Workdir:
 
     @property
     def calibration(self) -> AnyPath:
-        """Temperatures of the weights that a report has looked at; JSON."""
+        """Temperatures of the weights that reports have evaluated; JSON."""
         return self.path / "calibration.json"
 
     @property
     def report(self) -> AnyPath:
-        """What is known of the run and its network, HTML."""
+        """Report on the run and its network, HTML."""
         return self.path / "report.html"
 
     def samples(self, stage: int) -> AnyPath:
-        """Picture of a few training images of a stage, from 1."""
+        """Picture of a few training images of a stage; stages count from 1."""
         return self.path / f"stage{stage}.png"
 
     def has_begun(self) -> bool:
         """Whether a run has left more than its configuration."""
         return any(
-            # What is hidden is of a process that was killed while it wrote.
+            # Hidden files are left by a process that was killed while writing.
             x not in (self.config, self.variant, self.tracking)
             and not x.name.startswith(".")
             for x in self.path.iterdir()
@@ -110,16 +110,17 @@ def open_workdir(
     is_chief: bool = True,
     num_images: int | None = None,
 ) -> Workdir:
-    """The folder, made if need be, with the experiment written into it.
+    """Opens the folder, made if need be, with the experiment written into it.
 
     Args:
-        path: of the folder.
-        experiment: that is trained there.
-        is_chief: of the workers that share the folder, the others only read it.
-        num_images: to train on, where a run may get another length. None: it may not.
+        path: path of the folder.
+        experiment: the experiment that is trained there.
+        is_chief: whether this is the chief; other workers only read the folder.
+        num_images: number of training images, if the run may change its length. None:
+            it may not.
 
     Raises:
-        ValueError: it cannot be written, or is that of another experiment.
+        ValueError: the folder cannot be written to, or belongs to another experiment.
     """
     workdir = Workdir(as_path(path))
     if is_chief:
@@ -139,7 +140,7 @@ def check_workdir(path: AnyPathLike) -> None:
     """Makes a work folder, if need be.
 
     Raises:
-        ValueError: there is no such bucket or file system, or it cannot be written.
+        ValueError: there is no such bucket or file system, or it cannot be written to.
     """
     folder = as_path(path)
     try:
@@ -154,10 +155,10 @@ def check_workdir(path: AnyPathLike) -> None:
 def read_experiment(path: AnyPathLike) -> Experiment:
     """The experiment of the run in a work folder.
 
-    Its variant is the run's own copy, where the run was started with a variant file.
+    Its variant is the run's own copy if the run was started with a variant file.
 
     Raises:
-        ValueError: there is none, or its configuration is damaged.
+        ValueError: there is no run, or its configuration is damaged.
     """
     workdir = Workdir(as_path(path))
     config = workdir.config
@@ -175,7 +176,7 @@ def read_experiment(path: AnyPathLike) -> Experiment:
 
 
 def train_command(path: AnyPathLike, *options: str) -> str:
-    """What goes on with the run in a work folder, in a shell."""
+    """The shell command that resumes the run in a work folder."""
     words = ["train", "--workdir", str(path), *options]
     return shlex.join(["python", "-m", "keras_effnetv2", *words])
 
@@ -183,7 +184,7 @@ def train_command(path: AnyPathLike, *options: str) -> str:
 def _check_same(
     wanted: Experiment, found: Experiment, workdir: Workdir, num_images: int | None
 ) -> None:
-    """How a run goes on may change, and how long; what it computes may not."""
+    """Allows changes of how a run proceeds and its length, not of what it computes."""
     path = workdir.path
     if wanted.name != found.name:
         raise InputError(
@@ -191,7 +192,7 @@ def _check_same(
             f"experiment {wanted.name!r}. Choose another --workdir."
         )
     wanted_settings, found_settings = list_settings(wanted), list_settings(found)
-    # The number of images is checked against those that are there, and no more.
+    # The number of images is only checked against the actual number.
     can_change = ("data.num_train_images", *(LENGTH if num_images else ()))
     differences = [
         f"{name} is {found_settings[name]!r} there and {value!r} now"
@@ -209,9 +210,9 @@ def _check_same(
 
 
 def _is_same(name: str, wanted: Any, found: Any, can_change: tuple[str, ...]) -> bool:
-    """Whether a setting is the same, or only decides how a run goes on."""
+    """Whether a setting is the same, or only decides how a run proceeds."""
     if name == "model.variant":  # A file may have moved.
         return get_variant(wanted) == get_variant(found)
-    if name == "data.order":  # Where it is "auto" still, no chunks are read.
+    if name == "data.order":  # If it still is "auto", no chunks are read.
         return wanted == found or "chunks" not in (wanted, found)
     return wanted == found or name.startswith("loop.") or name in can_change

@@ -1,1 +1,1 @@
-"""Downloads: verified, tried again, never half there."""
+"""Downloads: verified, retried, never left incomplete."""

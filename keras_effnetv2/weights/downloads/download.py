@@ -1,12 +1,11 @@
-"""Downloads of weights into Keras' cache: verified, once, never half there.
+"""Downloads weights into Keras's cache: verified, once, never left incomplete.
 
-A download that was interrupted goes on where it stopped, if the server lets it.
+An interrupted download resumes where it stopped, if the server allows it.
 
-A file whose publisher names no hash is checked against what the server says of it, and
-its own hash is kept beside it, in `NAME.origin.json`; from then on that is what it must
-have.
+A file without a published hash is checked against the server's claims, and its own hash
+is stored next to it, in `NAME.origin.json`; later it must have that hash.
 
-Set `KERAS_EFFNETV2_MIRROR` to the base URL of a mirror to get released files as
+Set `KERAS_EFFNETV2_MIRROR` to the base URL of a mirror to get released files from
 `{mirror}/{file name}` instead of from their publishers.
 """
 
@@ -37,19 +36,19 @@ def fetch(
     """The local copy of a file, downloaded unless the cache has it.
 
     The cache is that of `keras.utils.get_file`: the folder `models` in `$KERAS_HOME` or
-    `~/.keras`. What keras.applications downloaded there is used.
+    `~/.keras`. Files that keras.applications downloaded there are used.
 
     Args:
         url: https; http only for this machine.
-        digest: of the file as published, `"KIND:HEX"` of which the first digits do;
-            None if there is none.
+        digest: published hash, `"KIND:HEX"`, of which the first digits are enough; None
+            if there is none.
         file_name: name of a released file, in the cache and on a mirror. None for
-            other URLs: never mirrored, and named after a hash of the URL, so that
-            equal names from different places do not meet.
+            other URLs: never mirrored, and named after a hash of the URL, so that equal
+            names from different places do not collide.
 
     Raises:
         ValueError: the URL is not allowed, or what it serves is not the file.
-        ConnectionError: the file did not arrive whole.
+        ConnectionError: the file did not arrive completely.
     """
     mirror = os.environ.get(MIRROR_VARIABLE)
     if mirror and file_name:
@@ -84,14 +83,14 @@ def _cache_folder() -> pathlib.Path:
 
 
 def _name_of(url: str) -> str:
-    """A file name for any URL: a hash of it all, then its last part made harmless."""
+    """A file name for any URL: a hash of the URL, then its last part, sanitized."""
     last = urllib.parse.unquote(urllib.parse.urlsplit(url).path).rpartition("/")[2]
     harmless = re.sub(r"[^\w.-]", "_", last, flags=re.ASCII)[-100:]
     return f"{hashlib.sha256(url.encode()).hexdigest()[:8]}-{harmless}"
 
 
 def _is_valid(path: pathlib.Path, digest: str | None) -> bool:
-    """Whether a cached file is the one published, or else the one that once came."""
+    """Whether a cached file is the published one, or else the one once downloaded."""
     if not path.is_file():
         return False
     if digest is not None:
@@ -105,9 +104,9 @@ def _is_valid(path: pathlib.Path, digest: str | None) -> bool:
 
 
 def _is_adopted(source: str, path: pathlib.Path, digest: str | None) -> bool:
-    """Whether a cached file of which nothing is remembered may stay.
+    """Whether a cached file without a stored hash may stay.
 
-    It may if it is what the server says that it has, and also if nobody can be asked:
+    It may if it matches the server's claims, and also if no server can be reached:
     machines without a network get their files by hand.
     """
     if digest is not None or not path.is_file() or _read_origin(path):
@@ -131,7 +130,7 @@ def _remember(path: pathlib.Path, source: str, size: int, sha256: str) -> None:
 
 
 def _read_origin(path: pathlib.Path) -> dict[str, Any]:
-    """What is remembered of a cached file; empty if nothing that can be read is."""
+    """The stored origin of a cached file; empty if there is none that can be read."""
     try:
         origin = json.loads(_origin(path).read_bytes())
     except (OSError, ValueError):
@@ -153,7 +152,7 @@ def _hash(path: pathlib.Path, kind: str) -> str:
 
 @contextlib.contextmanager
 def _locked(target: pathlib.Path) -> Iterator[None]:
-    """Holds the lock of a file of the cache; others wait for it."""
+    """Holds the lock of a file in the cache; others wait for it."""
     with contextlib.ExitStack() as stack:
         try:
             path = target.parent / ".locks" / f"{target.name}.lock"
@@ -161,16 +160,16 @@ def _locked(target: pathlib.Path) -> Iterator[None]:
         except OSError as error:
             raise FileError(
                 f"Cannot write to the cache folder {target.parent}: {error}. "
-                "Set KERAS_HOME to a folder that can be written."
+                "Set KERAS_HOME to a folder that can be written to."
             ) from error
         yield
 
 
 def _download(source: str, target: pathlib.Path, digest: str | None) -> None:
-    """Gets `source` under a temporary name, verifies it, then gives it its name."""
+    """Downloads `source` under a temporary name, verifies it, then renames it."""
     if target.exists():
         expected = digest or "the size and hash it should have"
-        _LOG.warning("%s has not %s: downloading it again.", target, expected)
+        _LOG.warning("%s does not have %s: downloading it again.", target, expected)
     try:
         with replacing(target, is_locked=True) as temporary:
             part = Part(target, source)
@@ -186,7 +185,7 @@ def _download(source: str, target: pathlib.Path, digest: str | None) -> None:
 
 
 def _receive(source: str, part: Part, name: str, digest: str | None) -> https.Received:
-    """Gets a file whole, by what an earlier download has left of it."""
+    """Gets a complete file, resuming what an earlier download has left."""
     was_begun = part.size > 0
     received = https.get(source, part, name)
     if digest is None:
@@ -196,7 +195,7 @@ def _receive(source: str, part: Part, name: str, digest: str | None) -> https.Re
     if found.startswith(start):
         return received
     part.discard()
-    if was_begun:  # What was left may be what a disk had kept when the power went.
+    if was_begun:  # The rest of an earlier download may be damaged by a power cut.
         return _receive(source, part, name, digest)
     raise InputError(f"its {kind.upper()} is {found}, expected {start}")
 

@@ -1,6 +1,6 @@
-"""One file over HTTP: https only, tried again, refused when cut or not weights.
+"""Downloads one file: https only, with retries; refuses truncated files and text.
 
-An attempt goes on where the one before it stopped, if the server can do that.
+An attempt resumes where the one before stopped, if the server supports it.
 """
 
 import contextlib
@@ -30,13 +30,13 @@ TIMEOUT_SECONDS = 30.0  # Without a byte.
 NUM_ATTEMPTS = 4
 BACKOFF_SECONDS = 1.0  # Before the second attempt; doubles from there.
 CHUNK_BYTES = 1 << 20
-# No weights are as large: XL takes 0.8 GB. A server need not say how much it sends.
+# No weights are that large: XL takes 0.8 GB. Servers need not announce the size.
 MAX_BYTES = 1 << 34
 
-# What pages, error documents and Git LFS pointers start with, and no weights file does.
+# How pages, error documents and Git LFS pointers start, unlike any weights file.
 _TEXT_STARTS = (b"<!doctype", b"<html", b"<?xml", b"version https://git-lfs")
 
-# Answers that may be different a moment later. 416: there is no such rest of the file.
+# Statuses that may be transient. 416: there is no such rest of the file.
 _PARTIAL, _NO_REST = 206, 416
 _TRANSIENT_STATUS = frozenset({408, _NO_REST, 425, 429, 500, 502, 503, 504})
 
@@ -51,7 +51,7 @@ _PERMANENT_ERRORS = (ssl.SSLCertVerificationError, http.client.InvalidURL)
 
 
 class TransferError(ConnectionError):
-    """No whole answer arrived; `transient` if another attempt may do better."""
+    """No complete response arrived; `transient` if another attempt may succeed."""
 
     def __init__(self, problem: str, transient: bool):
         super().__init__(problem)
@@ -77,13 +77,13 @@ def check_url(url: str, http_hosts: Container[str | None]) -> None:
     plain = parts.scheme == "http" and parts.hostname in http_hosts
     if not parts.hostname or not (plain or parts.scheme == "https"):
         raise InputError(
-            f"weights are downloaded over https only. Received: {url!r}. Expected an "
+            f"weights are downloaded only over https. Received: {url!r}. Expected an "
             "https URL (http is for this machine and for the mirror) or a local path"
         )
 
 
 def loopback_hosts(url: str) -> set[str]:
-    """The host of `url` if it is this machine, else nothing."""
+    """The host of `url` if it is this machine, or else empty."""
     host = urllib.parse.urlsplit(url).hostname or ""
     with contextlib.suppress(ValueError):
         if host == "localhost" or ipaddress.ip_address(host).is_loopback:
@@ -92,11 +92,11 @@ def loopback_hosts(url: str) -> set[str]:
 
 
 def claims(url: str) -> Claims:
-    """What the server of `url` says of the file, without sending it.
+    """What the server of `url` claims about the file, without sending it.
 
     Raises:
-        TransferError: the server cannot be reached, or does not answer that.
-        ValueError: it redirects to what is not https.
+        TransferError: the server cannot be reached, or does not answer.
+        ValueError: it redirects to something other than https.
     """
     with _network_errors(), _open(url, method="HEAD") as response:
         return read_claims(response.headers)
@@ -105,12 +105,13 @@ def claims(url: str) -> Claims:
 def get(url: str, part: Part, name: str) -> Received:
     """Writes what `url` serves to `part`, with a progress line about `name`.
 
-    When it fails, what came of the file stays there if a later call can go on with it.
+    If it fails, the part received so far is kept if a later call can resume from it.
 
     Raises:
-        TransferError: the server cannot be reached, refuses, stops early, or sends
-            another file than it says.
-        ValueError: it serves a page of text, or redirects to what is not https.
+        TransferError: the server cannot be reached, refuses, stops early, or sends a
+            file that differs from its claims.
+        ValueError: it serves a page of text, or redirects to something other than
+            https.
     """
     try:
         return _get_patiently(url, part, name)
@@ -126,7 +127,8 @@ def _get_patiently(url: str, part: Part, name: str) -> Received:
         try:
             return _get_once(url, part, name)
         except TransferError as error:
-            # A connection that often breaks gets there, as long as it brings something.
+            # An unstable connection succeeds eventually, as long as each attempt gets
+            # bytes.
             attempt = 1 if part.size - before >= CHUNK_BYTES else attempt
             if not error.transient or attempt >= NUM_ATTEMPTS:
                 raise
@@ -154,7 +156,7 @@ def _get_once(url: str, part: Part, name: str) -> Received:
                 hashes.update(chunk)
                 if hashes.size > MAX_BYTES:
                     part.discard()
-                    raise TransferError(f"more than {MAX_BYTES:,} bytes came", False)
+                    raise TransferError(f"more than {MAX_BYTES:,} bytes arrived", False)
                 progress.advance(len(chunk))
                 chunk = response.read(CHUNK_BYTES)
     received = hashes.received()
@@ -176,11 +178,11 @@ def _begin(part: Part, response: http.client.HTTPResponse) -> int:
     try:
         return part.begin(response.status, response.headers)
     except ValueError as error:
-        raise TransferError(f"something else came where {error}", True) from error
+        raise TransferError(f"something else arrived where {error}", True) from error
 
 
 class _Hashes:
-    """Those of a file, by and by."""
+    """Hashes of a file, updated piece by piece."""
 
     def __init__(self) -> None:
         self.size = 0
@@ -206,7 +208,7 @@ def _megabytes(num_bytes: int) -> str:
 
 
 def _check_claims(received: Received, claimed: Claims, part: Part) -> None:
-    """Refuses what is not what the server says; what is only cut short may go on."""
+    """Refuses files that differ from the claims; truncated ones may resume."""
     if received.size == 0 or claimed.size not in (None, received.size):
         if received.size > (claimed.size or 0):
             part.discard()
@@ -217,7 +219,7 @@ def _check_claims(received: Received, claimed: Claims, part: Part) -> None:
     if claimed.md5 not in (None, received.md5):
         part.discard()
         raise TransferError(
-            f"a file of the MD5 {received.md5} arrived, and the server says that it "
+            f"a file with the MD5 {received.md5} arrived, but the server says that it "
             f"has {claimed.md5}",
             transient=True,
         )
@@ -225,7 +227,7 @@ def _check_claims(received: Received, claimed: Claims, part: Part) -> None:
 
 @contextlib.contextmanager
 def _network_errors() -> Iterator[None]:
-    """Turns what urllib raises into `TransferError`; errors of the disk pass."""
+    """Turns urllib's errors into `TransferError`; disk errors pass."""
     try:
         yield
     except TransferError:
@@ -272,6 +274,6 @@ def _check_not_text(start: bytes, content_type: str) -> None:
     is_text = start[:512].lstrip().lower().startswith(_TEXT_STARTS)
     if is_text or content_type == "text/html":
         raise InputError(
-            "a page of text came instead of a weights file; its type is "
+            "a page of text arrived instead of a weights file; its type is "
             f"{content_type} and it starts with {start[:40]!r}"
         )

@@ -1,7 +1,7 @@
-"""The beginning of a file that a download has left, and what lets another go on.
+"""The partial file of a download, and what is needed to resume it.
 
-Only servers that name the version of a file and send parts of it can be asked for the
-rest; of others nothing is kept.
+Only servers that identify the version of a file and send ranges can be asked for the
+rest; for others, nothing is kept.
 
 Source: RFC 9110, sections 13.1.5 (If-Range) and 14 (range requests).
 """
@@ -15,14 +15,14 @@ from keras_effnetv2.files import replace_file
 
 
 class Part:
-    """Where a file arrives before it is whole, for one process at a time.
+    """The file that a download is written to, for one process at a time.
 
     Args:
-        target: path that the whole file is to have.
-        url: that it comes from; what is left of another is not used.
+        target: final path of the complete file.
+        url: its URL; parts from another URL are not used.
 
     Attributes:
-        path: of the part.
+        path: path of the part.
     """
 
     def __init__(self, target: pathlib.Path, url: str) -> None:
@@ -32,24 +32,24 @@ class Part:
 
     @property
     def size(self) -> int:
-        """Bytes that are there and can be kept."""
+        """Bytes received that can be kept."""
         return self.path.stat().st_size if self._read_note() else 0
 
     def headers(self) -> dict[str, str]:
-        """What asks for the rest, if the file is still that one; {} asks for all."""
+        """Headers that request the rest, if the file is unchanged; {} requests all."""
         if not (size := self.size):
             return {}
         return {"Range": f"bytes={size}-", "If-Range": self._read_note()["version"]}
 
     def begin(self, status: int, headers: Any) -> int:
-        """Prepares for what an answer holds.
+        """Prepares for the contents of a response.
 
         Args:
-            status: 206 for the rest, another for all.
-            headers: of the answer.
+            status: 206 for the rest, any other for the whole file.
+            headers: headers of the response.
 
         Returns:
-            How many bytes of the part stay before it.
+            The number of bytes of the part that precede it.
 
         Raises:
             ValueError: it is the rest of something else; nothing is kept.
@@ -63,7 +63,7 @@ class Part:
             if 0 < size == start and whole in (None, end):
                 return size
             self.discard()
-            raise ValueError(f"the rest of a file was asked for, from byte {size:,}")
+            raise ValueError(f"the rest of a file was requested, from byte {size:,}")
         self.discard()
         version = _version(headers)
         if version and headers.get("Accept-Ranges") == "bytes":
@@ -77,17 +77,17 @@ class Part:
         return 0
 
     def settle(self) -> None:
-        """Removes what no later download could use."""
+        """Removes parts that no later download could use."""
         if not self.size:
             self.discard()
 
     def discard(self) -> None:
-        """Removes all there is."""
+        """Removes everything."""
         self.path.unlink(missing_ok=True)
         self._note.unlink(missing_ok=True)
 
     def _read_note(self) -> dict[str, Any]:
-        """What is known of the part; empty if it cannot be used."""
+        """The stored note on the part; empty if it cannot be used."""
         try:
             note = json.loads(self._note.read_bytes())
             is_ours = note["url"] == self._url and isinstance(note["version"], str)
@@ -98,8 +98,8 @@ class Part:
 
 
 def _version(headers: Any) -> str | None:
-    """What names the bytes of a file exactly, for If-Range."""
+    """An exact identifier of the bytes of a file, for If-Range."""
     tag = headers.get("ETag", "")
-    if re.fullmatch(r'"[\x21\x23-\x7e]+"', tag):  # No weak one.
+    if re.fullmatch(r'"[\x21\x23-\x7e]+"', tag):  # Not a weak one.
         return tag
     return None if tag else headers.get("Last-Modified")

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.weights.files.arrays import damaged
 
-# Python reads the list of members at once. That of the largest network's state dict,
-# with averages and slots, has 1 MB.
+# Python reads the list of members at once. For the largest network's state dict, with
+# averages and slots, it has 1 MB.
 _MAX_DIRECTORY_BYTES = 2 << 20
 
 
@@ -20,7 +20,7 @@ def open_archive(path: pathlib.Path) -> Iterator[zipfile.ZipFile]:
     """Opens a zip archive for reading.
 
     Raises:
-        ValueError: damaged, or of far more members than weights have.
+        ValueError: damaged, or with far more members than weights have.
     """
     with _File(path) as file:
         try:
@@ -40,10 +40,11 @@ def open_archive(path: pathlib.Path) -> Iterator[zipfile.ZipFile]:
 
 def _check_members(path: pathlib.Path, archive: zipfile.ZipFile) -> None:
     for member in archive.infolist():
-        # Before the file, where the list of members is shorter than it claims.
+        # Before the start of the file, if the list of members is shorter than it
+        # claims.
         if member.header_offset < 0:
-            raise damaged(path, "zip", "its list of members breaks off")
-        # Other methods report damage in ways of their own.
+            raise damaged(path, "zip", "its list of members is truncated")
+        # Other methods report damage in other ways.
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise InputError(
                 f"{path}: {member.filename[:100]!r} is compressed by method "
@@ -52,14 +53,14 @@ def _check_members(path: pathlib.Path, archive: zipfile.ZipFile) -> None:
 
 
 class _File(io.FileIO):
-    """A file that is never read in one piece."""
+    """A file that is never read as a whole."""
 
     def __init__(self, path: pathlib.Path) -> None:
         super().__init__(path)
         self._path, self._size = path, path.stat().st_size
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """At most `size` bytes, of which there may not be too many."""
+        """At most `size` bytes; refuses to read too many."""
         if size is None or size < 0:
             size = self._size - self.tell()
         if size > _MAX_DIRECTORY_BYTES:

@@ -9,26 +9,26 @@ import numpy as np
 
 from keras_effnetv2.errors import InputError
 
-# Weights hardly compress. What expands more than this is no honest file; the floor is
-# for arrays of zeros and the like.
+# Weights hardly compress. A file that expands by more than this is malicious; the
+# minimum allows for arrays of zeros and the like.
 _MAX_EXPANSION = 100
 _EXPANSION_FLOOR = 1 << 20
 
 
 @dataclasses.dataclass(frozen=True)
 class Arrays:
-    """The arrays of an open file by the file's names, read when asked for.
+    """The arrays of an open file by the file's names, read on demand.
 
     Attributes:
-        format: what the file is, for messages.
+        format: format of the file, for messages.
         namings: members of `names.NAMINGS` that such files may follow.
-        shapes: of all arrays that are weights, in the file's layout.
-        read: name to array.
-        preprocessing: the record in the file, None if it carries none.
-        statistics: mean and variance of pixels 0..1, one a channel, in a layer of Keras
-            that normalises them; None if there is not exactly one.
-        has_models: whether a network may be a model within the file's model, or with
-            layers of others around it.
+        shapes: shapes of all arrays that are weights, in the file's layout.
+        read: turns a name into an array.
+        preprocessing: the record in the file; None if there is none.
+        statistics: mean and variance of pixels 0..1, per channel, in a Keras layer that
+            normalises them; None unless there is exactly one.
+        has_models: whether a network may be nested in the file's model, or surrounded
+            by other layers.
     """
 
     format: str
@@ -41,7 +41,7 @@ class Arrays:
 
 
 def damaged(path: str | os.PathLike, format: str, reason: object) -> ValueError:
-    """The error for a file that begins well and goes on badly."""
+    """The error for a file that starts correctly but is truncated or damaged."""
     return InputError(
         f"{path} is a truncated or damaged {format} file: {reason}. "
         "Download or copy it again."
@@ -49,17 +49,17 @@ def damaged(path: str | os.PathLike, format: str, reason: object) -> ValueError:
 
 
 def max_unpacked(packed: int) -> int:
-    """Most bytes that `packed` compressed bytes of weights may stand for."""
+    """The most bytes that `packed` compressed bytes of weights may expand to."""
     return max(_EXPANSION_FLOOR, _MAX_EXPANSION * packed)
 
 
 def insert(
     arrays: dict[str, Any], name: str, array: Any, path: str | os.PathLike
 ) -> None:
-    """Adds an array under a name that no other array of the file may have.
+    """Adds an array under a name that must be unique in the file.
 
     Raises:
-        ValueError: it has been added before.
+        ValueError: the name is already taken.
     """
     if name in arrays:
         raise InputError(f"{path} holds more than one array {name!r}.")
@@ -67,5 +67,5 @@ def insert(
 
 
 def is_counter(name: str) -> bool:
-    """Whether PyTorch counts something under that name, which nothing here uses."""
+    """Whether the name is a PyTorch counter, which is unused here."""
     return name.rpartition(".")[2] in ("num_batches_tracked", "n_averaged")

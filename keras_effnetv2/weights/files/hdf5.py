@@ -1,7 +1,7 @@
 """Keras files: HDF5 in the layouts of Keras 2 and Keras 3, and `.keras` archives.
 
-Nothing is deserialized: arrays are looked up by name, and of a model's configuration
-only the preprocessing record is read.
+Nothing is deserialized: arrays are looked up by name, and only the preprocessing record
+is read from a model's configuration.
 """
 
 import contextlib
@@ -36,8 +36,7 @@ _NAMINGS = (
     names.APPLICATIONS_UNNAMED,
 )
 
-# Statistics of the layers with which Keras normalises pixels, and the networks here
-# don't.
+# Statistics of the layers with which Keras normalises pixels, unlike the networks here.
 _PIXEL_STATISTICS = re.compile(
     r"(.*/)?(normalization|rescaling)(_\d+)?/(mean|variance|count)"
 )
@@ -59,8 +58,8 @@ def open_keras(path: pathlib.Path, archive: zipfile.ZipFile) -> Iterator[Arrays]
     """Opens a `.keras` archive.
 
     Args:
-        path: of the file.
-        archive: of the file, open.
+        path: path of the file.
+        archive: the open archive of the file.
 
     Raises:
         ValueError: damaged, or another kind of archive.
@@ -75,7 +74,7 @@ def open_keras(path: pathlib.Path, archive: zipfile.ZipFile) -> Iterator[Arrays]
             zlib.error,
             struct.error,
             EOFError,
-            RuntimeError,  # Also that something is not implemented.
+            RuntimeError,  # Also NotImplementedError.
             UnicodeDecodeError,
         ) as error:
             raise damaged(path, ".keras", error) from None
@@ -103,7 +102,7 @@ def _check_members(path: pathlib.Path, archive: zipfile.ZipFile) -> None:
     missing = [name for name in (_CONFIG, _WEIGHTS) if name not in members]
     if missing:
         raise InputError(
-            f"{path} is a zip archive, but neither of PyTorch nor a .keras file: it "
+            f"{path} is a zip archive, but neither a PyTorch nor a .keras file: it "
             f"has no {', '.join(missing)}."
         )
 
@@ -115,7 +114,7 @@ def _unpack(
     if info.file_size > max_unpacked(info.compress_size):
         raise InputError(
             f"{path}: {name} claims {info.file_size:,} bytes unpacked from "
-            f"{info.compress_size:,}. Refused: weights don't compress like that."
+            f"{info.compress_size:,}. Refused: weights do not compress like that."
         )
     # The declared size is a limit too: zipfile reads no further.
     unpacked = pathlib.Path(folder, name)
@@ -126,7 +125,7 @@ def _unpack(
 
 @contextlib.contextmanager
 def _understood(path: pathlib.Path) -> Iterator[None]:
-    """Turns what h5py raises inside a damaged file into an error that says so."""
+    """Turns h5py's errors on a damaged file into one that says so."""
     try:
         yield
     except UserError:
@@ -188,7 +187,7 @@ def _understood_arrays(path: pathlib.Path, file: Any) -> Arrays:
 def _read_statistics(
     path: pathlib.Path, datasets: dict[str, Any]
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """Mean and variance of pixels, if one layer has them."""
+    """Mean and variance of pixels, if exactly one layer has them."""
     found = [
         [dataset for name, dataset in datasets.items() if name.endswith(f"/{kind}")]
         for kind in ("mean", "variance")
@@ -222,7 +221,7 @@ def _child(path: pathlib.Path, group: Any, key: str) -> Any:
     if not isinstance(group.get(key, getlink=True), h5py.HardLink):
         raise InputError(
             f"{path}: {group.name.rstrip('/')}/{key} is a link to elsewhere, which "
-            "weights files have no need of. Refused."
+            "weights files do not need. Refused."
         )
     return group[key]
 
@@ -236,13 +235,13 @@ def _check_dataset(path: pathlib.Path, dataset: Any) -> None:
     limit = stored if dataset.chunks is None else max_unpacked(stored)
     if dataset.shape is not None and dataset.nbytes > limit:
         raise InputError(
-            f"{path}: {dataset.name} claims shape {dataset.shape}, "
-            f"{dataset.nbytes:,} bytes, of which {stored:,} are there."
+            f"{path}: {dataset.name} claims shape {dataset.shape}, {dataset.nbytes:,} "
+            f"bytes, of which only {stored:,} exist."
         )
 
 
 def _read(path: pathlib.Path, dataset: Any) -> np.ndarray:
-    # Keras 3 stores the bytes of bfloat16, which HDF5 does not know, and says so.
+    # Keras 3 stores the bytes of bfloat16, which HDF5 does not know, with a note.
     is_bfloat16 = dataset.attrs.get(
         "dtype"
     ) == "bfloat16" and dataset.dtype == np.dtype("V2")
@@ -268,10 +267,10 @@ def _record_of_attribute(path: pathlib.Path, file: Any) -> dict[str, Any] | None
 def _record_of_config(
     path: pathlib.Path, format: str, place: str, config: str | bytes
 ) -> dict[str, Any] | None:
-    """The record in the layer that normalises pixels, also in a model of a model."""
+    """The record in the layer that normalises pixels, also in nested models."""
     try:
         layers = [json.loads(config)]
-        for layer in layers:  # It grows by the layers of models.
+        for layer in layers:  # The list grows by the layers of nested models.
             settings = layer.get("config", {})
             if layer.get("class_name", "").endswith("PixelNormalization"):
                 return _record(path, json.dumps(settings["preprocessing"]))

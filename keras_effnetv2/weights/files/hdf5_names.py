@@ -1,7 +1,7 @@
-"""What the arrays in a Keras file are called, by the layers that they belong to.
+"""Names of the arrays in a Keras file, from the layers that they belong to.
 
-A name is that of the layer, after those of the models and layers around it, and before
-the variable's: `efficientnetv2-b0/stem_conv/kernel`.
+A name consists of the names of enclosing models and layers, the layer and the variable:
+`efficientnetv2-b0/stem_conv/kernel`.
 """
 
 import collections
@@ -11,7 +11,7 @@ from typing import Any
 
 from keras_effnetv2.weights.files.arrays import damaged
 
-# How many variables a layer has -> what they are; Keras 3 only numbers them.
+# Number of variables of a layer -> their names; Keras 3 only numbers them.
 _CONV = ("kernel", "bias")
 _VARIABLES = {
     1: _CONV,
@@ -22,10 +22,11 @@ _VARIABLES = {
 
 
 def keras_2(paths: Iterable[str]) -> dict[str, str]:
-    """`layer/layer/kernel:0` is `layer/kernel`, whatever scopes are between.
+    """`layer/layer/kernel:0` is `layer/kernel`, whatever scopes are in between.
 
-    Models and blocks at the top have several variables of a name; these are called by
-    the rest of their path, as `model/layer/kernel` or `block/layer/kernel`.
+    Models and blocks at the top have several variables of the same name; these are
+    named by the rest of their path, such as `model/layer/kernel` or
+    `block/layer/kernel`.
     """
     named, scoped = {}, collections.defaultdict(dict)
     for path in paths:
@@ -46,9 +47,9 @@ def keras_2(paths: Iterable[str]) -> dict[str, str]:
 
 
 def keras_3(path: pathlib.Path, file: Any, datasets: Iterable[str]) -> dict[str, str]:
-    """`layers/CLASS_5/vars/0` is `layer/kernel`, if the file says the layer's name."""
-    # Optimizers and metrics lie beside the layers; in models of classes of the users'
-    # own, layers are at the top.
+    """`layers/CLASS_5/vars/0` is `layer/kernel`, if the file has the layer's name."""
+    # Optimizers and metrics are next to the layers; in models of user-defined classes,
+    # layers are at the top.
     top = "layers/" if "layers" in file else ""
     named = {}
     for dataset in datasets:
@@ -74,7 +75,7 @@ def _variables(group: Any) -> tuple[str, ...]:
 
 
 def _layer_name(path: pathlib.Path, file: Any, place: list[str]) -> str:
-    """What a layer is called; early versions of Keras 3 only say its class."""
+    """The name of a layer; early versions of Keras 3 only store its class."""
     variables = "/".join((*place, "vars"))
     try:
         name = file[variables].attrs.get("name") if variables in file else None

@@ -1,4 +1,4 @@
-"""Any file of weights: its format is recognised from its content, never its name."""
+"""Opens any file of weights; its format is recognised by content, never by name."""
 
 import contextlib
 import pathlib
@@ -24,10 +24,10 @@ _KNOWN = (
 
 
 def open_arrays(path: pathlib.Path) -> AbstractContextManager[Arrays]:
-    """Opens a file, or a folder or prefix of a checkpoint, for reading its arrays.
+    """Opens a file, or a folder or prefix of a checkpoint, to read its arrays.
 
     Raises:
-        ValueError: there is nothing, or nothing that holds weights safely.
+        ValueError: there is no such file, or none that holds weights safely.
     """
     if path.is_dir():
         return tf_checkpoints.open_folder(path)
@@ -56,23 +56,23 @@ def open_arrays(path: pathlib.Path) -> AbstractContextManager[Arrays]:
     if tail == _INDEX_MAGIC and path.suffix == ".index":
         return tf_checkpoints.open_prefix(path.with_suffix(""))
     raise InputError(
-        f"{path} is of no known format: it begins with {head[:16]!r}. "
+        f"{path} has an unknown format: it begins with {head[:16]!r}. "
         f"Expected {_KNOWN}."
     )
 
 
 def _refuse(path: pathlib.Path, head: bytes) -> None:
-    """Names what is often found where weights should be."""
+    """Recognises what is often found in place of weights."""
     if not head:
         raise InputError(f"{path} is empty. Download or copy it again.")
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
         raise InputError(
-            f"{path} is a web page or an XML message, not weights: the server answered "
-            "with something else than the file. Look into it, and download again."
+            f"{path} is a web page or an XML message, not weights: the server sent "
+            "something other than the file. Read it, and download again."
         )
     if head.startswith(b"version https://git-lfs"):
         raise InputError(
-            f"{path} is a pointer of Git LFS, not the weights. Run git lfs pull."
+            f"{path} is a Git LFS pointer, not the weights. Run git lfs pull."
         )
     is_pickle = head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05"
     if is_pickle and torch_files.LEGACY_MAGIC not in head[:32]:
@@ -106,7 +106,8 @@ def open_safetensors(path: pathlib.Path) -> Iterator[Arrays]:
         raise damaged(
             path,
             "safetensors",
-            f"its header claims {header:,} bytes, the file has {path.stat().st_size:,}",
+            f"its header claims {header:,} bytes, but the file has "
+            f"{path.stat().st_size:,}",
         )
     try:
         file = safe_open(path, framework="numpy")

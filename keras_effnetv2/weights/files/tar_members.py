@@ -1,4 +1,4 @@
-"""Members of tar files from anywhere: plain files and folders alone, within limits."""
+"""Members of tar files from anywhere: only plain files and folders, within limits."""
 
 import io
 import pathlib
@@ -13,17 +13,17 @@ from keras_effnetv2.weights.files.arrays import max_unpacked
 def iterate_members(
     path: pathlib.Path, file: Any
 ) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
-    """Each member with its archive, from which it can be extracted until the next one.
+    """Each member with its archive, to extract it before going to the next one.
 
     Args:
-        path: of the file, for its size and for messages.
-        file: the open, unpacked stream of it. It is read to its end, where gzip has
-            its checksum.
+        path: path of the file, for its size and for messages.
+        file: its open, unpacked stream, which is read to the end, where gzip has its
+            checksum.
 
     Raises:
-        ValueError: a member is no plain file or folder, or leads out of the archive, or
-            all unpack to far more than weights would.
-        tarfile.TarError: the archive is damaged, as are other errors of what `file` is.
+        ValueError: a member is not a plain file or folder, or leads out of the archive,
+            or all unpack to far more than weights would.
+        tarfile.TarError: the archive is damaged; other errors of `file` mean the same.
     """
     stream = _Limited(path, file, max_unpacked(path.stat().st_size))
     with tarfile.open(fileobj=stream, mode="r|") as archive:

@@ -1,7 +1,7 @@
-"""TensorFlow checkpoints: packed as `.tgz` or not, by variable names or by objects.
+"""TensorFlow checkpoints: packed as `.tgz` or not, name-based or object-based.
 
-Of a name-based checkpoint's variables the moving averages are the values to take, where
-there are any; optimizer slots and counters are left alone.
+From a name-based checkpoint, moving averages of variables are taken if there are any;
+optimizer slots and counters are ignored.
 """
 
 import contextlib
@@ -28,10 +28,10 @@ _AVERAGE = "ExponentialMovingAverage"
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 _OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 
-# A checkpoint's files, but not those that macOS hides beside them.
+# A checkpoint's files, except hidden ones of macOS next to them.
 _PIECE = re.compile(r"(?!\._)(checkpoint|.+\.index|.+\.data-\d{5}-of-\d{5})")
 
-# Where in a folder, the first that has any.
+# Patterns of places in a folder; the first that matches counts.
 _PLACES = ("*.index", "*/*.index", "*/*/*.index")
 
 # Everything before these is the model's name, which differs between files.
@@ -44,8 +44,8 @@ def open_tar(path: pathlib.Path, opener: Any = gzip.open) -> Iterator[Arrays]:
     """Opens the checkpoint in a tar archive, unpacked into a temporary folder.
 
     Args:
-        path: of the archive.
-        opener: of the file, to read tar from: `gzip.open`, or `open` if not packed.
+        path: path of the archive.
+        opener: opens the file to read tar from: `gzip.open`, or `open` if not packed.
 
     Raises:
         ValueError: damaged, without a checkpoint, or with anything but plain files and
@@ -75,11 +75,11 @@ def open_folder(
     """Opens the checkpoint in a folder, or in folders inside it.
 
     Args:
-        folder: with the files.
-        archive: that they come from, for messages.
+        folder: folder with the files.
+        archive: their archive, for messages.
 
     Raises:
-        ValueError: there is none, or there are several.
+        ValueError: there is no checkpoint, or several.
     """
     found = ([_prefix(x) for x in _indices(folder, place)] for place in _PLACES)
     prefixes = next(filter(None, found), [])
@@ -93,8 +93,8 @@ def open_folder(
     if len(prefixes) > 1 and len(latest) != 1:
         several = ", ".join(str(x.relative_to(folder)) for x in prefixes[:10])
         raise InputError(
-            f"{path} holds several checkpoints: {several}. Give the path of one, "
-            "without its endings."
+            f"{path} holds several checkpoints: {several}. Pass the path of one, "
+            "without its suffixes."
         )
     with open_prefix((latest or prefixes)[0], path) as arrays:
         yield arrays
@@ -107,7 +107,7 @@ def open_prefix(
     """Opens the checkpoint of files `prefix.index` and `prefix.data-*`.
 
     Args:
-        prefix: path of the files without their endings.
+        prefix: path of the files without their suffixes.
         source: folder or archive that they come from, for messages.
 
     Raises:
@@ -140,7 +140,7 @@ def open_prefix(
 
 @contextlib.contextmanager
 def _understood(path: pathlib.Path) -> Iterator[None]:
-    """Turns what TensorFlow raises inside damaged files into an error that says so."""
+    """Turns TensorFlow's errors on damaged files into one that says so."""
     import tensorflow as tf
 
     try:
@@ -160,7 +160,7 @@ def _prefix(index: pathlib.Path) -> pathlib.Path:
 def _latest(folder: pathlib.Path) -> str | None:
     """Name of the checkpoint that the file `checkpoint` calls the latest.
 
-    Only the name counts: the folder may have been moved since.
+    Only the name counts, since the folder may have been moved.
     """
     record = folder / "checkpoint"
     text = record.read_bytes().decode(errors="replace") if record.is_file() else ""
@@ -191,7 +191,7 @@ def _check_stored(
 def _named_variables(
     path: pathlib.Path, shapes: Mapping[str, tuple[int, ...]]
 ) -> dict[str, str]:
-    """Names without the model's, to names in the checkpoint."""
+    """Names without the model's -> names in the checkpoint."""
     variables = {}
     for name, shape in shapes.items():
         owner, _, last = name.rpartition("/")
@@ -201,7 +201,7 @@ def _named_variables(
             continue
         variable = owner if last == _AVERAGE else name
         match = _NAMED_PART.fullmatch(variable)
-        # The classifier is in "head_1" where the current training script wrote it.
+        # The current training script writes the classifier as "head_1".
         part = match[1].replace("head_1/", "head/", 1) if match else variable
         insert(variables, part, name, path)
     return variables
@@ -222,7 +222,7 @@ def _object_variables(
 
 
 def _unpack(path: pathlib.Path, file: Any, folder: pathlib.Path) -> None:
-    """Writes the pieces of the checkpoint in the tar `file` below `folder`."""
+    """Writes the parts of the checkpoint in the tar `file` to `folder`."""
     for archive, member in iterate_members(path, file):
         name = pathlib.PurePosixPath(member.name)
         is_piece = member.isreg() and _PIECE.fullmatch(name.name)

@@ -1,11 +1,12 @@
-"""PyTorch's files of state dicts, in both layouts of `torch.save`, without PyTorch.
+"""PyTorch's state dict files, in both layouts of `torch.save`, without PyTorch.
 
 The legacy layout is five pickles (magic number, version, system, object, keys of the
-storages), then of each storage its count, int64, and its numbers, always little-endian.
-The other is a zip archive: the pickle of the object is `NAME/data.pkl`, the storages
-are `NAME/data/KEY`, not compressed, in the byte order that `NAME/byteorder` says.
+storages), then for each storage its count, int64, and its numbers, always
+little-endian. The other is a zip archive: the pickle of the object is `NAME/data.pkl`,
+the storages are `NAME/data/KEY`, not compressed, in the byte order that
+`NAME/byteorder` says.
 
-Source of the facts: PyTorch 2.14, `torch/serialization.py`.
+Source: PyTorch 2.14, `torch/serialization.py`.
 """
 
 import contextlib
@@ -36,7 +37,7 @@ from keras_effnetv2.weights.files.torch_pickles import (
     read_pickle,
 )
 
-# How the first pickle of the legacy layout goes on, whatever its protocol.
+# The contents of the first pickle of the legacy layout, in any protocol.
 LEGACY_MAGIC = bytes.fromhex("8a0a6cfc9c46f9206aa850192e")
 _LEGACY_VERSION = 1001
 
@@ -44,18 +45,18 @@ _LEGACY_VERSION = 1001
 _MAX_PICKLE_BYTES = 8 << 20
 _MAX_NAME = 256
 
-# Where training scripts put the state dict, moving averages first.
+# Keys under which training scripts store the state dict, moving averages first.
 _PLACES = ("state_dict_ema", "model_ema", "state_dict", "model")
-# What wrappers of models put before all names.
+# Prefixes that wrappers of models add to all names.
 _WRAPPERS = ("module.", "_orig_mod.")
 
-# Of a member's header in the archive, and its lengths of name and extra field.
+# A member's header in the archive: signature, lengths of name and extra field.
 _MEMBER_HEADER = struct.Struct("<4s22xHH")
 
 
 @dataclasses.dataclass(frozen=True)
 class _Place:
-    """Where the numbers of a storage lie in the file, and their checksum if known."""
+    """The position of a storage's numbers in the file, and their checksum if known."""
 
     start: int
     num_bytes: int
@@ -67,7 +68,7 @@ def open_legacy(path: pathlib.Path) -> Iterator[Arrays]:
     """Opens a file of the legacy layout.
 
     Raises:
-        ValueError: damaged, not a state dict, or with anything else to build.
+        ValueError: damaged, not a state dict, or with other objects to build.
     """
     with path.open("rb") as file:
         head = io.BytesIO(file.read(_MAX_PICKLE_BYTES))
@@ -87,11 +88,11 @@ def open_zip(path: pathlib.Path, archive: zipfile.ZipFile) -> Iterator[Arrays]:
     """Opens a file of the zip layout.
 
     Args:
-        path: of the file.
-        archive: of the file, open.
+        path: path of the file.
+        archive: the open archive of the file.
 
     Raises:
-        ValueError: damaged, not a state dict, or with anything else to build.
+        ValueError: damaged, not a state dict, or with other objects to build.
     """
     pickles = [x for x in archive.infolist() if x.filename.endswith("/data.pkl")]
     if len(pickles) != 1 or pickles[0].file_size > _MAX_PICKLE_BYTES:
@@ -126,7 +127,7 @@ def _legacy_places(
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
         raise damaged(path, FORMAT, "it has no list of storages")
     if len(keys) != len(storages) or set(keys) != storages.keys():
-        raise damaged(path, FORMAT, "its list of storages is of others")
+        raise damaged(path, FORMAT, "its list of storages names others")
     places = {}
     for key in keys:
         file.seek(start)
@@ -157,7 +158,7 @@ def _place_of_member(
     if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
         raise InputError(
             f"{path}: {member.filename[:100]!r} is compressed or encrypted, which "
-            "torch.save never does. Refused: unpack it and save it anew."
+            "torch.save never does. Refused: unpack it and save it again."
         )
     file.seek(member.header_offset)
     header = file.read(_MEMBER_HEADER.size)
@@ -183,7 +184,7 @@ def _check_crc(path: pathlib.Path, file: BinaryIO, place: _Place) -> None:
     while left and (chunk := file.read(min(left, 1 << 20))):
         crc, left = zlib.crc32(chunk, crc), left - len(chunk)
     if crc != place.crc:
-        raise damaged(path, FORMAT, "a checksum does not fit")
+        raise damaged(path, FORMAT, "a checksum does not match")
 
 
 def _arrays(
@@ -213,7 +214,7 @@ def _arrays(
 
 
 def _tensors(path: pathlib.Path, value: Any) -> dict[str, Tensor]:
-    """The weights in a state dict, or in what a training script keeps one in."""
+    """The weights in a state dict, or in a training script's checkpoint."""
     found = value if isinstance(value, dict) else {}
     if not any(isinstance(x, Tensor) for x in found.values()):
         nested = (found[x] for x in _PLACES if isinstance(found.get(x), dict))
@@ -221,8 +222,8 @@ def _tensors(path: pathlib.Path, value: Any) -> dict[str, Tensor]:
     tensors = {str(name): x for name, x in found.items() if isinstance(x, Tensor)}
     if not tensors:
         raise InputError(
-            f"{path} is a PyTorch file, but not of a state dict: neither it nor what "
-            f"it calls {', '.join(_PLACES)} maps names to arrays. Save one with "
+            f"{path} is a PyTorch file, but not of a state dict: neither it nor its "
+            f"entries {', '.join(_PLACES)} map names to arrays. Save one with "
             "torch.save(model.state_dict(), FILE)."
         )
     named = {}
@@ -254,7 +255,7 @@ def _read(
     data = file.read(tensor.extent * dtype.itemsize)
     if len(data) != tensor.extent * dtype.itemsize:
         raise damaged(path, FORMAT, f"it ends within {name}")
-    # NumPy swaps the bytes of integers; bfloat16 is none of its types.
+    # NumPy swaps the bytes of integers; it has no bfloat16.
     bits = np.frombuffer(data, f"{order}u{dtype.itemsize}")
     flat = bits.astype(f"u{dtype.itemsize}", copy=False).view(dtype)
     strides = [stride * dtype.itemsize for stride in tensor.strides]

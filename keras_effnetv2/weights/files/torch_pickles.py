@@ -1,10 +1,10 @@
 """The pickles in PyTorch's files, read as data.
 
-Python's own unpickler runs what a pickle names, reserves the memory that it claims and
+Python's own unpickler runs what a pickle names, allocates the memory that it claims and
 hashes what it nests. Here nothing is imported, called or built: names are compared with
-the handful that state dicts need, and any other ends the reading.
+the few that state dicts need, and any other is an error.
 
-Source of the facts: Python's `pickletools`; PyTorch 2.14, `torch/_utils.py` and
+Sources: Python's `pickletools`; PyTorch 2.14, `torch/_utils.py` and
 `torch/serialization.py`.
 """
 
@@ -38,7 +38,7 @@ _STORAGES = {
     "torch.ByteStorage": "uint8",
     "torch.BoolStorage": "bool",
 }
-# What training scripts keep beside a state dict, and nothing here looks into.
+# Objects that training scripts store next to a state dict, and that are ignored here.
 _OTHERS = {
     "argparse.Namespace",
     "collections.Counter",
@@ -58,7 +58,7 @@ class Storage:
 
 @dataclasses.dataclass(frozen=True)
 class Tensor:
-    """An array in a storage, which holds all of it; offset and strides in elements."""
+    """An array within a storage; offset and strides in elements."""
 
     storage: Storage
     offset: int
@@ -67,7 +67,7 @@ class Tensor:
 
     @property
     def extent(self) -> int:
-        """Elements of the storage from the first to the last."""
+        """Number of elements of the storage from the first to the last."""
         if 0 in self.shape:
             return 0
         steps = zip(self.shape, self.strides, strict=True)
@@ -82,23 +82,24 @@ class _Name:
 
 
 class _Other:
-    """A value that is no part of a state dict."""
+    """A value that is not part of a state dict."""
 
 
 _OTHER = _Other()
 
 
 def read_pickle(path: pathlib.Path, file: BinaryIO) -> tuple[Any, dict[str, Storage]]:
-    """What the pickle at the position of `file` stands for, and the storages it names.
+    """The value of the pickle at the position of `file`, and the storages it names.
 
-    Dictionaries, lists, tuples, strings and numbers are themselves, arrays a `Tensor`.
+    Dictionaries, lists, tuples, strings and numbers are returned as such, arrays as
+    `Tensor`.
 
     Args:
-        path: of the file, for messages.
-        file: in memory, read up to the end of the pickle.
+        path: path of the file, for messages.
+        file: file in memory, which is read up to the end of the pickle.
 
     Raises:
-        ValueError: damaged, or it names what state dicts have no need of.
+        ValueError: damaged, or it names what state dicts do not need.
     """
     machine = _Machine(path)
     try:
@@ -106,12 +107,12 @@ def read_pickle(path: pathlib.Path, file: BinaryIO) -> tuple[Any, dict[str, Stor
     except InputError:
         raise
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        reason = f"its pickle breaks off or makes no sense: {str(error)[:200]}"
+        reason = f"its pickle is truncated or invalid: {str(error)[:200]}"
         raise damaged(path, FORMAT, reason) from None
 
 
 class _Machine:
-    """A stack of values, with marks, and a memo of them."""
+    """A stack of values, with marks, and a memo."""
 
     def __init__(self, path: pathlib.Path) -> None:
         self._path = path
@@ -121,7 +122,7 @@ class _Machine:
         self.storages: dict[str, Storage] = {}
 
     def run(self, file: BinaryIO) -> Any:
-        """The value that the opcodes come to."""
+        """The value that the opcodes produce."""
         for number, (opcode, argument, _) in enumerate(pickletools.genops(file)):
             if number >= _MAX_OPCODES:
                 raise ValueError(f"it has more than {_MAX_OPCODES:,} steps")
@@ -134,9 +135,9 @@ class _Machine:
 
     def _refused(self, what: str) -> InputError:
         return InputError(
-            f"{self._path} is a PyTorch file whose pickle {what}, of which a state "
-            "dict has no need, and which could run any program. It is not read: save "
-            "the arrays alone, with torch.save(model.state_dict(), FILE)."
+            f"{self._path} is a PyTorch file whose pickle {what}, which a state dict "
+            "does not need, and which could run any program. It is not read: save "
+            "only the arrays, with torch.save(model.state_dict(), FILE)."
         )
 
     def push(self, value: Any) -> None:
@@ -195,43 +196,43 @@ class _Machine:
     def stack_name(self, _: Any) -> None:
         name, module = self.pop(), self.pop()
         if not isinstance(module, str) or not isinstance(name, str):
-            raise TypeError("a name is no string")
+            raise TypeError("a name is not a string")
         self.name(f"{module} {name}")
 
     def call(self, _: Any) -> None:
         arguments, function = self.pop(), self.pop()
         if not isinstance(function, _Name) or not isinstance(arguments, tuple):
-            raise TypeError("what is called is no name")
+            raise TypeError("what is called is not a name")
         if function.name not in _CALLS and function.name not in _OTHERS:
             raise TypeError(f"{function.name} is called")
         self.push(_CALLS.get(function.name, lambda *_: _OTHER)(*arguments))
 
     def build(self, _: Any) -> None:
-        """Attributes of an object: none is of use here."""
+        """Attributes of an object, none of which is used."""
         self.pop()
         if not isinstance(self._stack[-1], dict | _Other):
             raise TypeError("attributes are set")
 
     def persistent(self, _: Any) -> None:
-        """A storage: what it is, its type, key, device and count."""
+        """A storage: its kind, type, key, device and count."""
         kind, type_, key, device, count, *view = self.pop()
         if (
             kind != "storage"
             or not isinstance(type_, _Name)
             or view not in ([], [None])
         ):
-            raise ValueError("a persistent id is not of a storage")
+            raise ValueError("a persistent id is not a storage's")
         if not isinstance(key, str) or not isinstance(device, str):
             raise TypeError("a storage has no key or no device")
         storage = Storage(key, _STORAGES[type_.name], *_integers((count,)))
         if self.storages.setdefault(key, storage) != storage:
-            raise ValueError(f"storage {key[:50]!r} is there twice")
+            raise ValueError(f"storage {key[:50]!r} exists twice")
         self.push(storage)
 
 
 def _integers(values: Any) -> tuple[int, ...]:
     if not isinstance(values, tuple) or len(values) > _MAX_DIMENSIONS:
-        raise TypeError(f"no tuple of at most {_MAX_DIMENSIONS} integers")
+        raise TypeError(f"not a tuple of at most {_MAX_DIMENSIONS} integers")
     if not all(isinstance(x, int) and 0 <= x < _MAX_INTEGER for x in values):
         raise ValueError("a size, stride or offset is not between 0 and 2 ** 63")
     return values
@@ -243,10 +244,10 @@ def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> Ten
     (offset,) = _integers((offset,))
     tensor = Tensor(storage, offset, _integers(shape), _integers(strides))
     elements = math.prod(tensor.shape)
-    # Of an empty array every side but one could be of any size.
+    # In an empty array, all sides except one could have any size.
     if math.prod(max(size, 1) for size in tensor.shape) > _MAX_ELEMENTS:
-        raise ValueError(f"a tensor is of shape {tensor.shape}")
-    # Of an expanded array every element but the first would be claimed for nothing.
+        raise ValueError(f"a tensor has shape {tensor.shape}")
+    # An expanded array would claim elements that are not stored.
     if offset + max(tensor.extent, elements) > storage.count:
         raise ValueError(
             f"a tensor of shape {tensor.shape} reaches beyond the {storage.count:,} "
@@ -266,7 +267,7 @@ _VALUES = (
     *("BINFLOAT", "BININT", "BININT1", "BININT2", "LONG1"),
     *("BINUNICODE", "SHORT_BINUNICODE"),
 )
-# What each opcode does with its argument; all others are refused.
+# The action of each opcode on its argument; all others are refused.
 _STEPS: dict[str, Callable[[_Machine, Any], None]] = {
     **dict.fromkeys(("PROTO", "FRAME", "STOP"), lambda machine, _: None),
     **dict.fromkeys(_VALUES, _Machine.push),

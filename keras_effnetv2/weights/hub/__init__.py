@@ -1,1 +1,1 @@
-"""Repositories of the Hugging Face Hub, in the layout that timm gives them."""
+"""Repositories of the Hugging Face Hub, in timm's layout."""

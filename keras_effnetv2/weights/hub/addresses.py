@@ -1,4 +1,4 @@
-"""What names a repository: `hf://USER/REPO[@REVISION]`, or a folder of its files."""
+"""Addresses of repositories: `hf://USER/REPO[@REVISION]`, or a folder of the files."""
 
 import dataclasses
 import os
@@ -9,7 +9,7 @@ from keras_effnetv2.errors import InputError
 PREFIX = "hf://"
 CONFIG = "config.json"
 
-# Longer names the Hub does not allow. Of what else it refuses its library tells.
+# The Hub does not allow longer names. Its library reports other invalid ones.
 _PART = r"[A-Za-z0-9][\w.-]{0,95}"
 _ADDRESS = re.compile(
     rf"hf://(?P<repository>{_PART}/{_PART})(@(?P<revision>[\w.-]+(/[\w.-]+)*))?",
@@ -35,7 +35,7 @@ class Address:
 
 
 def is_address(name: str | os.PathLike) -> bool:
-    """Whether it is meant to be on the Hub."""
+    """Whether it is an address on the Hub."""
     return isinstance(name, str) and name.startswith(PREFIX)
 
 
@@ -45,7 +45,7 @@ def is_folder(name: str | os.PathLike) -> bool:
 
 
 def is_repository(name: str | os.PathLike) -> bool:
-    """Whether it names weights that say which network they are of."""
+    """Whether it names weights that state their network."""
     return is_address(name) or is_folder(name)
 
 
@@ -53,7 +53,7 @@ def parse(text: str) -> Address:
     """The repository that an address names.
 
     Raises:
-        ValueError: it names none.
+        ValueError: it is not an address.
     """
     match = _ADDRESS.fullmatch(text)
     if match is None or ".." in text:

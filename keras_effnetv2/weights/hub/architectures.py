@@ -1,6 +1,6 @@
-"""timm's names of networks, ours, and where timm keeps converted releases.
+"""timm's and our names of networks, and where timm keeps converted releases.
 
-Source of the facts: timm 1.0.31, `models/efficientnet.py`.
+Source: timm 1.0.31, `models/efficientnet.py`.
 """
 
 import dataclasses
@@ -21,24 +21,24 @@ ARCHITECTURES = {
     "gc_efficientnetv2_rw_t": "gc-efficientnetv2-rw-t",
 }
 
-# Family, dataset, tag of the same weights in timm's names, and sizes that have it.
+# Family, dataset, tag of the same weights in timm's names, and sizes with it.
 _CONVERTED = (
     ("efficientnetv2", "imagenet", "in1k", "b0 b1 b2 b3 s m l"),
     ("efficientnetv2", "imagenet21k", "in21k", "b3 s m l xl"),
     ("efficientnetv2", "imagenet21k-ft1k", "in21k_ft_in1k", "b3 s m l xl"),
-    # keras.applications has the weights of AutoAugment.
+    # keras.applications has the AutoAugment weights.
     ("efficientnet", "imagenet", "aa_in1k", "b0 b1 b2 b3 b4 b5 b6 b7"),
     ("efficientnet", "imagenet", "in1k", "lite0 lite1 lite2 lite3 lite4"),
 )
 
 
 def variant_of(architecture: str) -> Variant | None:
-    """Our network of timm's name, None if there is none."""
+    """Our name of a timm network; None if there is none."""
     return VARIANTS.get(ARCHITECTURES.get(architecture, ""))
 
 
 def architecture_of(variant: Variant) -> str | None:
-    """What timm calls the network, None if it has none such."""
+    """The name of the network in timm; None if it does not have it."""
     for architecture in ARCHITECTURES:
         theirs = variant_of(architecture)
         if theirs and is_same_network(theirs, variant):
@@ -47,9 +47,9 @@ def architecture_of(variant: Variant) -> str | None:
 
 
 def converted_repository(variant_name: str, dataset: str) -> str | None:
-    """Where timm keeps a release's weights, such as `timm/tf_efficientnetv2_s.in1k`.
+    """The repository of a release by timm, such as `timm/tf_efficientnetv2_s.in1k`.
 
-    None if it does not.
+    None if there is none.
     """
     names = {ours: theirs for theirs, ours in ARCHITECTURES.items()}
     for family, of_dataset, tag, sizes in _CONVERTED:

@@ -1,9 +1,9 @@
-"""A repository's `config.json`, in timm's format, as the network that it describes.
+"""A repository's `config.json`, in timm's format, and the network it describes.
 
-It comes from strangers: every value is checked before it is used, and what names files
-or addresses is not read.
+It comes from strangers: every value is checked before it is used, and names of files
+and addresses are ignored.
 
-Source of the facts: timm 1.0.31, `models/_hub.py`.
+Source: timm 1.0.31, `models/_hub.py`.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ from keras_effnetv2.weights import labels
 from keras_effnetv2.weights.hub import timm_preprocessing
 from keras_effnetv2.weights.hub.architectures import ARCHITECTURES, variant_of
 
-# Of our own record, which is exact where timm's words are not.
+# Key of our own record, which is exact where timm's fields are not.
 OWN_KEY = "keras_effnetv2"
 
 _MAX_BYTES = 1 << 24  # With names and descriptions, 21,843 classes take 2 MB.
@@ -29,7 +29,7 @@ _MAX_SIDE = 10_000
 _MAX_CHANNELS = 1024
 _MAX_NAME = 1000  # Characters. Lemmas of a WordNet synset have up to 150.
 
-# Arguments that leave the network what its name says.
+# Arguments that do not change the network.
 _HARMLESS_ARGUMENTS = {
     "drop_path_rate",
     "drop_rate",
@@ -43,14 +43,14 @@ _HARMLESS_ARGUMENTS = {
 
 @dataclasses.dataclass(frozen=True)
 class HubConfig:
-    """What a repository says of its weights.
+    """What a repository states about its weights.
 
     Attributes:
         architecture: timm's name of the network.
-        variant: ours.
-        num_classes: of the classifier, 0 without one.
-        channels: of the images.
-        preprocessing: with the labels.
+        variant: our variant.
+        num_classes: classes of the classifier; 0 without one.
+        channels: channels of the images.
+        preprocessing: preprocessing record, with the labels.
     """
 
     architecture: str
@@ -61,15 +61,15 @@ class HubConfig:
 
 
 def read_config(path: pathlib.Path, name: str) -> HubConfig:
-    """The configuration in a file.
+    """Reads the configuration in a file.
 
     Args:
-        path: of the file.
-        name: of the repository, for messages.
+        path: path of the file.
+        name: name of the repository, for messages.
 
     Raises:
-        ValueError: it is damaged, not timm's, of a network that is not here, or has a
-            value that cannot be.
+        ValueError: it is damaged, not timm's, of an unknown network, or has an invalid
+            value.
     """
     try:
         with path.open("rb") as file:
@@ -120,7 +120,7 @@ def _check_arguments(arguments: Any) -> None:
 
 
 def _checked(fields: dict[str, Any]) -> dict[str, Any]:
-    """The fields of preprocessing, those of the test where there are such."""
+    """The fields of preprocessing, those for testing if there are any."""
     found = {
         "input_size": fields.get("test_input_size") or fields.get("input_size"),
         "crop_pct": fields.get("test_crop_pct") or fields.get("crop_pct"),
@@ -154,9 +154,9 @@ def _checked(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _own_record(found: Any, record: Preprocessing) -> Preprocessing:
-    """Our own record if it is there and timm's words are its; else that of the words.
+    """Our own record if it exists and agrees with timm's fields, or else theirs.
 
-    Somebody may have changed those.
+    Somebody may have changed the fields.
     """
     if found is None:
         return record
@@ -170,10 +170,10 @@ def _own_record(found: Any, record: Preprocessing) -> Preprocessing:
 def _labels(
     fields: dict[str, Any], num_classes: int, tag: Any
 ) -> str | tuple[str, ...] | None:
-    """Names of the classes; None where nothing says them."""
+    """Names of the classes; None if they are not stated."""
     names = fields.get("label_names") or fields.get("labels")
     if not names:
-        # Of timm's own; they are called after the dataset they were trained on last.
+        # timm's own weights are named after the dataset they were trained on last.
         dataset = {"in1k": "imagenet", "in21k": "imagenet21k"}.get(
             str(tag).rpartition("_")[2]
         )

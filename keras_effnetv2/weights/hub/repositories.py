@@ -13,23 +13,23 @@ from keras_effnetv2 import version
 from keras_effnetv2.errors import DownloadError, InputError, require_modules
 from keras_effnetv2.weights.hub import addresses, configs
 
-# The second is a pickle, which its reader reads as such.
+# The second is a pickle, which its own reader reads safely.
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 
 
 class Repository:
-    """An open repository; its files are all of one revision.
+    """An open repository; all of its files are of one revision.
 
     Args:
         name: `hf://USER/REPO[@REVISION]`, or a folder of the same files.
 
     Attributes:
         name: as given, for messages.
-        config: what its `config.json` says.
+        config: contents of its `config.json`.
 
     Raises:
         ValueError: no such repository, revision or configuration, or a bad one.
-        ConnectionError: the Hub cannot be reached, and its cache has not the file.
+        ConnectionError: the Hub cannot be reached, and the file is not in its cache.
         ImportError: huggingface_hub is not installed.
     """
 
@@ -41,12 +41,12 @@ class Repository:
         path = self._find(addresses.CONFIG)
         if path is None:
             raise InputError(
-                f"{self.name} has no {addresses.CONFIG}, which says what its weights "
-                "are for. Expected a repository in timm's layout."
+                f"{self.name} has no {addresses.CONFIG}, which states what its "
+                "weights are for. Expected a repository in timm's layout."
             )
         if self._address is not None:
-            # The folder of a snapshot is called after its commit: a later push must not
-            # bring other weights than the configuration's.
+            # The folder of a snapshot is named after its commit: after a later push,
+            # the weights must still match the configuration.
             commit = path.parent.name
             self._address = addresses.Address(self._address.repository, commit)
         self.config = configs.read_config(path, self.name)
@@ -56,7 +56,7 @@ class Repository:
 
         Raises:
             ValueError: it has none that can be read.
-            ConnectionError: they cannot be fetched.
+            ConnectionError: they cannot be downloaded.
         """
         for file_name in _WEIGHTS:
             if path := self._find(file_name):
@@ -67,7 +67,7 @@ class Repository:
         )
 
     def _find(self, file_name: str) -> pathlib.Path | None:
-        """The local copy of a file, None if the repository has no such file."""
+        """The local copy of a file; None if the repository has no such file."""
         if self._address is not None:
             return fetch(self._address, file_name, self.name)
         path = pathlib.Path(self.name).expanduser() / file_name
@@ -80,19 +80,19 @@ def is_available() -> bool:
 
 
 def fetch(address: addresses.Address, file_name: str, name: str) -> pathlib.Path | None:
-    """The copy of a file in the Hub's cache, downloaded if it is not there.
+    """The copy of a file in the Hub's cache, downloaded if necessary.
 
     Args:
-        address: of the repository.
-        file_name: in it.
-        name: of the repository, for messages.
+        address: address of the repository.
+        file_name: name of the file in it.
+        name: name of the repository, for messages.
 
     Returns:
         Its path; None if the repository has no such file.
 
     Raises:
-        ValueError: no such repository or revision, or none that is open to the user.
-        ConnectionError: the Hub cannot be reached, and its cache has not the file.
+        ValueError: no such repository or revision, or no access to it.
+        ConnectionError: the Hub cannot be reached, and the file is not in its cache.
         ImportError: huggingface_hub is not installed.
     """
     require_modules("Weights from the Hugging Face Hub need", "hub", "huggingface_hub")
@@ -113,26 +113,26 @@ def fetch(address: addresses.Address, file_name: str, name: str) -> pathlib.Path
         remembered = huggingface_hub.try_to_load_from_cache(
             address.repository, file_name, revision=address.revision
         )
-        # Not None, and no path: the cache knows that there is no such file.
+        # Neither None nor a path: the cache knows that there is no such file.
         if remembered is not None and not isinstance(remembered, str):
             return None
         raise DownloadError(
-            f"{file_name} of {name} is not in the Hub's cache and cannot be fetched: "
-            f"{reason(error.__cause__ or error)}. Check the connection, HF_HUB_OFFLINE "
-            "and HF_ENDPOINT."
+            f"{file_name} of {name} is not in the Hub's cache and cannot be "
+            f"downloaded: {reason(error.__cause__ or error)}. Check the connection, "
+            "HF_HUB_OFFLINE and HF_ENDPOINT."
         ) from None
     except errors.EntryNotFoundError:
         return None
-    except Exception as error:  # Also of the HTTP library that it uses.
+    except Exception as error:  # Also errors of its HTTP library.
         raise explained(error, name) from None
 
 
 def explained(error: Exception, name: str) -> Exception:
-    """What the Hub's library raises, as an error for users.
+    """Turns errors of the Hub's library into errors for users.
 
     Args:
-        error: not of a file that is missing.
-        name: of the repository.
+        error: an error other than a missing file.
+        name: name of the repository.
     """
     from huggingface_hub import errors
 
@@ -149,7 +149,7 @@ def explained(error: Exception, name: str) -> Exception:
     if isinstance(error, errors.RevisionNotFoundError):
         return InputError(f"{name}: there is no such revision. Check it on its page.")
     if isinstance(error, errors.HFValidationError):
-        return InputError(f"{name} is no name of a repository: {reason(error)}.")
+        return InputError(f"{name} is not the name of a repository: {reason(error)}.")
     if getattr(getattr(error, "response", None), "status_code", 0) in (401, 403):
         return InputError(
             f"The Hugging Face Hub does not allow that on {name}: set HF_TOKEN to a "

@@ -1,7 +1,6 @@
-"""timm's words for preprocessing, and our record of it.
+"""Conversion between timm's preprocessing fields and our record.
 
-Source of the facts: timm 1.0.31, `data/config.py`: fields, and what they are where they
-are absent.
+Source: timm 1.0.31, `data/config.py`: fields and their defaults.
 """
 
 import dataclasses
@@ -10,14 +9,14 @@ from typing import Any
 
 from keras_effnetv2.preprocessing import NORMALIZATIONS, Preprocessing
 
-_DIGITS = 9  # Of shares: what a division by 255 and a multiplication leave alone.
+_DIGITS = 9  # Digits that survive a division by 255 and a multiplication.
 # google/automl, efficientnetv2: preprocessing.py.
 _CROP_MARGIN = 32
 _CROP_LIMIT = 320
 
 
 def to_record(fields: Mapping[str, Any]) -> Preprocessing:
-    """The record of checked fields of timm, without labels.
+    """The record of checked timm fields, without labels.
 
     Args:
         fields: `input_size` `(channels, side, side)`; perhaps `mean` and `std` of
@@ -45,7 +44,7 @@ def to_record(fields: Mapping[str, Any]) -> Preprocessing:
 
 
 def to_fields(record: Preprocessing, channels: int = 3) -> dict[str, Any]:
-    """What timm calls a record; of Google's crops the nearest that timm has."""
+    """A record as timm's fields; for Google's crops, the nearest that timm has."""
     size, mode, share = record.image_size, record.crop, record.crop_pct
     if mode == "center_below_320":
         mode = "center" if size < _CROP_LIMIT else "squash"
@@ -67,12 +66,12 @@ def to_fields(record: Preprocessing, channels: int = 3) -> dict[str, Any]:
 
 
 def is_same(one: Preprocessing, other: Preprocessing) -> bool:
-    """Whether timm has the same words for two records."""
+    """Whether two records have the same timm fields."""
     return to_fields(one) == to_fields(other)
 
 
 def without_labels(record: Preprocessing) -> dict[str, Any]:
-    """The record as JSON has it."""
+    """The record in JSON's types, without labels."""
     values = dataclasses.asdict(record)
     del values["labels"]
     return values

@@ -192,7 +192,7 @@ def test_bad_alphas_are_refused(alpha):
 
 def test_bad_batches_are_refused():
     images, labels = batch(4)
-    with pytest.raises(ValueError, match=r"images are.*\(32, 32, 3\)"):
+    with pytest.raises(ValueError, match=r"images must be.*\(32, 32, 3\)"):
         KINDS["both"].apply(images[0], labels, (1, 2))
     with pytest.raises(ValueError, match=r"tf.one_hot"):
         KINDS["both"].apply(images, np.arange(4), (1, 2))

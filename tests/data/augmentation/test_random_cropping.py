@@ -129,12 +129,14 @@ def test_cutout_keeps_what_it_does_not_cover():
 
 @pytest.mark.parametrize("area", [(0.0, 1.0), (0.5, 0.4), (0.5, 1.1)])
 def test_bad_areas_are_refused(area):
-    with pytest.raises(ValueError, match="area is a smallest and a largest share"):
+    with pytest.raises(
+        ValueError, match="area must be the smallest and largest fraction"
+    ):
         RandomCrop(area=area)
 
 
 def test_bad_aspect_ratios_and_interpolations_are_refused():
-    with pytest.raises(ValueError, match="aspect_ratio is a smallest"):
+    with pytest.raises(ValueError, match="aspect_ratio must be the smallest"):
         RandomCrop(aspect_ratio=(2.0, 1.0))
     with pytest.raises(ValueError, match="interpolation='nearest'"):
         random_cropping.resize(NOISE, 32, "nearest")

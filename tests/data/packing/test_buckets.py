@@ -62,10 +62,10 @@ def test_a_shard_that_is_missing_is_written_again(server):
     ("folder", "output", "message"),
     [
         ("gs://packing-absent/photos", OUT, "There is no folder 'gs://packing-absent"),
-        ("gs://packing-secret", OUT, "no rights on packing-secret"),
+        ("gs://packing-secret", OUT, "no permission for packing-secret"),
         ("gs://packing-photos", "gs://packing-nowhere/x", "Nothing can be written to"),
-        ("gs://packing-photos", "gs://packing-secret/x", "no rights on packing-secret"),
-        ("gs://packing-photos", "gs://packing-photos/x", "is inside of"),
+        ("gs://packing-photos", "gs://packing-secret/x", "no permission for packing"),
+        ("gs://packing-photos", "gs://packing-photos/x", "is inside"),
     ],
 )
 def test_buckets_that_cannot_be_used_are_said(server, capsys, folder, output, message):

@@ -193,7 +193,7 @@ def test_files_that_are_no_records_are_refused(tmp_path):
     for contents, message in (
         (good[:-1], f"a is cut off.*at byte {first:,}"),
         (good + b"more", f"a is cut off.*at byte {len(good):,}"),
-        (b"\xff" * 1000, "a is cut off, or no TFRecord file: at byte 0"),
+        (b"\xff" * 1000, "a is cut off, or not a TFRecord file: at byte 0"),
         (b"", "no records in"),
     ):
         (tmp_path / "a").write_bytes(contents)

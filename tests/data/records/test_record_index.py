@@ -183,7 +183,7 @@ def test_where_nothing_can_be_written_the_index_is_made_each_time(
 
     monkeypatch.setattr(record_index, "_write", refusing)
     assert_found(paths)
-    assert "it is made again each time" in warnings[0]
+    assert "it is rebuilt each time" in warnings[0]
     assert_found(paths)
     assert len(read_through) == 2 * len(paths)
 

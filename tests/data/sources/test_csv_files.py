@@ -62,8 +62,8 @@ def test_names_may_be_anything(folder):
     ("lines", "message"),
     [
         (["a,b"], "names the columns file and label. Received: 'a,b'"),
-        (LINES[:1], "has a header only"),
-        (LINES[:3], "has one class only"),
+        (LINES[:1], "has only a header"),
+        (LINES[:3], "has only one class"),
         ([*LINES, ",cat,train"], "Line 6 of .* has no file"),
         ([*LINES, "x.jpg,,train"], "Line 6 of .* has no label"),
         ([*LINES, "x.jpg,cat,train"], "1 of 4 files .* are not in .*: x.jpg"),

@@ -107,7 +107,7 @@ def test_several_labels_are_a_row_of_0_and_1(tmp_path):
     labels = [source.read(np.int64(x))[1].numpy() for x in range(3)]
     np.testing.assert_array_equal(labels, [[1, 0, 1], [0, 0, 0], [0, 1, 0]])
     assert source.class_counts == (1, 1, 1)
-    with pytest.raises(InputError, match="none of images, each with one class"):
+    with pytest.raises(InputError, match="not consist of images, each with one class"):
         open_source("hugging_face", "train", name=name)
 
 

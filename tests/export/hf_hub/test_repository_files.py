@@ -133,7 +133,7 @@ def test_what_timm_does_not_have_is_refused_before_anything_is_written(tmp_path)
     assert [*tmp_path.iterdir()] == []
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").touch()
-    with pytest.raises(ValueError, match="is there already"):
+    with pytest.raises(ValueError, match="already exists"):
         export.hugging_face(relu, tmp_path / "full")
 
 

@@ -236,9 +236,9 @@ def test_accuracy_of_a_source_with_the_models_classes(tmp_path):
         ({"formats": []}, "formats must be some of"),
         ({"formats": ["int4"]}, "formats must be some of"),
         ({"input_type": "int16"}, "input_type must be one of"),
-        ({"formats": ["float32"], "output_type": "int8"}, "those of the format int8"),
-        ({"formats": ["float32"], "float_layers": ["se"]}, "those of the format int8"),
-        ({"float_layers": "se"}, "float_layers is a list"),
+        ({"formats": ["float32"], "output_type": "int8"}, "only for the format int8"),
+        ({"formats": ["float32"], "float_layers": ["se"]}, "only for the format int8"),
+        ({"float_layers": "se"}, "float_layers must be a list"),
         (
             {"float_layers": ["block9"], "representative": np.zeros((1, 8, 8, 3))},
             "no layer is called 'block9'",

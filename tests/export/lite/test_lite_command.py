@@ -60,9 +60,9 @@ def test_images_from_elsewhere(tmp_path):
 @pytest.mark.parametrize(
     "flags, message",
     [
-        (["--images", "a", "--source", "digits"], "one of: --images, --source"),
+        (["--images", "a", "--source", "digits"], "images are: --images or --source"),
         (["--images", "absent"], "There is no folder 'absent'"),
-        (["--source", "paintings"], "kind is one of"),
+        (["--source", "paintings"], "kind must be one of"),
         (["--source", "digits", "--split", "dev"], "The splits are"),
     ],
 )

@@ -86,7 +86,7 @@ def test_pictures_are_chosen_shown_and_downloaded(page, model, photographs, tmp_
     found = [float(x.rstrip("%")) / 100 for x in shares]
     assert found == pytest.approx([x.score for x in predictions[0].top(3)], abs=2e-3)
     assert "first.png, 54 x 60 pixels" in sites.text(page, "#facts")
-    assert "ms a picture" in sites.text(page, "#engine")
+    assert "ms per picture" in sites.text(page, "#engine")
 
     page.execute_cdp_cmd(
         "Browser.setDownloadBehavior",
@@ -176,7 +176,7 @@ def test_bad_files_are_named_and_the_page_goes_on(page, photographs, tmp_path):
     files = {
         "paper.pdf": (b"%PDF-1.7\n" + bytes(500), "This is a PDF."),
         "huge.png": (png_header(10_000, 10_000), "has 10000 x 10000 pixels"),
-        "text.jpg": (b"hello", "no image that the browser can read"),
+        "text.jpg": (b"hello", "cannot read this as an image"),
         "empty.jpg": (b"", "The file is empty."),
         "cut.webp": (image_files.encode(image_files.RGB, "WEBP")[:60], "no image"),
         "cut.jpg": (image_files.encode(image_files.RGB, "JPEG")[:-90], "no image"),
@@ -235,7 +235,7 @@ def test_a_model_cut_short_is_loaded_again(site, chromium, photographs):
         finally:
             file.write_bytes(contents)
         click(chromium, "#messages button")  # Try again.
-        sites.wait_for(lambda: "ms a picture" in sites.text(chromium, "#engine"))
+        sites.wait_for(lambda: "ms per picture" in sites.text(chromium, "#engine"))
         assert "%" in cards(chromium)[0]
 
 

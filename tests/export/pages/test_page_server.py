@@ -86,7 +86,7 @@ def test_other_sites_get_nothing(server, headers):
 
 def test_limits(server, monkeypatch):
     status, _, text = ask(server, "POST", "/explain", Content_Length=str(MAX_BYTES + 1))
-    assert (status, text) == (413, b"Pictures of up to 32 MB are explained.")
+    assert (status, text) == (413, b"Pictures may have up to 32 MB.")
     assert ask(server, "POST", "/explain", Content_Length="many")[0] == 411
     assert ask(server, "POST", "/other", PICTURE)[0] == 404
     status, _, text = ask(server, "POST", "/explain", b"%PDF-1.7")
@@ -160,4 +160,4 @@ def test_the_command(tmp_path, runtime_folder, monkeypatch, capsys):
     assert command_line.main(command_line.parse(words)) == 0
     assert time.monotonic() - start < 60
     printed = capsys.readouterr().out
-    assert f"http://127.0.0.1:{asked[0]}/ in a browser; Ctrl-C ends it." in printed
+    assert f"http://127.0.0.1:{asked[0]}/ in a browser; Ctrl-C stops it." in printed

@@ -69,5 +69,5 @@ def test_the_registry_is_that_of_npm(tarball, tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "another_home"))
     monkeypatch.setenv("npm_config_registry", f"{address}/none")
     monkeypatch.setattr(https, "BACKOFF_SECONDS", 0.01)
-    with pytest.raises(DownloadError, match="cannot be fetched.*--runtime"):
+    with pytest.raises(DownloadError, match="cannot be downloaded.*--runtime"):
         runtime.open_runtime(None)

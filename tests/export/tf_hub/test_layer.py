@@ -146,7 +146,7 @@ def test_archives_are_modules(module, tmp_path, monkeypatch):
     try:
         hosted = HubLayer(url)
         with pytest.raises(
-            ValueError, match="cannot be fetched: the server answered 4"
+            ValueError, match="cannot be downloaded: the server answered 4"
         ):
             HubLayer(url + ".none")
         again = HubLayer(url)
@@ -173,7 +173,9 @@ def test_archives_are_modules(module, tmp_path, monkeypatch):
     ],
 )
 def test_modules_come_over_https_alone(url):
-    with pytest.raises(ValueError, match="fetched over https only. Received: .*Expect"):
+    with pytest.raises(
+        ValueError, match="downloaded only over https. Received: .*Expect"
+    ):
         HubLayer(url)
 
 

@@ -76,19 +76,19 @@ def test_what_is_said_of_other_models_stays(tmp_path):
 
 def test_a_damaged_file_is_refused(tmp_path):
     (tmp_path / "models.config").write_text("model_config_list { config { nam")
-    with pytest.raises(ValueError, match="no configuration of TF Serving.*Repair"):
+    with pytest.raises(ValueError, match="not a configuration of TF Serving.*Repair"):
         server_config.read_models(tmp_path)
 
 
 @pytest.mark.parametrize("sizes", [(), (0, 1), (2, 2), (4, 1)])
 def test_batch_sizes_grow(sizes):
-    with pytest.raises(ValueError, match="from 1 that grow.*Received"):
+    with pytest.raises(ValueError, match="increasing whole numbers from 1.*Received"):
         server_config.check_batch_sizes(sizes)
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "a:b", "two words", ".hidden"])
 def test_names_fit_urls(name):
-    with pytest.raises(ValueError, match="name is of letters.*Received"):
+    with pytest.raises(ValueError, match="name consists of letters.*Received"):
         server_config.check_name(name)
 
 

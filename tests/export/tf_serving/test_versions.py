@@ -64,7 +64,7 @@ def test_the_server_may_see_another_name_and_path(quick, model, tmp_path):
 def test_versions_may_be_chosen_but_not_twice(quick, model, tmp_path):
     assert serve(model, tmp_path, 20260101).version == 20260101
     assert serve(model, tmp_path).version == 20260102
-    with pytest.raises(ValueError, match="has a version 20260101 already"):
+    with pytest.raises(ValueError, match="already has a version 20260101"):
         serve(model, tmp_path, 20260101)
     assert numbers(tmp_path) == [20260101, 20260102]
 
@@ -94,7 +94,7 @@ def test_a_version_taken_meanwhile_is_never_replaced(
         return there(fresh, base, version)
 
     monkeypatch.setattr(versions, "_take", take_late)
-    with pytest.raises(ValueError, match="has a version 5 already"):
+    with pytest.raises(ValueError, match="already has a version 5"):
         serve(model, tmp_path, 5)
 
 
@@ -156,8 +156,8 @@ def test_an_older_number_is_not_removed_at_once(quick, model, tmp_path):
     [
         ({"version": 0}, "version must be at least 1"),
         ({"keep": 0}, "keep must be at least 1"),
-        ({"name": "a/b"}, "name is of letters"),
-        ({"allowed_batch_sizes": [4, 2]}, "numbers from 1 that grow"),
+        ({"name": "a/b"}, "name consists of letters"),
+        ({"allowed_batch_sizes": [4, 2]}, "whole numbers from 1"),
         ({"base_path": "gs://bucket/flowers"}, "copy that to the bucket"),
         ({"top": 0}, "top must be at least 1"),
         ({"image_size": 0}, "image_size must be at least 1"),

@@ -65,5 +65,5 @@ def test_large_warm_up_requests_are_one_gray():
 
 def test_too_many_warm_up_requests_are_refused(base):
     signatures = argparse.Namespace(specs=dict.fromkeys("abcde"))
-    with pytest.raises(ValueError, match="takes 1000 warm-up.*fewer"):
+    with pytest.raises(ValueError, match="accepts 1000 warm-up.*fewer"):
         warmup.write_warmup(base, signatures, "goods", range(1, 202))

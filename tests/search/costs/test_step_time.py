@@ -178,7 +178,10 @@ def test_networks_of_a_series_have_their_own_training_sizes(made):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"image_size": 3}, "The strides of tiny-b0 come to 4. Received: image_size=3"),
+        (
+            {"image_size": 3},
+            "The strides of tiny-b0 multiply to 4. Received: image_size=3",
+        ),
         ({"image_size": 0}, "image_size must be a whole number, at least 1"),
         ({"batch_size": -1}, "batch_size must be a whole number, at least 1"),
         ({"precision": "float16"}, "precision must be one of 'float32'"),

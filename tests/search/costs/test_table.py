@@ -210,7 +210,7 @@ def test_damaged_files_are_measured_anew_with_a_warning(tmp_path, caplog, damage
     cache.path.write_bytes(damage(json.loads(cache.path.read_text())))
     with caplog.at_level(logging.WARNING):
         assert cache.read() == Costs()
-    assert "measuring them anew" in caplog.text
+    assert "measuring them again" in caplog.text
     cache.write(stored())
     assert cache.read() == stored()
 
@@ -265,7 +265,9 @@ def test_unknown_blocks_are_refused(planted, tmp_path):
 
 
 def test_images_that_are_too_small_are_refused_before_anything_is_measured(tmp_path):
-    with pytest.raises(ValueError, match="strides of small come to 8. Received: im"):
+    with pytest.raises(
+        ValueError, match="strides of small multiply to 8. Received: im"
+    ):
         make_table(tmp_path, image_size=7)
 
 

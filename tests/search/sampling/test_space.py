@@ -141,7 +141,7 @@ def test_impossible_choices_are_refused(choices, message):
         ({"kernels": [3, 17]}, "kernel_size must be a whole number from 1 to 15.*17"),
         ({"expansions": [32]}, "expand_ratio must be a number from 1 to 16.*32"),
         ({"layers": [1001]}, "num_repeats must be a whole number from 1 to 1000"),
-        ({"layers": [1, 200]}, "It has 1,200 blocks; 1,000 are the most"),
+        ({"layers": [1, 200]}, "It has 1,200 blocks; the maximum is 1,000"),
     ],
 )
 def test_what_variant_files_refuse_no_space_has(choices, message):

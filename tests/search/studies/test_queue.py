@@ -180,7 +180,7 @@ def test_a_claim_is_renewed_meanwhile(machines):
     [
         ({"num_trials": 0}, "needs trials"),
         ({"interval": 0.0}, "above 0"),
-        ({"patience": 5.0}, "more patience"),
+        ({"patience": 5.0}, "patience longer"),
     ],
 )
 def test_bad_settings(options, message):

@@ -101,7 +101,7 @@ def test_one_storage_holds_several_studies(location, tmp_path):
 
 @pytest.mark.parametrize("name", ["", "a/b", "..", "n" * 65])
 def test_studies_have_names_that_folders_can_have(name):
-    with pytest.raises(ValueError, match="name must be of letters"):
+    with pytest.raises(ValueError, match="name must consist of letters"):
         open_study(None, SMALL, {}, create_sampler("random", 0), name=name)
 
 

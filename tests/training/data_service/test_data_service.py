@@ -126,7 +126,7 @@ def test_a_process_that_is_lost_stops_a_training_that_goes_on_with_others(
     assert "No input process answers at localhost:" in line
     assert 3 <= run_processes.steps_saved(workdir) < 60
     log = run_processes.finish(workdir, *settings, options=service_options(addresses))
-    assert "Going on after step" in log
+    assert "Resuming after step" in log
     assert f"batches: of 2 input processes, {', '.join(addresses)}" in log
     run_processes.finish(tmp_path / "whole", *settings)
     assert_alike(workdir, tmp_path / "whole")
@@ -191,7 +191,7 @@ def test_a_training_and_a_process_with_other_files(addresses, training):
     experiment, feed, (stage, _) = training
     source = dataclasses.replace(feed.source, num_examples=199)
     others = experiment, dataclasses.replace(feed, source=source), (stage,)
-    with pytest.raises(InputError, match="200 images to train on are here, and 199"):
+    with pytest.raises(InputError, match="There are 200 training images here, but 199"):
         made(DataService(addresses).batches, others, Segment(stage, 0, 1, 0, 4))
 
 
@@ -225,10 +225,10 @@ def page():
 def test_addresses_at_which_there_is_none(page):
     nobody = f"localhost:{input_processes.free_port()}"
     for address, error, message in (
-        ("localhost", InputError, "is at HOST:PORT, as localhost:5050"),
-        ("grpc://localhost:5050", InputError, "is at HOST:PORT, as localhost:5050"),
+        ("localhost", InputError, "is HOST:PORT, such as localhost:5050"),
+        ("grpc://localhost:5050", InputError, "is HOST:PORT, such as localhost:5050"),
         (nobody, WorkerError, f"No input process answers at {nobody}.*Start it there"),
-        (page, InputError, f"What answers at {page} is no input process"),
+        (page, InputError, f"The server at {page} is not an input process"),
     ):
         with pytest.raises(error, match=message) as caught:
             DataService([address])
@@ -240,7 +240,7 @@ def test_a_training_is_refused_before_it_begins(tmp_path, capsys, addresses, set
     nobody = f"localhost:{input_processes.free_port()}"
     for chosen, message in (
         ([nobody], "No input process answers"),
-        ([addresses[0]] * 3, "A batch of 40 images does not divide among 3 input"),
+        ([addresses[0]] * 3, "A batch of 40 images cannot be divided among 3 input"),
     ):
         _, _, command, *words = run_processes.command(
             workdir, *settings, options=service_options(chosen)
@@ -254,7 +254,7 @@ def test_a_training_is_refused_before_it_begins(tmp_path, capsys, addresses, set
 def test_a_process_of_other_versions(addresses, monkeypatch):
     versions = {"keras_effnetv2": "0.0.9", "tensorflow": "2.99"}
     monkeypatch.setattr(service_client, "VERSIONS", versions)
-    with pytest.raises(InputError, match="of keras_effnetv2 0.0.9, tensorflow 2.99"):
+    with pytest.raises(InputError, match="runs keras_effnetv2 0.0.9, tensorflow 2.99"):
         DataService(addresses[:1])
 
 

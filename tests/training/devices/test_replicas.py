@@ -63,7 +63,7 @@ def test_another_version_of_keras_is_warned_of(monkeypatch, caplog):
     monkeypatch.setattr(generator, "next", unfixed)
     monkeypatch.setattr(keras, "__version__", "3.99.0")
     replicas.use_replica_seeds()
-    assert "tried with Keras 3.10 to 3.15, not with 3.99.0" in caplog.text
+    assert "tested with Keras 3.10 to 3.15, not with 3.99.0" in caplog.text
 
 
 @pytest.mark.slow

@@ -229,7 +229,7 @@ def test_a_name_that_nobody_knows_is_not_waited_for(monkeypatch):
 
 
 def test_a_tpu_goes_with_its_strategy():
-    with pytest.raises(ValueError, match="goes with strategy tpu"):
+    with pytest.raises(ValueError, match="needs strategy tpu"):
         open_devices("mirrored", "local")
 
 

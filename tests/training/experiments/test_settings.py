@@ -152,8 +152,8 @@ def test_later_settings_win():
         ("data.cache=1", "data.cache must be true or false. Received: 1"),
         ("progressive.image_size=1,2,3", "ramp .first,last. or one number or none"),
         ("progressive.image_size=big", "ramp .first,last. or one number or none"),
-        ("progressive.batch_sizes=8,x", "whole numbers with commas between or none"),
-        ("progressive.batch_sizes=8,1.5", "whole numbers with commas between or none"),
+        ("progressive.batch_sizes=8,x", "whole numbers separated by commas or none"),
+        ("progressive.batch_sizes=8,1.5", "whole numbers separated by commas or none"),
         ("model.variant=resnet", "Unknown variant 'resnet'.*efficientnetv2-s"),
     ],
 )
@@ -206,7 +206,7 @@ def test_a_network_itself_is_written_with_the_experiment():
 
 
 def test_a_network_that_no_file_may_hold_is_refused():
-    with pytest.raises(ValueError, match="name must be of letters"):
+    with pytest.raises(ValueError, match="name must consist of letters"):
         with_variant(dataclasses.replace(TINY, name="a/b"))
     with pytest.raises(ValueError, match="variant must be a text or a Variant.*3"):
         with_variant(3)

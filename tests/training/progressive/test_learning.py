@@ -159,7 +159,7 @@ def test_a_model_without_dropout_is_refused_where_stages_set_a_rate():
 
 
 def test_stages_that_do_not_follow_each_other_are_refused():
-    with pytest.raises(ValueError, match="must follow each other"):
+    with pytest.raises(ValueError, match="must be consecutive"):
         ProgressiveLearning(STAGES[1:])
 
 

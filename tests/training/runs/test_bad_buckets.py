@@ -62,14 +62,14 @@ def pack_photos(*words, source=_PHOTOS):
     ("words", "message"),
     [
         (train("bad-absent"), "There are no files train-\\*.*in gs://bad-absent"),
-        (train("bad-refused"), "gs://bad-refused cannot .*no rights on bad-refused"),
+        (train("bad-refused"), "gs://bad-refused cannot .*no permission for bad"),
         (train("bad-missing"), f"1 of 3 files are missing.*{_SHARD}"),
         (train("bad-cut"), f"{_SHARD} is cut off"),
         (train("bad-other"), f"{_SHARD} has .* the index .*cut off, or another"),
         (train("bad-sound", "gs://bad-absent/x"), "cannot be written: .*bad-absent"),
         (
             train("bad-sound", "gs://bad-refused/x"),
-            "bad-refused/x.* no rights on bad-ref",
+            "bad-refused/x.* no permission for bad-ref",
         ),
         (pack_photos("--seed", "1"), "holds another pack: seed is 0 there and 1 now"),
         (pack_photos(source="bad-sound"), "has no images|There is no split"),

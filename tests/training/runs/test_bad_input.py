@@ -38,15 +38,21 @@ def refused(workdir, message, *settings, **arguments):
         (("data.source=idx", "data.directory=nowhere"), "nowhere"),
         (("data.eval_split=validation",), "validation"),
         (("data.num_classes=7",), "7"),
-        (("batch_size=5000",), "A batch has 5000 images, the training data only 1437"),
-        (("optimizer.accumulation_steps=3",), "does not divide into 1 devices times 3"),
-        (("progressive.image_size=4,32",), "at least 8 pixels a side. Received: 4"),
-        (("model.eval_size=7",), "at least 8 pixels a side. Received: 7"),
+        (
+            ("batch_size=5000",),
+            "A batch has 5000 images, but the training data only 1437",
+        ),
+        (
+            ("optimizer.accumulation_steps=3",),
+            "cannot be divided into 1 devices times 3",
+        ),
+        (("progressive.image_size=4,32",), "at least 8 pixels per side. Received: 4"),
+        (("model.eval_size=7",), "at least 8 pixels per side. Received: 7"),
         (("model.frozen=nothing*",), "no layer is called 'nothing\\*'"),
         (("progressive.num_stages=9",), "an epoch for each"),
         (
             ("schedule.warmup_epochs=4",),
-            "warms up for 4 epochs, and the training has 3",
+            "warms up for 4 epochs, but training has only 3",
         ),
     ],
 )
@@ -142,7 +148,7 @@ def test_a_batch_that_does_not_divide_among_devices(tmp_path):
     )
     assert process.wait() == 2
     (line,) = run_processes.errors_in(process.log)
-    assert "A batch of 64 images does not divide into 3 devices" in line
+    assert "A batch of 64 images cannot be divided into 3 devices" in line
 
 
 def test_several_steps_at_once_on_mirrored_devices():

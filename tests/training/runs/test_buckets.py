@@ -134,7 +134,7 @@ def test_killed_while_a_checkpoint_is_written_the_bits_are_the_same(
     server.change(stall_uploads_after=0)
     assert steps_saved(server, "killed") == 1
     text = finish(server, "killed", log, *QUICK)
-    assert "Going on after step 1, in epoch 1 of 1." in text
+    assert "Resuming after step 1, in epoch 1 of 1." in text
     workdir = copied(server, "killed", tmp_path)
     run_processes.assert_same_bits(workdir, undisturbed)
     found, wanted = ({x.name for x in y.iterdir()} for y in (workdir, undisturbed))
@@ -184,7 +184,7 @@ def test_killed_five_times_in_a_slow_bucket_the_bits_are_the_same(
         time.sleep(random.uniform(0, 2))
         process.kill()
         assert process.wait() != 0
-    assert "Going on after step" in finish(server, "slow", log, *settings)
+    assert "Resuming after step" in finish(server, "slow", log, *settings)
     server.change(**vars(Settings(latency=0.005)))
     run_processes.assert_same_bits(copied(server, "slow", tmp_path), local)
 
@@ -228,8 +228,8 @@ def test_a_part_of_another_name_is_not_read(server):
     ("workdir", "changes", "message"),
     [
         ("gs://training-none/run", {}, "no gs://training-none"),
-        (f"gs://{_RUNS}/new", {"read_only": [_RUNS]}, f"no rights on {_RUNS}"),
-        (f"gs://{_RUNS}/new", {"refused": [_RUNS]}, f"no rights on {_RUNS}"),
+        (f"gs://{_RUNS}/new", {"read_only": [_RUNS]}, f"no permission for {_RUNS}"),
+        (f"gs://{_RUNS}/new", {"refused": [_RUNS]}, f"no permission for {_RUNS}"),
         ("abc://place/run", {}, "TensorFlow knows no abc://"),
     ],
 )
@@ -250,7 +250,7 @@ def test_what_cannot_be_a_work_folder(server, workdir, changes, message):
 def test_no_work_folder_in_a_bucket_for_what_needs_files_here():
     from keras_effnetv2.finetuning.procedure import finetune
 
-    with pytest.raises(ValueError, match="finetune works in a folder of this machine"):
+    with pytest.raises(ValueError, match="finetune works in a local folder"):
         finetune("photographs", f"gs://{_RUNS}/tuned")
 
 
@@ -280,7 +280,7 @@ def test_two_workers_share_a_bucket(server, data, tmp_path):
         worker.kill()
         worker.wait()
     assert [x.wait() for x in start_both()] == [0, 0], log.read_text()[-3000:]
-    assert "Going on after step" in log.read_text()
+    assert "Resuming after step" in log.read_text()
     run_processes.finish(tmp_path / "one", *settings)
     lines = server.read(_RUNS, "workers/metrics.jsonl").decode().splitlines()
     found = [json.loads(x)["loss"] for x in lines]

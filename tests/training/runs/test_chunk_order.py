@@ -70,9 +70,12 @@ def test_runs_of_earlier_versions_go_on_in_full_order(settings):
 @pytest.mark.parametrize(
     "changes,message",
     [
-        (["data.source=digits"], "Chunks are of records: of tfds.*kind 'digits'"),
+        (
+            ["data.source=digits"],
+            "Chunk order needs records: the kinds tfds.*kind 'digits'",
+        ),
         (["data.cache=true"], "order='chunks' with cache=True"),
-        (["data.chunk_mb=0"], "Chunks have some bytes.*chunk_mb=0"),
+        (["data.chunk_mb=0"], "must be above 0.*chunk_mb=0"),
     ],
 )
 def test_chunks_of_what_has_none_are_refused(settings, changes, message):

@@ -58,7 +58,7 @@ def test_a_refusal_says_a_command_that_begins_a_new_run(tmp_path, capsys):
     workdir = open_workdir(tmp_path / "run", get_experiment("digits-smoke"))
     workdir.checkpoints.mkdir()
     workdir.best_weights.touch()
-    with pytest.raises(ValueError, match="Begin a new run") as caught:
+    with pytest.raises(ValueError, match="Start a new run") as caught:
         check((), 20, Position(66, 3), workdir.path)
     *_, command = str(caught.value).partition("weights: python -m ")
     words = [*shlex.split(command), "--list_settings"]

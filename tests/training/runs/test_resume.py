@@ -29,7 +29,7 @@ def train_with_kills(workdir, settings, num_kills, longest, **arguments):
         process = run_processes.start(workdir, *settings, **arguments)
         run_processes.kill_at_random(process, workdir, generator, longest)
     log = run_processes.finish(workdir, *settings, **arguments)
-    assert "Going on after step" in log
+    assert "Resuming after step" in log
 
 
 def epochs_of(workdir):
@@ -86,7 +86,7 @@ def test_sigterm_saves_and_says_how_to_go_on(tmp_path):
     stopped_at = run_processes.steps_saved(workdir)
     assert stopped_at >= 30
     log = (tmp_path / "run.log").read_text()
-    assert f"Stopped by SIGTERM after step {stopped_at}. Go on with:" in log
+    assert f"Stopped by SIGTERM after step {stopped_at}. Resume with:" in log
     *_, command = log.strip().splitlines()
     python, *words = shlex.split(command)
     assert (python, words[:3]) == ("python", ["-m", "keras_effnetv2", "train"])

@@ -98,7 +98,7 @@ def test_cached_file_needs_no_network(tmp_path):
 def test_answer_without_end_is_cut(server, tmp_path, monkeypatch, behaviour):
     monkeypatch.setattr(https, "MAX_BYTES", 1000)
     monkeypatch.setattr(https, "CHUNK_BYTES", 100)
-    with pytest.raises(OSError, match="more than 1,000 bytes came"):
+    with pytest.raises(OSError, match="more than 1,000 bytes arrived"):
         download.fetch(url_of(server, behaviour), DIGEST, "a.h5")
     assert len(server.paths) == 1 and cached(tmp_path) == []
 
@@ -127,7 +127,7 @@ def test_passing_failures_are_tried_again(server, caplog, behaviour):
         ("page", ValueError, "a page of text.*DOCTYPE html", 1),
         ("html", ValueError, "a page of text.*text/html.*Sorry", 1),
         ("pointer", ValueError, "a page of text.*git-lfs", 1),
-        ("insecure", ValueError, "https only.*'http://example.com/weights.h5'", 1),
+        ("insecure", ValueError, "only over https.*'http://example.com/weights.h5'", 1),
         ("local", ConnectionError, "the server answered 302", 1),
     ],
 )
@@ -215,7 +215,7 @@ def test_unwritable_cache_is_explained(tmp_path, monkeypatch):
     ],
 )
 def test_only_https_is_allowed(url, tmp_path):
-    with pytest.raises(ValueError, match="https only"):
+    with pytest.raises(ValueError, match="only over https"):
         download.fetch(url)
     assert cached(tmp_path) == []
 

@@ -36,7 +36,7 @@ from tests.weights.weight_files import (
             pickle.dumps({"conv_stem.weight": [1.0]}),
             "Python pickle, but not one of",
         ),
-        (b"weights, honestly", "no known format: it begins with b'weights"),
+        (b"weights, honestly", "unknown format: it begins with b'weights"),
         (struct.pack("<Q", 10**12) + b'{"a":', "header claims 1,000,000,000,000 bytes"),
         (struct.pack("<Q", 4) + b"{,,}", "damaged safetensors file"),
         (b"\x89HDF\r\n\x1a\n" + bytes(100), "damaged HDF5 file"),

@@ -171,7 +171,7 @@ def test_a_broken_answer_goes_on_where_it_stopped(hub, arrays, monkeypatch):
         ("hf://tester", "address on the Hugging Face Hub is hf://USER/REPO"),
         (f"{ADDRESS}@../../x", "address on the Hugging Face Hub is hf://USER/REPO"),
         ("hf://../..", "address on the Hugging Face Hub is hf://USER/REPO"),
-        ("hf://tester/a--b", "no name of a repository"),
+        ("hf://tester/a--b", "not the name of a repository"),
     ],
 )
 def test_what_is_not_there_is_said_in_a_line(hub, arrays, address, message):

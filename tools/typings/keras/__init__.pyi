@@ -1,7 +1,7 @@
-"""Keras with types of what ours derives from, so that its attributes are checked.
+"""Keras, with types for the classes that ours derive from, so attributes are checked.
 
-The rest is untyped: what a checker makes of Keras's source depends on the version, its
-layers are of an unknown class, and its operations may give OpenVINO's tensors.
+The rest is untyped: from Keras's source, a checker's results depend on the version,
+layers have an unknown class, and operations may return OpenVINO's tensors.
 """
 
 from typing import Any

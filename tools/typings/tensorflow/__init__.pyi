@@ -1,4 +1,4 @@
-"""TensorFlow untyped: it has no types, and those that checkers bring know half of it.
+"""TensorFlow untyped: it has no types, and those in type checkers cover half of it.
 
 Theirs lack `tf.random.experimental` and `%` and `~` of tensors, for example.
 """

@@ -1,9 +1,9 @@
-/** Keeps the site for working offline, and gives its answers the headers for threads. */
-importScripts("files.js"); // `self.SITE`: a version, and the files to keep at once.
+/** Keeps the site for offline use, and adds the headers for threads to its responses. */
+importScripts("files.js"); // `self.SITE`: a version, and the files to store at once.
 
 const PREFIX = `classifier ${self.registration.scope} `;
 const NAME = PREFIX + self.SITE.version;
-// Both, or browsers allow no threads.
+// Browsers allow threads only with both.
 const ISOLATION = {
   "Cross-Origin-Opener-Policy": "same-origin",
   "Cross-Origin-Embedder-Policy": "require-corp",
@@ -26,7 +26,7 @@ self.addEventListener("fetch", (event) => {
 
 async function keepAll(files) {
   const cache = await caches.open(NAME);
-  // Not from the browser's own cache, where files of an older site may be.
+  // Bypasses the browser's own cache, which may hold files of an older site.
   await cache.addAll(files.map((file) => new Request(file, { cache: "reload" })));
 }
 
@@ -42,7 +42,7 @@ async function answer(request) {
   const kept = isAnew ? null : await cache.match(request, { ignoreSearch: true });
   if (kept) return isolated(kept);
   const fresh = await fetch(request);
-  // Model and engine: kept when they are asked for, as each browser needs one engine.
+  // Model and engine: stored on request, as each browser needs only one engine.
   if (fresh.status === 200) cache.put(request, fresh.clone()).catch(() => {});
   return isolated(fresh);
 }

@@ -1,4 +1,4 @@
-"""Registration, which leaves a class what it is."""
+"""Registration, which keeps a class's type."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar

@@ -1,4 +1,4 @@
-/** What model.json says of the network, for whoever wants to know. */
+/** The section "About this network", from model.json. */
 import { element, percent } from "./bars.js";
 
 export function showAbout(manifest) {
@@ -20,10 +20,10 @@ function facts(manifest) {
     ["Trained by", manifest.experiment],
     ["Weights", manifest.weights],
     ["Classes", classes(manifest)],
-    ["Sees", `${size} x ${size} pixels, ${cropOf(preprocessing)}`],
+    ["Input", `${size} x ${size} pixels, ${cropOf(preprocessing)}`],
     ["File", `${file.file}, ${(file.bytes / 1e6).toFixed(1)} MB`],
     [
-      "Beside Keras",
+      "Compared with Keras",
       `same best class for ${percent(agreement)} of ${manifest.compared_on}, scores ` +
         `within ${difference.toPrecision(2)}`,
     ],
@@ -42,9 +42,9 @@ function classes({ classes: count, preprocessing: { labels } }) {
 
 function cropOf({ crop, crop_pct: share, image_size: size }) {
   if (crop === "squash" || (crop === "center_below_320" && size >= 320)) {
-    return "the whole picture, squeezed to a square";
+    return "the whole picture, stretched to a square";
   }
-  return crop === "border" ? "the whole picture with a border" : "of the picture's centre";
+  return crop === "border" ? "the whole picture with a border" : "from the picture's centre";
 }
 
 function scores({ is_calibrated: isCalibrated, not_sure_below: threshold }) {

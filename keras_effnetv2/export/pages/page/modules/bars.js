@@ -7,7 +7,7 @@ export function percent(share) {
   return PERCENT.format(share);
 }
 
-/** The best classes: `{index, name, score}`, best first; of equals the first is first. */
+/** The best classes as `{index, name, score}`, best first; ties stay in order. */
 export function best(scores, labels, count = NUM_SHOWN) {
   return Array.from(scores, (score, index) => ({ index, score }))
     .sort((a, b) => b.score - a.score || a.index - b.index)
@@ -19,7 +19,7 @@ function nameOf(index, labels) {
   return labels ? labels[index].replaceAll("_", " ") : `class ${index}`;
 }
 
-/** Makes a list show the classes. */
+/** Shows the classes in a list. */
 export function showBars(list, classes) {
   while (list.children.length > classes.length) list.lastChild.remove();
   while (list.children.length < classes.length) list.append(emptyBar());

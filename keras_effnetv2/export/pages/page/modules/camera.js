@@ -1,17 +1,17 @@
-/** The camera in a dialog: live bars, and pictures to keep. */
+/** The camera in a dialog: live bars, and a button to keep a picture. */
 import { best, showBars } from "./bars.js";
 import { UserError } from "./errors.js";
 import { say, wordsOf } from "./messages.js";
 
-// Between two pictures that are classified, milliseconds.
+// Milliseconds between two classified pictures.
 const PAUSE = 100;
 const LIVE_CLASSES = 3;
 
 export class Camera {
   /**
-   * @param {object} engine that classifies.
-   * @param {string[]|null} labels of its classes.
-   * @param {(blob: Blob, name: string) => void} onPicture is given what is kept.
+   * @param {object} engine the classifier.
+   * @param {string[]|null} labels names of its classes.
+   * @param {(blob: Blob, name: string) => void} onPicture receives a kept picture.
    */
   constructor(engine, labels, onPicture) {
     this.dialog = document.getElementById("camera");
@@ -49,7 +49,7 @@ export class Camera {
 
   async #start() {
     if (!navigator.mediaDevices) {
-      throw new UserError("Browsers give the camera to pages of https or this machine alone.");
+      throw new UserError("Browsers allow the camera only on https pages and on this machine.");
     }
     try {
       const video = { facingMode: "environment" };
@@ -57,9 +57,9 @@ export class Camera {
       await this.video.play();
     } catch (error) {
       const reasons = {
-        NotAllowedError: "It is not allowed to use it; the browser's settings of this page say so.",
-        NotFoundError: "There is none.",
-        NotReadableError: "Another program uses it.",
+        NotAllowedError: "Permission was denied; allow it in the browser's settings for this page.",
+        NotFoundError: "None was found.",
+        NotReadableError: "Another program is using it.",
       };
       throw new UserError(`No camera. ${reasons[error.name] ?? error.message}`);
     }

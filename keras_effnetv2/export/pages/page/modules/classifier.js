@@ -1,10 +1,10 @@
-/** The model on the fastest engine that the browser has and that computes it rightly. */
+/** The model on the browser's fastest engine that computes it correctly. */
 import * as litert from "../runtime/litert.js";
 import { UserError } from "./errors.js";
 
 const INPUT = "images";
 const OUTPUT = "probabilities";
-// Scores of the exporter's pattern may differ by this; more is a wrong result.
+// Largest difference allowed from the exporter's scores of the test pattern.
 const TOLERANCE = 0.02;
 const MAX_THREADS = 4;
 
@@ -12,9 +12,9 @@ const MAX_THREADS = 4;
  * Opens the model.
  *
  * @param {object} manifest model.json.
- * @param {Uint8Array} bytes of the model's file.
+ * @param {Uint8Array} bytes content of the model's file.
  * @param {string} folder URL of the engine's files.
- * @param {string|null} wanted of `webgpu`, `threads` and `wasm` the only one to try.
+ * @param {string|null} wanted `webgpu`, `threads` or `wasm`: the only engine to try.
  */
 export async function openClassifier(manifest, bytes, folder, wanted) {
   if (typeof WebAssembly === "undefined") {
@@ -37,10 +37,10 @@ export async function openClassifier(manifest, bytes, folder, wanted) {
   );
 }
 
-/** Engines that may work here, the fastest first. */
+/** Engines that may work here, fastest first. */
 async function kinds() {
   const found = [];
-  // Without threads' isolation there is no other way to more than one processor.
+  // Without isolation there are no threads, so only this uses more than one processor.
   if (await navigator.gpu?.requestAdapter()) {
     const jspi = "Suspending" in WebAssembly;
     found.push({ name: "webgpu", accelerator: "webgpu", jspi, threads: false });
@@ -87,7 +87,7 @@ class Classifier {
     }
   }
 
-  /** Compares scores of a pattern with those that the exporter found: see sites.py. */
+  /** Compares the test pattern's scores with the exporter's: see sites.py. */
   async check(probe) {
     const [, size] = this.shape;
     const pattern = new Float32Array(size * size * 3);

@@ -1,22 +1,21 @@
 /**
- * Image files as pixels, upright, without transparency and colour profiles, as the
- * network saw them in training.
+ * Image files as upright pixels, without transparency or colour profiles, as in training.
  */
 import { UserError } from "./errors.js";
 import { decodeJpeg } from "./jpeg.js";
 
 export const MAX_PIXELS = 64e6;
-// Of JPEGs that are decoded here: more take more memory than phones have.
+// Larger JPEGs are left to the browser: decoding them here exceeds a phone's memory.
 const MAX_EXACT_PIXELS = 26e6;
 const MAX_BYTES = 128e6;
-// Enough for the size of an image that a camera has written a thumbnail before.
+// Enough to find the image's size behind a camera's thumbnail.
 const HEAD_BYTES = 1 << 19;
 const THUMBNAIL = 320;
 
 /**
- * Opens an image; `close` it when it has been read.
+ * Opens an image; call its `close` after reading.
  *
- * @param {Blob} blob of a file or of the camera.
+ * @param {Blob} blob a file or a camera picture.
  * @returns {Promise<Pixels|Bitmap>}
  */
 export async function open(blob) {
@@ -52,7 +51,7 @@ async function decodedByBrowser(blob, head) {
     });
   } catch {
     const isPdf = text(head, 0, 5) === "%PDF-";
-    const kind = isPdf ? "This is a PDF" : "This is no image that the browser can read";
+    const kind = isPdf ? "This is a PDF" : "The browser cannot read this as an image";
     throw new UserError(`${kind}. JPEG, PNG, WebP, GIF and BMP work.`);
   }
 }
@@ -91,7 +90,7 @@ class Pixels {
   close() {}
 }
 
-/** The same of an image that the browser has decoded. */
+/** The same for an image that the browser has decoded. */
 class Bitmap {
   constructor(bitmap) {
     this.bitmap = bitmap;
@@ -117,12 +116,12 @@ class Bitmap {
         this.bitmap, window.x, top, width, height, 0, 0, width, height
       );
       const pixels = context.getImageData(0, 0, width, height).data;
-      // Canvases multiply colours by their alpha, and lose those that it hides.
+      // Canvases multiply colours by alpha, and so lose those of transparent pixels.
       return isOpaque(pixels) ? pixels : this.#straight(window.x, top, width, height);
     };
   }
 
-  /** RGBA of a window, colours as stored in the file. */
+  /** RGBA of a window, with colours as stored in the file. */
   #straight(x, y, width, height) {
     this.straight ??= new StraightReader(this.bitmap);
     return this.straight.read(x, y, width, height);
@@ -138,14 +137,14 @@ class Bitmap {
   }
 }
 
-/** Reads an image with alpha through a texture, which keeps colours that alpha hides. */
+/** Reads an image with alpha through a texture, which keeps transparent pixels' colours. */
 class StraightReader {
   constructor(bitmap) {
     const gl = new OffscreenCanvas(1, 1).getContext("webgl2");
     const largest = gl?.getParameter(gl.MAX_TEXTURE_SIZE) ?? 0;
     if (Math.max(bitmap.width, bitmap.height) > largest) {
       throw new UserError(
-        "This browser cannot read transparent images of that size without WebGL."
+        "This browser cannot read transparent images of this size without WebGL."
       );
     }
     this.gl = gl;
@@ -201,7 +200,7 @@ function isJpeg(head) {
   return head.byteLength > 2 && head.getUint16(0) === 0xffd8;
 }
 
-/** Width and height by a file's first bytes, before it is decoded; null if unknown. */
+/** Width and height from a file's first bytes, before decoding; null if unknown. */
 export function sizeInHeader(head) {
   try {
     if (text(head, 1, 3) === "PNG") return [head.getUint32(16), head.getUint32(20)];
@@ -214,7 +213,7 @@ export function sizeInHeader(head) {
     if (text(head, 8, 4) === "WEBP") return webpSize(head);
     return isJpeg(head) ? jpegSize(head) : null;
   } catch (error) {
-    if (error instanceof RangeError) return null; // It ends before that.
+    if (error instanceof RangeError) return null; // The file ends too early.
     throw error;
   }
 }

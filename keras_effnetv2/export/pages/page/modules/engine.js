@@ -1,4 +1,4 @@
-/** The network as the page sees it: a worker that is given one picture after the other. */
+/** The network for the page: a worker that classifies one picture at a time. */
 import { UserError } from "./errors.js";
 
 const SITE = new URL("../", import.meta.url);
@@ -24,7 +24,7 @@ export class Engine {
    * Fetches the model and opens it.
    *
    * @param {object} manifest model.json.
-   * @param {(share: number) => void} onProgress is told how much has arrived, 0 to 1.
+   * @param {(share: number) => void} onProgress receives the share that has arrived, 0 to 1.
    */
   async open(manifest, onProgress) {
     const bytes = await fetchModel(manifest.model_file, onProgress);
@@ -36,7 +36,7 @@ export class Engine {
     this.title = title;
   }
 
-  /** What the network says of a picture; one at a time, in order. */
+  /** The network's result for a picture; one at a time, in order. */
   classify(blob) {
     const answer = this.#last.then(() => this.#ask("classify", { blob }));
     this.#last = answer.catch(() => {});
@@ -65,7 +65,7 @@ export class Engine {
 
 async function fetchModel(model, onProgress) {
   let found;
-  // What is kept for working offline may be damaged: the second time it comes anew.
+  // The offline copy may be damaged: the second attempt downloads again.
   for (const cache of ["default", "reload"]) {
     found = await arrived(model, cache, onProgress);
     const isRight = found.size === model.bytes;
@@ -73,7 +73,7 @@ async function fetchModel(model, onProgress) {
   }
   throw new UserError(
     `The model ${model.file} is damaged: ${found.size} of ${model.bytes} bytes ` +
-    "arrived, or others. Try again; if that does not help, the site was not copied whole."
+    "arrived, or their hash is wrong. Try again; if that fails, copy the site again."
   );
 }
 
@@ -96,7 +96,7 @@ async function arrived(model, cache, onProgress) {
   return { bytes, size };
 }
 
-/** Browsers compute hashes for pages of https and of this machine alone. */
+/** Browsers compute hashes only for https pages and this machine's. */
 async function isWhole(bytes, wanted) {
   if (!globalThis.crypto?.subtle) return true;
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));

@@ -1,2 +1,2 @@
-/** What went wrong in words for whoever uses the page; other errors are bugs. */
+/** An error whose message is meant for visitors; other errors are bugs. */
 export class UserError extends Error {}

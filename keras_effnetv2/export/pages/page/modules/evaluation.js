@@ -1,6 +1,6 @@
 /**
- * Which part of an image a network is shown, and how it is resized: by the record of its
- * evaluation in model.json, with the numbers of keras_effnetv2/data/decoding.
+ * Crops and resizes an image as model.json records for evaluation, with the same results
+ * as keras_effnetv2/data/decoding.
  */
 import {
   bilinearTaps, cornerBicubicTaps, resample, roundHalfEven, smoothTaps,
@@ -26,7 +26,7 @@ export function evaluationPixels(image, record) {
   return resample(image.reader(window), window.width, columns, rows, false);
 }
 
-/** Left, top, width and height of what is resized, pixels of the image. */
+/** Left, top, width and height of the part to resize, in pixels of the image. */
 export function cropWindow(width, height, record) {
   const size = record.image_size;
   const isCentral =
@@ -40,7 +40,7 @@ export function cropWindow(width, height, record) {
   return { x: start(width), y: start(height), width: side, height: side };
 }
 
-/** As timm and torchvision: the image is resized, then cropped or bordered. */
+/** Like timm and torchvision: resizes the image, then crops it or adds a border. */
 function pillowStyle(image, record) {
   const size = record.image_size;
   const [height, width] = scaledSides(image.height, image.width, record);
@@ -65,7 +65,7 @@ function scaledSides(height, width, record) {
   return sides.map((x) => Math.max(roundHalfEven(x / ratio), 1));
 }
 
-/** What is left of one axis in the crop, and where in it that begins. */
+/** The part of one axis inside the crop, and where it starts there. */
 function placed(taps, size) {
   const offset = roundHalfEven(Math.max(taps.length - size, 0) / 2);
   const before = Math.floor(Math.max(size - taps.length, 0) / 2);

@@ -1,9 +1,9 @@
-/** The pictures that were given, each with what the network says of it. */
+/** The added pictures, each with the network's result. */
 import { best, element, percent, showBars } from "./bars.js";
 import { wordsOf } from "./messages.js";
 
 const find = (id) => document.getElementById(id);
-// Pictures below this side are shown in squares, pixels.
+// Pictures with a shorter side, in pixels, are shown as squares.
 const SMALL = 64;
 
 export class Gallery {
@@ -20,7 +20,7 @@ export class Gallery {
     find("explain").addEventListener("click", () => this.#explain());
   }
 
-  /** Takes a picture in, and shows what the engine says of it when it does. */
+  /** Adds a picture, and shows its result when the engine has it. */
   async add(blob, name, engine) {
     const item = { blob, name, card: element("button"), result: null, problem: null };
     item.card.type = "button";
@@ -39,7 +39,7 @@ export class Gallery {
     } catch (error) {
       item.problem = wordsOf(error);
     }
-    if (!this.items.includes(item)) return; // Cleared meanwhile.
+    if (!this.items.includes(item)) return; // Cleared in the meantime.
     this.#fillCard(item);
     this.select(item);
   }
@@ -65,7 +65,7 @@ export class Gallery {
     find("choose").focus();
   }
 
-  /** Whether the best class is below the threshold of the exporter. */
+  /** Whether the best class is below the exporter's threshold. */
   isUnsure(result) {
     return result.classes[0].score < this.manifest.not_sure_below;
   }
@@ -110,7 +110,7 @@ export class Gallery {
     find("facts").textContent = `${name}, ${width} x ${height} pixels`;
     find("times").textContent =
       `${times.network.toFixed(0)} ms in the network, ` +
-      `${times.preparation.toFixed(0)} ms before it to decode and resize`;
+      `${times.preparation.toFixed(0)} ms to decode and resize`;
     find("explain").hidden = !this.manifest.explains;
   }
 
@@ -124,7 +124,7 @@ export class Gallery {
     find("explain").hidden = true;
   }
 
-  /** Asks the local server for what a browser cannot compute: see `serve`. */
+  /** Asks the local server for heat maps, which a browser cannot compute: see `serve`. */
   async #explain() {
     const item = this.selected;
     const [button, heat] = [find("explain"), find("heat")];

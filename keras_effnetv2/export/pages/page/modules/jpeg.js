@@ -1,9 +1,9 @@
 /**
- * JPEGs by the same arithmetic as TensorFlow's decoder: that of libjpeg-turbo with its
- * fast cosine transform, by which networks of this package are trained and measured.
- * Browsers decode by other ones, each its own, and scores would follow.
+ * JPEGs with the arithmetic of TensorFlow's decoder, libjpeg-turbo with its fast cosine
+ * transform, on which this package trains and measures networks. Each browser decodes a
+ * little differently, which would change scores.
  *
- * ITU-T T.81: baseline and progressive, Huffman, 8 bits. Names of variables are its.
+ * ITU-T T.81: baseline and progressive, Huffman, 8 bits. Variables have its names.
  */
 import { uprightPixels } from "./jpeg_pixels.js";
 
@@ -12,15 +12,15 @@ const ZIGZAG = [
   41, 34, 27, 20, 13, 6, 7, 14, 21, 28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15,
   23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63,
 ];
-// Of Huffman codes that are looked up at once, bits.
+// Bits of Huffman codes that one look-up resolves.
 const LOOKUP = 9;
 
 /**
  * Decodes an image.
  *
- * @param {Uint8Array} bytes of a file.
+ * @param {Uint8Array} bytes a file's content.
  * @returns {{width: number, height: number, pixels: Uint8Array}|null} upright RGBA; null
- *   of what is damaged, or of a kind that browsers may know.
+ *   if the file is damaged, or of a kind that only a browser may know.
  */
 export function decodeJpeg(bytes) {
   try {
@@ -151,7 +151,7 @@ class Reader {
       at += 2;
       component.dc = this.tables.dc[dc];
       component.ac = this.tables.ac[ac];
-      // The tables of its first scan count, as files may bring others later.
+      // The tables of its first scan count: later ones may replace them.
       component.quantization ??= this.tables.quantization[component.tq];
       require(component.quantization);
       return component;
@@ -166,7 +166,7 @@ class Reader {
   }
 }
 
-/** The entropy-coded bits from a place on. */
+/** The entropy-coded bits from an offset on. */
 class Bits {
   constructor(bytes, at) {
     this.bytes = bytes;
@@ -179,7 +179,7 @@ class Bits {
     this.count = 0;
   }
 
-  /** Makes at least 16 bits ready; zeros after the end, as libjpeg has it. */
+  /** Buffers at least 16 bits; zeros after the end, as in libjpeg. */
   fill() {
     while (this.count <= 16) {
       let byte = 0;
@@ -187,9 +187,9 @@ class Bits {
         byte = this.bytes[this.at];
         if (byte !== 0xff) this.at++;
         else if (this.bytes[this.at + 1] === 0) this.at += 2;
-        else byte = 0; // A marker: where the bits end.
+        else byte = 0; // A marker: the bits end here.
       } else {
-        throw new Unreadable(); // It is cut off.
+        throw new Unreadable(); // The file is cut off.
       }
       this.buffer = ((this.buffer << 8) | byte) & 0xffffff;
       this.count += 8;
@@ -203,13 +203,13 @@ class Bits {
     return (this.buffer >> this.count) & ((1 << count) - 1);
   }
 
-  /** A number of `count` bits, of which the lower half is negative. */
+  /** A number of `count` bits; the lower half of its range is negative. */
   signed(count) {
     const value = this.take(count);
     return count > 0 && value < 1 << (count - 1) ? value - (1 << count) + 1 : value;
   }
 
-  /** Goes behind a restart marker. */
+  /** Skips a restart marker. */
   skipMarker() {
     this.restart();
     const { bytes } = this;
@@ -255,7 +255,7 @@ class HuffmanTable {
   }
 }
 
-/** One scan: which coefficients of which components come how. */
+/** One scan: its components, coefficients and their coding. */
 class Scan {
   constructor(bits, { first, last, high, low }, isProgressive) {
     Object.assign(this, { bits, first, last, low });
@@ -393,7 +393,7 @@ class Scan {
   }
 }
 
-/** The orientation in the data of EXIF, 1 to 8: as keras_effnetv2/data/decoding. */
+/** The orientation in EXIF data, 1 to 8: as in keras_effnetv2/data/decoding. */
 function orientationIn(block) {
   try {
     const order = block.getUint16(0);

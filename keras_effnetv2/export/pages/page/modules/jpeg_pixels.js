@@ -3,7 +3,7 @@
  * inverse cosine transform, smooth upsampling and colours.
  */
 
-// Of Arai, Agui and Nakajima, times 2^14, times one another along rows and columns.
+// Factors of Arai, Agui and Nakajima, multiplied along rows and columns, times 2^14.
 const AAN = [1, 1.387039845, 1.306562965, 1.175875602, 1, 0.785694958, 0.541196100, 0.275899379];
 
 /** Upright RGBA of a frame that jpeg.js has read. */
@@ -90,7 +90,7 @@ function butterfly(x, at, step) {
   x[i3] = e3 - o4;
 }
 
-/** A function of a row of the image: the component's samples there, at full width. */
+/** A function from an image row to the component's samples there, at full width. */
 function rowsOf({ h, v, width, height }, { samples, stride }, image) {
   const [wide, high] = [image.hMax / h, image.vMax / v];
   const row = (y) => {
@@ -100,7 +100,7 @@ function rowsOf({ h, v, width, height }, { samples, stride }, image) {
   const line = new Uint8Array((width + 1) * Math.ceil(wide));
   if (wide === 1 && high === 1) return row;
   if (wide === 2 && high === 1 && width > 2) return (y) => widened(row(y), line);
-  // The nearer row counts three times, the next one in that direction once.
+  // The nearer row has weight 3, the next one weight 1.
   const next = (y) => row((y >> 1) + (y & 1 ? 1 : -1));
   if (wide === 1 && high === 2) {
     return (y) => {

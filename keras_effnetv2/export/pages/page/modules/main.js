@@ -1,4 +1,4 @@
-/** Puts the page together: what comes in, the engine, and what is shown. */
+/** Connects the page's parts: input, engine and display. */
 import { showAbout } from "./about.js";
 import { element } from "./bars.js";
 import { Camera } from "./camera.js";
@@ -10,7 +10,7 @@ import { stayOnline, workOffline } from "./offline.js";
 import { csv, save } from "./tables.js";
 
 const find = (id) => document.getElementById(id);
-// Of the last pictures, whose median is shown.
+// The median over this many last pictures is shown.
 const NUM_TIMES = 9;
 
 async function start() {
@@ -23,7 +23,7 @@ async function start() {
     times.push(network);
     const last = times.slice(-NUM_TIMES).sort((a, b) => a - b);
     const median = last[Math.floor(last.length / 2)];
-    find("engine").textContent = `${engine.title} · ${median.toFixed(0)} ms a picture`;
+    find("engine").textContent = `${engine.title} · ${median.toFixed(0)} ms per picture`;
   });
   const add = (blob, name) => gallery.add(blob, name, engine);
   takeFiles((files) => files.forEach((file) => add(file, file.name || "pasted picture")));
@@ -33,7 +33,7 @@ async function start() {
   engine.open();
 }
 
-/** The engine, whose pictures wait until the network is there, also after a failure. */
+/** The engine; pictures wait until the network is loaded, also after a failure. */
 class EngineWhenReady {
   #opened = Promise.withResolvers?.() ?? withResolvers();
 
@@ -78,7 +78,7 @@ async function fetchManifest() {
   const manifest = response?.ok ? await response.json().catch(() => null) : null;
   if (manifest === null) {
     throw new UserError(
-      "model.json cannot be read. Pages need a web server: python -m http.server " +
+      "model.json cannot be read. The page needs a web server: python -m http.server " +
       "--directory, with the name of this folder."
     );
   }
@@ -91,7 +91,7 @@ function takeFiles(onFiles) {
   find("choose").addEventListener("click", () => input.click());
   input.addEventListener("change", () => {
     onFiles([...input.files]);
-    input.value = ""; // So that the same file can be chosen again.
+    input.value = ""; // The same file can be chosen again.
   });
   document.addEventListener("paste", (event) => {
     const files = [...event.clipboardData.files];

@@ -1,12 +1,12 @@
-/** Messages at the top of the page, which go when they are dismissed. */
+/** Messages at the top of the page, which stay until dismissed. */
 import { element } from "./bars.js";
 import { UserError } from "./errors.js";
 
 /**
  * Shows a message.
  *
- * @param {string} text of it.
- * @param {object} [action] `{title, run}`: a button that does something about it.
+ * @param {string} text its text.
+ * @param {object} [action] `{title, run}`: a button that may solve the problem.
  */
 export function say(text, action = null) {
   const box = element("p", "message");
@@ -24,7 +24,7 @@ export function say(text, action = null) {
   document.getElementById("messages").append(box);
 }
 
-/** An error in words for visitors; what is no `UserError` is a bug, and says so. */
+/** An error's message for visitors; anything but a `UserError` is a bug, and says so. */
 export function wordsOf(error) {
   if (error instanceof UserError) return error.message;
   console.error(error);

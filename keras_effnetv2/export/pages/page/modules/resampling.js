@@ -1,11 +1,11 @@
 /**
- * Images of other sizes, as TensorFlow's and Pillow's code computes them.
+ * Resizes images as TensorFlow's and Pillow's code does.
  *
- * A row or column of the result is a weighted sum of some of the image: its taps, a list
- * of {first, weights}, one for each.
+ * A row or column of the result is a weighted sum of rows or columns of the image: its
+ * taps, {first, weights}. Functions return the list of all.
  */
 
-// Keys' kernel with A = -0.75, of which TensorFlow 1 has this many steps.
+// Keys' kernel with A = -0.75, tabulated in this many steps by TensorFlow 1.
 const STEPS = 1024;
 const A = -0.75;
 const f32 = Math.fround;
@@ -37,10 +37,10 @@ export function cornerBicubicTaps(from, to) {
 }
 
 /**
- * All pixels below a kernel that widens as images shrink, as Pillow does.
+ * All pixels under a kernel that widens as images shrink, as in Pillow.
  *
- * In float32 and the order of `tf.image.resize(antialias=True)`: many sums lie between
- * two levels, and the last bit decides which it is.
+ * In float32 and the order of `tf.image.resize(antialias=True)`: many sums lie halfway
+ * between two levels, and the last bit decides.
  */
 export function smoothTaps(from, to, interpolation) {
   const [kernel, radius] = KERNELS[interpolation];
@@ -64,7 +64,7 @@ export function smoothTaps(from, to, interpolation) {
   });
 }
 
-/** The number, halves to even ones, as Python and TensorFlow round. */
+/** Rounds, with halves to even numbers, as Python and TensorFlow do. */
 export function roundHalfEven(x) {
   const low = Math.floor(x);
   const rest = x - low;
@@ -72,22 +72,22 @@ export function roundHalfEven(x) {
 }
 
 /**
- * Resizes what a source reads: first along rows, then along columns.
+ * Resizes a source's pixels: first along rows, then along columns.
  *
  * @param {(y: number, height: number) => Uint8ClampedArray} read RGBA of some rows.
- * @param {number} width of what is read, pixels.
+ * @param {number} width pixels per row read.
  * @param {object[]} columns taps of each column of the result.
- * @param {object[]} rows likewise.
- * @param {boolean} levels keep whole numbers 0 to 255 after each pass.
+ * @param {object[]} rows taps of each row.
+ * @param {boolean} levels whether each pass rounds to whole numbers 0 to 255.
  * @returns {Float32Array} (rows, columns, 3).
  */
 export function resample(read, width, columns, rows, levels) {
   const result = new Float32Array(rows.length * columns.length * 3);
   const line = columns.length * 3;
-  const narrow = new Map(); // Row of the image -> that row, resized.
+  const narrow = new Map(); // Row of the image -> the row, resized.
   rows.forEach(({ first, weights }, i) => {
     for (const y of narrow.keys()) {
-      if (y < first) narrow.delete(y); // Rows go on downwards.
+      if (y < first) narrow.delete(y); // Later rows need none above.
     }
     fill(narrow, first, weights.length, read, width, columns, levels);
     const lines = weights.map((_, k) => narrow.get(first + k));
@@ -140,7 +140,7 @@ function taps(count, pairsOf) {
   });
 }
 
-/** Weights of neighbours outside go to the pixel at the border. */
+/** Adds the weights of neighbours outside to the pixel at the border. */
 function clamped(pairs, size) {
   const sums = new Map();
   for (const [index, weight] of pairs) {

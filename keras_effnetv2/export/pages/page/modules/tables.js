@@ -1,4 +1,4 @@
-/** Results as a CSV file: a row a picture, its five best classes in columns. */
+/** Results as a CSV file: one row per picture, its five best classes in columns. */
 
 const COLUMNS = ["file", "width", "height", "sure", "milliseconds", "problem"];
 
@@ -20,7 +20,7 @@ function rowOf({ name, result, problem }, gallery) {
   return [name, ...facts, ...scores];
 }
 
-/** RFC 4180; spreadsheets take what begins like a formula for one, so it is text. */
+/** RFC 4180; an apostrophe keeps spreadsheets from running text as a formula. */
 function cell(value) {
   let text = String(value);
   if (/^[=+\-@\t]/.test(text) && Number.isNaN(Number(text))) text = `'${text}`;

@@ -1,8 +1,8 @@
 const GZIP = 0x1f8b;
 
 /**
- * What LiteRT.js takes of @litertjs/wasm-utils, for a worker: the WebAssembly beside its
- * script, threads that begin with the same script, and a quiet console.
+ * What LiteRT.js needs of @litertjs/wasm-utils, for a worker: loads the WebAssembly beside
+ * its script, starts threads with the same script, and silences the console.
  */
 export async function createWasmLib(Library, script) {
   const wasmBinary = await fetchUnpacked(script.replace(/js$/, "wasm.gz"));
@@ -23,7 +23,7 @@ export async function createWasmLib(Library, script) {
   }
 }
 
-/** Some servers unpack such files by themselves, or have the browser do it. */
+/** Some servers unpack such files themselves, or have the browser do it. */
 async function fetchUnpacked(url) {
   const response = await fetch(url);
   if (!response.ok) throw new Error(`${url}: status ${response.status}`);

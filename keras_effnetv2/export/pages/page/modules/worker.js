@@ -1,7 +1,7 @@
 /**
- * Decodes and classifies beside the page, so that the page never stands still.
+ * Decodes and classifies in a worker, so that the page never freezes.
  *
- * A classic worker: engines for WebAssembly are scripts, which `importScripts` runs.
+ * A classic worker: WebAssembly engines are scripts, which `importScripts` runs.
  */
 const modules = Promise.all(
   ["classifier", "decoding", "evaluation"].map((name) => import(`./${name}.js`))
