@@ -23,7 +23,7 @@ from nbclient.exceptions import CellExecutionError
 from keras_effnetv2.commands.shared.noise import is_noise
 
 NOTEBOOKS = pathlib.Path(__file__).parents[1] / "examples" / "notebooks"
-# What a cell may take at most; the longest trains for two minutes on two idle cores.
+# What a cell, or the start, may take at most: minutes on two idle cores.
 _CELL_SECONDS = 1800
 
 
@@ -40,7 +40,11 @@ def execute(path: pathlib.Path, output: pathlib.Path) -> None:
         # Sockets of files: ports would be open to everybody on the machine.
         kernel = AsyncKernelManager(transport="ipc")
         client = NotebookClient(
-            notebook, km=kernel, timeout=_CELL_SECONDS, resources=resources
+            notebook,
+            km=kernel,
+            timeout=_CELL_SECONDS,
+            startup_timeout=_CELL_SECONDS,
+            resources=resources,
         )
         client.execute()
     _drop_noise(notebook)
