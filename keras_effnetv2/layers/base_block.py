@@ -31,6 +31,10 @@ class BaseBlock(keras.layers.Layer):
 
     _default_se_ratio = 0.0
 
+    # Of blocks that have an expansion.
+    expand_conv: Conv2D
+    expand_bn: keras.layers.Layer
+
     def __init__(
         self,
         filters: int,

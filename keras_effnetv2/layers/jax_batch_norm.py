@@ -1,10 +1,10 @@
-"""Batch norm in training on JAX, with what comes before and after it.
+"""Batch norm in training on JAX, together with the layers around it.
 
-Accelerators wait for their memory in these networks, so that what counts is how often a
-step reads and writes each array of the size of the images. Differentiated by JAX,
-statistics take a second pass over the images, in the gradient too, and so do sums that
-can be formed where the arrays are in hand. Here gradients are written down. All of them
-keep the outputs of convolutions, and numbers a channel, or a channel of an image.
+In these networks accelerators wait for memory, so what counts is how often a step reads
+and writes each array of the size of the images. With JAX's own gradients, statistics
+take a second pass over the images, forward and backward, and so do sums that could be
+formed in an earlier pass. The gradients here avoid these passes. They keep the outputs
+of convolutions, and values per channel, or per channel of an image.
 """
 
 import functools
@@ -83,8 +83,8 @@ def normalize_and_gate(
 ) -> tuple[Any, Any, Any]:
     """Batch norm, SiLU and squeeze-excite.
 
-    The gradient takes one pass less than that of both: what the gates add to the
-    gradients of `gamma` and `beta` is found of sums over each image, which are formed
+    The gradient takes one pass less than those of the parts: the gates' share in the
+    gradients of `gamma` and `beta` follows from sums over each image, which are formed
     before the gradients of the gates are known.
 
     Args:
@@ -160,10 +160,9 @@ def expand(
 ) -> tuple[Any, Any, Any]:
     """1x1 convolution to more channels, batch norm and SiLU.
 
-    In the gradient of batch norm the outputs of the convolution have a factor a
-    channel. They are products of `x`, which is smaller, and so are the gradients of `x`
-    and `kernel` through them: matrices of `channels` by `channels` take the place of
-    two passes over these outputs.
+    In the gradient of batch norm, the convolution's outputs only occur times a factor
+    per channel. They are products of the smaller `x`, so matrices of `channels` by
+    `channels` replace two passes over these outputs.
 
     Args:
         x: `(batch, height, width, channels)`.
@@ -258,9 +257,9 @@ def _slope(y: Any) -> Any:
 
 
 def _stored(dy: Any, dtype: Any) -> Any:
-    """What two convolutions will read, as it is to be in memory.
+    """Makes XLA store `dy`, which two convolutions read, in this dtype.
 
-    Else XLA leaves out the rounding and stores float32, or has both compute it again.
+    Otherwise XLA drops the rounding and stores float32, or computes it twice.
     """
     return jax.lax.optimization_barrier(dy.astype(dtype))
 
@@ -268,8 +267,8 @@ def _stored(dy: Any, dtype: Any) -> Any:
 def _moments(x: Any, center: Any) -> tuple[Any, Any]:
     """Mean and variance of each channel, in float32.
 
-    Of bfloat16 in one pass, by squares about `center`: what the difference of large
-    numbers loses where that is wrong, such values do not have.
+    For bfloat16 in one pass, by squares about `center`. If `center` is wrong, the
+    difference of large numbers loses digits that bfloat16 values do not have.
     """
     axes = tuple(range(x.ndim - 1))
     values = x.astype(jnp.float32)

@@ -1,24 +1,24 @@
-"""Batch norm with its neighbours in a block: on JAX, trained by one gradient of all.
+"""Batch norm with its neighbours in a block, which share one gradient on JAX.
 
-See `jax_batch_norm`. Elsewhere, and in inference, each layer is called by itself.
+See `jax_batch_norm`. On other backends, and in inference, each layer runs by itself.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras import ops
 
-from keras_effnetv2.layers.activations import Activation, activate
+from keras_effnetv2.layers.activations import activate
 from keras_effnetv2.layers.batch_norm import BatchNorm
 from keras_effnetv2.layers.convolutions import Conv2D
-from keras_effnetv2.layers.squeeze_excite import SqueezeExcite
 
 
 def expanded(
     x: Any,
     conv: Conv2D,
-    norm: keras.layers.Layer,
-    activation: Activation,
+    norm: Any,
+    activation: Callable[[Any], Any],
     training: bool | None,
 ) -> Any:
     """`x` through a convolution, its batch norm and the activation."""
@@ -35,7 +35,7 @@ def expanded(
 
 
 def activated(
-    x: Any, norm: keras.layers.Layer, activation: Activation, training: bool | None
+    x: Any, norm: Any, activation: Callable[[Any], Any], training: bool | None
 ) -> Any:
     """`x` through batch norm and the activation."""
     if _is_written(x, norm, activation, training):
@@ -47,9 +47,9 @@ def activated(
 
 def gated(
     x: Any,
-    norm: keras.layers.Layer,
-    gates: SqueezeExcite,
-    activation: Activation,
+    norm: Any,
+    gates: Any,
+    activation: Callable[[Any], Any],
     training: bool | None,
 ) -> Any:
     """`x` through batch norm, the activation and squeeze-excite."""
@@ -67,7 +67,7 @@ def gated(
 
 
 def _is_written(
-    x: Any, norm: keras.layers.Layer, activation: Activation, training: bool | None
+    x: Any, norm: Any, activation: Callable[[Any], Any], training: bool | None
 ) -> bool:
     return bool(
         training
