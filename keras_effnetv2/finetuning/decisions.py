@@ -7,6 +7,7 @@ from typing import Any
 
 from keras_effnetv2.finetuning.deadline import Timetable, plan_timetable
 from keras_effnetv2.finetuning.draft import (
+    FEW_IMAGES,
     LEAST_STEPS,
     Situation,
     apply_plan,
@@ -212,6 +213,14 @@ def _why_sizes(options: Options, plan: Plan, amounts: Amounts) -> str:
     return "the network's evaluation size"
 
 
+def _why_decay(situation: Situation) -> str:
+    if not situation.backbone.weights:
+        return "from scratch all blocks have to learn"
+    if situation.num_train <= FEW_IMAGES:
+        return "few images: lower blocks keep more of what they know"
+    return "enough images for all blocks to learn"
+
+
 def _learning_rows(situation: Situation, experiment: Experiment) -> list[Choice]:
     optimizer, backbone = experiment.optimizer, situation.backbone
     balance = experiment.regularization.class_weights
@@ -229,9 +238,7 @@ def _learning_rows(situation: Situation, experiment: Experiment) -> list[Choice]
         Choice(
             "layer decay",
             f"{optimizer.layer_decay:g}",
-            "lower blocks know what all photographs have in common"
-            if backbone.weights
-            else "from scratch all have to learn",
+            _why_decay(situation),
             "optimizer.layer_decay",
         ),
         Choice(

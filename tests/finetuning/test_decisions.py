@@ -80,6 +80,14 @@ def test_from_scratch_all_learns_from_the_start():
     assert "scratch" in rows["learning rate"].reason
 
 
+@pytest.mark.parametrize(("num_train", "decay"), [(1000, 0.85), (1001, 1)])
+def test_with_few_images_lower_blocks_learn_more_slowly(num_train, decay):
+    situation = dataclasses.replace(SITUATION, num_train=num_train)
+    experiment, rows = reasons(situation=situation)
+    assert experiment.optimizer.layer_decay == decay
+    assert ("few images" in rows["layer decay"].reason) == (decay < 1)
+
+
 def test_few_images_make_small_batches():
     few = dataclasses.replace(SITUATION, num_train=40)
     assert draft.draft_experiment(few, Options(), "float32").batch_size == 4
