@@ -28,8 +28,8 @@ UNEVEN = 1.5
 _LARGEST_BATCH = {"CPU": 32, "GPU": 64, "TPU": 256}
 LEAST_STEPS = 8  # Per epoch, so that steps of an epoch build on each other.
 _LEARNING_RATE, _SCRATCH_RATE = 5e-4, 3e-3  # For Adam and a batch of 32.
-# Up to so many images, lower blocks learn more slowly. With 4,649 images of Fashion-MNIST
-# and four epochs at 96 pixels, no decay reaches 85.2% on test images and 0.85 82.0%.
+# Up to so many images, lower blocks learn more slowly. With 4,649 of Fashion-MNIST and
+# four epochs at 96 pixels, a decay of 1 reaches 85.2% on test images, and 0.85 82.0%.
 FEW_IMAGES = 1000
 _LAYER_DECAY = 0.85
 _CHECKPOINT_STEPS = 200
