@@ -43,7 +43,7 @@ def normalize(
 def _normalize(
     x: Any, gamma: Any, beta: Any, center: Any, epsilon: float, is_activated: bool
 ) -> tuple[tuple[Any, Any, Any], tuple]:
-    mean, variance = _moments(x, center)
+    mean, variance = _statistics(x, center)
     inverse = jax.lax.rsqrt(variance + epsilon)
     y = _scaled(x, gamma, beta, mean, inverse)
     if is_activated:
@@ -112,7 +112,7 @@ def _normalize_and_gate(
     gates_of: Any,
     epsilon: float,
 ) -> tuple[tuple[Any, Any, Any], tuple]:
-    mean, variance = _moments(x, center)
+    mean, variance = _statistics(x, center)
     inverse = jax.lax.rsqrt(variance + epsilon)
     y = _scaled(x, gamma, beta, mean, inverse)
     y *= jax.nn.sigmoid(y)
@@ -264,7 +264,7 @@ def _stored(dy: Any, dtype: Any) -> Any:
     return jax.lax.optimization_barrier(dy.astype(dtype))
 
 
-def _moments(x: Any, center: Any) -> tuple[Any, Any]:
+def _statistics(x: Any, center: Any) -> tuple[Any, Any]:
     """Mean and variance of each channel, in float32.
 
     For bfloat16 in one pass, by squares about `center`. If `center` is wrong, the
