@@ -9,6 +9,7 @@ with `--before`, also in another tree of this project.
 """
 
 import argparse
+import contextlib
 import itertools
 import os
 import pathlib
@@ -19,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -114,15 +116,18 @@ def run(words: list[str], folder: pathlib.Path, tree: pathlib.Path = ROOT) -> Sc
     environment = {x: y for x, y in os.environ.items() if x not in _SILENCERS}
     last, lines = _SERVING.get(words[0]), []
     start = time.monotonic()
-    with subprocess.Popen(
-        [sys.executable, "-m", "keras_effnetv2", *words],
-        cwd=folder,
-        env=environment | {"PYTHONPATH": str(tree)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    ) as process:
+    with (
+        _interruptible(),
+        subprocess.Popen(
+            [sys.executable, "-m", "keras_effnetv2", *words],
+            cwd=folder,
+            env=environment | {"PYTHONPATH": str(tree)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        ) as process,
+    ):
         for line in process.stdout:
             lines.append(line)
             if last and last in line:
@@ -130,6 +135,19 @@ def run(words: list[str], folder: pathlib.Path, tree: pathlib.Path = ROOT) -> Sc
     seconds = time.monotonic() - start
     text = "".join(lines).replace(str(folder), ".")
     return Screen(words, text, process.returncode, seconds)
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Within it, programs that are started can be interrupted.
+
+    In the background, shells have them ignore that.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def prepare(folder: pathlib.Path) -> None:
