@@ -178,8 +178,14 @@ def test_bad_files_are_named_and_the_page_goes_on(page, photographs, tmp_path):
         "huge.png": (png_header(10_000, 10_000), "has 10000 x 10000 pixels"),
         "text.jpg": (b"hello", "cannot read this as an image"),
         "empty.jpg": (b"", "The file is empty."),
-        "cut.webp": (image_files.encode(image_files.RGB, "WEBP")[:60], "no image"),
-        "cut.jpg": (image_files.encode(image_files.RGB, "JPEG")[:-90], "no image"),
+        "cut.webp": (
+            image_files.encode(image_files.RGB, "WEBP")[:60],
+            "cannot read this",
+        ),
+        "cut.jpg": (
+            image_files.encode(image_files.RGB, "JPEG")[:-90],
+            "cannot read this",
+        ),
         "good.png": (whole, "%"),
     }
     for name, (contents, _) in files.items():
