@@ -16,9 +16,9 @@ import tempfile
 import time
 
 import nbformat
-from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
+from traitlets.config import Config
 
 from keras_effnetv2.commands.shared.noise import is_noise
 
@@ -35,16 +35,16 @@ def execute(path: pathlib.Path, output: pathlib.Path) -> None:
     """
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
-    with tempfile.TemporaryDirectory() as folder:
-        resources = {"metadata": {"path": folder}}
-        # Sockets of files: ports would be open to everybody on the machine.
-        kernel = AsyncKernelManager(transport="ipc")
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as own:
+        # Sockets in a private folder: ports would be open to everybody on the machine.
+        # By an absolute path, since the kernel works in another folder.
+        sockets = {"transport": "ipc", "ip": str(pathlib.Path(own, "kernel"))}
         client = NotebookClient(
             notebook,
-            km=kernel,
+            config=Config({"ConnectionFileMixin": sockets}),
             timeout=_CELL_SECONDS,
             startup_timeout=_CELL_SECONDS,
-            resources=resources,
+            resources={"metadata": {"path": folder}},
         )
         client.execute()
     _drop_noise(notebook)
