@@ -47,14 +47,14 @@ def compile_for_inference(model: keras.Model) -> CompiledModel:
         probabilities = fast(images)
 
     Compiling takes a second or more, and so does the first call with each of the first
-    two shapes of images. Models in lower precision are not folded. On backends other
-    than TensorFlow, Keras compiles the folded model.
+    two shapes of images. Quantized models and those in lower precision are not folded.
+    On backends other than TensorFlow, Keras compiles the folded model.
 
     Args:
         model: model from `create_model`, or a functional model that contains one.
 
     Raises:
-        ValueError: no network of this package in `model`, or a quantized one.
+        ValueError: no network of this package in `model`.
     """
     if not isinstance(model, keras.Model) or not model.inputs:
         raise InputError(
@@ -74,8 +74,10 @@ def _folded(model: keras.Model) -> keras.Model:
 
 def _traced(model: keras.Model) -> Any:
     """The model as a compiled function of a batch."""
+    if keras.backend.backend() != "tensorflow":
+        return model.predict_on_batch
     values = constants.values_of(model.variables)
-    if keras.backend.backend() != "tensorflow" or not constants.fit_in_a_graph(values):
+    if not constants.fit_in_a_graph(values):
         return model.predict_on_batch
     import tensorflow as tf
 

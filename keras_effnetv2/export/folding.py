@@ -92,18 +92,9 @@ def computes_in_float32(model: keras.Model) -> bool:
     return dtypes == {"float32"}
 
 
-def is_quantized(model: keras.Model) -> bool:
-    """Whether Keras has quantized a layer."""
-    return any(_quantization(layer) is not None for layer in all_layers(model))
-
-
-def _quantization(layer: _Layer) -> str | None:
-    return getattr(layer, "quantization_mode", None)
-
-
 def _refuse_quantized(model: keras.Model) -> None:
     for layer in all_layers(model):
-        mode = _quantization(layer)
+        mode = getattr(layer, "quantization_mode", None)
         if mode is not None:
             raise InputError(
                 f"The layer {layer.name!r} of {model.name!r} is quantized by Keras "

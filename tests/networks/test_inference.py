@@ -6,7 +6,7 @@ import pytest
 
 from keras_effnetv2 import compile_for_inference, create_model
 from tests.networks.test_fit import IMAGES
-from tests.tiny_networks import NANO, spread_weights
+from tests.tiny_networks import NANO, require_quantization, spread_weights
 
 
 @pytest.fixture
@@ -44,7 +44,15 @@ def test_models_of_lower_precision_are_not_folded():
     np.testing.assert_allclose(fast(IMAGES), wanted, rtol=0.02)
 
 
-def test_so_are_models_built_on_a_network_with_several_outputs(model):
+def test_quantized_models_are_not_folded(model):
+    require_quantization("int8")
+    model.layers[-1].quantize("int8")
+    fast = compile_for_inference(model)
+    assert fast.model is model
+    np.testing.assert_allclose(fast(IMAGES), model.predict_on_batch(IMAGES), rtol=1e-4)
+
+
+def test_models_built_on_a_network_may_have_several_outputs(model):
     images = keras.Input((32, 32, 3))
     scores = model(images)
     outer = keras.Model(images, {"scores": scores, "twice": 2 * scores})

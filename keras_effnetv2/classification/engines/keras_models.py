@@ -8,7 +8,6 @@ import numpy as np
 
 from keras_effnetv2.classification.engines.engine import sized
 from keras_effnetv2.errors import InputError
-from keras_effnetv2.export.folding import is_quantized
 from keras_effnetv2.inference import compile_for_inference
 from keras_effnetv2.networks.functional import find_normalization
 from keras_effnetv2.networks.heads import find_head
@@ -58,7 +57,7 @@ class KerasEngine:
         """Makes later calls faster, with the weights of the next call.
 
         Results agree except for rounding; later changes of the model have no effect.
-        Quantized models stay as they are.
+        Quantized models are not folded.
         """
         self._is_compiled = True
         for name in ("_scores", "_features"):
@@ -86,7 +85,7 @@ class KerasEngine:
         return self._function(body)
 
     def _function(self, model: keras.Model) -> _Function:
-        if self._is_compiled and not is_quantized(model):
+        if self._is_compiled:
             return compile_for_inference(model)
         # `predict` of other models makes a dataset of every batch.
         return model.predict_on_batch
