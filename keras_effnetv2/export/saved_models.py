@@ -105,7 +105,6 @@ class Signatures:
     """The signatures of a classifier; see `saved_model`.
 
     All call one function, whose graph has the weights as constants and is traced once.
-    For batches, constants are a seventh faster than variables.
 
     Attributes:
         classifier: the classifier.

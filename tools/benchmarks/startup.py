@@ -66,9 +66,9 @@ def measure(
     progress = Progress("startup", 1 + repeats * len(firsts))
     progress.begin("filling the disk's cache")
     rows = []
-    for number, (first, work, peer) in enumerate(firsts):
-        if not number:
-            _pair(first, work, peer.name)
+    for first, work, peer in firsts[:1]:
+        _pair(first, work, peer.name)
+    for first, work, peer in firsts:
         pairs = []
         for _ in range(repeats):
             progress.begin(f"{work}: first {first}")
