@@ -42,6 +42,7 @@ def is_running(pid):
         return False
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 @pytest.mark.parametrize("by_environment", [False, True])
 def test_an_engine_that_hangs_is_stopped_with_its_children(

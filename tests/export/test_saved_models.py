@@ -71,6 +71,7 @@ def test_the_graph_has_the_weights_once_as_constants(classifier, exported):
     assert not loaded.signatures["serving_default"].variables
 
 
+@pytest.mark.long
 def test_weights_too_large_for_a_graph_are_variables(monkeypatch, tmp_path):
     monkeypatch.setattr(constants, "MAX_BYTES", 1000)
     model = create_model(NANO, classes=3)

@@ -19,6 +19,7 @@ def browser(report):
         yield browser
 
 
+@pytest.mark.long
 def test_a_report_in_a_browser(browser, report):
     def find_all(css):
         return browser.find_elements("css selector", css)

@@ -64,6 +64,7 @@ def test_ratios_are_of_the_rounds_and_not_of_the_medians(tool):
     ]
 
 
+@pytest.mark.long
 def test_a_tiny_network_is_measured_in_turn(tool, tmp_path, capsys, monkeypatch):
     rows = {label: tool.PAPER[label] for label in ("none", "1-3")}
     monkeypatch.setattr(tool, "PAPER", rows)

@@ -192,6 +192,7 @@ def test_a_file_that_is_deleted_stops_with_its_name(tmp_path, waits, cache):
     assert decode_errors.num_damaged == 0
 
 
+@pytest.mark.long
 def test_an_error_of_the_disk_that_passes_changes_no_bits(folder, monkeypatch):
     source, paths = folder
     (whole,) = train(source, 6, WHOLE, num_steps=1)

@@ -152,6 +152,7 @@ def test_array_record_files_hold_the_same(datasets, array_records, split):
     assert found == expected
 
 
+@pytest.mark.long
 def test_array_record_files_are_read_in_chunks(array_records):
     ours = {"reading": Reading("chunks", window_chunks=2)}
     source = open_tfds(array_records, "train[3:]", **ours)

@@ -43,6 +43,7 @@ def test_a_run_brings_its_images(workdir, tmp_path, capsys):
     assert (folder / "labels.txt").read_text().split() == list("0123456789")
 
 
+@pytest.mark.long
 def test_images_from_elsewhere(tmp_path):
     micro.classifier(10).save(tmp_path / "micro.keras")
     (tmp_path / "photos").mkdir()

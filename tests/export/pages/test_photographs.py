@@ -1,7 +1,10 @@
-"""Real networks on real photographs in Chromium: what Keras says, and how fast."""
+"""Real networks on real images in Chromium: what Keras says, and how fast."""
 
 import importlib.util
 import pathlib
+import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -68,3 +71,22 @@ def test_webgpu_where_there_is_a_driver(site, photographs, wanted):
             pytest.skip(f"needs WebGPU: {error}")
         assert title == "WebGPU"
         np.testing.assert_allclose(scores, wanted[:3], atol=0.02)
+
+
+def test_digits_of_the_demo(runtime_folder, tmp_path):
+    example = pathlib.Path(__file__).parents[3] / "examples" / "train_digits.py"
+    command = [sys.executable, str(example), "--workdir", str(tmp_path / "run")]
+    subprocess.run(command, check=True)
+    paths = sorted((tmp_path / "run" / "held_out").glob("*.png"))
+    for path in paths:
+        shutil.copy(path, tmp_path / "run" / "page")
+    predictions = Classifier(tmp_path / "run")(paths)
+    expected = np.stack([x.scores for x in predictions])
+    with (
+        browsers.opened() as browser,
+        sites.served(tmp_path / "run" / "page") as address,
+    ):
+        sites.open_page(browser, address)
+        scores, _ = sites.classified(browser, [f"/{path.name}" for path in paths])
+    np.testing.assert_array_equal(scores.argmax(1), expected.argmax(1))
+    np.testing.assert_allclose(scores, expected, atol=0.02)

@@ -16,6 +16,7 @@ def tarball(runtime_folder):
     return runtime._fetch()
 
 
+@pytest.mark.long
 def test_a_tarball_a_folder_and_node_modules_are_the_same(tarball, runtime_folder):
     files = runtime.open_runtime(tarball)
     assert len(files) == 10
@@ -49,6 +50,7 @@ def test_what_is_no_package_is_refused(tarball, tmp_path):
             runtime.open_runtime(path)
 
 
+@pytest.mark.long
 def test_the_registry_is_that_of_npm(tarball, tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras_home"))
     place = tmp_path / "registry" / runtime.PACKAGE / "-" / "core-2.5.3.tgz"

@@ -197,6 +197,7 @@ def test_a_machine_without_a_tpu_is_told_so(tpu):
         open_devices("tpu", tpu)
 
 
+@pytest.mark.long
 def test_tensorflow_without_tpu_kernels_is_told_so(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(

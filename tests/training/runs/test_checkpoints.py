@@ -90,6 +90,7 @@ def test_only_damaged_files_are_an_error_and_none_are_a_fresh_start(tmp_path):
         checkpoints.restore()
 
 
+@pytest.mark.long
 def test_a_process_killed_while_saving_leaves_a_whole_checkpoint(tmp_path):
     script = """
 import pathlib, sys
