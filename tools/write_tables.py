@@ -15,6 +15,7 @@ from typing import Any
 
 from compare_finetuning import format_results
 from tables import (
+    comparison_rows,
     fused_rows,
     import_map,
     marked_blocks,
@@ -40,7 +41,10 @@ def read_results(name: str) -> Any:
 BLOCKS = {
     "exports": lambda: result_rows.export_table(read_results("exports")),
     "finetuning": lambda: format_results(read_results("finetuning")),
+    "guide": lambda: comparison_rows.guide_table(read_results("guide")),
     "imports": import_map.diagram,
+    "orders": lambda: comparison_rows.order_table(read_results("orders")),
+    "pages": lambda: comparison_rows.page_table(read_results("pages")),
     "plans": plan_rows.plan_rows,
     "table-3": fused_rows.count_table,
     "variants": variant_rows.variant_table,

@@ -1,0 +1,57 @@
+"""Tables of what tools that compare two ways keep as JSON."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tables.marked_blocks import table
+
+# What `compare_orders.py` compares.
+ORDERS = {
+    "full": "all images shuffled",
+    "chunks": "chunks",
+    "sorted": "chunks, files sorted by class",
+}
+# How `benchmark_pages.py` runs WebAssembly: in one thread, and one for each processor.
+PAGE_THREADS = ("wasm", "threads")
+
+
+def guide_table(results: Mapping[str, Mapping[str, float]]) -> str:
+    """A Markdown table: accuracy on the test images, and the time."""
+    rows = [("", "Test accuracy", "Minutes")]
+    rows += [
+        (name, f"{result['accuracy']:.1%}", f"{result['minutes']:.1f}")
+        for name, result in results.items()
+    ]
+    return table(rows, " rr")
+
+
+def order_table(results: Mapping[str, Mapping[str, Any]]) -> str:
+    """A Markdown table: accuracies of the seeds, and how well batches are mixed."""
+    rows = [("Order", "Accuracy", "Of each seed", "Share of a chunk")]
+    for arm, result in results.items():
+        found = result["accuracies"]
+        spread = statistics.stdev(found) if len(found) > 1 else 0
+        rows.append(
+            (
+                ORDERS[arm],
+                f"{statistics.mean(found):.1f} ± {spread:.1f}%",
+                ", ".join(f"{x:.1f}" for x in found),
+                f"{result['share']:.1%}",
+            )
+        )
+    return table(rows, " rrr")
+
+
+def page_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """A Markdown table: a line for each network and engine."""
+    head = ("Network and engine", "One thread, ms", "Two threads, ms")
+    lines = [(*head, "First result, ms", "MB")]
+    found = {(row["network"], row["engine"], row["kind"]): row for row in rows}
+    works = dict.fromkeys((row["network"], row["engine"]) for row in rows)
+    for network, engine in works:
+        one, several = (found[network, engine, kind] for kind in PAGE_THREADS)
+        figures = (one["picture_ms"], several["picture_ms"], several["first_ms"])
+        cells = (f"{x:.0f}" for x in figures)
+        lines.append((f"{network}, {engine}", *cells, f"{several['megabytes']:.1f}"))
+    return table(lines, " rrrr")
