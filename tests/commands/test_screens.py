@@ -27,6 +27,7 @@ INFO: Created TensorFlow Lite XNNPACK delegate for CPU.
 fully_quantize: 0, inference_type: 6, input_inference_type: FLOAT32
 Improper call to JPEG library in state 201
 W0000 00:00:1796000918.618102  3290 local_rendezvous.cc:412] Local rendezvous is aborting with status: INVALID_ARGUMENT: Invalid JPEG data, size 229
+E0000 00:00:1796034423.379532   11027 node_def_util.cc:682] NodeDef mentions attribute use_unbounded_threadpool which is not in the op definition
 [[{{function_node cond_true_10}}{{node cond/ExtractJpegShape}}]]
 """.strip().splitlines()  # noqa: E501
 USED = """

@@ -39,6 +39,8 @@ _KNOWN = re.compile(
     rb"|Skipping runtime version metadata"
     rb"|^INFO: Created TensorFlow Lite XNNPACK delegate"
     rb"|^fully_quantize: \d, inference_type: "
+    # Keras's own map over a dataset, after a training has asked for determinism.
+    rb"|NodeDef mentions attribute use_unbounded_threadpool"
     # Damaged images, which we decode in another way, and report if that fails too.
     rb"|Premature end of JPEG data"
     rb"|Improper call to JPEG library"
