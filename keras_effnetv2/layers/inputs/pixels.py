@@ -7,8 +7,8 @@ import keras
 from keras import ops
 
 from keras_effnetv2.errors import InputError
-from keras_effnetv2.layers.first_look import FirstLook
-from keras_effnetv2.layers.layout import check_channels_last
+from keras_effnetv2.layers.inputs.first_look import FirstLook
+from keras_effnetv2.layers.inputs.layout import check_channels_last
 from keras_effnetv2.preprocessing import Preprocessing
 
 

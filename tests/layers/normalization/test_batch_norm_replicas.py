@@ -15,5 +15,5 @@ from tests import forked
     ],
 )
 def test_replicas_that_share_statistics_are_as_one(checks, tmp_path):
-    command = ["-m", "tests.layers.replica_checks", checks]
+    command = ["-m", "tests.layers.normalization.replica_checks", checks]
     assert forked.output(command, tmp_path).endswith("passed\n")

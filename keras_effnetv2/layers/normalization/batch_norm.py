@@ -71,7 +71,7 @@ class BatchNorm(keras.layers.BatchNormalization):
         if is_alone and self._has_fused_kernel(inputs):
             return self._call_fused(inputs, training)
         if training and self.has_written_gradient(inputs):
-            from keras_effnetv2.layers.jax_batch_norm import normalize
+            from keras_effnetv2.layers.normalization.jax_batch_norm import normalize
 
             return self.trained(normalize, inputs, is_activated=False)
         if training:

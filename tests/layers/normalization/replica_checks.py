@@ -1,6 +1,6 @@
 """Run by test_batch_norm_replicas.py in a process with four logical devices.
 
-python -m tests.layers.replica_checks layers|training|everything
+python -m tests.layers.normalization.replica_checks layers|training|everything
 """
 
 import sys

@@ -6,6 +6,7 @@ packages ask about most.
 
 import inspect
 import os
+import pathlib
 import sys
 import warnings
 import weakref
@@ -19,10 +20,7 @@ from keras_effnetv2.private_apis import traced_model
 
 _SAMPLE_SIZE = 32
 # Packages whose code lies between a user's call and the check.
-_PACKAGES = (
-    os.path.dirname(os.path.dirname(__file__)),
-    os.path.dirname(keras.__file__),
-)
+_PACKAGES = (str(pathlib.Path(__file__).parents[2]), os.path.dirname(keras.__file__))
 # Look -> TensorFlow's variable that is True once it is over. Not an attribute, so that
 # it is not part of a model.
 _ENDS: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()

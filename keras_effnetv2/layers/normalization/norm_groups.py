@@ -10,8 +10,8 @@ import keras
 from keras import ops
 
 from keras_effnetv2.layers.activations import activate
-from keras_effnetv2.layers.batch_norm import BatchNorm
 from keras_effnetv2.layers.convolutions import Conv2D
+from keras_effnetv2.layers.normalization.batch_norm import BatchNorm
 
 
 def expanded(
@@ -28,7 +28,7 @@ def expanded(
         and conv.filters > x.shape[-1]
         and _is_written(x, norm, activation, training)
     ):
-        from keras_effnetv2.layers.jax_batch_norm import expand
+        from keras_effnetv2.layers.normalization.jax_batch_norm import expand
 
         return norm.trained(expand, x, ops.cast(conv.kernel, x.dtype))
     return activated(conv(x), norm, activation, training)
@@ -39,7 +39,7 @@ def activated(
 ) -> Any:
     """`x` through batch norm and the activation."""
     if _is_written(x, norm, activation, training):
-        from keras_effnetv2.layers.jax_batch_norm import normalize
+        from keras_effnetv2.layers.normalization.jax_batch_norm import normalize
 
         return norm.trained(normalize, x, is_activated=True)
     return activate(norm(x, training=training), activation)
@@ -55,7 +55,7 @@ def gated(
     """`x` through batch norm, the activation and squeeze-excite."""
     if not _is_written(x, norm, activation, training):
         return gates(activated(x, norm, activation, training))
-    from keras_effnetv2.layers.jax_batch_norm import normalize_and_gate
+    from keras_effnetv2.layers.normalization.jax_batch_norm import normalize_and_gate
 
     def gates_of(means: Any, values: Any) -> Any:
         mapping = list(zip(gates.variables, values, strict=True))

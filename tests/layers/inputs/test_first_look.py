@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from keras_effnetv2 import create_model, preprocess_input
-from keras_effnetv2.layers.first_look import range_problem, watch
+from keras_effnetv2.layers.inputs.first_look import range_problem, watch
 from keras_effnetv2.networks.functional import find_normalization
 from tests.networks.test_models import pixels
 from tests.tiny_networks import NANO

@@ -6,7 +6,7 @@ import pytest
 jax = pytest.importorskip("jax", reason="needs jax")
 jnp = jax.numpy
 
-from keras_effnetv2.layers import jax_batch_norm  # noqa: E402  It imports JAX.
+from keras_effnetv2.layers.normalization import jax_batch_norm  # noqa: E402  It imports JAX.
 
 EPSILON = 1e-3
 BATCH, SIDE, CHANNELS, FILTERS = 5, 6, 4, 12

@@ -1,0 +1,1 @@
+"""Checks of images, of their layout and range, and the layer that normalises them."""
