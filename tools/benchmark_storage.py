@@ -67,7 +67,7 @@ def _record(contents: bytes, label: int) -> bytes:
 def measure(way: str, server: BucketServer, arguments: argparse.Namespace) -> dict:
     """A process's report on one way, and the server's on its requests."""
     server.reset_counts()
-    command = [sys.executable, "-m", "benchmarks.storage_side", way]
+    command = [sys.executable, "-m", "benchmarks.processes.storage_side", way]
     command += ["gs://benchmark", *map(str, (arguments.images, arguments.batch_size))]
     paths = [str(ROOT), str(ROOT / "tools")]
     environment = os.environ | server.environment | {

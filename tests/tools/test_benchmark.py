@@ -28,7 +28,7 @@ def test_the_ratio_is_the_median_of_the_ratios():
 
 
 def test_the_official_style_makes_our_images():
-    from benchmarks import official_style
+    from benchmarks.suites import official_style
 
     operation_set = operations.OperationSet(translation=100, cutout=40)
     image = tf.constant(np.array(image_folders.picture(7)))
@@ -42,7 +42,7 @@ def test_the_official_style_makes_our_images():
 
 @pytest.mark.slow
 def test_the_photographs_are_read_as_those_of_a_training(tmp_path):
-    from benchmarks import data
+    from benchmarks.suites import data
 
     data.write_photos(tmp_path, 34)
     images, labels = next(iter(data.ours(str(tmp_path), 32)))
@@ -51,7 +51,7 @@ def test_the_photographs_are_read_as_those_of_a_training(tmp_path):
 
 
 def test_the_official_style_mixes_images_as_their_labels():
-    from benchmarks import official_style
+    from benchmarks.suites import official_style
 
     labels = tf.eye(4)
     images = tf.tile(labels[:, None, :], (1, 5, 1))[..., None]
@@ -65,7 +65,7 @@ def test_the_official_style_mixes_images_as_their_labels():
 
 @pytest.mark.slow
 def test_every_pair_of_the_data_suite_is_measured():
-    from benchmarks import data
+    from benchmarks.suites import data
 
     rows = data.measure(2, num_photos=34, image_sizes=(32,), seconds=0.1)
     assert [row["peer_name"] for row in rows] == ["keras.layers", "google/automl style"]

@@ -19,7 +19,7 @@ def test_each_kind_of_work_is_done(tmp_path):
     pytest.importorskip("skimage", reason="needs scikit-image's photographs")
     pytest.importorskip("foolbox", reason="needs foolbox's photographs")
     import benchmark_predict
-    from benchmarks import predict_side
+    from benchmarks.processes import predict_side
 
     photographs = tmp_path / "photographs"
     photographs.mkdir()

@@ -16,7 +16,8 @@ def tools(monkeypatch):
 
 
 def make_rows():
-    from benchmarks import comparison, growth
+    from benchmarks import comparison
+    from benchmarks.suites import growth
 
     pairs = [(1.0, 2.0), (3.0, 4.0), (0.0123, 0.01)]
     return [
@@ -48,7 +49,7 @@ def test_all_take_turns_in_every_round(capsys):
 
 
 def test_the_exponent_of_a_power_is_found():
-    from benchmarks import growth
+    from benchmarks.suites import growth
 
     amounts = [1, 2, 4, 8]
     assert growth.exponent(amounts, [3 * x**0.8 for x in amounts]) == pytest.approx(0.8)
@@ -56,7 +57,7 @@ def test_the_exponent_of_a_power_is_found():
 
 @pytest.mark.parametrize(("amounts", "seconds"), [([2, 2], [1, 1]), ([1, 2], [0, 1])])
 def test_an_exponent_needs_different_positive_numbers(amounts, seconds):
-    from benchmarks import growth
+    from benchmarks.suites import growth
 
     with pytest.raises(ValueError, match="two different amounts"):
         growth.exponent(amounts, seconds)
@@ -70,7 +71,7 @@ def test_growth_has_the_exponents_of_all_and_of_the_last_points():
 
 
 def test_every_series_can_be_fitted():
-    from benchmarks import growth
+    from benchmarks.suites import growth
 
     for unit, works in growth.SERIES.values():
         assert len({growth._amount(work, unit) for work in works}) == len(works) > 2
@@ -215,7 +216,8 @@ def test_what_cannot_be_profiled_is_refused(capsys):
 
 @pytest.mark.slow
 def test_every_suite_measures_every_peer():
-    from benchmarks import growth, infer, memory, sides, train
+    from benchmarks import sides
+    from benchmarks.suites import growth, infer, memory, train
     from benchmarks.works import Work
 
     work, peers = Work(*WORK), [sides.KERAS]

@@ -1,6 +1,6 @@
 """A process that classifies the files of a folder as timm's `inference.py` does.
 
-    python -m benchmarks.timm_predict_side FOLDER MODEL BATCH_SIZE
+    python -m benchmarks.processes.timm_predict_side FOLDER MODEL BATCH_SIZE
 
 Its environment has torch and timm, but not TensorFlow.
 """

@@ -1,6 +1,6 @@
 """A process that runs a network of timm on PyTorch, on the processor in channels_last.
 
-    python -m benchmarks.torch_side KIND PRECISION SOURCE NAME 0 SIZExBATCH ...
+    python -m benchmarks.processes.torch_side KIND PRECISION SOURCE NAME 0 SIZExBATCH...
 
 Arguments, step and questions are those of `keras_side`. The network is eager, as most
 PyTorch users run it, or goes through `torch.compile` if SOURCE is `compiled`; it gets

@@ -1,6 +1,6 @@
 """A process that runs our network on Keras's JAX backend, in bfloat16.
 
-    python -m benchmarks.jax_side CONSTRUCTOR "training 300 128" "inference 384 1" ...
+    python -m benchmarks.processes.jax_side CONSTRUCTOR "training 300 128" ...
 
 The step is softmax cross-entropy of 1,000 logits and SGD with momentum, on images
 already on the device.
@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 import keras_effnetv2
-from benchmarks.accelerator import Step, parse, serve
+from benchmarks.processes.accelerator import Step, parse, serve
 
 
 def make_steps(constructor: str, *works: str) -> tuple[dict[str, Step], object]:

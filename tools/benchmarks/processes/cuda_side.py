@@ -1,6 +1,6 @@
 """A process that runs a timm network on PyTorch, in bfloat16 and channels_last.
 
-    python -m benchmarks.cuda_side NAME "training 300 128" "matrix 8192 1" ...
+    python -m benchmarks.processes.cuda_side NAME "training 300 128" "matrix 8192 1" ...
 
 The step is that of `jax_side`, eager, as PyTorch's users run it. `matrix` multiplies
 two square matrices of the given side.
@@ -11,7 +11,7 @@ import functools
 import timm
 import torch
 
-from benchmarks.accelerator import Step, parse, serve
+from benchmarks.processes.accelerator import Step, parse, serve
 
 _DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 _DROP_RATES = {"drop_rate": 0.2, "drop_path_rate": 0.2}  # Those of B0 and S.

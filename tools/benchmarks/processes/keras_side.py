@@ -1,6 +1,6 @@
 """A process that runs a Keras network: ours, keras.applications', tf_keras' or kimm's.
 
-    python -m benchmarks.keras_side KIND PRECISION SOURCE CONSTRUCTOR REMAT
+    python -m benchmarks.processes.keras_side KIND PRECISION SOURCE CONSTRUCTOR REMAT
         SIZExBATCH ...
 
 KIND is `train`, `infer`, `memory`, `matmul` or one of `CALLS`, PRECISION a dtype policy

@@ -16,7 +16,7 @@ from benchmarks import comparison
 from benchmarks.crews import MATRIX, Crew, crew
 from benchmarks.progress import Progress
 from benchmarks.sides import KERAS, Side, num_threads
-from benchmarks.train import limit_row
+from benchmarks.suites.train import limit_row
 from benchmarks.works import NETWORKS, Work
 
 # One row per network and size, which are exported once.

@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from benchmarks import comparison, infer
+from benchmarks import comparison
 from benchmarks.crews import Crew, crew
 from benchmarks.progress import Progress
 from benchmarks.sides import OURS, TIMM, Side, num_threads
+from benchmarks.suites import infer
 from benchmarks.works import Work
 
 WORKS = (Work("B0", 224, 1), Work("S", 384, 1))

@@ -1,6 +1,6 @@
 """A process that classifies the files of a folder, or does only one part of it.
 
-python -m benchmarks.predict_side FOLDER MODEL BATCH_SIZE
+python -m benchmarks.processes.predict_side FOLDER MODEL BATCH_SIZE
 """
 
 import functools

@@ -1,6 +1,6 @@
 """A process of `benchmark_storage.py`: reads an epoch, without decoding.
 
-    python -m benchmarks.storage_side WAY FOLDER NUM_IMAGES BATCH_SIZE SECONDS
+    python -m benchmarks.processes.storage_side WAY FOLDER NUM_IMAGES BATCH_SIZE SECONDS
 
 Writes one line of JSON. Libraries are imported before the clock starts.
 """

@@ -14,8 +14,9 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-from benchmarks import comparison, official_style
+from benchmarks import comparison
 from benchmarks.progress import Progress
+from benchmarks.suites import official_style
 
 # Pixels of a typical ImageNet photograph, at about 60 kB each.
 _PHOTO_SIZE = (500, 375)
