@@ -9,7 +9,7 @@ from keras_effnetv2.commands import export
 from tests.commands import test_screens
 from tests.conftest import ROOT
 
-sys.path.insert(0, str(ROOT / "tools"))
+sys.path.insert(0, str(ROOT / "tools" / "docs"))
 
 import screens
 

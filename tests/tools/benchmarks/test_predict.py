@@ -7,7 +7,7 @@ import pytest
 from keras_effnetv2.preprocessing import record
 from tests.export import micro
 
-TOOLS = str(pathlib.Path(__file__).parents[2] / "tools")
+TOOLS = str(pathlib.Path(__file__).parents[3] / "tools")
 
 
 @pytest.fixture(autouse=True)

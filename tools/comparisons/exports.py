@@ -1,6 +1,6 @@
 """Compares exports with their Keras models: size, agreement, latency.
 
-    python tools/compare_exports.py [--subjects lite0 b0 custom] [--repeats 9]
+    python tools/comparisons/exports.py [--subjects lite0 b0 custom] [--repeats 9]
         [--json FILE]
 
 Every format of `keras_effnetv2.export` is written, run in another process on the same
@@ -20,14 +20,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from export_comparison import classifiers
-from export_comparison.stopwatch import Stopwatch
 
 from keras_effnetv2 import export
 from keras_effnetv2.commands.export import FORMATS
 from keras_effnetv2.export.checks.engines import ENGINES
 from keras_effnetv2.export.checks.roundtrip import relative_difference, run_engine
 from keras_effnetv2.files import replace_file
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+from export_comparison import classifiers  # noqa: E402
+from export_comparison.stopwatch import Stopwatch  # noqa: E402
 
 # Engines whose exports are folders of several models.
 _OF_FOLDERS = ("hub", "litert")

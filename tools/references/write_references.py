@@ -1,6 +1,6 @@
 """Writes outputs of timm's and torchvision's own code for narrow networks.
 
-    python tools/write_references.py tests/reference
+    python tools/references/write_references.py tests/reference
 
 Needs timm 1.0.31 and torchvision 0.29.1 with PyTorch. Weights are random; each network
 has a `.safetensors` file of them under its publisher's names, and an `.npz` file of the

@@ -1,7 +1,7 @@
 """Writes the class names of the package, from timm's wheel.
 
     pip download --no-deps timm==1.0.31
-    python tools/make_class_names.py timm-1.0.31-py3-none-any.whl
+    python tools/references/make_class_names.py timm-1.0.31-py3-none-any.whl
 
 timm's data files list the WordNet IDs of ImageNet-1k, of ImageNet-21k in the order of
 Google's 21,843-way classifiers, and the lemmas of each ID. These are facts of WordNet
@@ -13,7 +13,7 @@ import argparse
 import pathlib
 import zipfile
 
-FOLDER = pathlib.Path(__file__).parents[1] / "keras_effnetv2/weights/class_names"
+FOLDER = pathlib.Path(__file__).parents[2] / "keras_effnetv2/weights/class_names"
 SOURCES = {
     "imagenet": "imagenet_synsets.txt",
     "imagenet21k": "imagenet21k_goog_synsets.txt",

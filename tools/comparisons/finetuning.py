@@ -1,7 +1,7 @@
 """Fine-tuning from ImageNet's weights against training from scratch, on Fashion-MNIST.
 
     apt-get install dataset-fashion-mnist
-    python tools/compare_finetuning.py [--subset 2000] [--seeds 1] [--workdir DIR]
+    python tools/comparisons/finetuning.py [--subset 2000] [--seeds 1] [--workdir DIR]
         [--json FILE]
 
 Both arms train the same network, EfficientNet-Lite0, on the same images for the same
@@ -14,12 +14,15 @@ Started again, the tool keeps the runs that are finished.
 import argparse
 import json
 import pathlib
+import sys
 from collections.abc import Mapping, Sequence
 
-from compare_progressive import accuracy, draw, run_one, seconds
-from tables.marked_blocks import table
-
 from keras_effnetv2.files import replace_file
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+from tables.marked_blocks import table  # noqa: E402
+
+from comparisons.progressive import accuracy, draw, run_one, seconds  # noqa: E402
 
 SETTINGS = (
     "data.num_train_images=none",
@@ -71,7 +74,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1, help="runs of each arm")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument(
-        "--workdir", type=pathlib.Path, default=pathlib.Path("runs/compare_finetuning")
+        "--workdir",
+        type=pathlib.Path,
+        default=pathlib.Path("runs/compare_finetuning"),
     )
     parser.add_argument(
         "--set", action="append", default=[], metavar="SETTING=VALUE",

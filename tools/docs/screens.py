@@ -1,7 +1,7 @@
 """Writes what every command prints to a file, and counts foreign lines.
 
-    python tools/screens.py examples/screens.md
-    python tools/screens.py examples/screens.md --before ../other/tree
+    python tools/docs/screens.py examples/screens.md
+    python tools/docs/screens.py examples/screens.md --before ../other/tree
 
 Each command runs in its own process, without variables that quieten TensorFlow. Lines
 of TensorFlow, XLA, oneDNN, CUDA and absl are counted, and Python's warnings about them;
@@ -26,7 +26,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 NANO = ROOT / "tests" / "nano.json"
 
 _FOREIGN = re.compile(
@@ -185,7 +185,7 @@ def write(
     path: pathlib.Path, screens: list[Screen], before: list[Screen] | None
 ) -> None:
     """Writes a table of the counts, then every screen."""
-    by = "Written by `tools/screens.py`; seconds on a machine that may have been busy."
+    by = "By `tools/docs/screens.py`; seconds on a machine that may have been busy."
     lines = ["# Screens of every command", "", by, ""]
     lines += [
         "| Command | seconds | foreign lines | before |",

@@ -1,7 +1,7 @@
 """Progressive learning against a fixed image size, on Fashion-MNIST.
 
     apt-get install dataset-fashion-mnist
-    python tools/compare_progressive.py [--subset 1000] [--seeds 3] [--workdir DIR]
+    python tools/comparisons/progressive.py [--subset 1000] [--seeds 3] [--workdir DIR]
 
 Three arms train the network of the recipe `fashion-mnist` for the same epochs, up to
 the same size, with many epochs on few images and matching regularization, like
@@ -222,7 +222,9 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, default=3, help="runs of each arm")
     parser.add_argument(
-        "--workdir", type=pathlib.Path, default=pathlib.Path("runs/compare_progressive")
+        "--workdir",
+        type=pathlib.Path,
+        default=pathlib.Path("runs/compare_progressive"),
     )
     parser.add_argument(
         "--set", action="append", default=[], metavar="SETTING=VALUE",

@@ -1,7 +1,7 @@
 """Executes the notebooks of examples/notebooks, each in a folder of its own.
 
     make notebooks
-    .venv-docs/bin/python tools/run_notebooks.py first_steps --output runs/notebooks
+    .venv-docs/bin/python tools/docs/run_notebooks.py first_steps --output FOLDER
 
 Copies with their outputs go to a folder; `make docs` shows those of runs/notebooks.
 Prints the seconds that each took, on the clock and of the processor. Needs the extra
@@ -22,7 +22,7 @@ from traitlets.config import Config
 
 from keras_effnetv2.commands.shared.noise import is_noise
 
-NOTEBOOKS = pathlib.Path(__file__).parents[1] / "examples" / "notebooks"
+NOTEBOOKS = pathlib.Path(__file__).parents[2] / "examples" / "notebooks"
 # What a cell, or the start, may take at most: minutes on two idle cores.
 _CELL_SECONDS = 1800
 

@@ -17,12 +17,12 @@ def tools(monkeypatch):
 
 
 def test_orders_are_compared_in_the_same_experiment(tools):
-    import compare_orders
+    from comparisons import orders
 
-    experiment = override(get_experiment("fashion-mnist"), compare_orders._SETTINGS)
+    experiment = override(get_experiment("fashion-mnist"), orders._SETTINGS)
     assert experiment.data.order == "auto"
-    assert experiment.data.chunk_mb == compare_orders._CHUNK_MB
-    assert experiment.batch_size == compare_orders._BATCH_SIZE
+    assert experiment.data.chunk_mb == orders._CHUNK_MB
+    assert experiment.batch_size == orders._BATCH_SIZE
 
 
 def test_files_of_the_benchmark_hold_every_image_once(tools, tmp_path):

@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras_effnetv2.data.augmentation import operations
 from tests.data import image_folders
 
-TOOLS = str(pathlib.Path(__file__).parents[2] / "tools")
+TOOLS = str(pathlib.Path(__file__).parents[3] / "tools")
 
 
 @pytest.fixture(autouse=True)

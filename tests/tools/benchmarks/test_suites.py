@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-TOOLS = str(pathlib.Path(__file__).parents[2] / "tools")
+TOOLS = str(pathlib.Path(__file__).parents[3] / "tools")
 WORK = ("B0", 32, 2)
 
 

@@ -7,7 +7,7 @@ import pytest
 from keras_effnetv2.training.experiments.named import get_experiment, override, to_json
 from keras_effnetv2.training.reporting.records import Records
 
-TOOLS = str(pathlib.Path(__file__).parents[2] / "tools")
+TOOLS = str(pathlib.Path(__file__).parents[3] / "tools")
 NUM_SEEDS = 2
 # Arm -> accuracy and seconds of an epoch that does not trace, for each seed.
 MADE_UP = {
@@ -20,9 +20,9 @@ MADE_UP = {
 @pytest.fixture
 def tool(monkeypatch):
     monkeypatch.syspath_prepend(TOOLS)
-    import compare_progressive
+    from comparisons import progressive
 
-    return compare_progressive
+    return progressive
 
 
 def make_records(arm, accuracy, seconds):

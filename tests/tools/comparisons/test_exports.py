@@ -11,13 +11,13 @@ import pytest
 from keras_effnetv2 import create_model, export
 from tests.tiny_networks import NANO
 
-TOOLS = pathlib.Path(__file__).parents[2] / "tools"
+TOOLS = pathlib.Path(__file__).parents[3] / "tools"
 
 
 @pytest.fixture
 def tool(monkeypatch):
     monkeypatch.syspath_prepend(str(TOOLS))
-    return importlib.import_module("compare_exports")
+    return importlib.import_module("comparisons.exports")
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_a_stopwatch_that_cannot_load_says_why(tool, tmp_path):
 @pytest.mark.slow
 def test_the_custom_model_in_every_format(tool):
     words = ["--subjects", "custom", "--num_images", "4", "--repeats", "2"]
-    command = [sys.executable, str(TOOLS / "compare_exports.py"), *words]
+    command = [sys.executable, str(TOOLS / "comparisons" / "exports.py"), *words]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     rows = [x for x in done.stdout.splitlines() if x.startswith("| custom")]
     assert len(rows) == len(tool.available())

@@ -1,7 +1,7 @@
 """The price of chunk order: accuracy compared with a full shuffle, on Fashion-MNIST.
 
     apt-get install dataset-fashion-mnist
-    python tools/compare_orders.py [--images 10000] [--epochs 8] [--seeds 3]
+    python tools/comparisons/orders.py [--images 10000] [--epochs 8] [--seeds 3]
         [--workdir DIR]
 
 The images are written as ImageNet's TFRecord files, and a small network of the recipe
@@ -23,10 +23,13 @@ import io
 import itertools
 import pathlib
 import statistics
+import sys
 from collections.abc import Iterable
 
 import numpy as np
-from compare_progressive import accuracy, run_one
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+from comparisons.progressive import accuracy, run_one  # noqa: E402
 
 ARMS = ("full", "chunks", "sorted")
 _NUM_FILES = 20
