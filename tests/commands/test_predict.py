@@ -16,7 +16,7 @@ from keras_effnetv2.networks import variants
 from keras_effnetv2.preprocessing import preprocess_input, record
 from keras_effnetv2.training import load_run
 from tests import image_files as files
-from tests.bucket_server import BucketServer
+from tests.buckets.bucket_server import BucketServer
 from tests.commands import finished_run
 from tests.data import image_folders
 from tests.data.image_folders import AWKWARD, NOT_UTF8

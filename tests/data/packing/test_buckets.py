@@ -6,7 +6,7 @@ import pytest
 
 from keras_effnetv2 import __main__ as command_line
 from keras_effnetv2.data import pack
-from tests.bucket_server import BucketServer
+from tests.buckets.bucket_server import BucketServer
 from tests.data import image_folders
 from tests.data.packing.folders import contents, examples, opened
 

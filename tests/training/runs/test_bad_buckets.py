@@ -10,7 +10,7 @@ from keras_effnetv2 import __main__ as command_line
 from keras_effnetv2.data import pack
 from keras_effnetv2.data.records import record_index
 from keras_effnetv2.data.records.record_search import file_sizes, find_lengths
-from tests.bucket_server import BucketServer
+from tests.buckets.bucket_server import BucketServer
 from tests.data import image_folders
 from tests.data.records.test_record_files import write_imagenet
 from tests.training import run_processes

@@ -8,7 +8,8 @@ import time
 import pytest
 import tensorflow as tf
 
-from tests.bucket_server import BucketServer, Settings
+from tests.buckets.bucket_server import BucketServer
+from tests.buckets.storage import Settings
 
 gfile = tf.io.gfile
 _SIZE = 3_000_000
