@@ -1,1 +1,1 @@
-"""Checks of images, of their layout and range, and the layer that normalises them."""
+"""What networks take: checks of images, and the layer that normalises them."""
