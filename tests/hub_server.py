@@ -10,7 +10,8 @@ import hashlib
 import http.server
 import json
 import re
-import threading
+
+from tests import local_servers
 
 TOKEN = "hf_secret"
 _LARGE = (".safetensors", ".bin")
@@ -217,17 +218,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 @contextlib.contextmanager
 def running():
     """An empty Hub."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    server.hub = Hub(server.server_port)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
+    with local_servers.running(Handler) as server:
+        server.hub = Hub(server.server_port)
         yield server.hub
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def environment(hub, folder):

@@ -5,7 +5,6 @@ import functools
 import hashlib
 import http.server
 import tarfile
-import threading
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from keras_effnetv2 import create_model
 from keras_effnetv2.networks.functional import named_variables
 from keras_effnetv2.networks.variants import get_variant
 from keras_effnetv2.weights import names, releases
+from tests import local_servers
 from tests.weights.weight_files import (
     checkpoint_variables,
     write_checkpoint,
@@ -27,13 +27,10 @@ VARIANT = dataclasses.replace(
 DATASETS = ("imagenet", "imagenet21k")
 
 
-def start(folder):
-    """Serves `folder` over HTTP; returns the server, already running."""
+def serving(folder):
+    """A server of a folder's files, as a context; it has the `requests`, in order."""
     handler = functools.partial(QuietHandler, directory=folder)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.requests = []
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return server
+    return local_servers.running(handler, requests=[])
 
 
 class QuietHandler(http.server.SimpleHTTPRequestHandler):

@@ -3,7 +3,6 @@
 The real server is not at hand: `model_server` speaks its protos and its REST.
 """
 
-import pathlib
 import re
 import subprocess
 import sys
@@ -11,26 +10,9 @@ import sys
 import pytest
 
 from tests.export.conftest import LABELS
-from tests.export.tf_serving import goods
 from tests.export.tf_serving.goods import DAMAGED
 
-TOOLS = pathlib.Path(__file__).parents[2] / "tools" / "serving"
-
-
-@pytest.fixture(scope="module")
-def server():
-    with goods.server() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def photographs():
-    return goods.photographs()
-
-
-@pytest.fixture(autouse=True)
-def tools(monkeypatch):
-    monkeypatch.syspath_prepend(str(TOOLS))
+pytestmark = pytest.mark.usefixtures("client_folder")
 
 
 def run_client(server, *flags):
@@ -154,7 +136,7 @@ def test_a_server_that_is_not_there_is_named(photographs, capsys, flags, message
     assert message in capsys.readouterr().err
 
 
-def test_rest_needs_python_alone(server, photographs):
+def test_rest_needs_python_alone(server, photographs, client_folder):
     # Without TensorFlow, which gRPC alone needs.
     code = (
         "import sys, client; code = client.main(sys.argv[1:]); "
@@ -162,7 +144,7 @@ def test_rest_needs_python_alone(server, photographs):
     )
     command = [sys.executable, "-c", code, "--server", server[1], "--model", "goods"]
     done = subprocess.run(
-        [*command, str(photographs)], cwd=TOOLS, capture_output=True, text=True
+        [*command, str(photographs)], cwd=client_folder, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("\n") == 4 * 6
