@@ -14,6 +14,7 @@ import sys
 from absl import logging
 
 from keras_effnetv2 import __main__ as command_line
+from tests.commands.running import run_command
 
 
 def main(model: str, picture: str, *folders: str) -> None:
@@ -25,7 +26,7 @@ def main(model: str, picture: str, *folders: str) -> None:
     for folder in folders:
         words = ["export", "litert", "--weights", model, "--output", f"{folder}/lite"]
         words += ["--formats", "float32", "--image-size", "32"]
-        print("ended with", command_line.main(command_line.parse(["", *words])))
+        print("ended with", run_command(*words))
     import tensorflow as tf
 
     list(tf.data.Dataset.range(9).cache().take(2))

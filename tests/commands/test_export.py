@@ -20,11 +20,11 @@ from keras_effnetv2.training.runs.trained import describe_weights, trained_weigh
 from keras_effnetv2.training.runs.workdir import Workdir, read_experiment
 from tests import mirror
 from tests.commands import finished_run
+from tests.commands.running import run_command
 
 
 def run(*flags):
-    words = ["", "export", *(str(flag) for flag in flags)]
-    return command_line.main(command_line.parse(words))
+    return run_command("export", *flags)
 
 
 def manifest(folder):
@@ -125,8 +125,8 @@ def test_a_best_checkpoint_needs_a_work_folder(command, tmp_path, capsys):
         "evaluate": [],
         "export": ["saved_model", "--variant", "b0", "--weights", "none", *output],
     }[command]
-    words = ["", command, *words, "--checkpoint", "best"]
-    assert command_line.main(command_line.parse(words)) == 2
+    words += ["--checkpoint", "best"]
+    assert run_command(command, *words) == 2
     assert "--checkpoint best needs a work folder" in capsys.readouterr().err
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from keras_effnetv2 import __main__ as command_line
+from tests.commands.running import run_command
 from tests.data.image_folders import damage, picture
 from tests.finetuning import pictures
 
@@ -85,7 +85,7 @@ def test_a_mistake_is_one_line_and_leaves_nothing(words, places, tmp_path, capfd
     run = tmp_path / "run"
     argv = words.format(run=run, **places).split()
     try:
-        code = command_line.main(command_line.parse(["", *argv]))
+        code = run_command(*argv)
     except SystemExit as stop:
         code = stop.code
     errors = capfd.readouterr().err.strip().splitlines()

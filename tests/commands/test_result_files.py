@@ -5,10 +5,10 @@ import json
 
 import pytest
 
-from keras_effnetv2 import __main__ as command_line
 from keras_effnetv2.classification.classifying import Classifier
 from keras_effnetv2.commands.results import image_runs
 from tests import image_files as files
+from tests.commands.running import run_command
 
 
 @pytest.fixture
@@ -20,11 +20,6 @@ def photos(tmp_path):
         (folder / f"{number}.png").write_bytes(files.encode(picture, "PNG"))
     (folder / "3.png").write_bytes(b"<html>")
     return folder
-
-
-def run(command, *flags):
-    words = ["", command, *(str(flag) for flag in flags)]
-    return command_line.main(command_line.parse(words))
 
 
 def wanted(network, photos):
@@ -89,7 +84,7 @@ def test_every_format_has_classes_and_errors(capsys, network, photos, kind):
         pytest.importorskip("pyarrow")
     output = photos.parent / "new" / f"predictions.{kind}"
     flags = ["--model", network, "--top", 2, "--batch_size", 2, "--output", output]
-    assert run("predict", photos, *flags) == 1
+    assert run_command("predict", photos, *flags) == 1
     out, errors = capsys.readouterr()
     assert out == f"{output}: 6 images\n"
     assert errors.splitlines()[-1] == "1 of 6 images could not be read."
@@ -101,7 +96,7 @@ def test_every_format_has_classes_and_errors(capsys, network, photos, kind):
 def test_csv_and_json_go_to_the_screen_too(capsys, network, photos):
     for kind in ("csv", "jsonl"):
         flags = ["--model", network, "--top", 2, "--format", kind]
-        assert run("predict", photos, *flags) == 1
+        assert run_command("predict", photos, *flags) == 1
         path = photos.parent / f"out.{kind}"
         path.write_text(capsys.readouterr().out)
         check(path, network, photos)
@@ -109,7 +104,7 @@ def test_csv_and_json_go_to_the_screen_too(capsys, network, photos):
 
 def test_the_format_decides_and_not_the_name(capsys, network, photos):
     output = photos.parent / "predictions.txt"
-    assert run("predict", photos, "--model", network, "--output", output) == 1
+    assert run_command("predict", photos, "--model", network, "--output", output) == 1
     lines = output.read_text().splitlines()
     assert lines[0] == str(photos / "0.png") and len(lines) == 5 * (1 + 4) + 2
     assert "error  " in lines[16] and "3.png cannot be read" in lines[16]
@@ -143,7 +138,7 @@ def test_what_was_stopped_goes_on_where_it_was(
     with monkeypatch.context():
         stopped(4)
         with pytest.raises(Stopped):
-            run("predict", *flags, "--output", output)
+            run_command("predict", *flags, "--output", output)
     unfinished = output.with_name(".predictions.csv.part")
     assert not output.exists() and unfinished.exists()
     # The last line was being written.
@@ -157,7 +152,7 @@ def test_what_was_stopped_goes_on_where_it_was(
         return rows(self, inputs, kind)
 
     monkeypatch.setattr(Classifier, "rows", note)
-    assert run("predict", *flags, "--output", output) == 1
+    assert run_command("predict", *flags, "--output", output) == 1
     assert "Resuming: 3 images are done, 3 are left." in capsys.readouterr().err
     assert seen == [str(photos / f"{number}.png") for number in (3, 4, 5)]
     monkeypatch.undo()
@@ -171,16 +166,16 @@ def test_what_was_begun_with_other_settings_is_not_gone_on_with(
     output = photos.parent / "predictions.csv"
     stopped(2)
     with pytest.raises(Stopped):
-        run("predict", photos, "--model", network, "--output", output)
+        run_command("predict", photos, "--model", network, "--output", output)
     flags = ["--model", network, "--output", output]
-    assert run("predict", photos, *flags, "--top", 2) == 2
+    assert run_command("predict", photos, *flags, "--top", 2) == 2
     error = capsys.readouterr().err
     assert (
         "predictions.csv was started with other settings: top is 5 there and 2" in error
     )
     assert "or remove " in error and error.count("\n") == 1
     output.with_name(".predictions.csv.part").write_text("<html>")
-    assert run("predict", photos, *flags) == 2
+    assert run_command("predict", photos, *flags) == 2
     assert "is not an unfinished file of results" in capsys.readouterr().err
 
 
@@ -189,7 +184,7 @@ def test_an_old_file_stays_until_the_new_one_is_whole(network, photos, stopped):
     output.write_text("old")
     stopped(5)
     with pytest.raises(Stopped):
-        run("predict", photos, "--model", network, "--output", output)
+        run_command("predict", photos, "--model", network, "--output", output)
     assert output.read_text() == "old"
 
 
@@ -208,12 +203,12 @@ def test_what_cannot_be_written_is_refused_before_any_work(
 ):
     monkeypatch.chdir(photos.parent)
     monkeypatch.setattr(image_runs, "open_classifier", lambda _: pytest.fail("a model"))
-    assert run("predict", photos, "--model", network, *flags) == 2
+    assert run_command("predict", photos, "--model", network, *flags) == 2
     assert message in capsys.readouterr().err
 
 
 def test_parquet_without_its_package_is_said(capsys, network, photos, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     output = photos.parent / "a.parquet"
-    assert run("predict", photos, "--model", network, "--output", output) == 2
+    assert run_command("predict", photos, "--model", network, "--output", output) == 2
     assert "pip install 'keras_effnetv2[parquet]'" in capsys.readouterr().err

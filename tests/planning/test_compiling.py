@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
-from keras_effnetv2 import __main__ as command_line
 from keras_effnetv2.planning import plan
+from tests.commands.running import run_command
 from tests.conftest import ROOT
 from tests.tiny_experiments import tiny_experiment
 
@@ -84,7 +84,7 @@ def test_what_cannot_be_trained_is_refused_before_it_is_compiled(arguments, mess
 def test_what_no_compiler_is_needed_to_refuse_is_refused_at_once(
     capsys, arguments, message
 ):
-    assert command_line.main(command_line.parse(["", *SMOKE, *arguments])) == 2
+    assert run_command(*SMOKE, *arguments) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ") and message in line
 
