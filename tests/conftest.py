@@ -92,7 +92,7 @@ def figures(monkeypatch):
 @pytest.fixture(scope="session")
 def mirrored_releases(tmp_path_factory):
     """Released files of a small B0 with random weights, on a server of this machine."""
-    from tests import mirror
+    from tests.servers import mirror
 
     folder = tmp_path_factory.mktemp("mirror")
     rows = mirror.write_releases(folder)
@@ -108,7 +108,7 @@ def mirror_server(mirrored_releases, monkeypatch, tmp_path):
     """
     from keras_effnetv2.networks import variants
     from keras_effnetv2.weights import releases
-    from tests import local_servers, mirror
+    from tests.servers import local_servers, mirror
 
     server, rows = mirrored_releases
     monkeypatch.setattr(releases, "RELEASES", rows)
@@ -122,7 +122,7 @@ def mirror_server(mirrored_releases, monkeypatch, tmp_path):
 @pytest.fixture
 def hub(monkeypatch, tmp_path):
     """An empty Hugging Face Hub of this machine, with an empty cache of it."""
-    from tests import hub_server
+    from tests.servers import hub_server
 
     pytest.importorskip("huggingface_hub")
     with hub_server.running() as hub:

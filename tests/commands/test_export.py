@@ -18,9 +18,9 @@ from keras_effnetv2.training.learner.network import build_network
 from keras_effnetv2.training.reporting.records import Records
 from keras_effnetv2.training.runs.trained import describe_weights, trained_weights
 from keras_effnetv2.training.runs.workdir import Workdir, read_experiment
-from tests import mirror
 from tests.commands import finished_run
 from tests.commands.running import run_command
+from tests.servers import mirror
 
 
 def run(*flags):

@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_effnetv2.errors import DownloadError
 from keras_effnetv2.export.pages import runtime
-from tests import local_servers
+from tests.servers import local_servers
 
 _PATIENCE = 60  # Seconds, on a machine that does other things too.
 

@@ -8,7 +8,7 @@ import pytest
 from keras_effnetv2.errors import DownloadError, InputError
 from keras_effnetv2.export.pages import runtime
 from keras_effnetv2.weights.downloads import https
-from tests import local_servers, mirror
+from tests.servers import local_servers, mirror
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,9 @@ import tensorflow as tf
 
 from keras_effnetv2.export import HubLayer
 from keras_effnetv2.export.tf_hub import module_archives
-from tests import local_servers, mirror
 from tests.export.tf_hub import hub_modules
 from tests.export.tf_hub.hub_modules import assert_close, images, labels, moved, values
+from tests.servers import local_servers, mirror
 
 L2 = 1e-2
 

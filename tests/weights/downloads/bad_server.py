@@ -7,7 +7,7 @@ import http.server
 import threading
 import time
 
-from tests import local_servers
+from tests.servers import local_servers
 
 CONTENT = b"\x89HDF\r\n\x1a\n" + bytes(range(256)) * 4000
 MD5 = hashlib.md5(CONTENT).hexdigest()

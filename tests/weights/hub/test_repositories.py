@@ -14,7 +14,8 @@ from keras_effnetv2 import __main__ as command_line
 from keras_effnetv2 import create_model
 from keras_effnetv2.commands import export
 from keras_effnetv2.networks.functional import named_variables
-from tests import forked, hub_server, image_files, mirror
+from tests import forked, image_files
+from tests.servers import hub_server, mirror
 from tests.weights.weight_files import random_arrays, timm_arrays
 
 NAME = "tester/small"

@@ -1,6 +1,6 @@
 """Commands in a process of its own that has its standard error to itself.
 
-    python -m tests.commands.screen_checks MODEL.keras PICTURE [FOLDER]
+    python -m tests.commands.shared.screen_checks MODEL.keras PICTURE [FOLDER]
 
 With a folder, an export to it is one of them. After them come what only informs, which
 nobody has asked for, a warning of TensorFlow's that matters, one of ours, and the last

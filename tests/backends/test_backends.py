@@ -80,7 +80,7 @@ def last_rates(model):
 def check(folder, backend, python=sys.executable):
     """Runs the checks; what the backend then saves gives the same network here."""
     result = subprocess.run(
-        [python, "-m", "tests.package.backend_checks", folder],
+        [python, "-m", "tests.backends.backend_checks", folder],
         env={**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(ROOT)},
         cwd=ROOT,
         capture_output=True,

@@ -12,7 +12,7 @@ from keras_effnetv2 import create_model
 from keras_effnetv2.networks.functional import named_variables
 from keras_effnetv2.networks.variants import get_variant
 from keras_effnetv2.weights import names, releases
-from tests import local_servers
+from tests.servers import local_servers
 from tests.weights.weight_files import (
     checkpoint_variables,
     write_checkpoint,

@@ -11,7 +11,7 @@ import http.server
 import json
 import re
 
-from tests import local_servers
+from tests.servers import local_servers
 
 TOKEN = "hf_secret"
 _LARGE = (".safetensors", ".bin")

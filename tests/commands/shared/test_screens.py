@@ -68,7 +68,7 @@ def test_a_process_shows_what_is_of_use_and_nothing_else(tmp_path, num_exports):
     pixels = np.random.default_rng(0).integers(0, 255, (32, 32, 3), "uint8")
     Image.fromarray(pixels).save(tmp_path / "picture.png")
     paths = [tmp_path / "m.keras", tmp_path / "picture.png", *[tmp_path] * num_exports]
-    result = run("-m", "tests.commands.screen_checks", *paths)
+    result = run("-m", "tests.commands.shared.screen_checks", *paths)
     assert result.stdout.count("ended with 0\n") == 1 + num_exports, result.stderr
     logged, _, of_python = result.stderr.partition("Fatal Python error: Aborted")
     assert of_python
