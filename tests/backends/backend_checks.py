@@ -21,8 +21,7 @@ from keras_effnetv2.layers import BatchNorm, StochasticDepth
 from keras_effnetv2.training.progressive.learning import set_rates
 from keras_effnetv2.training.progressive.stages import plan_stages
 from tests.backends.test_backends import STAGES
-from tests.networks.test_models import SMALL
-from tests.tiny_networks import NANO
+from tests.tiny_networks import NANO, SMALL
 
 FOLDER = pathlib.Path(sys.argv[1])
 VARIANT = NANO

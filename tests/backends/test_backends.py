@@ -20,8 +20,7 @@ from keras_effnetv2.layers import StochasticDepth
 from keras_effnetv2.training.progressive.learning import set_rates
 from keras_effnetv2.training.progressive.stages import Ramp, plan_stages
 from tests.conftest import ROOT
-from tests.networks.test_models import pixels
-from tests.tiny_networks import NANO, spread_weights
+from tests.tiny_networks import NANO, pixels, spread_weights
 
 # Made by the Makefile: PyTorch, and the packages of .venv.
 TORCH = ROOT / ".venv-torch/bin/python"

@@ -11,8 +11,8 @@ import pytest
 from keras_effnetv2 import create_model, export, optimizers, training
 from keras_effnetv2.training.learner.schedules import PerStage, WarmUp
 from tests.conftest import ROOT
-from tests.networks.test_models import SMALL, pixels
 from tests.optimizers.saved_optimizers import Halved, stepped
+from tests.tiny_networks import SMALL, pixels
 
 DECAY = keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.9)
 SGD = keras.optimizers.SGD

@@ -12,7 +12,7 @@ from keras_effnetv2 import __main__ as command_line
 from keras_effnetv2 import create_model
 from keras_effnetv2.commands.shared import noise
 from tests.conftest import ROOT
-from tests.networks.test_models import SMALL
+from tests.tiny_networks import SMALL
 
 SILENCERS = ("TF_CPP_MIN_LOG_LEVEL", "TF_ENABLE_ONEDNN_OPTS", "PYTHONWARNINGS")
 NOISE = """

@@ -11,8 +11,7 @@ import tensorflow as tf
 from keras_effnetv2 import create_model, preprocess_input
 from keras_effnetv2.layers.inputs.first_look import range_problem, watch
 from keras_effnetv2.networks.functional import find_normalization
-from tests.networks.test_models import pixels
-from tests.tiny_networks import NANO
+from tests.tiny_networks import NANO, pixels
 
 PIXELS, UNIT = pixels(), pixels() / 255
 # What looks is before the blocks: one will do.

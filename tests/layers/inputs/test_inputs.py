@@ -12,7 +12,7 @@ from keras_effnetv2.layers import (
     SqueezeExcite,
 )
 from keras_effnetv2.preprocessing import record
-from tests.networks.test_models import SMALL, pixels
+from tests.tiny_networks import SMALL, pixels
 
 RECORD = record("efficientnetv2-s", "imagenet", 300)
 

@@ -21,8 +21,8 @@ from keras_effnetv2.training.progressive.feeding import (
 from keras_effnetv2.training.progressive.learning import Segment
 from tests.commands.running import run_command
 from tests.data import image_folders
-from tests.data.records.test_record_files import write_imagenet
-from tests.data.test_pipeline import assert_same, joined
+from tests.data.batches import assert_same, joined
+from tests.data.records.imagenet_files import write_imagenet
 from tests.training import run_processes
 from tests.training.data_service import input_processes
 from tests.training.devices import test_workers

@@ -12,7 +12,7 @@ from keras_effnetv2.data.records.record_search import file_sizes, find_lengths
 from tests.buckets.bucket_server import BucketServer
 from tests.commands.running import run_command
 from tests.data import image_folders
-from tests.data.records.test_record_files import write_imagenet
+from tests.data.records.imagenet_files import write_imagenet
 from tests.training import run_processes
 
 _PHOTOS, _PACKS, _RUNS = "bad-photos", "bad-packs", "bad-runs"
