@@ -9,6 +9,7 @@ from absl import logging
 from keras_effnetv2.commands.shared.arguments import (
     add_device_arguments,
     add_log_argument,
+    add_set_argument,
 )
 from keras_effnetv2.errors import InputError, Interrupted
 from keras_effnetv2.paths import as_path, is_remote
@@ -44,12 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "the folder of an existing run resumes it, without --experiment",
     )
     add_device_arguments(parser)
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="SETTING=VALUE",
-        help="change a setting, as in --set optimizer.learning_rate=0.01; may be "
+    add_set_argument(
+        parser,
+        "change a setting, as in --set optimizer.learning_rate=0.01; may be "
         "repeated; for a run that has begun, only settings of loop, and epochs, to "
         "train longer",
     )
