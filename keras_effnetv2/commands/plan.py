@@ -5,7 +5,7 @@ import sys
 
 from keras_effnetv2 import planning
 from keras_effnetv2.commands.shared.arguments import add_set_argument
-from keras_effnetv2.commands.train import find_experiment
+from keras_effnetv2.commands.shared.chosen_experiments import find_experiment
 from keras_effnetv2.planning.chips import CHIPS
 from keras_effnetv2.training.experiments.named import RECIPES
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from keras_effnetv2 import __main__ as command_line
-from keras_effnetv2.commands import export
+from keras_effnetv2.commands.shared.exported_models import open_model
 from keras_effnetv2.models import create_model
 from keras_effnetv2.networks.variant_files import read_variant, write_variant
 from keras_effnetv2.networks.variants import fuse_stages, get_variant
@@ -67,7 +67,7 @@ def test_convert_predict_and_export(folder, capsys):
     assert run_command("predict", "a.jpg", *named, "--top", 1) == 0
     assert "class" in capsys.readouterr().out
     words = ("export", "saved_model", *named, "--output", "export")
-    exported, source = export.open_model(command_line.parse(["", *words]))
+    exported, source = open_model(command_line.parse(["", *words]))
     assert (exported.name, source["variant"]) == ("found", "found.json")
 
 
