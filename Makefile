@@ -108,7 +108,7 @@ format: .venv/installed
 
 # Executes the notebooks, whose outputs the site then shows; about a quarter of an hour.
 notebooks: .venv-docs/installed
-	.venv-docs/bin/python tools/run_notebooks.py --output runs/notebooks
+	.venv-docs/bin/python tools/docs/run_notebooks.py --output runs/notebooks
 
 # The site in site/; a broken link or reference fails.
 docs: .venv-docs/installed

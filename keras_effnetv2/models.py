@@ -6,10 +6,9 @@ The arguments are those of `keras.applications`, in the same order, and a few mo
 import dataclasses
 import functools
 import inspect
-import numbers
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec
 
 import keras
@@ -17,6 +16,10 @@ import keras
 from keras_effnetv2 import preprocessing as records
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.layers.activations import Activation
+from keras_effnetv2.layers.inputs.symbolic_images import (
+    is_positive_whole,
+    symbolic_images,
+)
 from keras_effnetv2.networks.architecture import Variant
 from keras_effnetv2.networks.assembly import BlockOptions, build
 from keras_effnetv2.networks.functional import EfficientNet, named_variables
@@ -26,11 +29,7 @@ from keras_effnetv2.preprocessing import Preprocessing
 from keras_effnetv2.weights.hub import addresses
 
 _DEFAULT_CLASSES = 1000
-# How names of dtypes begin, after the "u" of unsigned ones.
-_PIXEL_TYPES = ("float", "bfloat", "int", "bool")
 _Arguments = ParamSpec("_Arguments")
-# Up to so many, the first side of a shape could be an image's channels.
-_MOST_CHANNELS = 4
 
 
 def create_model(
@@ -104,7 +103,7 @@ def create_model(
         ImportError: the Hub's library is not installed.
     """
     _check(pooling, classes)
-    images = _images(input_tensor, input_shape)
+    images = symbolic_images(input_tensor, input_shape)
     network, found = _network(variant, weights)
     variant = _with_rates(network, dropout_rate, drop_path_rate)
     build_model = functools.partial(
@@ -184,62 +183,9 @@ def _check(pooling: str | None, classes: int | None) -> None:
         raise InputError(
             f"pooling must be None, 'avg' or 'max'. Received: {pooling!r}."
         )
-    if classes is not None and not _is_positive(classes):
+    if classes is not None and not is_positive_whole(classes):
         raise InputError(
             f"classes must be a positive whole number or None. Received: {classes!r}."
-        )
-
-
-def _is_positive(number: Any) -> bool:
-    # NumPy's integers too: classes=labels.max() + 1.
-    is_whole = isinstance(number, numbers.Integral) and not isinstance(number, bool)
-    return is_whole and int(number) >= 1
-
-
-def _images(input_tensor: Any, input_shape: tuple | None) -> Any:
-    """The symbolic images that the network starts from."""
-    if input_tensor is not None:
-        if not keras.backend.is_keras_tensor(input_tensor):
-            raise InputError(
-                "input_tensor must be symbolic, e.g. keras.Input((224, 224, 3)). "
-                f"Received: {type(input_tensor).__name__}."
-            )
-        dtype = keras.backend.standardize_dtype(input_tensor.dtype)
-        if not dtype.lstrip("u").startswith(_PIXEL_TYPES):
-            raise InputError(
-                f"input_tensor must hold numbers that pixels can be. Received: {dtype}."
-            )
-        given, input_shape = input_shape, tuple(input_tensor.shape[1:])
-        if given is not None and tuple(given) != input_shape:
-            raise InputError(
-                "input_tensor and input_shape contradict each other. "
-                f"Received: {input_shape} and {tuple(given)}."
-            )
-    shape = (None, None, 3) if input_shape is None else input_shape
-    is_shape = isinstance(shape, Sequence) and len(shape) == 3
-    if not is_shape or not all(
-        _is_positive(side) or (side is None and axis < 2)
-        for axis, side in enumerate(shape)
-    ):
-        raise InputError(
-            "input_shape must be (height, width, channels), channels last, with None "
-            f"for a side of any size. Received: {input_shape}. Transpose images that "
-            "are channels first: keras.ops.transpose(images, (0, 2, 3, 1))."
-        )
-    _check_channels_last(shape)
-    return keras.Input(shape, name="images") if input_tensor is None else input_tensor
-
-
-def _check_channels_last(shape: Sequence[int | None]) -> None:
-    """Refuses channels first, which would build a network of many channels."""
-    first, height, last = shape
-    # No image has so few rows and also so many channels.
-    if first in (1, 3, 4) and (last or 0) > _MOST_CHANNELS and height != first:
-        raise InputError(
-            "Images are channels last: (height, width, channels). Received: "
-            f"{tuple(shape)}, which looks like channels first. Pass "
-            f"input_shape={(height, last, first)} and transpose images with "
-            "keras.ops.transpose(images, (0, 2, 3, 1))."
         )
 
 

@@ -197,14 +197,34 @@ def lite_schema() -> types.ModuleType:
     return schema_py_generated
 
 
-def storage_of(study: Any) -> Any:
-    """Optuna's storage of a study.
+class TrialStorage:
+    """The trials of a study in Optuna's storage, which is not for users of the library.
 
-    Without it, workers could not claim trials or share a study.
+    Without it, workers could not claim trials of a shared study, nor give them back.
+
+    Args:
+        study: an `optuna.Study`.
     """
-    return study._storage
 
+    def __init__(self, study: Any) -> None:
+        self._storage = study._storage
 
-def id_of(trial: Any) -> int:
-    """A trial's ID in its storage, unique over all studies."""
-    return trial._trial_id
+    def attribute(self, trial: Any, name: str) -> Any:
+        """An attribute that Optuna does not show to users, as stored now; or None."""
+        return self._storage.get_trial(trial._trial_id).system_attrs.get(name)
+
+    def set_attribute(self, trial: Any, name: str, value: Any) -> None:
+        """Stores such an attribute, which is JSON, of a trial that is not finished."""
+        self._storage.set_trial_system_attr(trial._trial_id, name, value)
+
+    def set_user_attribute(self, trial: Any, name: str, value: Any) -> None:
+        """Stores an attribute for users of a trial that another process began."""
+        self._storage.set_trial_user_attr(trial._trial_id, name, value)
+
+    def set_state(self, trial: Any, state: Any) -> None:
+        """Sets the state of a trial that is not finished, back to waiting for one."""
+        self._storage.set_trial_state_values(trial._trial_id, state=state)
+
+    def close(self) -> None:
+        """Ends the calling thread's connection to a database."""
+        self._storage.remove_session()

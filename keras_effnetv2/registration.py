@@ -20,11 +20,11 @@ _OPTIMIZERS = (
 # Module -> names that it registers.
 _CLASSES = {
     "layers.activations": ("FastActivation",),
-    "layers.batch_norm": ("BatchNorm",),
+    "layers.normalization.batch_norm": ("BatchNorm",),
     "layers.blocks": ("FusedMBConv", "MBConv"),
     "layers.convolutions": ("Conv2D", "DepthwiseConv"),
     "layers.global_context": ("GlobalContext",),
-    "layers.pixels": ("PixelNormalization",),
+    "layers.inputs.pixels": ("PixelNormalization",),
     "layers.squeeze_excite": ("SqueezeExcite",),
     "layers.stochastic_depth": ("StochasticDepth",),
     "networks.functional": ("EfficientNet",),

@@ -75,17 +75,29 @@ def warnings(monkeypatch):
     return lines
 
 
+@pytest.fixture
+def figures(monkeypatch):
+    """What is drawn, as figures of matplotlib."""
+    figure = pytest.importorskip("matplotlib.figure")
+    drawn, save = [], figure.Figure.savefig
+
+    def keep(self, *args, **kwargs):
+        drawn.append(self)
+        save(self, *args, **kwargs)
+
+    monkeypatch.setattr(figure.Figure, "savefig", keep)
+    return drawn
+
+
 @pytest.fixture(scope="session")
 def mirrored_releases(tmp_path_factory):
     """Released files of a small B0 with random weights, on a server of this machine."""
-    from tests import mirror
+    from tests.servers import mirror
 
     folder = tmp_path_factory.mktemp("mirror")
     rows = mirror.write_releases(folder)
-    server = mirror.start(folder)
-    yield server, rows
-    server.shutdown()
-    server.server_close()
+    with mirror.serving(folder) as server:
+        yield server, rows
 
 
 @pytest.fixture
@@ -96,14 +108,12 @@ def mirror_server(mirrored_releases, monkeypatch, tmp_path):
     """
     from keras_effnetv2.networks import variants
     from keras_effnetv2.weights import releases
-    from tests import mirror
+    from tests.servers import local_servers, mirror
 
     server, rows = mirrored_releases
     monkeypatch.setattr(releases, "RELEASES", rows)
     monkeypatch.setitem(variants.VARIANTS, mirror.VARIANT.name, mirror.VARIANT)
-    monkeypatch.setenv(
-        "KERAS_EFFNETV2_MIRROR", f"http://127.0.0.1:{server.server_port}"
-    )
+    monkeypatch.setenv("KERAS_EFFNETV2_MIRROR", local_servers.address(server))
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras_home"))
     server.requests.clear()
     return server
@@ -112,7 +122,7 @@ def mirror_server(mirrored_releases, monkeypatch, tmp_path):
 @pytest.fixture
 def hub(monkeypatch, tmp_path):
     """An empty Hugging Face Hub of this machine, with an empty cache of it."""
-    from tests import hub_server
+    from tests.servers import hub_server
 
     pytest.importorskip("huggingface_hub")
     with hub_server.running() as hub:

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_effnetv2.networks.architecture import Variant
+from keras_effnetv2.networks.architecture import BlockSpec, Variant
 from keras_effnetv2.networks.functional import named_variables
 from keras_effnetv2.networks.variants import get_variant
 
@@ -23,6 +23,20 @@ TINY = {
 # The smallest with every kind of block and of connection between blocks.
 NANO_FILE = pathlib.Path(__file__).with_name("nano.json")
 NANO = get_variant(NANO_FILE)
+# Without scaling, of few blocks.
+SMALL = Variant(
+    "small",
+    (
+        BlockSpec("fused_mbconv", 3, 1, 1, 8, 1),
+        BlockSpec("fused_mbconv", 3, 2, 4, 16, 2),
+        BlockSpec("mbconv", 5, 2, 6, 24, 2, 0.25),
+    ),
+    stem_filters=8,
+    train_size=32,
+    eval_size=32,
+    dropout_rate=0.1,
+    top_filters=32,
+)
 # With all that networks of PyTorch have of their own.
 PADDED = dataclasses.replace(
     NANO,
@@ -42,6 +56,14 @@ NANO_SETTINGS = (
     "model.width_coefficient=1",
     "model.depth_coefficient=1",
 )
+
+
+def pixels(
+    height: int = 40, width: int = 40, batch: int = 2, channels: int = 3
+) -> np.ndarray:
+    """Random images, float32 `(batch, height, width, channels)`."""
+    random = np.random.default_rng(0)
+    return random.integers(0, 256, (batch, height, width, channels)).astype("float32")
 
 
 def tiny(name: str) -> Variant:

@@ -29,8 +29,9 @@ import platform
 import sys
 from collections.abc import Callable, Sequence
 
-from benchmarks import calls, data, growth, infer, memory, report, sides, startup, train
+from benchmarks import report, sides
 from benchmarks.sides import OURS, Side
+from benchmarks.suites import calls, data, growth, infer, memory, startup, train
 
 from keras_effnetv2.files import replace_file
 

@@ -55,10 +55,11 @@ def measure(
     ours, timm = NETWORKS[network]
     starters = {
         "ours": functools.partial(
-            Worker, "benchmarks.jax_side", ours, *works, environment=_ENVIRONMENT
+            Worker, "benchmarks.processes.jax_side", ours, *works,
+            environment=_ENVIRONMENT,
         ),
         "timm": functools.partial(
-            Worker, "benchmarks.cuda_side", timm, *works, _LIMIT,
+            Worker, "benchmarks.processes.cuda_side", timm, *works, _LIMIT,
             python=torch_python, environment=_ENVIRONMENT,
         ),
     }  # fmt: skip

@@ -33,7 +33,10 @@ from PIL import Image
 _SIDES = (320, 500, 640, 800, 1024)
 _QUALITIES = (75, 85, 92)
 _PARTS = ("predict", "decoding", "network")
-_OURS, _TIMM = "benchmarks.predict_side", "benchmarks.timm_predict_side"
+_OURS, _TIMM = (
+    "benchmarks.processes.predict_side",
+    "benchmarks.processes.timm_predict_side",
+)
 
 
 def write_photographs(folder: pathlib.Path, num: int) -> None:

@@ -4,9 +4,9 @@
         [--batch_size 256] [--seconds 60]
 
 TFRecord files like ImageNet's, with random bytes instead of photographs, are put into a
-bucket on this machine (`tests/bucket_server.py`): 50 ms until a read begins, then 100
-MB/s per stream. For each way, a separate process reads an epoch with TensorFlow's own
-client, or as much of it as the time allows, without decoding:
+bucket on this machine (`tests/buckets`): 50 ms until a read begins, then 100 MB/s per
+stream. For each way, a separate process reads an epoch with TensorFlow's own client, or
+as much of it as the time allows, without decoding:
 
 - before: every file is first scanned for its records, then each image is one read;
 - index: chunks, without an existing index, and with an unknown number of images;
@@ -30,7 +30,7 @@ import numpy as np
 
 ROOT = pathlib.Path(__file__).parents[1]
 sys.path.append(str(ROOT))
-from tests.bucket_server import BucketServer  # noqa: E402
+from tests.buckets.bucket_server import BucketServer  # noqa: E402
 
 WAYS = ("before", "index", "indexed", "stream")
 _COLUMNS = ("way", "first batch", "images/s", "bytes read", "opens per chunk")
@@ -67,7 +67,7 @@ def _record(contents: bytes, label: int) -> bytes:
 def measure(way: str, server: BucketServer, arguments: argparse.Namespace) -> dict:
     """A process's report on one way, and the server's on its requests."""
     server.reset_counts()
-    command = [sys.executable, "-m", "benchmarks.storage_side", way]
+    command = [sys.executable, "-m", "benchmarks.processes.storage_side", way]
     command += ["gs://benchmark", *map(str, (arguments.images, arguments.batch_size))]
     paths = [str(ROOT), str(ROOT / "tools")]
     environment = os.environ | server.environment | {

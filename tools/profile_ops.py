@@ -153,7 +153,7 @@ def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
 def main(words: Sequence[str] | None = None) -> None:
     arguments = parse(words)
     import tensorflow as tf
-    from benchmarks import keras_side
+    from benchmarks.processes import keras_side
 
     tf.config.threading.set_inter_op_parallelism_threads(1)
     work = Work(arguments.network, arguments.image_size, arguments.batch_size)

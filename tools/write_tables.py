@@ -13,7 +13,7 @@ import json
 import pathlib
 from typing import Any
 
-from compare_finetuning import format_results
+from comparisons.finetuning import format_results
 from tables import (
     comparison_rows,
     fused_rows,

@@ -6,6 +6,7 @@ import sys
 from keras_effnetv2.commands.shared.arguments import (
     add_checkpoint_argument,
     add_device_arguments,
+    add_set_argument,
     check_checkpoint,
 )
 from keras_effnetv2.errors import InputError
@@ -30,12 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "folder of weights, or an https URL, for the experiment's variant",
     )
     add_device_arguments(parser)
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="SETTING=VALUE",
-        help="change a setting, as in --set data.eval_split=test",
+    add_set_argument(
+        parser,
+        "change a setting, as in --set data.eval_split=test",
     )
     parser.add_argument(
         "--report",

@@ -7,6 +7,7 @@ import sys
 from keras_effnetv2.commands.shared.arguments import (
     add_device_arguments,
     add_log_argument,
+    add_set_argument,
 )
 from keras_effnetv2.errors import Interrupted
 
@@ -54,12 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="find the learning rate by a short sweep from small rates to large ones; "
         "WORKDIR/learning_rates.png shows it",
     )
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="SETTING=VALUE",
-        help="change any other setting, as in --set optimizer.learning_rate=0.01; may "
+    add_set_argument(
+        parser,
+        "change any other setting, as in --set optimizer.learning_rate=0.01; may "
         "be repeated; train --list_settings names them",
     )
     add_log_argument(parser)

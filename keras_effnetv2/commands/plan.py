@@ -4,7 +4,8 @@ import argparse
 import sys
 
 from keras_effnetv2 import planning
-from keras_effnetv2.commands.train import find_experiment
+from keras_effnetv2.commands.shared.arguments import add_set_argument
+from keras_effnetv2.commands.shared.chosen_experiments import find_experiment
 from keras_effnetv2.planning.chips import CHIPS
 from keras_effnetv2.training.experiments.named import RECIPES
 
@@ -24,12 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="CHIP:TOPOLOGY",
         help="; ".join(f"{x.name}: {x.examples}" for x in CHIPS.values()),
     )
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="SETTING=VALUE",
-        help="change a setting, as in --set batch_size=1024; may be repeated",
+    add_set_argument(
+        parser,
+        "change a setting, as in --set batch_size=1024; may be repeated",
     )
     parser.add_argument(
         "--stages",

@@ -8,7 +8,7 @@ import statistics
 import sys
 
 from keras_effnetv2 import search as searching
-from keras_effnetv2.commands.shared.arguments import check_output
+from keras_effnetv2.commands.shared.arguments import add_set_argument, check_output
 from keras_effnetv2.commands.shared.renaming import add_old_name
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.files import check_name
@@ -52,12 +52,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder of results (default: FILE without its suffix, or NAME in it)",
     )
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="SETTING=VALUE",
-        help="change a setting of the candidates' training, as in --set epochs=5",
+    add_set_argument(
+        parser,
+        "change a setting of the candidates' training, as in --set epochs=5",
     )
     # For worker processes, which only evaluate: the first process writes the results.
     parser.add_argument("--only_work", action="store_true", help=argparse.SUPPRESS)

@@ -4,16 +4,19 @@ import argparse
 import pathlib
 import tempfile
 
-from keras_effnetv2.commands import export
 from keras_effnetv2.commands.exports import web
 from keras_effnetv2.commands.shared.arguments import check_checkpoint, check_counts
+from keras_effnetv2.commands.shared.exported_models import (
+    add_network_arguments,
+    open_labelled_model,
+)
 
 EXAMPLE = "python -m keras_effnetv2 serve --workdir runs/smoke"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the network, the page and the address."""
-    export.add_network_arguments(parser)
+    add_network_arguments(parser)
     web.add_arguments(parser)
     parser.add_argument(
         "--host",
@@ -29,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serves until interrupted."""
-    from keras_effnetv2 import export as exports
+    from keras_effnetv2 import export
     from keras_effnetv2.classification.classifying import Classifier
     from keras_effnetv2.explanation import heat_maps
     from keras_effnetv2.export.pages.sites import check_options
@@ -43,11 +46,11 @@ def run(args: argparse.Namespace) -> int:
         listen(args.host, args.port) as listener,
         tempfile.TemporaryDirectory() as folder,
     ):
-        model, source = export.open_labelled_model(args)
+        model, source = open_labelled_model(args)
         classifier = Classifier(model, image_size=args.image_size)
         classifier.check_explainable()
         site = pathlib.Path(folder, "site")
-        exports.web(model, site, **web.page_options(args), source=source)
+        export.web(model, site, **web.page_options(args), source=source)
         server = PageServer(site, classifier, listener)
         host = f"[{args.host}]" if ":" in args.host else args.host
         print(

@@ -9,16 +9,13 @@ from absl import logging
 from keras_effnetv2.commands.shared.arguments import (
     add_device_arguments,
     add_log_argument,
+    add_set_argument,
 )
+from keras_effnetv2.commands.shared.chosen_experiments import find_experiment
 from keras_effnetv2.errors import InputError, Interrupted
-from keras_effnetv2.paths import as_path, is_remote
 from keras_effnetv2.training.experiments.configuration import Experiment
-from keras_effnetv2.training.experiments.named import RECIPES, get_experiment
-from keras_effnetv2.training.experiments.settings import (
-    list_settings,
-    override,
-    to_text,
-)
+from keras_effnetv2.training.experiments.named import RECIPES
+from keras_effnetv2.training.experiments.settings import list_settings, to_text
 
 EXAMPLE = (
     "python -m keras_effnetv2 train --experiment digits-smoke --workdir runs/smoke"
@@ -44,12 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "the folder of an existing run resumes it, without --experiment",
     )
     add_device_arguments(parser)
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="SETTING=VALUE",
-        help="change a setting, as in --set optimizer.learning_rate=0.01; may be "
+    add_set_argument(
+        parser,
+        "change a setting, as in --set optimizer.learning_rate=0.01; may be "
         "repeated; for a run that has begun, only settings of loop, and epochs, to "
         "train longer",
     )
@@ -124,37 +118,6 @@ def _report(args: argparse.Namespace) -> None:
 
     if open_devices(args.strategy, args.tpu).is_chief:
         print(f"Report: {write_report(args.workdir)}", flush=True)
-
-
-def find_experiment(args: argparse.Namespace) -> Experiment:
-    """The run's own experiment, if the work folder has one, else `--experiment`.
-
-    The settings of `--set` are applied.
-
-    Raises:
-        ValueError: there is no experiment, or the name is unknown.
-    """
-    from keras_effnetv2.training.runs.workdir import Workdir, read_experiment
-
-    named = None if args.experiment is None else _named(args.experiment)
-    if args.workdir is not None:
-        workdir = Workdir(as_path(args.workdir))
-        if workdir.config.is_file() and (named is None or workdir.has_begun()):
-            own = read_experiment(args.workdir)
-            named = own if named is None or named.name == own.name else named
-    if named is None:
-        where = f"{args.workdir} has no run yet. " if args.workdir else ""
-        raise InputError(
-            f"{where}Say what to train: --experiment NAME, one of {', '.join(RECIPES)}."
-        )
-    return override(named, args.set)
-
-
-def _named(name: str) -> Experiment:
-    from keras_effnetv2.training.runs.workdir import read_experiment
-
-    is_workdir = is_remote(name) or os.path.isdir(name)
-    return read_experiment(name) if is_workdir else get_experiment(name)
 
 
 def _print_settings(experiment: Experiment) -> None:

@@ -5,7 +5,6 @@ training resumes at any step as if it had not stopped, and any number of workers
 the same global batches.
 """
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -138,7 +137,7 @@ def _in_chunks(
     before = [row // per_lane * per_lane + (row - 1) % per_lane for row in own]
     # A mixed image needs the one before it, which another worker may have.
     made = own if mixing.is_off else sorted({*own, *before})
-    by_address = _by_address(source, order)
+    by_address = source.by_address()
 
     def batch(epoch, step, addresses, contents):
         _, image_seed, mixing_seed = epoch_seeds(steps.seed, epoch)
@@ -163,15 +162,6 @@ def _in_chunks(
         )
 
     return _in_parallel(training_records(order, steps, made, decode_errors), batch)
-
-
-def _by_address(source: Source, order: ChunkOrder) -> Source:
-    """The same images by their addresses."""
-    return dataclasses.replace(
-        source,
-        read=lambda address: order.parse(order.store.record(address)),
-        name_of=order.store.name_of,
-    )
 
 
 def first_images(
@@ -200,7 +190,7 @@ def first_images(
         indices = epoch_order(source.num_examples, seed, index_of_epoch)[:num]
     else:
         indices = tf.constant(first_addresses(source.chunks, num, seed, epoch))
-        source = _by_address(source, source.chunks)
+        source = source.by_address()
     side = augmenter.image_size
     spec = tf.TensorSpec((side, side, 3), tf.uint8)
     prepare = _preparation(source, augmenter)
@@ -263,7 +253,7 @@ def evaluation_batches(
     order = source.chunks
     if order is None:
         return _in_parallel(starts, from_start)
-    by_address = _by_address(source, order)
+    by_address = source.by_address()
     spans = [(x, min(x + num_rows, num)) for x in range(first, first + num, batch_size)]
     return _in_parallel(
         records_in_order(order.store, spans, decode_errors),

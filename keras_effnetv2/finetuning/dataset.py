@@ -15,7 +15,7 @@ from keras_effnetv2.finetuning.photographs.photograph_folder import find_photogr
 from keras_effnetv2.finetuning.photographs.split import split_photographs
 from keras_effnetv2.finetuning.photographs.survey import survey_photographs
 from keras_effnetv2.tables import align
-from keras_effnetv2.training.experiments.configuration import Data
+from keras_effnetv2.training.experiments.image_settings import Data
 
 TFDS, HUGGING_FACE = "tfds:", "hf://"
 SURVEY, SPLIT = "survey.json", "split.csv"

@@ -8,8 +8,6 @@ from keras_effnetv2.finetuning.options import Options
 from keras_effnetv2.finetuning.plan import Plan
 from keras_effnetv2.networks.variants import get_variant
 from keras_effnetv2.training.experiments.configuration import (
-    Augmentation,
-    Data,
     Experiment,
     Loop,
     Model,
@@ -19,6 +17,7 @@ from keras_effnetv2.training.experiments.configuration import (
     Regularization,
     Schedule,
 )
+from keras_effnetv2.training.experiments.image_settings import Augmentation, Data
 from keras_effnetv2.training.experiments.settings import override
 from keras_effnetv2.training.progressive.stages import Ramp
 

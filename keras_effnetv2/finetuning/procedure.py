@@ -48,10 +48,11 @@ from keras_effnetv2.finetuning.saved_choices import (
 from keras_effnetv2.finetuning.step_times import has_bfloat16, measure_pace
 from keras_effnetv2.paths import is_remote
 from keras_effnetv2.reports.writing import write_and_measure
+from keras_effnetv2.training.devices.process_setup import set_up_process
 from keras_effnetv2.training.devices.strategies import Devices, open_devices
 from keras_effnetv2.training.experiments.configuration import Experiment, Precision
 from keras_effnetv2.training.progressive.feeding import Feed
-from keras_effnetv2.training.runs.run import set_up_process, train
+from keras_effnetv2.training.runs.run import train
 
 # Minutes from which measuring a second precision is worthwhile.
 _PRECISION_MINUTES = 20.0

@@ -11,10 +11,8 @@ from keras_effnetv2 import private_apis
 from keras_effnetv2.finetuning.plan import Pace
 from keras_effnetv2.training.devices.strategies import Devices
 from keras_effnetv2.training.experiments.configuration import Experiment
-from keras_effnetv2.training.learner.building import build_learner
+from keras_effnetv2.training.learner.temporary import temporary_learner
 from keras_effnetv2.training.progressive import feeding
-from keras_effnetv2.training.progressive.learning import Segment
-from keras_effnetv2.training.progressive.stages import steps_per_epoch
 
 _NUM_STEPS = 3  # Timed steps; the one before them traces.
 _CPU_INFO = pathlib.Path("/proc/cpuinfo")
@@ -30,19 +28,14 @@ def measure_pace(experiment: Experiment, feed: feeding.Feed, devices: Devices) -
         feed: the training images.
         devices: devices to train on.
     """
-    num_images = feed.source.num_examples
-    stages = experiment.stages(num_images)
-    with devices.scope():
-        learner = build_learner(
-            experiment,
-            stages,
-            num_images,
-            weights=None,  # As fast as any.
-            class_counts=feed.source.class_counts,
-        )
-    num_steps = steps_per_epoch(num_images, stages[-1].batch_size)
-    num_epochs = -(-(_NUM_STEPS + 1) // num_steps)
-    segment = Segment(stages[-1], 0, num_epochs, 0, num_steps)
+    learner, segment = temporary_learner(
+        experiment,
+        feed,
+        devices,
+        stage=-1,
+        num_steps=_NUM_STEPS + 1,
+        weights=None,  # As fast as any.
+    )
     seconds = {}
     for is_head in (True, False):
         learner.train_head_only(is_head)

@@ -6,10 +6,10 @@ replicas, and SiLU and convolutions have custom gradients.
 """
 
 from keras_effnetv2.layers.activations import FastActivation
-from keras_effnetv2.layers.batch_norm import BatchNorm
 from keras_effnetv2.layers.blocks import FusedMBConv, MBConv
 from keras_effnetv2.layers.global_context import GlobalContext
-from keras_effnetv2.layers.pixels import PixelNormalization
+from keras_effnetv2.layers.inputs.pixels import PixelNormalization
+from keras_effnetv2.layers.normalization.batch_norm import BatchNorm
 from keras_effnetv2.layers.squeeze_excite import SqueezeExcite
 from keras_effnetv2.layers.stochastic_depth import StochasticDepth
 

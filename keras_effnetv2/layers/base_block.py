@@ -7,11 +7,11 @@ import keras
 
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.layers.activations import Activation
-from keras_effnetv2.layers.batch_norm import BatchNorm
 from keras_effnetv2.layers.convolutions import Conv2D
 from keras_effnetv2.layers.global_context import GlobalContext
-from keras_effnetv2.layers.layout import check_channels_last
-from keras_effnetv2.layers.norm_groups import activated, expanded, gated
+from keras_effnetv2.layers.inputs.layout import check_channels_last
+from keras_effnetv2.layers.normalization.batch_norm import BatchNorm
+from keras_effnetv2.layers.normalization.norm_groups import activated, expanded, gated
 from keras_effnetv2.layers.rematerialization import rematerialize
 from keras_effnetv2.layers.squeeze_excite import CONV_INITIALIZER, SqueezeExcite
 from keras_effnetv2.layers.stochastic_depth import StochasticDepth

@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from keras_effnetv2.layers.activations import activate
-from keras_effnetv2.layers.layout import check_channels_last
+from keras_effnetv2.layers.inputs.layout import check_channels_last
 from keras_effnetv2.layers.squeeze_excite import SqueezeExcite
 
 # timm's value; PyTorch has 1e-5 and Keras 1e-3.

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_effnetv2.layers.batch_norm import BatchNorm
+from keras_effnetv2.layers.normalization.batch_norm import BatchNorm
 
 
 def rematerialize(

@@ -8,7 +8,7 @@ from keras import ops
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.layers.activations import Activation
 from keras_effnetv2.layers.convolutions import Conv2D
-from keras_effnetv2.layers.layout import check_channels_last
+from keras_effnetv2.layers.inputs.layout import check_channels_last
 
 # A normal of variance 2 / (kernel area * filters), as in the released code.
 CONV_INITIALIZER = {

@@ -9,7 +9,7 @@ import keras
 
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.layers import PixelNormalization
-from keras_effnetv2.layers.first_look import watch
+from keras_effnetv2.layers.inputs.first_look import watch
 from keras_effnetv2.networks.fast_calls import (
     EagerCalls,
     is_eager_inference,

@@ -11,6 +11,7 @@ from keras_effnetv2.networks.variants import get_variant
 from keras_effnetv2.profiling.measurement import latency
 from keras_effnetv2.progress import format_duration
 from keras_effnetv2.reports import calibration, diagrams, measures, views
+from keras_effnetv2.reports.confusion import confusion_matrix
 from keras_effnetv2.reports.data_survey import DataSurvey
 from keras_effnetv2.reports.evaluated_images import Evaluation
 from keras_effnetv2.reports.gallery import Gallery, open_explainer
@@ -22,11 +23,7 @@ from keras_effnetv2.version import __version__
 
 _MAX_MISTAKES = 12
 _MAX_SUSPECTS = 24
-_MAX_MATRIX = 20  # Classes; more do not fit on a screen.
 _MAX_ROWS = 1000  # Classes in the table.
-_MAX_PAIRS = 15
-_PER_CELL = 6
-_PER_RIGHT_CELL = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +64,9 @@ def gather(
         for x in (evaluation, trained)
         if x is not None and not x.is_multi_label
     ]
-    matrix = None if evaluation.is_multi_label else _matrix(evaluation, gallery)
+    matrix = (
+        None if evaluation.is_multi_label else confusion_matrix(evaluation, gallery)
+    )
     return {
         "title": evaluation.run.experiment.name,
         "folder": evaluation.run.workdir.path.name,
@@ -184,78 +183,6 @@ def _suspects(evaluation: Evaluation, gallery: Gallery) -> dict[str, Any]:
         "num_all": len(found),
         "num_images": len(evaluation),
     }
-
-
-def _matrix(evaluation: Evaluation, gallery: Gallery) -> dict[str, Any]:
-    """The confusion matrix; with many classes, of the most confused ones."""
-    counts, names = measures.confusion(evaluation), evaluation.run.class_names
-    chosen = measures.most_confused(counts, _MAX_MATRIX)
-    totals = counts.sum(axis=1)
-    pairs = _pairs(counts)
-    places = {(i, j) for i in chosen for j in chosen if counts[i, j]} | {*pairs}
-    # Errors first, most frequent first.
-    order = sorted(places, key=lambda x: (x[0] == x[1], -counts[x], x))
-    cells = {}
-    for label, predicted in order:
-        keys = gallery.add(evaluation, _of_cell(evaluation, gallery, label, predicted))
-        cells[f"{label}-{predicted}"] = {
-            "label": names[label],
-            "predicted": names[predicted],
-            "count": int(counts[label, predicted]),
-            "keys": keys,
-        }
-    return {
-        "names": [names[i] for i in chosen],
-        "rows": [
-            {
-                "name": names[i],
-                "cells": [
-                    {
-                        "key": f"{i}-{j}",
-                        "count": int(counts[i, j]),
-                        "share": float(counts[i, j] / max(totals[i], 1)),
-                        "is_right": bool(i == j),
-                        "predicted": names[j],
-                    }
-                    for j in chosen
-                ],
-            }
-            for i in chosen
-        ],
-        "pairs": [
-            {
-                "key": f"{i}-{j}",
-                "label": names[i],
-                "predicted": names[j],
-                "count": int(counts[i, j]),
-                "share": float(counts[i, j] / totals[i]),
-            }
-            for i, j in pairs
-        ],
-        "num_left_out": len(counts) - len(chosen),
-        "cells": cells,
-    }
-
-
-def _pairs(counts: np.ndarray) -> list[tuple[int, int]]:
-    """Label and prediction of the most frequent errors."""
-    errors = counts.copy()
-    np.fill_diagonal(errors, 0)
-    order = np.argsort(-errors, axis=None, kind="stable")[:_MAX_PAIRS]
-    places = (divmod(int(flat), len(counts)) for flat in order)
-    return [place for place in places if errors[place]]
-
-
-def _of_cell(
-    evaluation: Evaluation, gallery: Gallery, label: int, predicted: int
-) -> np.ndarray:
-    """Rows to show for a cell: the most confident errors, the least confident hits."""
-    is_in = (evaluation.labels == label) & (evaluation.predicted == predicted)
-    rows = np.flatnonzero(is_in)
-    scores = gallery.scores(evaluation)[rows, predicted]
-    if label == predicted:
-        return rows[np.argsort(scores, kind="stable")][:_PER_RIGHT_CELL]
-    return rows[np.argsort(-scores, kind="stable")][:_PER_CELL]
 
 
 def _calibration(evaluation: Evaluation, fitted: Fitted) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import keras
 from keras_effnetv2 import private_apis
 from keras_effnetv2.networks.architecture import Variant
 from keras_effnetv2.search.studies.workers import CandidateError
+from keras_effnetv2.training.devices.process_setup import set_up_process
 from keras_effnetv2.training.devices.strategies import open_devices
 from keras_effnetv2.training.experiments.configuration import Experiment
 from keras_effnetv2.training.learner.building import build_learner
@@ -20,7 +21,6 @@ from keras_effnetv2.training.progressive.learning import fit_segment, plan_segme
 from keras_effnetv2.training.progressive.stages import steps_per_epoch
 from keras_effnetv2.training.runs.evaluation import Evaluation
 from keras_effnetv2.training.runs.feasibility import check
-from keras_effnetv2.training.runs.run import set_up_process
 
 # Called with the epochs trained and the accuracy; raises to end the training.
 Report = Callable[[int, float], None]

@@ -10,8 +10,6 @@ from keras_effnetv2.networks.architecture import Variant
 from keras_effnetv2.networks.variants import get_variant
 from keras_effnetv2.search.sampling.space import Space
 from keras_effnetv2.training.experiments.configuration import (
-    Augmentation,
-    Data,
     Experiment,
     Model,
     Optimizer,
@@ -19,6 +17,7 @@ from keras_effnetv2.training.experiments.configuration import (
     Regularization,
     Schedule,
 )
+from keras_effnetv2.training.experiments.image_settings import Augmentation, Data
 from keras_effnetv2.training.progressive.stages import Ramp
 
 

@@ -1,8 +1,8 @@
 """Class names of ImageNet-1k and ImageNet-21k, and decoding of scores.
 
 The names are the data files of timm 1.0.31 (facts of WordNet), written by
-`tools/make_class_names.py`. ImageNet-21k has 21,843 classes in the order of Google's
-classifiers; google/automl's own list is one short and shifted.
+`tools/references/make_class_names.py`. ImageNet-21k has 21,843 classes in the order of
+Google's classifiers; google/automl's own list is one short and shifted.
 """
 
 import functools

@@ -12,10 +12,10 @@ from keras_effnetv2.networks import variants
 from keras_effnetv2.networks.variant_files import write_variant
 from keras_effnetv2.training import load_run
 from tests import image_files as files
-from tests import mirror
 from tests.commands import finished_run
 from tests.conftest import ROOT
 from tests.export import micro
+from tests.servers import mirror
 from tests.tiny_networks import NANO, NANO_FILE
 
 LABELS = ("cat", "dog", "cow")

@@ -8,11 +8,11 @@ import keras
 import numpy as np
 import pytest
 
-from keras_effnetv2 import __main__ as command_line
 from keras_effnetv2.commands import convert
 from keras_effnetv2.models import create_model
 from keras_effnetv2.networks import variants
 from keras_effnetv2.preprocessing import record
+from tests.commands.running import run_command
 from tests.tiny_networks import NANO, tiny
 
 
@@ -24,8 +24,7 @@ def small_reference(monkeypatch):
 
 
 def run(*arguments):
-    args = command_line.parse(["", "convert", *map(str, arguments)])
-    return command_line.main(args)
+    return run_command("convert", *arguments)
 
 
 @pytest.mark.parametrize(

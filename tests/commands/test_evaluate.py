@@ -4,16 +4,16 @@ import re
 
 import pytest
 
-from keras_effnetv2 import __main__ as command_line
 from keras_effnetv2 import create_model
 from tests.commands import finished_run
+from tests.commands.running import run_command
 from tests.tiny_networks import NANO, NANO_SETTINGS
 
 SETTINGS = ["--set", "data.eval_split=test[:60]", "--set", "batch_size=32"]
 
 
 def run(*flags):
-    return command_line.main(command_line.parse(["", "evaluate", *map(str, flags)]))
+    return run_command("evaluate", *flags)
 
 
 def test_a_run_and_its_weights_have_the_same_accuracy(capsys, tmp_path):

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_effnetv2 import __main__ as command_line
 from keras_effnetv2 import create_model
 from keras_effnetv2.commands.shared import classifiers
 from keras_effnetv2.data.decoding import cropping, images
@@ -16,6 +15,7 @@ from keras_effnetv2.explanation.activation_maps import class_activation_maps
 from keras_effnetv2.preprocessing import preprocess_input, record
 from keras_effnetv2.weights.labels import class_names
 from tests import image_files as files
+from tests.commands.running import run_command
 from tests.data import image_folders
 from tests.data.image_folders import AWKWARD
 from tests.explanation.test_activation_maps import SMALL
@@ -28,9 +28,7 @@ RECORD = record("efficientnetv2-b0", "imagenet", 64)
 
 
 def run(*flags):
-    return command_line.main(
-        command_line.parse(["", "explain", *(str(flag) for flag in flags)])
-    )
+    return run_command("explain", *flags)
 
 
 def model(**options):

@@ -8,7 +8,8 @@ import pytest
 
 from keras_effnetv2 import __main__ as command_line
 from keras_effnetv2 import create_model
-from keras_effnetv2.commands import export
+from keras_effnetv2.commands.export import FORMATS
+from keras_effnetv2.commands.shared import exported_models
 from keras_effnetv2.export.checks.roundtrip import run_engine
 from keras_effnetv2.files import replace_file
 from keras_effnetv2.networks import variants
@@ -18,13 +19,13 @@ from keras_effnetv2.training.learner.network import build_network
 from keras_effnetv2.training.reporting.records import Records
 from keras_effnetv2.training.runs.trained import describe_weights, trained_weights
 from keras_effnetv2.training.runs.workdir import Workdir, read_experiment
-from tests import mirror
 from tests.commands import finished_run
+from tests.commands.running import run_command
+from tests.servers import mirror
 
 
 def run(*flags):
-    words = ["", "export", *(str(flag) for flag in flags)]
-    return command_line.main(command_line.parse(words))
+    return run_command("export", *flags)
 
 
 def manifest(folder):
@@ -83,7 +84,7 @@ def test_the_best_checkpoint_of_a_run_that_may_not_be_finished(tmp_path):
         ["", "export", "onnx", "--workdir", str(workdir), "--checkpoint", "best"]
         + ["--output", "x"]
     )
-    model, _ = export.open_model(args)
+    model, _ = exported_models.open_model(args)
     for found, wanted in zip(model.weights, network.weights, strict=True):
         np.testing.assert_array_equal(found, wanted)
     with pytest.raises(ValueError, match="is not finished.*train --workdir"):
@@ -125,8 +126,8 @@ def test_a_best_checkpoint_needs_a_work_folder(command, tmp_path, capsys):
         "evaluate": [],
         "export": ["saved_model", "--variant", "b0", "--weights", "none", *output],
     }[command]
-    words = ["", command, *words, "--checkpoint", "best"]
-    assert command_line.main(command_line.parse(words)) == 2
+    words += ["--checkpoint", "best"]
+    assert run_command(command, *words) == 2
     assert "--checkpoint best needs a work folder" in capsys.readouterr().err
 
 
@@ -203,7 +204,7 @@ def test_a_folder_that_is_no_export_stays(workdir, tmp_path, capsys):
     assert "is not an export" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("kind", sorted(export.FORMATS))
+@pytest.mark.parametrize("kind", sorted(FORMATS))
 @pytest.mark.parametrize(
     "output, message",
     [("file/export", "Nothing can be written"), ("s3://bucket/x", "to the bucket")],
@@ -211,7 +212,7 @@ def test_a_folder_that_is_no_export_stays(workdir, tmp_path, capsys):
 def test_a_bad_output_is_refused_before_the_model_is_opened(
     kind, output, message, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr(export, "open_model", pytest.fail)
+    monkeypatch.setattr(exported_models, "open_model", pytest.fail)
     (tmp_path / "file").touch()
     output = output if "://" in output else tmp_path / output
     assert run(kind, "--weights", "big.keras", "--output", output) == 2
@@ -230,7 +231,7 @@ def test_a_bad_output_is_refused_before_the_model_is_opened(
 def test_bad_numbers_are_refused_before_the_model_is_opened(
     kind, flag, message, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr(export, "open_model", pytest.fail)
+    monkeypatch.setattr(exported_models, "open_model", pytest.fail)
     flags = "--weights", "big.keras", "--output", tmp_path / "export", flag, 0
     assert run(kind, *flags) == 2
     error = capsys.readouterr().err
@@ -240,7 +241,7 @@ def test_bad_numbers_are_refused_before_the_model_is_opened(
 def test_int8_without_images_is_refused_before_the_model_is_opened(
     tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr(export, "open_model", pytest.fail)
+    monkeypatch.setattr(exported_models, "open_model", pytest.fail)
     flags = ("--weights", "big.keras", "--output", tmp_path / "export")
     assert run("litert", *flags) == 2
     assert "calibrated on real images" in capsys.readouterr().err
@@ -263,7 +264,7 @@ def test_bad_versions_are_refused_before_the_model_is_opened(
     flags, message, tmp_path, monkeypatch, capsys
 ):
     pytest.importorskip("tensorflow_serving")
-    monkeypatch.setattr(export, "open_model", pytest.fail)
+    monkeypatch.setattr(exported_models, "open_model", pytest.fail)
     (tmp_path / "1").mkdir()
     assert run("serving", "--weights", "big.keras", "--output", tmp_path, *flags) == 2
     error = capsys.readouterr().err

@@ -3,19 +3,19 @@
 import pytest
 
 import keras_effnetv2
-from keras_effnetv2 import __main__ as command_line
 from keras_effnetv2.networks import variants
+from tests.commands.running import run_command
 
 
 def test_every_variant_has_a_line(capsys):
-    assert command_line.main(command_line.parse(["", "list"])) == 0
+    assert run_command("list") == 0
     lines = capsys.readouterr().out.splitlines()
     names = [line.split()[0] for line in lines[1 : 1 + len(variants.list_variants())]]
     assert names == variants.list_variants()
 
 
 def test_counted_figures_stand_beside_the_published_ones(capsys):
-    command_line.main(command_line.parse(["", "list"]))
+    run_command("list")
     lines = {line.split(" ")[0]: line for line in capsys.readouterr().out.splitlines()}
     assert lines["efficientnetv2-s"].split()[1:] == [
         *("300", "384"),
@@ -27,7 +27,7 @@ def test_counted_figures_stand_beside_the_published_ones(capsys):
 
 
 def listed(capsys, *words):
-    assert command_line.main(command_line.parse(["", "list", *words])) == 0
+    assert run_command("list", *words) == 0
     lines = capsys.readouterr().out.splitlines()
     return [line.split()[0] for line in lines[1 : lines.index("")]]
 
@@ -43,7 +43,7 @@ def test_a_pattern_and_weights_choose(capsys):
 
 
 def test_what_fits_nothing_says_so(capsys):
-    assert command_line.main(command_line.parse(["", "list", "b9*"])) == 2
+    assert run_command("list", "b9*") == 2
     assert "No variant has a name like 'b9*'" in capsys.readouterr().err
 
 

@@ -7,7 +7,6 @@ import keras
 import numpy as np
 import pytest
 
-from keras_effnetv2 import __main__ as command_line
 from keras_effnetv2 import create_model, decode_predictions
 from keras_effnetv2.classification import Classifier
 from keras_effnetv2.commands.results import image_runs
@@ -16,8 +15,9 @@ from keras_effnetv2.networks import variants
 from keras_effnetv2.preprocessing import preprocess_input, record
 from keras_effnetv2.training import load_run
 from tests import image_files as files
-from tests.bucket_server import BucketServer
+from tests.buckets.bucket_server import BucketServer
 from tests.commands import finished_run
+from tests.commands.running import run_command
 from tests.data import image_folders
 from tests.data.image_folders import AWKWARD, NOT_UTF8
 from tests.export import micro
@@ -27,9 +27,7 @@ RECORD = record("efficientnetv2-b0", "imagenet", 32)
 
 
 def run(*flags):
-    return command_line.main(
-        command_line.parse(["", "predict", *(str(flag) for flag in flags)])
-    )
+    return run_command("predict", *flags)
 
 
 def model(**options):

@@ -2,14 +2,14 @@
 
 import pytest
 
-from keras_effnetv2 import __main__ as command_line
 from keras_effnetv2.networks import variants
 from keras_effnetv2.search.costs import series
+from tests.commands.running import run_command
 from tests.tiny_networks import NANO
 
 
 def run(*flags):
-    return command_line.main(command_line.parse(["", "profile", *flags]))
+    return run_command("profile", *flags)
 
 
 def test_it_prints_the_table(capsys):

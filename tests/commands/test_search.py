@@ -9,7 +9,6 @@ import sys
 
 import pytest
 
-from keras_effnetv2 import __main__ as command_line
 from keras_effnetv2.networks.variants import get_variant
 from keras_effnetv2.search import confirm, objective, open_search, searches
 from keras_effnetv2.search.costs import screening
@@ -19,14 +18,14 @@ from keras_effnetv2.search.objective import SearchObjective
 from keras_effnetv2.search.reward import Measurement
 from keras_effnetv2.search.studies import processes
 from keras_effnetv2.search.studies.workers import CandidateError
+from tests.commands.running import run_command
 from tests.search import test_evaluator
 
 QUICK = ("epochs=1", "progressive.num_stages=1", "data.train_split=train[:64]")
 
 
 def run(*flags):
-    words = ["", "search", *(str(flag) for flag in flags)]
-    return command_line.main(command_line.parse(words))
+    return run_command("search", *flags)
 
 
 @pytest.fixture

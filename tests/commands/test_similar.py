@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_effnetv2 import __main__ as command_line
 from keras_effnetv2.classification.classifying import Classifier
 from keras_effnetv2.commands.results import feature_files
 from keras_effnetv2.commands.results.feature_cache import CACHE
 from tests import image_files as files
+from tests.commands.running import run_command
 
 
 @pytest.fixture
@@ -27,11 +27,6 @@ def photos(tmp_path):
         (folder / f"{name}.png").write_bytes(files.encode(picture, "PNG"))
     (folder / "bad.png").write_bytes(b"<html>")
     return folder
-
-
-def run(command, *flags):
-    words = ["", command, *(str(flag) for flag in flags)]
-    return command_line.main(command_line.parse(words))
 
 
 def expected(network, photos):
@@ -51,7 +46,7 @@ def test_features_are_written_in_every_format(capsys, network, photos):
     folder = photos.parent
     for kind in ("npz", "csv", "parquet"):
         output = folder / f"features.{kind}"
-        assert run("embed", photos, "--model", network, "--output", output) == 1
+        assert run_command("embed", photos, "--model", network, "--output", output) == 1
     paths = [str(photos / f"{x}.png") for x in ("gradient", "mirrored", "more/noise")]
     wanted = Classifier(network).features(paths)
     found = feature_files.read(folder / "features.npz")
@@ -74,7 +69,7 @@ def test_the_nearest_in_a_folder_come_first_without_the_photograph(
     capsys, network, photos
 ):
     flags = [photos / "gradient.png", "--among", photos, "--model", network]
-    assert run("similar", *flags) == 0
+    assert run_command("similar", *flags) == 0
     output, errors = capsys.readouterr()
     assert output.splitlines() == expected(network, photos)
     assert "bad.png cannot be read" in errors
@@ -94,21 +89,21 @@ def test_features_are_kept_in_the_folder_until_a_file_changes(
 
     monkeypatch.setattr(Classifier, "rows", note)
     flags = [photos / "gradient.png", "--among", photos, "--model", network]
-    assert run("similar", *flags) == 0 and (photos / CACHE).is_file()
+    assert run_command("similar", *flags) == 0 and (photos / CACHE).is_file()
     (photos / "mirrored.png").write_bytes(files.encode(files.GRAY, "PNG"))
-    assert run("similar", *flags) == 0
-    assert run("similar", *flags, "--image_size", 48) == 0
+    assert run_command("similar", *flags) == 0
+    assert run_command("similar", *flags, "--image_size", 48) == 0
     assert [len(x) for x in seen] == [4, 2, 4] and "mirrored.png" in seen[1]
 
 
 def test_files_of_embed_say_their_network(capsys, network, photos):
     output = photos.parent / "features.npz"
-    run("embed", photos, "--model", network, "--output", output)
+    run_command("embed", photos, "--model", network, "--output", output)
     capsys.readouterr()
     flags = [photos / "gradient.png", "--among", output]
-    assert run("similar", *flags) == 0
+    assert run_command("similar", *flags) == 0
     assert capsys.readouterr().out.splitlines() == expected(network, photos)
-    assert run("similar", *flags, "--model", "other.keras") == 2
+    assert run_command("similar", *flags, "--model", "other.keras") == 2
     assert "are of --model" in capsys.readouterr().err
 
 
@@ -116,7 +111,7 @@ def test_the_nearest_are_drawn(capsys, network, photos):
     pytest.importorskip("matplotlib")
     picture = photos.parent / "similar.png"
     flags = [photos / "gradient.png", "--among", photos, "--model", network]
-    assert run("similar", *flags, "--top", 1, "--output", picture) == 0
+    assert run_command("similar", *flags, "--top", 1, "--output", picture) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines == [expected(network, photos)[0], str(picture)]
     with Image.open(picture) as image:
@@ -137,5 +132,5 @@ def test_where_nothing_can_be_found_is_said(
     monkeypatch.chdir(photos.parent)
     (photos.parent / "empty").mkdir()
     flags = ["--among", among, "--model", network]
-    assert run("similar", photos / "gradient.png", *flags) == 2
+    assert run_command("similar", photos / "gradient.png", *flags) == 2
     assert message in capsys.readouterr().err

@@ -3,7 +3,7 @@
 import pytest
 
 from keras_effnetv2 import __main__ as command_line
-from keras_effnetv2.commands import train
+from keras_effnetv2.commands.shared.chosen_experiments import find_experiment
 from keras_effnetv2.training import get_experiment, override
 from keras_effnetv2.training.runs.trained import fitted_temperature
 from keras_effnetv2.training.runs.workdir import open_workdir, train_command
@@ -31,11 +31,11 @@ def workdir(tmp_path):
 
 def test_a_work_folder_has_its_experiment(workdir):
     own = override(get_experiment("digits-smoke"), SETTINGS)
-    assert train.find_experiment(parse("--workdir", workdir.path)) == own
+    assert find_experiment(parse("--workdir", workdir.path)) == own
     flags = ("--experiment", "digits-smoke", "--workdir", workdir.path)
-    assert train.find_experiment(parse(*flags)) == own
+    assert find_experiment(parse(*flags)) == own
     changed = parse("--workdir", workdir.path, "--set", "epochs=9")
-    assert train.find_experiment(changed) == override(own, ["epochs=9"])
+    assert find_experiment(changed) == override(own, ["epochs=9"])
 
 
 def test_another_experiment_is_left_to_be_refused(workdir, capsys):
@@ -47,12 +47,12 @@ def test_another_experiment_is_left_to_be_refused(workdir, capsys):
 def test_what_was_refused_before_it_began_can_be_another_experiment(tmp_path):
     open_workdir(tmp_path / "run", get_experiment("digits-smoke"))
     flags = ("--experiment", "digits", "--workdir", tmp_path / "run")
-    assert train.find_experiment(parse(*flags)) == get_experiment("digits")
+    assert find_experiment(parse(*flags)) == get_experiment("digits")
 
 
 def test_a_new_run_can_have_the_settings_of_another(workdir, tmp_path):
     flags = ("--experiment", workdir.path, "--workdir", tmp_path / "new")
-    found = train.find_experiment(parse(*flags))
+    found = find_experiment(parse(*flags))
     assert found == override(get_experiment("digits-smoke"), SETTINGS)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from keras_effnetv2 import __main__ as command_line
-from keras_effnetv2.commands import export
+from keras_effnetv2.commands.shared.exported_models import open_model
 from keras_effnetv2.models import create_model
 from keras_effnetv2.networks.variant_files import read_variant, write_variant
 from keras_effnetv2.networks.variants import fuse_stages, get_variant
@@ -17,6 +17,7 @@ from keras_effnetv2.training.experiments.settings import override
 from keras_effnetv2.training.learner.network import build_network
 from keras_effnetv2.training.runs.workdir import open_workdir, read_experiment
 from tests import image_files as files
+from tests.commands.running import run_command
 
 FOUND = dataclasses.replace(
     fuse_stages(get_variant("efficientnetv2-b0"), [4]),
@@ -25,10 +26,6 @@ FOUND = dataclasses.replace(
     depth_coefficient=0.1,
     eval_size=32,
 )
-
-
-def run(*words):
-    return command_line.main(command_line.parse(["", *map(str, words)]))
 
 
 @pytest.fixture
@@ -54,25 +51,28 @@ def finished(path, started):
 
 
 def test_profile(folder, capsys):
-    assert run("profile", "found.json", "--no-measure") == 0
+    assert run_command("profile", "found.json", "--no-measure") == 0
     assert capsys.readouterr().out.startswith("found, 32x32 pixels")
 
 
 def test_convert_predict_and_export(folder, capsys):
     create_model(FOUND, classes=4).save_weights("a.weights.h5")
-    assert run("convert", "a.weights.h5", "b.keras", "--variant", "found.json") == 0
+    assert (
+        run_command("convert", "a.weights.h5", "b.keras", "--variant", "found.json")
+        == 0
+    )
     model = keras.models.load_model("b.keras")
     assert (model.name, model.output_shape) == ("found", (None, 4))
     named = ("--variant", "found.json", "--weights", "a.weights.h5")
-    assert run("predict", "a.jpg", *named, "--top", 1) == 0
+    assert run_command("predict", "a.jpg", *named, "--top", 1) == 0
     assert "class" in capsys.readouterr().out
     words = ("export", "saved_model", *named, "--output", "export")
-    exported, source = export.open_model(command_line.parse(["", *words]))
+    exported, source = open_model(command_line.parse(["", *words]))
     assert (exported.name, source["variant"]) == ("found", "found.json")
 
 
 def test_released_weights_are_not_those_of_a_found_network(folder, capsys):
-    assert run("predict", "a.jpg", "--variant", "found.json") == 2
+    assert run_command("predict", "a.jpg", "--variant", "found.json") == 2
     assert "found.json holds a network without weights" in capsys.readouterr().err
 
 
@@ -139,7 +139,7 @@ def test_runs_of_published_variants_have_no_copy(folder):
 
 
 def test_a_file_that_is_not_there_stops_a_training_before_it_begins(folder, capsys):
-    code = run(
+    code = run_command(
         *("train", "--experiment", "digits-smoke", "--workdir", "run"),
         *("--set", "model.variant=absent.json"),
     )

@@ -10,7 +10,7 @@ from keras_effnetv2.data.decode_errors import DecodeErrors
 from keras_effnetv2.data.pipeline import Shard
 from keras_effnetv2.data.sources import open_source
 from tests.data import image_folders
-from tests.data.test_pipeline import AUGMENTER, PLAIN, evaluate, numbered, train
+from tests.data.batches import AUGMENTER, PLAIN, evaluate, numbered, train
 
 NUM = 20
 

@@ -14,20 +14,6 @@ CORNERS = np.zeros((2, 4, 4), "float32")
 CORNERS[0, 0, 0], CORNERS[1, 3, 3] = 8, 2
 
 
-@pytest.fixture
-def figures(monkeypatch):
-    """What is drawn, as figures of matplotlib."""
-    figure = pytest.importorskip("matplotlib.figure")
-    drawn, save = [], figure.Figure.savefig
-
-    def keep(self, *args, **kwargs):
-        drawn.append(self)
-        save(self, *args, **kwargs)
-
-    monkeypatch.setattr(figure.Figure, "savefig", keep)
-    return drawn
-
-
 def draw(folder, image=GRAY, maps=CORNERS, titles=("a", "b", "c")):
     draw_heat_maps(image, maps, titles, folder / "heat.png")
     with Image.open(folder / "heat.png") as picture:

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_effnetv2 import __main__ as command_line
 from keras_effnetv2 import create_model, export, name_classes
 from keras_effnetv2.export.checks.roundtrip import keras_outputs, run_engine
 from keras_effnetv2.export.classifier import Classifier
 from keras_effnetv2.preprocessing import Preprocessing, record
+from tests.commands.running import run_command
 from tests.export import micro
 from tests.tiny_networks import NANO
 
@@ -228,13 +228,13 @@ def test_modules_to_fine_tune_need_no_probabilities(tmp_path, engines_here):
 
 
 def test_the_command_knows_the_loss_of_a_file(tmp_path, capsys, engines_here):
-    words = ["", "export", "saved_model", "--no-fold", "--top", "2", "--weights"]
+    words = ["export", "saved_model", "--no-fold", "--top", "2", "--weights"]
     words += [str(tmp_path / "model.keras"), "--output", str(tmp_path / "out")]
     of_logits().save(tmp_path / "model.keras")
-    assert command_line.main(command_line.parse(words)) != 0
+    assert run_command(*words) != 0
     assert "--classifier_activation" in capsys.readouterr().err
     compiled(SIGMOID[0]).save(tmp_path / "model.keras")
-    assert command_line.main(command_line.parse(words)) == 0
+    assert run_command(*words) == 0
     assert "serving_default/probabilities" in capsys.readouterr().out
     loaded = tf.saved_model.load(tmp_path / "out")
     found = loaded.signatures["serving_default"](images=tf.constant(PIXELS))

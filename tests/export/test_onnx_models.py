@@ -7,13 +7,13 @@ import keras
 import numpy as np
 import pytest
 
-from keras_effnetv2 import __main__ as command_line
 from keras_effnetv2 import create_model, export
 from keras_effnetv2.export import onnx_models
 from keras_effnetv2.export.checks.roundtrip import relative_difference, run_engine
 from keras_effnetv2.export.classifier import Classifier
 from keras_effnetv2.export.folding import in_float32
 from keras_effnetv2.export.saved_models import Signatures
+from tests.commands.running import run_command
 from tests.export import micro
 from tests.export.conftest import LABELS
 from tests.tiny_networks import NANO, spread_weights
@@ -139,9 +139,9 @@ def test_openvino_reads_the_graph_and_the_saved_model(
 
 def test_the_command_writes_the_oldest_operators(tmp_path, capsys):
     micro.classifier().save(tmp_path / "shop.keras")
-    words = ["", "export", "onnx", "--weights", str(tmp_path / "shop.keras")]
+    words = ["export", "onnx", "--weights", str(tmp_path / "shop.keras")]
     words += ["--opset", "13", "--no-fold", "--output", str(tmp_path / "out")]
-    assert command_line.main(command_line.parse(words)) == 0
+    assert run_command(*words) == 0
     assert "3 of 32x32/logits" in capsys.readouterr().out
     manifest = json.loads((tmp_path / "out" / "model.json").read_text())
     assert manifest["options"] == {"batch_norm_folded": False, "opset": 13}

@@ -10,26 +10,24 @@ import pytest
 from keras_effnetv2 import finetune
 from keras_effnetv2.finetuning.deadline import Deadline, Timetable, plan_timetable
 from keras_effnetv2.finetuning.plan import Amounts, Pace
-from keras_effnetv2.training import get_experiment, load_run, override, train
+from keras_effnetv2.training import load_run, override, train
 from keras_effnetv2.training.runs.checkpoints import Checkpoints
 from tests.finetuning import pictures
-from tests.tiny_networks import NANO_SETTINGS
+from tests.tiny_experiments import tiny_experiment
 
 STEPS = 4
 
 
 @pytest.fixture(name="experiment", scope="module")
 def fixture_experiment():
-    settings = [
-        *NANO_SETTINGS,
+    return tiny_experiment(
         "data.train_split=train[:128]",
         "data.eval_split=test[:32]",
         "progressive.num_stages=1",
         "progressive.image_size=32",
         "batch_size=32",
         "epochs=4",
-    ]
-    return override(get_experiment("digits-smoke"), settings)
+    )
 
 
 class Slow(keras.callbacks.Callback):

@@ -9,7 +9,7 @@ from keras_effnetv2.finetuning import decisions, draft
 from keras_effnetv2.finetuning.backbone import Backbone, choose_backbone
 from keras_effnetv2.finetuning.options import Options
 from keras_effnetv2.finetuning.plan import Amounts, Pace, plan_epochs
-from keras_effnetv2.training.experiments.configuration import Data
+from keras_effnetv2.training.experiments.image_settings import Data
 
 PACE = Pace(step=1.0, head_step=0.3, tracing=10.0)
 AMOUNTS = Amounts(num_train=640, num_validation=160, batch_size=32, full_size=224)

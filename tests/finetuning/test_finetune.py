@@ -14,6 +14,7 @@ from keras_effnetv2 import Classifier, finetune
 from keras_effnetv2 import __main__ as command_line
 from keras_effnetv2.errors import InputError, Interrupted
 from keras_effnetv2.training import load_run
+from tests.commands.running import run_command
 from tests.data.image_folders import damage
 from tests.finetuning import crops, pictures
 
@@ -106,7 +107,7 @@ def test_commands_that_come_next_can_be_pasted(result, capsys):
     commands = [shlex.split(x)[3:] for x in result.commands()]
     assert [x[0] for x in commands] == ["predict", "explain", "export"]
     for words in commands[:2]:
-        assert command_line.main(command_line.parse(["", *words])) == 0
+        assert run_command(*words) == 0
     command_line.parse(["", *commands[2]])
     assert (result.paths["workdir"] / "why.png").is_file()
     out = capsys.readouterr().out
@@ -149,7 +150,7 @@ def test_several_labels_from_a_table(photographs, tmp_path):
 
 
 def refused(words, message, capsys):
-    assert command_line.main(command_line.parse(["", "finetune", *words])) == 2
+    assert run_command("finetune", *words) == 2
     error = capsys.readouterr().err
     assert message in error and error.count("error: ") == 1
     assert error.strip().splitlines()[-1].startswith("error: ")

@@ -7,8 +7,8 @@ import pytest
 import tensorflow_datasets as tfds
 
 from keras_effnetv2 import Classifier, finetune
-from keras_effnetv2 import __main__ as command_line
 from keras_effnetv2.finetuning.procedure import default_workdir
+from tests.commands.running import run_command
 from tests.data.sources.test_tfds import Pictures
 from tests.finetuning import pictures
 
@@ -67,7 +67,7 @@ def test_a_dataset_of_the_hugging_face_library(saved, tmp_path, capsys):
 def test_its_labels_are_enough(saved, tmp_path, capsys):
     words = ["finetune", f"hf://{saved}", "--labels", "y.csv"]
     words += ["--weights", "none", "--workdir", str(tmp_path / "run")]
-    assert command_line.main(command_line.parse(["", *words])) == 2
+    assert run_command(*words) == 2
     assert "has labels" in capsys.readouterr().err
 
 

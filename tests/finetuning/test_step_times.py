@@ -4,22 +4,18 @@ import pytest
 
 from keras_effnetv2.finetuning import step_times
 from keras_effnetv2.training.devices.strategies import open_devices
-from keras_effnetv2.training.experiments.named import get_experiment
-from keras_effnetv2.training.experiments.settings import override
 from keras_effnetv2.training.progressive.feeding import Feed
-from tests.tiny_networks import NANO_SETTINGS
+from tests.tiny_experiments import tiny_experiment
 
 
 @pytest.mark.long
 def test_a_few_steps_are_timed_of_both_kinds():
-    settings = [
-        *NANO_SETTINGS,
+    experiment = tiny_experiment(
         "progressive.num_stages=1",
         "optimizer.head_epochs=1",
         "data.train_split=train[:64]",
         "batch_size=32",
-    ]
-    experiment = override(get_experiment("digits-smoke"), settings)
+    )
     feed = Feed.open(experiment.data, experiment.data.train_split)
     found = step_times.measure_pace(experiment, feed, open_devices("cpu"))
     assert 0 < found.head_step < 5 and 0 < found.step < 5

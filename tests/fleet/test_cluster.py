@@ -4,10 +4,10 @@ import os
 
 import pytest
 
-from keras_effnetv2 import __main__ as command_line
 from keras_effnetv2 import fleet
 from keras_effnetv2.data import pack
 from keras_effnetv2.errors import InputError
+from tests.commands.running import run_command
 from tests.data import image_folders
 from tests.data.packing import folders
 from tests.export import micro
@@ -23,7 +23,7 @@ def refuse(number):
 
 def predict(photos, output, *flags):
     words = [photos, "--top", 2, "--batch_size", 2, "--output", output, *flags]
-    return command_line.main(command_line.parse(["", "predict", *map(str, words)]))
+    return run_command("predict", *words)
 
 
 @pytest.fixture
@@ -101,6 +101,6 @@ def test_a_cluster_that_is_not_there_is_said(monkeypatch):
 
 
 def test_a_cluster_writes_files_alone(capsys, network):
-    words = ["", "predict", ".", "--model", str(network), "--engine", "ray"]
-    assert command_line.main(command_line.parse(words)) == 2
+    words = ["predict", ".", "--model", str(network), "--engine", "ray"]
+    assert run_command(*words) == 2
     assert "--engine ray writes to a file" in capsys.readouterr().err

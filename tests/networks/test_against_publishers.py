@@ -1,6 +1,6 @@
 """The numbers of timm's and torchvision's own code with the same weights.
 
-tools/write_references.py made the narrow networks, and ran them.
+tools/references/write_references.py made the narrow networks, and ran them.
 """
 
 import dataclasses

@@ -9,8 +9,7 @@ import pytest
 
 from keras_effnetv2 import create_model, write_variant
 from tests.conftest import ROOT
-from tests.networks.test_models import pixels
-from tests.tiny_networks import NANO, PADDED, spread_weights
+from tests.tiny_networks import NANO, PADDED, pixels, spread_weights
 
 
 @pytest.mark.long

@@ -13,30 +13,10 @@ import pytest
 import keras_effnetv2
 from keras_effnetv2 import create_model, fuse_stages, get_variant, inner_layers
 from keras_effnetv2.layers import MBConv
-from keras_effnetv2.networks.architecture import BlockSpec, Variant
 from keras_effnetv2.networks.block_list import layout
 from keras_effnetv2.networks.functional import EfficientNet
 from keras_effnetv2.weights import releases
-from tests.tiny_networks import spread_weights, tiny
-
-SMALL = Variant(
-    "small",
-    (
-        BlockSpec("fused_mbconv", 3, 1, 1, 8, 1),
-        BlockSpec("fused_mbconv", 3, 2, 4, 16, 2),
-        BlockSpec("mbconv", 5, 2, 6, 24, 2, 0.25),
-    ),
-    stem_filters=8,
-    train_size=32,
-    eval_size=32,
-    dropout_rate=0.1,
-    top_filters=32,
-)
-
-
-def pixels(height=40, width=40, batch=2, channels=3):
-    random = np.random.default_rng(0)
-    return random.integers(0, 256, (batch, height, width, channels)).astype("float32")
+from tests.tiny_networks import SMALL, pixels, spread_weights, tiny
 
 
 def predict(model, images):

@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 from keras_effnetv2 import create_model
-from tests.networks.test_models import pixels
-from tests.tiny_networks import NANO, PADDED
+from tests.tiny_networks import NANO, PADDED, pixels
 
 
 def trained(variant, remat, jit_compile):

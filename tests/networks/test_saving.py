@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 from keras_effnetv2 import create_model
-from tests.networks.test_models import SMALL, pixels
-from tests.tiny_networks import PADDED, spread_weights
+from tests.tiny_networks import PADDED, SMALL, pixels, spread_weights
 
 OPTIONS = {
     "no top": {"include_top": False},

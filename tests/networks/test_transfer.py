@@ -12,8 +12,7 @@ from keras_effnetv2 import (
     name_classes,
 )
 from keras_effnetv2.layers import BatchNorm
-from tests.networks.test_models import SMALL, pixels
-from tests.tiny_networks import tiny
+from tests.tiny_networks import SMALL, pixels, tiny
 
 
 @pytest.mark.parametrize("include_top", [True, False])

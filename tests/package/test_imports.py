@@ -138,6 +138,17 @@ def test_every_room_has_a_row():
     assert names - {"__init__", "__main__", "errors"} == set(ALLOWED)
 
 
+def test_commands_are_no_libraries_of_other_commands():
+    commands = {path.stem for path in (PACKAGE / "commands").glob("*.py")}
+    for path in (PACKAGE / "commands").rglob("*.py"):
+        found = {
+            x.split(".")[2]
+            for x in imports_anywhere(path)
+            if x.startswith("keras_effnetv2.commands.")
+        }
+        assert not found & commands, path
+
+
 @pytest.mark.parametrize("name", KERAS_ONLY)
 def test_networks_need_keras_only(name):
     for path in modules(name):

@@ -12,7 +12,8 @@ from keras_effnetv2.files import (
     replacing,
 )
 from keras_effnetv2.paths import RemotePath, as_path, is_remote
-from tests.bucket_server import BucketServer, Settings
+from tests.buckets.bucket_server import BucketServer
+from tests.buckets.storage import Settings
 
 
 @pytest.fixture(scope="module")

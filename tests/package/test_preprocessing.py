@@ -6,8 +6,7 @@ import pytest
 
 from keras_effnetv2 import Preprocessing, create_model, preprocess_input
 from keras_effnetv2.preprocessing import record
-from tests.networks.test_models import SMALL, pixels
-from tests.tiny_networks import tiny
+from tests.tiny_networks import SMALL, pixels, tiny
 
 TORCH, CENTERED, TF = 255 * 0.485, 128.0, 127.5
 SIZE = 300

@@ -204,12 +204,24 @@ def test_with_integer_ends():
     assert interpreter.get_output_details()[0]["dtype"] == np.uint8
 
 
-def test_storages_and_trials():
+@pytest.mark.parametrize("is_file", [False, True])
+def test_trials_in_their_storage(tmp_path, is_file):
     optuna = pytest.importorskip("optuna")
-    study = optuna.create_study()
-    trial = study.ask()
-    stored = private_apis.storage_of(study).get_trial(private_apis.id_of(trial))
-    assert stored.number == trial.number
+    database = f"sqlite:///{tmp_path}/a.db" if is_file else None
+    study = optuna.create_study(storage=database)
+    trial, storage = study.ask(), private_apis.TrialStorage(study)
+    assert storage.attribute(trial, "claim") is None
+    storage.set_attribute(trial, "claim", {"worker": 1})
+    storage.set_user_attribute(trial, "reason", "none")
+    storage.set_state(trial, optuna.trial.TrialState.WAITING)
+    (stored,) = study.trials
+    assert stored.state.name == "WAITING" and stored.user_attrs["reason"] == "none"
+    assert storage.attribute(stored, "claim") == {"worker": 1}
+    again = study.ask()
+    assert again.number == trial.number
+    storage.set_state(again, optuna.trial.TrialState.FAIL)
+    storage.close()
+    assert study.trials[0].state.name == "FAIL"
 
 
 def private_uses(path):

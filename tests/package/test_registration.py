@@ -11,8 +11,8 @@ import pytest
 from keras_effnetv2 import create_model, export, optimizers, training
 from keras_effnetv2.training.learner.schedules import PerStage, WarmUp
 from tests.conftest import ROOT
-from tests.networks.test_models import SMALL, pixels
-from tests.package.saved_optimizers import Halved, stepped
+from tests.optimizers.saved_optimizers import Halved, stepped
+from tests.tiny_networks import SMALL, pixels
 
 DECAY = keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.9)
 SGD = keras.optimizers.SGD
@@ -49,7 +49,7 @@ def fixture_loaded(tmp_path_factory):
     folded = export.fold_batch_norm(create_model(SMALL, classes=2))
     folded.save(folder / "folded.keras")
     np.save(folder / "images.npy", pixels())
-    command = [sys.executable, "-m", "tests.package.saved_optimizers", str(folder)]
+    command = [sys.executable, "-m", "tests.optimizers.saved_optimizers", str(folder)]
     result = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, check=False
     )

@@ -6,11 +6,10 @@ import subprocess
 
 import pytest
 
-from keras_effnetv2 import __main__ as command_line
 from keras_effnetv2.planning import plan
-from keras_effnetv2.training import get_experiment, override
+from tests.commands.running import run_command
 from tests.conftest import ROOT
-from tests.tiny_networks import NANO_SETTINGS
+from tests.tiny_experiments import tiny_experiment
 
 # Made by the Makefile: libtpu, and the packages of .venv.
 PYTHON = ROOT / ".venv-plan/bin/python"
@@ -85,7 +84,7 @@ def test_what_cannot_be_trained_is_refused_before_it_is_compiled(arguments, mess
 def test_what_no_compiler_is_needed_to_refuse_is_refused_at_once(
     capsys, arguments, message
 ):
-    assert command_line.main(command_line.parse(["", *SMOKE, *arguments])) == 2
+    assert run_command(*SMOKE, *arguments) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ") and message in line
 
@@ -94,6 +93,5 @@ def test_what_no_compiler_is_needed_to_refuse_is_refused_at_once(
     importlib.util.find_spec("libtpu") is not None, reason="libtpu is there"
 )
 def test_without_libtpu_the_extra_is_named():
-    experiment = override(get_experiment("digits-smoke"), NANO_SETTINGS)
     with pytest.raises(ImportError, match=r"needs libtpu: .*keras_effnetv2\[plan\]"):
-        plan(experiment, "v5e:2x2")
+        plan(tiny_experiment(), "v5e:2x2")

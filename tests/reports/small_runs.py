@@ -6,12 +6,12 @@ import tensorflow as tf
 
 from keras_effnetv2.data.sources.source import Source
 from keras_effnetv2.reports.evaluated_images import Evaluation, RunNetwork
-from keras_effnetv2.training import get_experiment, override
 from keras_effnetv2.training.learner.network import build_network
 from keras_effnetv2.training.reporting.records import Records
 from keras_effnetv2.training.runs.workdir import open_workdir
 from tests.data import image_folders
-from tests.tiny_networks import NANO_SETTINGS, spread_weights
+from tests.tiny_experiments import tiny_experiment
+from tests.tiny_networks import spread_weights
 from tests.training.reporting.run_records import make_record
 
 HOSTILE = (
@@ -42,9 +42,7 @@ def write_network(folder, class_names, *settings):
     """The work folder of a network with random weights, without images."""
     keras.utils.set_random_seed(0)
     own = ("data.eval_split=validation", f"data.num_classes={len(class_names)}")
-    experiment = override(
-        get_experiment("digits-smoke"), [*NANO_SETTINGS, *settings, *own]
-    )
+    experiment = tiny_experiment(*settings, *own)
     workdir = open_workdir(folder, experiment)
     network = build_network(experiment, None, tuple(class_names))
     random = np.random.default_rng(0)

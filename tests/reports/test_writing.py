@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from keras_effnetv2 import __main__ as command_line
-from keras_effnetv2.commands import export
+from keras_effnetv2.commands.shared.exported_models import open_model
 from keras_effnetv2.reports import DataSurvey, report_contents, write_report, writing
 from keras_effnetv2.training import evaluate_run, load_run
 from keras_effnetv2.training.runs.trained import describe_weights, fitted_temperature
@@ -228,7 +228,7 @@ def test_images_that_were_trained_on_calibrate_nothing(workdir, tmp_path, capsys
 
 def test_exports_have_the_temperature(page, workdir):
     words = ["", "export", "onnx", "--workdir", str(workdir), "--output", "x"]
-    model, source = export.open_model(command_line.parse(words))
+    model, source = open_model(command_line.parse(words))
     assert source["temperature"] == fitted_temperature(workdir)
     np.testing.assert_array_equal(model(IMAGES), load_run(workdir)(IMAGES))
 

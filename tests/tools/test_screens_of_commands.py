@@ -6,10 +6,10 @@ import pytest
 
 from keras_effnetv2 import __main__ as command_line
 from keras_effnetv2.commands import export
-from tests.commands import test_screens
+from tests.commands.shared import test_screens
 from tests.conftest import ROOT
 
-sys.path.insert(0, str(ROOT / "tools"))
+sys.path.insert(0, str(ROOT / "tools" / "docs"))
 
 import screens
 

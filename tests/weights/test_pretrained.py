@@ -13,8 +13,7 @@ import keras_effnetv2
 from keras_effnetv2 import create_model
 from keras_effnetv2.networks.functional import named_variables
 from keras_effnetv2.preprocessing import Preprocessing
-from tests.networks.test_models import pixels
-from tests.tiny_networks import NANO, tiny
+from tests.tiny_networks import NANO, pixels, tiny
 
 
 @pytest.fixture(scope="module", name="tiny_file")

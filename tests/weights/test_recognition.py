@@ -7,7 +7,7 @@ import pytest
 from keras_effnetv2 import create_model, export
 from keras_effnetv2.weights import recognition
 from keras_effnetv2.weights.recognition import recognize
-from tests.networks.test_models import SMALL
+from tests.tiny_networks import SMALL
 
 TWIN = dataclasses.replace(SMALL, name="small-torchvision", padding="symmetric")
 

@@ -16,8 +16,7 @@ from keras_effnetv2.networks.functional import named_variables
 from keras_effnetv2.networks.variants import get_variant
 from keras_effnetv2.preprocessing import record
 from keras_effnetv2.weights import names
-from tests.networks.test_models import pixels
-from tests.tiny_networks import NANO, spread_weights
+from tests.tiny_networks import NANO, pixels, spread_weights
 from tests.weights.weight_files import (
     CLASSES,
     TINY,

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from tests.data import image_folders
-from tests.data.records.test_record_files import write_imagenet
+from tests.data.records.imagenet_files import write_imagenet
 
 ROOT = pathlib.Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))

@@ -95,7 +95,7 @@ def test_it_runs(path, tmp_path):
         pytest.skip("needs the extra `offline`")
     # As users have it: tests tell XLA not to optimize.
     environment = {x: y for x, y in os.environ.items() if x != "XLA_FLAGS"}
-    command = [PYTHON, ROOT / "tools" / "run_notebooks.py", path.stem]
+    command = [PYTHON, ROOT / "tools" / "docs" / "run_notebooks.py", path.stem]
     result = subprocess.run(
         [*command, "--output", tmp_path],
         env=environment | {"PYTHONPATH": str(ROOT)},

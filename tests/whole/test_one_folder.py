@@ -20,8 +20,8 @@ from keras_effnetv2.export.classifier import Classifier
 from keras_effnetv2.export.lite import sample_images
 from keras_effnetv2.layers import PixelNormalization
 from tests.data import every_file, image_folders
+from tests.data.batches import SQUASH, evaluate
 from tests.data.image_folders import DECOMPOSED, NOT_UTF8
-from tests.data.test_pipeline import SQUASH, evaluate
 from tests.export.tf_serving import model_server
 
 # One is called as a split is, the others as nobody should.

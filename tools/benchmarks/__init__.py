@@ -1,1 +1,1 @@
-"""Suites of tools/benchmark.py, one module each."""
+"""Parts of tools/benchmark.py and the other benchmarks: sides, turns, tables."""

@@ -33,7 +33,7 @@ class Crew:
 
     def add_matrices(self, precision: str = "float32") -> Worker:
         """Adds a process that answers `"gflops"` of matrix multiplication."""
-        words = "benchmarks.keras_side", "matmul", precision
+        words = "benchmarks.processes.keras_side", "matmul", precision
         return self.add(MATRIX, lambda: Worker(*words))
 
 

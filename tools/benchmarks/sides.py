@@ -38,7 +38,7 @@ class Side:
 
     name: str
     packages: tuple[str, ...]
-    module: str = "benchmarks.keras_side"
+    module: str = "benchmarks.processes.keras_side"
     source: str = ""
     place: int = 0
     python: str | None = None
@@ -75,7 +75,9 @@ OURS = Side("ours", ("keras_effnetv2", "keras", "tensorflow"), source="keras_eff
 KERAS = Side("keras.applications", ("keras",), source="keras.applications")
 TF_KERAS = Side("tf_keras.applications", ("tf_keras",), source="tf_keras.applications")
 KIMM = Side("kimm", ("kimm",), source="kimm.models")
-TIMM = Side("timm", ("timm", "torch"), module="benchmarks.torch_side", place=1)
+TIMM = Side(
+    "timm", ("timm", "torch"), module="benchmarks.processes.torch_side", place=1
+)
 COMPILED_TIMM = dataclasses.replace(TIMM, name="timm, compiled", source="compiled")
 
 

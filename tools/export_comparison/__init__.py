@@ -1,1 +1,1 @@
-"""Parts of tools/compare_exports.py: classifiers, photographs, stopwatches."""
+"""Parts of tools/comparisons/exports.py: classifiers, photographs, stopwatches."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from tables.marked_blocks import table
 
-# What `compare_orders.py` compares.
+# What `comparisons/orders.py` compares.
 ORDERS = {
     "full": "all images shuffled",
     "chunks": "chunks",

@@ -52,7 +52,7 @@ def _number(value: float) -> str:
 
 
 def export_table(rows: Sequence[dict]) -> str:
-    """Rows of one model that `compare_exports.py --json` wrote."""
+    """Rows of one model that `comparisons/exports.py --json` wrote."""
     head = ("Format", "MB", "Largest difference", "Agreement", "Top-1", "Latency")
     lines = [
         (

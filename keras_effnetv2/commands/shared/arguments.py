@@ -116,6 +116,13 @@ def add_device_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tpu", metavar="NAME", help="name of a TPU, or local")
 
 
+def add_set_argument(parser: argparse.ArgumentParser, text: str) -> None:
+    """Adds changes of an experiment's settings, with a help of their own."""
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="SETTING=VALUE", help=text
+    )
+
+
 def add_log_argument(parser: argparse.ArgumentParser) -> None:
     """Adds services that get the metrics too."""
     parser.add_argument(

@@ -60,6 +60,17 @@ class Source:
         with tf.control_dependencies([check]):
             return image, tf.one_hot(label, self.num_classes)
 
+    def by_address(self) -> "Source":
+        """The same images by their addresses in chunks, instead of their indices."""
+        if self.chunks is None:
+            return self
+        parse, store = self.chunks.parse, self.chunks.store
+        return dataclasses.replace(
+            self,
+            read=lambda address: parse(store.record(address)),
+            name_of=store.name_of,
+        )
+
 
 def check_num_classes(received: int | None, found: int, where: str) -> None:
     """Refuses a number of classes that differs from the data's.

@@ -17,12 +17,12 @@ from keras_effnetv2.errors import InputError
 from keras_effnetv2.networks.architecture import Variant
 from keras_effnetv2.training.experiments.checked import Checked, Count
 from keras_effnetv2.training.experiments.configuration import (
-    Data,
     Experiment,
     Model,
     Optimizer,
     Precision,
 )
+from keras_effnetv2.training.experiments.image_settings import Data
 from keras_effnetv2.training.learner.building import build_learner, compile_learner
 
 _CPU_INFO = pathlib.Path("/proc/cpuinfo")

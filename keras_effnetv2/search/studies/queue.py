@@ -21,7 +21,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from keras_effnetv2.errors import InputError
-from keras_effnetv2.private_apis import id_of, storage_of
+from keras_effnetv2.private_apis import TrialStorage
 
 # Attributes of a trial: who evaluates it, and the number of attempts.
 _CLAIM, _ATTEMPTS = "keras_effnetv2:claim", "keras_effnetv2:attempts"
@@ -82,7 +82,7 @@ class TrialQueue:
                 f"Received: interval={interval}, patience={patience}."
             )
         self._study = study
-        self._storage = storage_of(study)
+        self._storage = TrialStorage(study)
         self._num_trials = num_trials
         self._interval = interval
         self._patience = patience
@@ -115,7 +115,7 @@ class TrialQueue:
         trial = self._study.ask()
         if trial.number >= self._num_trials:
             # Another worker took the last one. This one waits for more trials.
-            self._set_state(id_of(trial), TrialState.WAITING)
+            self._storage.set_state(trial, TrialState.WAITING)
             return None
         self._renew(trial, 0)
         self._count_attempt(trial, 1)
@@ -137,7 +137,7 @@ class TrialQueue:
         """Returns a claimed trial to the queue, unfinished."""
         if self._is_mine(trial):
             self._count_attempt(trial, -1)
-            self._return(id_of(trial))
+            self._return(trial)
 
     @contextlib.contextmanager
     def heartbeat(self, trial: optuna.Trial) -> Iterator[None]:
@@ -160,7 +160,7 @@ class TrialQueue:
                     self._renew(trial, beat)
             except Exception as error:  # A database may be unreachable for a moment.
                 logging.warning("Trial %d: claim not renewed: %s", trial.number, error)
-        self._storage.remove_session()
+        self._storage.close()
 
     def _trials(self) -> list[FrozenTrial]:
         return self._study.get_trials(deepcopy=False)[: self._num_trials]
@@ -188,34 +188,26 @@ class TrialQueue:
 
     def _return_or_fail(self, trial: FrozenTrial) -> None:
         if trial.system_attrs.get(_ATTEMPTS, 0) < _MAX_ATTEMPTS:
-            self._return(id_of(trial))
+            self._return(trial)
             return
         reason = f"{_MAX_ATTEMPTS} workers died of it, perhaps for lack of memory"
-        self._storage.set_trial_user_attr(id_of(trial), FAILURE, reason)
-        self._set_state(id_of(trial), TrialState.FAIL)
+        self._storage.set_user_attribute(trial, FAILURE, reason)
+        self._storage.set_state(trial, TrialState.FAIL)
 
-    def _return(self, trial_id: int) -> None:
+    def _return(self, trial: optuna.Trial | FrozenTrial) -> None:
         # In this order: once it is waiting, another worker may claim it at once.
-        self._storage.set_trial_system_attr(trial_id, _CLAIM, None)
-        self._set_state(trial_id, TrialState.WAITING)
-
-    def _set_state(self, trial_id: int, state: TrialState) -> None:
-        self._storage.set_trial_state_values(trial_id, state=state)
-
-    def _set(self, trial: optuna.Trial, name: str, value: Any) -> None:
-        self._storage.set_trial_system_attr(id_of(trial), name, value)
+        self._storage.set_attribute(trial, _CLAIM, None)
+        self._storage.set_state(trial, TrialState.WAITING)
 
     def _renew(self, trial: optuna.Trial, beat: int) -> None:
-        self._set(trial, _CLAIM, {**self._worker, "beat": beat})
+        self._storage.set_attribute(trial, _CLAIM, {**self._worker, "beat": beat})
 
     def _count_attempt(self, trial: optuna.Trial, change: int) -> None:
-        stored = self._storage.get_trial(id_of(trial))
-        attempts = stored.system_attrs.get(_ATTEMPTS, 0)
-        self._set(trial, _ATTEMPTS, attempts + change)
+        attempts = self._storage.attribute(trial, _ATTEMPTS) or 0
+        self._storage.set_attribute(trial, _ATTEMPTS, attempts + change)
 
     def _is_mine(self, trial: optuna.Trial) -> bool:
-        stored = self._storage.get_trial(id_of(trial))
-        claim = stored.system_attrs.get(_CLAIM)
+        claim = self._storage.attribute(trial, _CLAIM)
         return bool(claim) and claim["worker"] == self._worker["worker"]
 
 

@@ -29,7 +29,7 @@ from keras_effnetv2.training.data_service.batch_requests import (
     WORKER,
     BatchRequest,
 )
-from keras_effnetv2.training.experiments.configuration import Data
+from keras_effnetv2.training.experiments.image_settings import Data
 from keras_effnetv2.training.progressive.feeding import Feed, segment_batches
 
 # Batches and datasets that are kept: training requests new ones for each stage and does

@@ -9,8 +9,6 @@ import dataclasses
 
 from keras_effnetv2.errors import InputError, expected
 from keras_effnetv2.training.experiments.configuration import (
-    Augmentation,
-    Data,
     Experiment,
     Loop,
     Model,
@@ -18,6 +16,7 @@ from keras_effnetv2.training.experiments.configuration import (
     Progressive,
     Schedule,
 )
+from keras_effnetv2.training.experiments.image_settings import Augmentation, Data
 from keras_effnetv2.training.experiments.recipes import (
     Recipe,
     finetune,

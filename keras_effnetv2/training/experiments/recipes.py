@@ -12,8 +12,6 @@ import dataclasses
 
 from keras_effnetv2.networks.variants import get_variant
 from keras_effnetv2.training.experiments.configuration import (
-    Augmentation,
-    Data,
     Experiment,
     Loop,
     Model,
@@ -22,6 +20,7 @@ from keras_effnetv2.training.experiments.configuration import (
     Regularization,
     Schedule,
 )
+from keras_effnetv2.training.experiments.image_settings import Augmentation, Data
 from keras_effnetv2.training.progressive.stages import Ramp
 
 

@@ -13,7 +13,8 @@ from keras_effnetv2.networks.variant_files import (
     to_values,
 )
 from keras_effnetv2.training.experiments.checked import Checked, hints, parse
-from keras_effnetv2.training.experiments.configuration import Data, Experiment
+from keras_effnetv2.training.experiments.configuration import Experiment
+from keras_effnetv2.training.experiments.image_settings import Data
 from keras_effnetv2.training.progressive.stages import Ramp
 
 

@@ -26,7 +26,8 @@ from keras_effnetv2.data.pipeline import (
 from keras_effnetv2.data.sources import Reading, Source, open_source
 from keras_effnetv2.preprocessing import Preprocessing
 from keras_effnetv2.training.devices.strategies import Devices
-from keras_effnetv2.training.experiments.configuration import Data, Experiment
+from keras_effnetv2.training.experiments.configuration import Experiment
+from keras_effnetv2.training.experiments.image_settings import Data
 from keras_effnetv2.training.progressive.learning import Segment
 from keras_effnetv2.training.progressive.stages import Stage, steps_per_epoch
 

@@ -21,6 +21,8 @@ from absl import logging
 from keras_effnetv2.errors import FileError, InputError
 from keras_effnetv2.files import remove_unfinished, replacing
 from keras_effnetv2.paths import AnyPath, AnyPathLike, RemotePath, as_path
+from keras_effnetv2.training.devices.agreement import from_chief, together
+from keras_effnetv2.training.devices.strategies import Devices
 from keras_effnetv2.training.runs.array_files import (
     read_arrays,
     read_metadata,
@@ -190,6 +192,26 @@ class Checkpoints:
         """Paths of the checkpoints, newest first."""
         found = self.folder.glob("step_*.safetensors")
         return sorted((x for x in found if _NAME.fullmatch(x.name)), reverse=True)
+
+
+def restore_together(
+    checkpoints: Checkpoints, devices: Devices
+) -> tuple[dict[str, np.ndarray], Position] | None:
+    """The newest checkpoint that the chief can read, the same on every worker.
+
+    Raises:
+        ValueError: there are checkpoints, but the chief can read none.
+        OSError: a worker does not see the chief's, or has failed.
+    """
+    restored = None
+    with together(devices):
+        if devices.is_chief:
+            restored = checkpoints.restore()
+    step = from_chief(devices, restored[1].step if restored else 0)
+    with together(devices):
+        if step and not devices.is_chief:
+            restored = checkpoints.read(step)
+    return restored
 
 
 def _read(path: AnyPath) -> tuple[dict[str, np.ndarray], Position]:

@@ -13,16 +13,14 @@ import numpy as np
 from keras_effnetv2 import private_apis
 from keras_effnetv2.training.devices.strategies import Devices
 from keras_effnetv2.training.experiments.configuration import Experiment
-from keras_effnetv2.training.learner.building import build_learner
 from keras_effnetv2.training.learner.learner import Learner
 from keras_effnetv2.training.learner.network import variable_depths
 from keras_effnetv2.training.learner.recipe_optimizers import (
     build_optimizer,
     peak_learning_rate,
 )
+from keras_effnetv2.training.learner.temporary import temporary_learner
 from keras_effnetv2.training.progressive import feeding
-from keras_effnetv2.training.progressive.learning import Segment
-from keras_effnetv2.training.progressive.stages import steps_per_epoch
 from keras_effnetv2.training.reporting.rate_sweep import RateSweep
 from keras_effnetv2.training.runs.checkpoints import read_state, write_state
 
@@ -50,18 +48,14 @@ def find_rates(
         seconds: time limit for the steps after the first.
     """
     num_images = feed.source.num_examples
-    stages = experiment.stages(num_images)
-    with devices.scope():
-        learner = build_learner(
-            experiment,
-            stages,
-            num_images,
-            weights=experiment.model.weights,
-            class_names=feed.source.class_names,
-            class_counts=feed.source.class_counts,
-        )
-    steps = steps_per_epoch(num_images, stages[0].batch_size)
-    segment = Segment(stages[0], 0, -(-num_steps // steps), 0, steps)
+    learner, segment = temporary_learner(
+        experiment,
+        feed,
+        devices,
+        stage=0,
+        num_steps=num_steps,
+        weights=experiment.model.weights,
+    )
     data = feeding.training_data(feed, experiment, segment, devices)
     with (
         feeding.data_errors_raised(feed),

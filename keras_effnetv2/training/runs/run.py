@@ -12,8 +12,8 @@ from keras_effnetv2.data.chunks.reading import describe_order
 from keras_effnetv2.files import full_disk_named
 from keras_effnetv2.paths import is_remote
 from keras_effnetv2.training.data_service.service_client import DataService
-from keras_effnetv2.training.devices import replicas
-from keras_effnetv2.training.devices.agreement import from_chief, together
+from keras_effnetv2.training.devices.agreement import together
+from keras_effnetv2.training.devices.process_setup import set_up_process
 from keras_effnetv2.training.devices.strategies import Devices, open_devices
 from keras_effnetv2.training.experiments.configuration import Experiment
 from keras_effnetv2.training.learner.building import build_learner
@@ -30,6 +30,7 @@ from keras_effnetv2.training.reporting.trackers import check_trackers
 from keras_effnetv2.training.runs.checkpoints import (
     Checkpoints,
     Position,
+    restore_together,
     write_state,
     write_weights,
 )
@@ -161,7 +162,7 @@ class _Run:
         self, callbacks: Sequence[keras.callbacks.Callback]
     ) -> list[dict[str, Any]]:
         checkpoints = Checkpoints(self.workdir.checkpoints, self.experiment.loop.keep)
-        restored = _restore(checkpoints, self.devices)
+        restored = restore_together(checkpoints, self.devices)
         position = restored[1] if restored else Position()
         source = self.train_feed.source
         with self.devices.scope():
@@ -286,32 +287,3 @@ class _Run:
         """The steps asked for, or fewer, as `fit` would train past an epoch's end."""
         most = min(self.experiment.loop.steps_per_execution, segment.num_steps)
         return next(x for x in range(most, 0, -1) if segment.num_steps % x == 0)
-
-
-def _restore(
-    checkpoints: Checkpoints, devices: Devices
-) -> tuple[dict[str, Any], Position] | None:
-    """The newest checkpoint that the chief can read, the same on every worker."""
-    restored = None
-    with together(devices):
-        if devices.is_chief:
-            restored = checkpoints.restore()
-    step = from_chief(devices, restored[1].step if restored else 0)
-    with together(devices):
-        if step and not devices.is_chief:
-            restored = checkpoints.read(step)
-    return restored
-
-
-def set_up_process(experiment: Experiment, devices: Devices) -> None:
-    """Sets the process-wide state: seeds and determinism."""
-    keras.utils.set_random_seed(experiment.seed)
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        if experiment.loop.deterministic:
-            tf.config.experimental.enable_op_determinism()
-        if devices.num_replicas > 1:
-            replicas.use_replica_seeds()
-            # Otherwise it logs every all-reduce of every traced function.
-            tf.get_logger().setLevel("WARNING")

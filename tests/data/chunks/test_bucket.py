@@ -10,11 +10,11 @@ from keras_effnetv2.data.decode_errors import DecodeErrors
 from keras_effnetv2.data.records import record_index
 from keras_effnetv2.data.records.record_opening import READ_AHEAD
 from keras_effnetv2.errors import InputError
-from tests.bucket_server import BucketServer
+from tests.buckets.bucket_server import BucketServer
 from tests.conftest import ROOT
+from tests.data.batches import assert_same, evaluate, train
 from tests.data.chunks import record_datasets
 from tests.data.chunks.record_datasets import numbers_in
-from tests.data.test_pipeline import assert_same, evaluate, train
 
 NUM = 1200
 

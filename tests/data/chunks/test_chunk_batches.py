@@ -10,18 +10,19 @@ from keras_effnetv2.data.decode_errors import DecodeErrors
 from keras_effnetv2.data.pipeline import Shard, first_images
 from keras_effnetv2.data.records import record_opening
 from keras_effnetv2.data.sources import cache
-from tests.data.chunks import record_datasets
-from tests.data.chunks.record_datasets import numbers_in
-from tests.data.test_pipeline import (
+from tests.data.batches import (
     AUGMENTER,
     BOTH,
     PLAIN,
-    SLOW,
     assert_same,
     evaluate,
     joined,
     train,
 )
+from tests.data.chunks import record_datasets
+from tests.data.chunks.record_datasets import numbers_in
+
+SLOW = pytest.mark.slow
 
 NUM = 1200
 

@@ -12,9 +12,9 @@ from keras_effnetv2.data.sources import open_source
 from keras_effnetv2.errors import FileError
 from tests import image_files as files
 from tests.data import every_file, image_folders
+from tests.data.batches import SQUASH, evaluate, train
 from tests.data.decoding.test_images import IN_GRAPH, JPEGS
 from tests.data.every_file import EVERY, TURNED, turned
-from tests.data.test_pipeline import SQUASH, evaluate, train
 
 WHOLE = Augmenter(16, None, False, "bilinear", None)
 

@@ -5,18 +5,16 @@ import unicodedata
 
 import pytest
 
-from keras_effnetv2 import __main__ as command_line
 from keras_effnetv2.data import pack
 from tests import image_files as files
+from tests.commands.running import run_command
 from tests.data import image_folders
 from tests.data.image_folders import AWKWARD, COMPOSED, DECOMPOSED
 from tests.data.packing.folders import opened, records
 
 
 def run(*flags):
-    return command_line.main(
-        command_line.parse(["", "pack", *(str(flag) for flag in flags)])
-    )
+    return run_command("pack", *flags)
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from keras_effnetv2 import __main__ as command_line
 from keras_effnetv2.data import pack
-from tests.bucket_server import BucketServer
+from tests.buckets.bucket_server import BucketServer
+from tests.commands.running import run_command
 from tests.data import image_folders
 from tests.data.packing.folders import contents, examples, opened
 
@@ -69,7 +69,7 @@ def test_a_shard_that_is_missing_is_written_again(server):
     ],
 )
 def test_buckets_that_cannot_be_used_are_said(server, capsys, folder, output, message):
-    words = ["", "pack", folder, output, "--processes", "1"]
-    assert command_line.main(command_line.parse(words)) == 2
+    words = ["pack", folder, output, "--processes", "1"]
+    assert run_command(*words) == 2
     error = capsys.readouterr().err
     assert message in error and error.count("error: ") == error.count("\n") == 1

@@ -9,19 +9,17 @@ import time
 import pytest
 import tensorflow_datasets as tfds
 
-from keras_effnetv2 import __main__ as command_line
 from keras_effnetv2.data import pack
 from keras_effnetv2.data.packing import packing, shards
 from tests import forked
+from tests.commands.running import run_command
 from tests.data import image_folders
 from tests.data.packing import folders
 from tests.data.packing.folders import contents, opened, records
 
 
 def run(*flags):
-    return command_line.main(
-        command_line.parse(["", "pack", *(str(flag) for flag in flags)])
-    )
+    return run_command("pack", *flags)
 
 
 @pytest.fixture(scope="module")

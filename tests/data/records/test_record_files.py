@@ -1,7 +1,6 @@
 """Records of TFRecord files, read at any time."""
 
 import dataclasses
-import io
 
 import numpy as np
 import pytest
@@ -17,60 +16,16 @@ from keras_effnetv2.errors import FileError
 from keras_effnetv2.training.experiments.named import get_experiment
 from keras_effnetv2.training.progressive.feeding import Feed
 from tests.data import image_folders
-from tests.data.test_pipeline import evaluate, train
-
-
-def jpeg(number):
-    stream = io.BytesIO()
-    image_folders.picture(number).save(stream, "JPEG")
-    return stream.getvalue()
-
-
-def write_records(path, examples):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tf.io.TFRecordWriter(str(path)) as writer:
-        for features in examples:
-            example = tf.train.Example(features=tf.train.Features(feature=features))
-            writer.write(example.SerializeToString())
-    return str(path)
-
-
-def of_bytes(value):
-    return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
-
-
-def of_ints(values):
-    return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
-
-
-def imagenet(number, label):
-    """A record as imagenet_to_gcs.py writes them, some features left out."""
-    return {
-        "image/encoded": of_bytes(jpeg(number)),
-        "image/class/label": of_ints([label]),
-        "image/filename": of_bytes(b"n.JPEG"),
-    }
-
-
-def imagenet21k(number, classes, num_classes=6):
-    return {
-        "id": of_bytes(b"n"),
-        "image": of_bytes(jpeg(number)),
-        "labels": of_ints([int(x in classes) for x in range(num_classes)]),
-    }
-
-
-def write_imagenet(root, num_files=51, sub_folders=False):
-    """Files of two records each, whose labels are 1 to 5."""
-    for kind, num in (("train", num_files), ("validation", 3)):
-        folder = root / kind if sub_folders else root
-        for file in range(num):
-            numbers = (2 * file, 2 * file + 1)
-            write_records(
-                folder / f"{kind}-{file:05}-of-{num:05}",
-                [imagenet(number, 1 + number % 5) for number in numbers],
-            )
-    return root
+from tests.data.batches import evaluate, train
+from tests.data.records.imagenet_files import (
+    imagenet,
+    imagenet21k,
+    jpeg,
+    of_bytes,
+    of_ints,
+    write_imagenet,
+    write_records,
+)
 
 
 @pytest.mark.parametrize("num_failures", [1, 999])

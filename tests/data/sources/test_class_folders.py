@@ -15,8 +15,8 @@ from keras_effnetv2 import create_model
 from keras_effnetv2.data.sources import open_source
 from keras_effnetv2.preprocessing import record
 from tests.data import image_folders
+from tests.data.batches import evaluate
 from tests.data.image_folders import AWKWARD, COMPOSED, DECOMPOSED, write
-from tests.data.test_pipeline import evaluate
 from tests.tiny_networks import tiny
 
 

@@ -9,7 +9,7 @@ from keras_effnetv2.data import open_source
 from keras_effnetv2.data.decode_errors import DecodeErrors
 from keras_effnetv2.errors import InputError
 from tests.data import image_folders
-from tests.data.test_pipeline import evaluate, train
+from tests.data.batches import evaluate, train
 
 datasets = pytest.importorskip("datasets")
 

@@ -13,7 +13,7 @@ from keras_effnetv2.data.sources import idx as idx_module
 from keras_effnetv2.data.sources import open_source
 from keras_effnetv2.errors import FileError
 from tests.data import image_folders
-from tests.data.test_pipeline import evaluate, train
+from tests.data.batches import evaluate, train
 
 NUM_CLASSES = 3
 

@@ -10,7 +10,7 @@ import tensorflow_datasets as tfds
 from keras_effnetv2.data.decode_errors import DecodeErrors
 from keras_effnetv2.data.sources import Reading, open_source
 from tests.data import image_folders
-from tests.data.test_pipeline import assert_same, evaluate, train
+from tests.data.batches import assert_same, evaluate, train
 
 
 class Pictures(tfds.core.GeneratorBasedBuilder):

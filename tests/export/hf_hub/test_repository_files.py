@@ -12,9 +12,8 @@ from keras_effnetv2 import create_model, export, name_classes
 from keras_effnetv2.networks import variants
 from keras_effnetv2.networks.functional import named_variables
 from keras_effnetv2.preprocessing import Preprocessing, record
-from tests import hub_server, mirror
-from tests.networks.test_models import pixels
-from tests.tiny_networks import spread_weights
+from tests.servers import hub_server, mirror
+from tests.tiny_networks import pixels, spread_weights
 from tests.weights.weight_files import timm_arrays
 
 VARIANT = mirror.VARIANT

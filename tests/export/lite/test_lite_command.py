@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_effnetv2 import __main__ as command_line
 from tests.commands import finished_run
+from tests.commands.running import run_command
 from tests.export import micro
 
 pytest.importorskip("ai_edge_litert")
@@ -15,8 +15,7 @@ pytest.importorskip("sklearn")
 
 
 def run(*flags):
-    words = ["", "export", "litert", *(str(flag) for flag in flags)]
-    return command_line.main(command_line.parse(words))
+    return run_command("export", "litert", *flags)
 
 
 def manifest(folder):

@@ -2,13 +2,13 @@
 
 import contextlib
 import http.server
-import threading
 import time
 
 import numpy as np
 
 from keras_effnetv2.errors import DownloadError
 from keras_effnetv2.export.pages import runtime
+from tests.servers import local_servers
 
 _PATIENCE = 60  # Seconds, on a machine that does other things too.
 
@@ -57,14 +57,9 @@ def fetched_runtime():
 @contextlib.contextmanager
 def served(folder, isolated=False):
     """The address of `python -m http.server`, or of a server that allows threads."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.folder, server.isolated = folder, isolated
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/"
-    finally:
-        server.shutdown()
-        server.server_close()
+    settings = {"folder": folder, "isolated": isolated}
+    with local_servers.running(_Handler, **settings) as server:
+        yield f"{local_servers.address(server)}/"
 
 
 class _Handler(http.server.SimpleHTTPRequestHandler):

@@ -8,7 +8,7 @@ import pytest
 from keras_effnetv2.errors import DownloadError, InputError
 from keras_effnetv2.export.pages import runtime
 from keras_effnetv2.weights.downloads import https
-from tests import mirror
+from tests.servers import local_servers, mirror
 
 
 @pytest.fixture(scope="module")
@@ -56,18 +56,14 @@ def test_the_registry_is_that_of_npm(tarball, tmp_path, monkeypatch):
     place = tmp_path / "registry" / runtime.PACKAGE / "-" / "core-2.5.3.tgz"
     place.parent.mkdir(parents=True)
     shutil.copy(tarball, place)
-    server = mirror.start(tmp_path / "registry")
-    address = f"http://127.0.0.1:{server.server_port}"
-    monkeypatch.setenv("npm_config_registry", address + "/")
-    try:
+    with mirror.serving(tmp_path / "registry") as server:
+        address = local_servers.address(server)
+        monkeypatch.setenv("npm_config_registry", address + "/")
         assert runtime.open_runtime(None) == runtime.open_runtime(tarball)
         assert server.requests
         server.requests.clear()
         runtime.open_runtime(None)
         assert not server.requests  # From the cache.
-    finally:
-        server.shutdown()
-        server.server_close()
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "another_home"))
     monkeypatch.setenv("npm_config_registry", f"{address}/none")
     monkeypatch.setattr(https, "BACKOFF_SECONDS", 0.01)

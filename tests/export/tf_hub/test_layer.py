@@ -11,9 +11,9 @@ import tensorflow as tf
 
 from keras_effnetv2.export import HubLayer
 from keras_effnetv2.export.tf_hub import module_archives
-from tests import mirror
 from tests.export.tf_hub import hub_modules
 from tests.export.tf_hub.hub_modules import assert_close, images, labels, moved, values
+from tests.servers import local_servers, mirror
 
 L2 = 1e-2
 
@@ -141,18 +141,14 @@ def test_archives_are_modules(module, tmp_path, monkeypatch):
     local = HubLayer(tmp_path / "feature_vector.tar.gz")
     assert np.array_equal(local(images()), wanted)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
-    server = mirror.start(tmp_path)
-    url = f"http://127.0.0.1:{server.server_port}/feature_vector.tar.gz"
-    try:
+    with mirror.serving(tmp_path) as server:
+        url = f"{local_servers.address(server)}/feature_vector.tar.gz"
         hosted = HubLayer(url)
         with pytest.raises(
             ValueError, match="cannot be downloaded: the server answered 4"
         ):
             HubLayer(url + ".none")
         again = HubLayer(url)
-    finally:
-        server.shutdown()
-        server.server_close()
     assert np.array_equal(hosted(images()), wanted)
     assert np.array_equal(again(images()), wanted)
     asked = ["/feature_vector.tar.gz", "/feature_vector.tar.gz.none"]

@@ -5,7 +5,6 @@ The real server is not at hand: `model_server` speaks its protos and its REST.
 
 import base64
 import json
-import pathlib
 import re
 import urllib.error
 import urllib.request
@@ -19,31 +18,9 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from tests.export.tf_serving import goods
 from tests.export.tf_serving.goods import DAMAGED
 
-TOOLS = pathlib.Path(__file__).parents[3] / "tools" / "serving"
-
-
-@pytest.fixture(scope="module")
-def base():
-    return goods.base()
-
-
-@pytest.fixture(scope="module")
-def server():
-    with goods.server() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def photographs():
-    return goods.photographs()
-
-
-@pytest.fixture(autouse=True)
-def tools(monkeypatch):
-    monkeypatch.syspath_prepend(str(TOOLS))
+pytestmark = pytest.mark.usefixtures("client_folder")
 
 
 def post(address, path, body, is_json=False):

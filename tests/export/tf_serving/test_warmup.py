@@ -9,13 +9,8 @@ from tensorflow_serving.apis import prediction_log_pb2
 
 from keras_effnetv2 import export
 from keras_effnetv2.export.tf_serving import warmup
-from tests.export.tf_serving import goods, model_server
+from tests.export.tf_serving import model_server
 from tests.export.tf_serving.goods import SIZES
-
-
-@pytest.fixture(scope="module")
-def base():
-    return goods.base()
 
 
 def replay(base, version):

@@ -7,7 +7,6 @@ import threading
 import numpy as np
 import pytest
 
-from keras_effnetv2 import __main__ as command_line
 from keras_effnetv2.data.order import ALL_ROWS, Shard
 from keras_effnetv2.errors import InputError, WorkerError
 from keras_effnetv2.training.data_service import service_client
@@ -20,9 +19,10 @@ from keras_effnetv2.training.progressive.feeding import (
     segment_batches,
 )
 from keras_effnetv2.training.progressive.learning import Segment
+from tests.commands.running import run_command
 from tests.data import image_folders
-from tests.data.records.test_record_files import write_imagenet
-from tests.data.test_pipeline import assert_same, joined
+from tests.data.batches import assert_same, joined
+from tests.data.records.imagenet_files import write_imagenet
 from tests.training import run_processes
 from tests.training.data_service import input_processes
 from tests.training.devices import test_workers
@@ -245,7 +245,7 @@ def test_a_training_is_refused_before_it_begins(tmp_path, capsys, addresses, set
         _, _, command, *words = run_processes.command(
             workdir, *settings, options=service_options(chosen)
         )
-        assert command_line.main(command_line.parse(["", command, *words])) == 2
+        assert run_command(command, *words) == 2
         error = capsys.readouterr().err.splitlines()[-1]
         assert error.startswith("error: ") and message in error
         assert not workdir.exists()
@@ -265,6 +265,6 @@ def test_ports_that_are_in_use_and_none(tmp_path, addresses, capsys):
     (line,) = run_processes.errors_in(process.log)
     assert f"The ports {port} to {port + 2} of localhost cannot be opened" in line
     for port in ("0", "70000"):
-        words = ["", "data_service", "--port", port]
-        assert command_line.main(command_line.parse(words)) == 2
+        words = ["data_service", "--port", port]
+        assert run_command(*words) == 2
         assert "--port is 1024 to 65533" in capsys.readouterr().err

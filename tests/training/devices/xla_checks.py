@@ -11,15 +11,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_effnetv2.training.experiments.named import get_experiment
-from keras_effnetv2.training.experiments.settings import override
 from keras_effnetv2.training.learner.building import build_learner
 from keras_effnetv2.training.progressive.learning import set_rates
-from tests.tiny_networks import NANO_SETTINGS
+from tests.tiny_experiments import tiny_experiment
 
 # The released optimizer, and no drops, whose random numbers are other ones under XLA.
 SETTINGS = (
-    *NANO_SETTINGS,
     "batch_size=8",
     "optimizer.name=rmsprop",
     "optimizer.epsilon=0.001",
@@ -30,9 +27,7 @@ SETTINGS = (
 
 def steps(precision, jit_compile):
     """A learner's step for every stage, and a batch for it."""
-    experiment = override(
-        get_experiment("digits-smoke"), [*SETTINGS, f"model.precision={precision}"]
-    )
+    experiment = tiny_experiment(*SETTINGS, f"model.precision={precision}")
     keras.utils.set_random_seed(0)
     stages = experiment.stages(80)
     learner = build_learner(experiment, stages, 80)

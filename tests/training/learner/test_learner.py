@@ -6,8 +6,6 @@ import keras
 import numpy as np
 import pytest
 
-from keras_effnetv2.training.experiments.named import get_experiment
-from keras_effnetv2.training.experiments.settings import override
 from keras_effnetv2.training.learner import losses
 from keras_effnetv2.training.learner.building import build_learner
 from keras_effnetv2.training.learner.network import (
@@ -15,7 +13,7 @@ from keras_effnetv2.training.learner.network import (
     freeze_layers,
     variable_depths,
 )
-from tests.tiny_networks import NANO_SETTINGS
+from tests.tiny_experiments import tiny_experiment
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3)).astype("uint8")
 LABELS = np.eye(10, dtype="float32")[np.arange(8)]
@@ -23,7 +21,6 @@ LABELS = np.eye(10, dtype="float32")[np.arange(8)]
 
 def experiment(*assignments):
     settings = (
-        *NANO_SETTINGS,
         "data.num_train_images=80",
         "batch_size=8",
         "progressive.dropout_rate=0,0",
@@ -34,7 +31,7 @@ def experiment(*assignments):
         "schedule.warmup_epochs=0",
         "regularization.label_smoothing=0",
     )
-    return override(get_experiment("digits-smoke"), [*settings, *assignments])
+    return tiny_experiment(*settings, *assignments)
 
 
 def learner_of(settings):

@@ -11,20 +11,6 @@ from keras_effnetv2.training.reporting.samples import draw_samples
 from tests.training.reporting.run_records import make_record
 
 
-@pytest.fixture
-def figures(monkeypatch):
-    """What is drawn, as figures of matplotlib."""
-    figure = pytest.importorskip("matplotlib.figure")
-    drawn, save = [], figure.Figure.savefig
-
-    def keep(self, *args, **kwargs):
-        drawn.append(self)
-        save(self, *args, **kwargs)
-
-    monkeypatch.setattr(figure.Figure, "savefig", keep)
-    return drawn
-
-
 def draw(records, tmp_path):
     draw_curves(records, tmp_path / "curves.png", "digits")
     with Image.open(tmp_path / "curves.png") as picture:

@@ -6,13 +6,13 @@ import re
 
 import pytest
 
-from keras_effnetv2 import __main__ as command_line
 from keras_effnetv2.data import pack
 from keras_effnetv2.data.records import record_index
 from keras_effnetv2.data.records.record_search import file_sizes, find_lengths
-from tests.bucket_server import BucketServer
+from tests.buckets.bucket_server import BucketServer
+from tests.commands.running import run_command
 from tests.data import image_folders
-from tests.data.records.test_record_files import write_imagenet
+from tests.data.records.imagenet_files import write_imagenet
 from tests.training import run_processes
 
 _PHOTOS, _PACKS, _RUNS = "bad-photos", "bad-packs", "bad-runs"
@@ -83,7 +83,7 @@ def test_one_line_says_what_is_wrong_and_nothing_is_lost(
         return {x: {y: server.read(x, y) for y in server.names(x)} for x in buckets}
 
     before = contents()
-    assert command_line.main(command_line.parse(["", *words])) == 2
+    assert run_command(*words) == 2
     (line,) = [x for x in capsys.readouterr().err.splitlines() if x]
     assert line.startswith("error: ")
     assert re.search(message, line), line

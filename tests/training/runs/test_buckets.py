@@ -16,7 +16,8 @@ from keras_effnetv2.training.runs import array_files
 from keras_effnetv2.training.runs.checkpoints import Checkpoints, Position
 from keras_effnetv2.training.runs.run import train
 from tests import forked
-from tests.bucket_server import BucketServer, Settings
+from tests.buckets.bucket_server import BucketServer
+from tests.buckets.storage import Settings
 from tests.tiny_networks import NANO, NANO_SETTINGS
 from tests.training import run_processes
 from tests.training.devices import test_workers

@@ -9,7 +9,8 @@ import pytest
 from keras_effnetv2.errors import DivergedError, FileError
 from keras_effnetv2.training.runs.checkpoint_writer import CheckpointWriter
 from keras_effnetv2.training.runs.checkpoints import Checkpoints, Position
-from tests.bucket_server import BucketServer, Settings
+from tests.buckets.bucket_server import BucketServer
+from tests.buckets.storage import Settings
 
 _BUCKET = "writer-runs"
 _SECONDS = 0.3  # Before each answer of the bucket.

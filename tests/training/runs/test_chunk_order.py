@@ -9,7 +9,7 @@ from keras_effnetv2.training.experiments.named import get_experiment
 from keras_effnetv2.training.experiments.settings import from_json, override, to_json
 from keras_effnetv2.training.progressive.feeding import open_feeds
 from keras_effnetv2.training.runs.workdir import open_workdir
-from tests.data.records.test_record_files import write_imagenet
+from tests.data.records.imagenet_files import write_imagenet
 from tests.training import run_processes
 from tests.training.runs.test_resume import assert_alike, train_with_kills
 

@@ -4,16 +4,13 @@ import keras
 import numpy as np
 import pytest
 
-from keras_effnetv2.training.experiments.named import get_experiment
-from keras_effnetv2.training.experiments.settings import override
 from keras_effnetv2.training.progressive.learning import Segment, split_segments
 from keras_effnetv2.training.progressive.stages import plan_stages
 from keras_effnetv2.training.runs.run import train
 from keras_effnetv2.training.runs.trained import load_run
-from tests.tiny_networks import NANO_SETTINGS
+from tests.tiny_experiments import tiny_experiment
 
 SETTINGS = (
-    *NANO_SETTINGS,
     "data.train_split=train[:96]",
     "data.num_train_images=96",
     "batch_size=32",
@@ -44,7 +41,7 @@ class _Watch(keras.callbacks.Callback):
 
 def run(workdir, **options):
     watch = _Watch(**options)
-    experiment = override(get_experiment("digits-smoke"), SETTINGS)
+    experiment = tiny_experiment(*SETTINGS)
     train(experiment, workdir, callbacks=[watch], strategy="cpu")
     return watch
 
@@ -90,7 +87,7 @@ def test_segments_end_where_the_network_begins():
 def test_weights_of_classes_that_nobody_knows_are_refused():
     from keras_effnetv2.training.runs.feasibility import check_class_counts
 
-    experiment = override(get_experiment("digits-smoke"), SETTINGS)
+    experiment = tiny_experiment(*SETTINGS)
     check_class_counts(experiment, (3, 4))
     with pytest.raises(ValueError, match="needs? a source that knows the classes"):
         check_class_counts(experiment, None)

@@ -6,22 +6,19 @@ import numpy as np
 import pytest
 
 from keras_effnetv2.training.devices.strategies import open_devices
-from keras_effnetv2.training.experiments.named import get_experiment
-from keras_effnetv2.training.experiments.settings import override
 from keras_effnetv2.training.learner.building import build_learner
 from keras_effnetv2.training.progressive import feeding
 from keras_effnetv2.training.progressive.learning import Segment
 from keras_effnetv2.training.runs import rate_sweeping
 from keras_effnetv2.training.runs.checkpoints import read_state
-from tests.tiny_networks import NANO_SETTINGS
+from tests.tiny_experiments import tiny_experiment
 
 NUM_IMAGES = 128
 
 
 @pytest.fixture(name="experiment", scope="module")
 def fixture_experiment():
-    settings = [
-        *NANO_SETTINGS,
+    return tiny_experiment(
         "data.train_split=train[:128]",
         "progressive.num_stages=1",
         "progressive.image_size=32",
@@ -32,8 +29,7 @@ def fixture_experiment():
         "optimizer.ema_momentum=0.9",
         "batch_size=32",
         "epochs=4",
-    ]
-    return override(get_experiment("digits-smoke"), settings)
+    )
 
 
 @pytest.fixture(name="feed", scope="module")

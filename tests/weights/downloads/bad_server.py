@@ -7,6 +7,8 @@ import http.server
 import threading
 import time
 
+from tests.servers import local_servers
+
 CONTENT = b"\x89HDF\r\n\x1a\n" + bytes(range(256)) * 4000
 MD5 = hashlib.md5(CONTENT).hexdigest()
 DIGEST = f"md5:{MD5}"
@@ -198,19 +200,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
 @contextlib.contextmanager
 def running():
     """A server with `paths`, `heads` and `ranges`, of the requests, in order."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    server.paths = []
-    server.heads = []
-    server.ranges = []
-    server.is_changed = False
-    server.released = threading.Event()
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.released.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    attributes = {"paths": [], "heads": [], "ranges": [], "is_changed": False}
+    released = threading.Event()
+    with local_servers.running(Handler, released=released, **attributes) as server:
+        try:
+            yield server
+        finally:
+            released.set()

@@ -1,6 +1,6 @@
 """Files, names and numbers of PyTorch's own packages.
 
-`tools/make_torch_references.py` wrote them, with these packages.
+`tools/references/make_torch_references.py` wrote them, with these packages.
 """
 
 import hashlib

@@ -4,7 +4,7 @@ import sys
 
 from keras_effnetv2 import create_model
 from keras_effnetv2.networks import variants
-from tests import mirror
+from tests.servers import mirror
 
 variants.VARIANTS[mirror.VARIANT.name] = mirror.VARIANT
 print(create_model(sys.argv[1]).preprocessing.labels)

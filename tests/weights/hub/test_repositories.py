@@ -12,9 +12,10 @@ from safetensors.numpy import save
 
 from keras_effnetv2 import __main__ as command_line
 from keras_effnetv2 import create_model
-from keras_effnetv2.commands import export
+from keras_effnetv2.commands.shared.exported_models import open_model
 from keras_effnetv2.networks.functional import named_variables
-from tests import forked, hub_server, image_files, mirror
+from tests import forked, image_files
+from tests.servers import hub_server, mirror
 from tests.weights.weight_files import random_arrays, timm_arrays
 
 NAME = "tester/small"
@@ -232,7 +233,7 @@ def test_commands_need_no_variant(hub, arrays, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert all(name in printed for name in LABELS)
     words = ["", "export", "saved_model", "--weights", ADDRESS, "--output", "x"]
-    model, source = export.open_model(command_line.parse(words))
+    model, source = open_model(command_line.parse(words))
     assert_loaded(model, arrays)
     assert source == {"weights": ADDRESS}
 

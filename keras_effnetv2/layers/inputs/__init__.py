@@ -1,0 +1,1 @@
+"""What networks take: checks of images, and the layer that normalises them."""

@@ -1,0 +1,1 @@
+"""Batch norm: fused, over replicas, and on JAX together with the layers around it."""

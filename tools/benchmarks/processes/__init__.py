@@ -1,0 +1,1 @@
+"""Programs that the benchmarks start: each answers for one side of a comparison."""

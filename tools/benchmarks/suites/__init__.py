@@ -1,0 +1,1 @@
+"""Suites of tools/benchmark.py, one module each."""
