@@ -111,7 +111,6 @@ __all__ = [
 ]
 
 lazy.call_after_import("keras", registration.register_all)
-lazy.find_moved_modules()
 __getattr__ = lazy.attributes(__name__, _MODULES | _PACKAGES)
 
 

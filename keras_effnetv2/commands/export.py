@@ -12,7 +12,6 @@ from keras_effnetv2.commands.shared.arguments import (
     check_checkpoint,
     check_counts,
 )
-from keras_effnetv2.commands.shared.renaming import add_old_name
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.export.publishing import check_target
 from keras_effnetv2.networks.variants import get_variant
@@ -78,7 +77,6 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
         "of weights, a .keras file, an https URL, or hf://USER/REPO on the Hugging "
         "Face Hub",
     )
-    add_old_name(parser, "--model", "--weights")
     parser.add_argument(
         "--workdir",
         metavar="DIR",

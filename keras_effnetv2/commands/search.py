@@ -9,7 +9,6 @@ import sys
 
 from keras_effnetv2 import search as searching
 from keras_effnetv2.commands.shared.arguments import check_output
-from keras_effnetv2.commands.shared.renaming import add_old_name
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.files import check_name
 from keras_effnetv2.search.named_searches import SEARCHES, SearchExperiment, get_search
@@ -46,7 +45,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="name of the study, if FILE holds several (default: search)",
     )
-    add_old_name(parser, "--name", "--study_name")
     parser.add_argument(
         "--output",
         metavar="DIR",

@@ -25,10 +25,6 @@ _MODULES = {
     "train": "runs.run",
     "use_replica_seeds": "devices.replicas",
 }
-_RENAMED = {
-    "aggregate_first": "sum_before_clipping",
-    "fix_random_seeds": "use_replica_seeds",
-}
 
 __all__ = sorted(_MODULES)
-__getattr__ = lazy.attributes(__name__, _MODULES, _RENAMED)
+__getattr__ = lazy.attributes(__name__, _MODULES)
