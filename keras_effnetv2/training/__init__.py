@@ -16,6 +16,7 @@ _MODULES = {
     "Stage": "progressive.stages",
     "evaluate_run": "runs.evaluation",
     "evaluate_weights": "runs.evaluation",
+    "format_plan": "progressive.stages",
     "get_experiment": "experiments.named",
     "list_experiments": "experiments.named",
     "load_run": "runs.trained",
