@@ -2,7 +2,7 @@
 
     python -m tests.written.write FOLDER
 
-Each folder here is what one version wrote: README.md says which.
+Each folder here is named after the version that wrote it.
 """
 
 import pathlib
