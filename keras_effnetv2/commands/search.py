@@ -29,7 +29,10 @@ _SEARCHED = ("variant", "weights", "width_coefficient", "depth_coefficient", "fr
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the search, its storage, its length and its workers."""
     parser.add_argument(
-        "--experiment", required=True, metavar="NAME", help=", ".join(SEARCHES)
+        "--experiment",
+        required=True,
+        metavar="NAME",
+        help=f"search to run: {', '.join(SEARCHES)}",
     )
     parser.add_argument(
         "--study",
@@ -92,7 +95,7 @@ def _add_course(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=0,
         metavar="SEEDS",
-        help="at the end, train the winner and the backbone again so many times",
+        help="at the end, train the winner and the backbone again with SEEDS new seeds",
     )
 
 

@@ -65,7 +65,7 @@ def _add_image_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--source",
         metavar="KIND",
-        help="instead: a dataset, such as tfds, folder or digits",
+        help="instead of --images: a kind of dataset, such as tfds, folder or digits",
     )
     group.add_argument(
         "--dataset_name",
@@ -73,7 +73,7 @@ def _add_image_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="name of the dataset, with --source tfds",
     )
-    group.add_argument("--directory", metavar="DIR", help="where the dataset is")
+    group.add_argument("--directory", metavar="DIR", help="folder of the dataset")
     group.add_argument(
         "--split", default="train", help="split to calibrate on (default: train)"
     )
