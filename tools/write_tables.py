@@ -38,6 +38,7 @@ def read_results(name: str) -> Any:
 
 
 BLOCKS = {
+    "differences": lambda: result_rows.difference_table(read_results("exports")),
     "exports": lambda: result_rows.export_table(read_results("exports")),
     "finetuning": lambda: format_results(read_results("finetuning")),
     "imports": import_map.diagram,
