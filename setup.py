@@ -85,7 +85,7 @@ SEARCH = [*TRAIN, "optuna>=4.3,<6"]
 setuptools.setup(
     name="keras_effnetv2",
     version=VERSION,
-    description="EfficientNetV2 for Keras 3 and TensorFlow, complete.",
+    description="EfficientNetV2 for Keras 3: networks, weights, training, exports.",
     long_description=(ROOT / "README.md").read_text(),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
@@ -100,7 +100,7 @@ setuptools.setup(
         "transfer-learning",
     ],
     classifiers=[
-        "Development Status :: 4 - Beta",
+        "Development Status :: 5 - Production/Stable",
         "Intended Audience :: Developers",
         "Intended Audience :: Science/Research",
         "Operating System :: POSIX :: Linux",

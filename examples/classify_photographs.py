@@ -15,7 +15,6 @@ import sklearn.datasets
 from skimage import data
 
 import keras_effnetv2
-from keras_effnetv2.commands.shared.noise import drop_noise
 
 CAT = "cat (chelsea)"
 NUM_EXPLAINED = 3
@@ -35,7 +34,7 @@ def photographs() -> dict[str, np.ndarray]:
 
 
 def main() -> None:
-    drop_noise()  # Useless log lines of TensorFlow's libraries.
+    keras_effnetv2.drop_noise()  # Useless log lines of TensorFlow's libraries.
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--workdir", type=pathlib.Path, default="runs/photographs")
     workdir = parser.parse_args().workdir

@@ -25,7 +25,6 @@ import dataclasses
 import pathlib
 
 from keras_effnetv2 import BlockSpec, Variant, search, training
-from keras_effnetv2.search.sampling.samplers import SAMPLERS
 
 IMAGE_SIZE, BATCH_SIZE = 32, 64
 # Strides, channels and the number of stages stay; the rest of each row is searched.
@@ -83,7 +82,7 @@ def main() -> None:
         default="runs/search_small/study.journal",
         help="a file; results are written next to it",
     )
-    parser.add_argument("--sampler", choices=SAMPLERS, default="reinforce")
+    parser.add_argument("--sampler", choices=search.SAMPLERS, default="reinforce")
     arguments = parser.parse_args()
     folder = arguments.study.parent
 

@@ -29,8 +29,13 @@ from keras_effnetv2.data import (
     images,
     open_source,
 )
-from keras_effnetv2.training import ProgressiveLearning, Ramp, Stage, plan_stages
-from keras_effnetv2.training.progressive.stages import format_plan
+from keras_effnetv2.training import (
+    ProgressiveLearning,
+    Ramp,
+    Stage,
+    format_plan,
+    plan_stages,
+)
 
 IMAGE_SIZE = 32
 NUM_CLASSES = 10

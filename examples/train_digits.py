@@ -21,8 +21,7 @@ import numpy as np
 import sklearn.datasets
 from PIL import Image
 
-from keras_effnetv2 import export, training
-from keras_effnetv2.commands.shared.noise import drop_noise
+from keras_effnetv2 import drop_noise, export, training
 from keras_effnetv2.errors import DownloadError
 
 WANTED_ACCURACY = 0.97

@@ -8,6 +8,7 @@ from keras_effnetv2.version import __version__
 if TYPE_CHECKING:  # What editors and type checkers see of the names below.
     from keras_effnetv2.classification.classifying import Classifier
     from keras_effnetv2.classification.predictions import Prediction
+    from keras_effnetv2.commands.shared.noise import drop_noise
     from keras_effnetv2.explanation.activation_maps import class_activation_maps
     from keras_effnetv2.export.hf_hub.pushing import push_to_hub
     from keras_effnetv2.finetuning.outcome import FineTuned
@@ -55,6 +56,7 @@ _MODULES = {
     "compile_for_inference": "inference",
     "create_model": "models",
     "decode_predictions": "weights.labels",
+    "drop_noise": "commands.shared.noise",
     "feature_pyramid": "networks.transfer",
     "finetune": "finetuning.procedure",
     "freeze": "networks.transfer",
@@ -70,9 +72,9 @@ _MODULES = {
 _PACKAGES = {
     name: name
     for name in (
-        "classification", "data", "explanation", "export", "finetuning", "layers",
-        "models", "optimizers", "preprocessing", "profiling", "reports", "search",
-        "training",
+        "classification", "data", "errors", "explanation", "export", "finetuning",
+        "layers", "models", "optimizers", "planning", "preprocessing", "profiling",
+        "reports", "search", "training",
     )
 }  # fmt: skip
 
@@ -97,6 +99,7 @@ __all__ = [
     "compile_for_inference",
     "create_model",
     "decode_predictions",
+    "drop_noise",
     "feature_pyramid",
     "finetune",
     "freeze",
@@ -111,7 +114,6 @@ __all__ = [
 ]
 
 lazy.call_after_import("keras", registration.register_all)
-lazy.find_moved_modules()
 __getattr__ = lazy.attributes(__name__, _MODULES | _PACKAGES)
 
 

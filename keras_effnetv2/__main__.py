@@ -29,16 +29,16 @@ COMMANDS = {
     "pack": "pack folders of images into shards that are fast to read",
     "train": "train an experiment, or resume it",
     "data_service": "make batches for training on other machines",
-    "plan": "compile training for TPUs, without having any: what fits, what it costs",
+    "plan": "find out what training needs on TPUs, by compiling it without one",
     "evaluate": "measure the accuracy of a trained run or of weights",
     "export": "write a model in a format for deployment",
     "serve": "show a classifier as a page on this machine, with heat maps",
-    "search": "search for a network, or resume a search",
-    "convert": "convert weights of any known format to a .weights.h5 file",
+    "search": "search for a network architecture, or resume a search",
+    "convert": "convert weights of any known format to .weights.h5 or .keras",
     "completion": "print the shell code that completes commands and flags",
 }
 
-_EXAMPLE = "python -m keras_effnetv2 predict photographs --variant efficientnetv2-s"
+_EXAMPLE = "python -m keras_effnetv2 predict photographs --model efficientnetv2-s"
 _REPORT = (
     f"This is a bug in keras_effnetv2 {__version__}, not in your input. Please "
     "report it, with your command and the output below."

@@ -8,6 +8,17 @@ import difflib
 import importlib.util
 from collections.abc import Iterable
 
+__all__ = [
+    "DivergedError",
+    "DownloadError",
+    "FileError",
+    "InputError",
+    "Interrupted",
+    "MissingPackageError",
+    "UserError",
+    "WorkerError",
+]
+
 
 class UserError(Exception):
     """An error that the user can fix; the message says what arrived and what to do."""

@@ -1,4 +1,4 @@
-"""Public names, imported on first use, and old names until 1.0."""
+"""Public names, imported on first use, and calls around imports."""
 
 import importlib
 import importlib.abc
@@ -6,41 +6,20 @@ import importlib.machinery
 import importlib.util
 import sys
 import types
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from keras_effnetv2.errors import MissingPackageError
 
-# Modules that the documentation used to name, and where they are now.
-_MOVED = {
-    "architecture": "networks.architecture",
-    "data.augmenter": "data.augmentation.augmenter",
-    "data.cropping": "data.decoding.cropping",
-    "data.images": "data.decoding.images",
-    "data.mixing": "data.augmentation.mixing",
-    "data.randaugment": "data.augmentation.randaugment",
-    "data.random_cropping": "data.augmentation.random_cropping",
-    "search.samplers": "search.sampling.samplers",
-    "training.stages": "training.progressive.stages",
-    "transfer": "networks.transfer",
-    "variant_files": "networks.variant_files",
-    "variants": "networks.variants",
-}
-
 
 def attributes(
-    package: str,
-    modules: Mapping[str, str],
-    renamed: Mapping[str, str] | None = None,
-    extra: str | None = None,
+    package: str, modules: Mapping[str, str], extra: str | None = None
 ) -> Callable[[str], Any]:
     """The `__getattr__` of a package whose public names are slow to import.
 
     Args:
         package: its name.
         modules: public name -> the module within the package that has it, or is it.
-        renamed: old name -> new name, in `modules` or in the package itself.
         extra: the extra that installs what the modules import.
 
     Raises:
@@ -48,9 +27,6 @@ def attributes(
     """
 
     def find(name: str) -> Any:
-        if renamed and name in renamed:
-            _warn(f"{package}.{name}", f"{package}.{renamed[name]}")
-            return getattr(sys.modules[package], renamed[name])
         if name not in modules:
             raise AttributeError(f"{package} has no attribute {name!r}.")
         try:
@@ -65,31 +41,6 @@ def attributes(
         return module if is_module else getattr(module, name)
 
     return find
-
-
-class _MovedModules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Finds modules by their old names."""
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: Any = None
-    ) -> importlib.machinery.ModuleSpec | None:
-        """For `import` of a module that has moved."""
-        package, _, name = fullname.partition(".")
-        if package != "keras_effnetv2" or name not in _MOVED:
-            return None
-        return importlib.machinery.ModuleSpec(fullname, self)
-
-    def create_module(self, spec: importlib.machinery.ModuleSpec) -> types.ModuleType:
-        """The module by its new name."""
-        new = f"keras_effnetv2.{_MOVED[spec.name.partition('.')[2]]}"
-        _warn(spec.name, new)
-        module = importlib.import_module(new)
-        self._spec = module.__spec__
-        return module
-
-    def exec_module(self, module: types.ModuleType) -> None:
-        """Restores its spec: `import` has given it that of the old name."""
-        module.__spec__ = self._spec
 
 
 class _Awaited(importlib.abc.MetaPathFinder):
@@ -132,16 +83,3 @@ def call_before_import(name: str, function: Callable[[], None]) -> None:
     """Calls `function` just before `name` is imported; never if it already is."""
     if name not in sys.modules:
         sys.meta_path.insert(0, _Awaited(name, function, before=True))
-
-
-def find_moved_modules() -> None:
-    """Lets `import` find modules by their old names."""
-    sys.meta_path.insert(0, _MovedModules())
-
-
-def _warn(old: str, new: str) -> None:
-    warnings.warn(
-        f"{old} is now {new}; the old name will be removed in version 1.0.",
-        FutureWarning,
-        stacklevel=3,
-    )

@@ -18,7 +18,6 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_effnetv2 import lazy
 from keras_effnetv2.private_apis import index_of, slots
 
 _HALVES = ("bfloat16", "float16")
@@ -186,9 +185,6 @@ def _layer_wise(kind: type) -> type:
 LAYER_WISE = {
     kind: _layer_wise(kind) for kind in (RMSpropTF, keras.optimizers.SGD, Adam, AdamW)
 }
-
-
-__getattr__ = lazy.attributes(__name__, {}, {"RMSpropOfTensorFlow1": "RMSpropTF"})
 
 
 def move_towards(average: keras.Variable, variable: keras.Variable, rate: Any) -> None:

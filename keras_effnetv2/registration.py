@@ -54,7 +54,7 @@ def register_all() -> None:
 
 
 def _aggregating() -> list[str]:
-    """Names of the classes of `training.aggregate_first`, two per optimizer."""
+    """Names of the classes of `training.sum_before_clipping`, two per optimizer."""
     import keras
 
     base = keras.optimizers.Optimizer

@@ -11,6 +11,7 @@ as a table to examples/plans.md; without flags, only the latter. It needs the ex
 
 import argparse
 import dataclasses
+import itertools
 import json
 import pathlib
 import time
@@ -38,9 +39,9 @@ _HEADER = (
 _TITLE = """# Training steps on TPUs, by their compiler
 
 `python tools/plan_table.py` has written this from `plans.json`. Each row is the largest
-stage of an experiment as it stands, data-parallel over 16 chips:
+stage of an unchanged experiment, data-parallel over 16 chips:
 `python -m keras_effnetv2 plan --experiment EXPERIMENT --device DEVICE --quick`. Nothing
-was run on a TPU: these are figures of the compiler, of a chip in a step, and times are
+was run on a TPU: the compiler's figures are those of one chip in one step. Times are
 what arithmetic and memory would take at the published speeds of the chip, if every byte
 that an operation reads or writes went through memory.
 
@@ -71,18 +72,14 @@ def read_plans() -> dict[tuple[str, str], Plan]:
 
 
 def table(plans: dict[tuple[str, str], Plan]) -> str:
-    """Every variant on every slice, including those not compiled."""
-    rows = [_HEADER, ("---",) * len(_HEADER)]
-    for name in VARIANTS.values():
-        for device in SLICES.values():
-            plan = plans.get((name, device))
-            if plan is None:
-                rest = "not compiled yet", *("",) * (len(_HEADER) - 3)
-                rows.append((f"`{name}`", device, *rest))
-            else:
-                rows.append((f"`{name}`", device, *_cells(plan)))
-    versions = sorted({plan.versions for plan in plans.values()})
+    """A row for each plan, in the order of variants; the others are counted."""
+    pairs = [*itertools.product(VARIANTS.values(), SLICES.values())]
+    rows = [(f"`{x}`", y, *_cells(plans[x, y])) for x, y in pairs if (x, y) in plans]
+    rows = [_HEADER, ("---",) * len(_HEADER), *rows]
     lines = [f"| {' | '.join(row)} |" for row in rows]
+    if others := len({*pairs} - {*plans}):
+        lines += ["", f"{others} other pairs of experiment and slice are not compiled."]
+    versions = sorted({plan.versions for plan in plans.values()})
     return f"{_TITLE}Compiled with {'; '.join(versions)}.\n\n" + "\n".join(lines) + "\n"
 
 

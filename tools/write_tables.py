@@ -39,6 +39,7 @@ def read_results(name: str) -> Any:
 
 
 BLOCKS = {
+    "differences": lambda: result_rows.difference_table(read_results("exports")),
     "exports": lambda: result_rows.export_table(read_results("exports")),
     "finetuning": lambda: format_results(read_results("finetuning")),
     "guide": lambda: comparison_rows.guide_table(read_results("guide")),

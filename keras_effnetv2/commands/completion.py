@@ -9,7 +9,9 @@ EXAMPLE = 'eval "$(keras_effnetv2 completion bash)"'
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the choice of shell."""
-    parser.add_argument("shell", choices=completion.SHELLS)
+    parser.add_argument(
+        "shell", choices=completion.SHELLS, help="shell that will run the code"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

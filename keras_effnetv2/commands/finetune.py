@@ -40,13 +40,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         help="roughly how long everything may take (default: 5)",
     )
-    parser.add_argument("--variant", help="a name that the command list prints")
+    parser.add_argument(
+        "--variant",
+        help="a name that the command list prints (default: one that trains in time)",
+    )
     parser.add_argument(
         "--weights",
         help="initial weights: imagenet, imagenet21k, imagenet21k-ft1k, a file, or "
         "none for random ones (default: the best available now)",
     )
-    parser.add_argument("--image_size", type=int, help="image side, pixels")
+    parser.add_argument(
+        "--image_size",
+        type=int,
+        help="image side at the end, pixels (default: the network's evaluation size, "
+        "or less if time is short)",
+    )
     parser.add_argument("--batch_size", type=int, help="images per step")
     parser.add_argument("--epochs", type=int, help="default: as many as fit the time")
     parser.add_argument(

@@ -23,7 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--device",
         required=True,
         metavar="CHIP:TOPOLOGY",
-        help="; ".join(f"{x.name}: {x.examples}" for x in CHIPS.values()),
+        help="chips and how they are connected. "
+        + "; ".join(f"{x.name}: {x.examples}" for x in CHIPS.values()),
     )
     add_set_argument(
         parser,

@@ -3,7 +3,6 @@
 import argparse
 
 from keras_effnetv2 import profiling
-from keras_effnetv2.commands.shared.renaming import add_old_position
 from keras_effnetv2.errors import InputError
 
 EXAMPLE = "python -m keras_effnetv2 profile --variant efficientnetv2-s"
@@ -14,7 +13,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--variant", help="a name that the command list prints, or a variant file"
     )
-    add_old_position(parser, "--variant")
     parser.add_argument(
         "--image_size",
         type=int,

@@ -9,7 +9,6 @@ import sys
 
 from keras_effnetv2 import search as searching
 from keras_effnetv2.commands.shared.arguments import add_set_argument, check_output
-from keras_effnetv2.commands.shared.renaming import add_old_name
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.files import check_name
 from keras_effnetv2.search.named_searches import SEARCHES, SearchExperiment, get_search
@@ -30,7 +29,10 @@ _SEARCHED = ("variant", "weights", "width_coefficient", "depth_coefficient", "fr
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the search, its storage, its length and its workers."""
     parser.add_argument(
-        "--experiment", required=True, metavar="NAME", help=", ".join(SEARCHES)
+        "--experiment",
+        required=True,
+        metavar="NAME",
+        help=f"search to run: {', '.join(SEARCHES)}",
     )
     parser.add_argument(
         "--study",
@@ -46,7 +48,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="name of the study, if FILE holds several (default: search)",
     )
-    add_old_name(parser, "--name", "--study_name")
     parser.add_argument(
         "--output",
         metavar="DIR",
@@ -91,7 +92,7 @@ def _add_course(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=0,
         metavar="SEEDS",
-        help="at the end, train the winner and the backbone again so many times",
+        help="at the end, train the winner and the backbone again with SEEDS new seeds",
     )
 
 

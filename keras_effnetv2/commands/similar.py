@@ -23,14 +23,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--among",
         required=True,
         metavar="FOLDER|FILE.npz",
-        help="folder of images, where their features are cached, or a file that "
-        "embed has written, with the same network",
+        help="folder of images, in which their features are cached, or a file that "
+        "embed has written with the same network",
     )
     add_classifier_arguments(parser)
-    parser.add_argument("--top", type=int, default=8, help="how many (default: 8)")
+    parser.add_argument(
+        "--top", type=int, default=8, help="number of images (default: 8)"
+    )
     add_batch_argument(parser)
     parser.add_argument(
-        "--output", metavar="PICTURE.png", help="also draw them, next to the photograph"
+        "--output", metavar="PICTURE.png", help="also draw them next to the photograph"
     )
 
 

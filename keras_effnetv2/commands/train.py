@@ -155,7 +155,7 @@ def _start_again(error: Exception) -> None:
             f"Workers were lost {_MAX_RESTARTS} times; this one gives up."
         ) from error
     reason = type(error).__name__
-    logging.warning("A worker was lost (%s). Restarting with it.", reason)
+    logging.warning("A worker was lost (%s). Restarting to wait for it.", reason)
     os.environ[_RESTARTS] = str(restarts)
     sys.stdout.flush()
     sys.stderr.flush()

@@ -12,6 +12,7 @@ from keras_effnetv2 import lazy
 _MODULES = {
     "Augmenter": "augmentation.augmenter",
     "AutoAugment": "augmentation.autoaugment",
+    "DecodeErrors": "decode_errors",
     "Mixing": "augmentation.mixing",
     "RandAugment": "augmentation.randaugment",
     "RandomCrop": "augmentation.random_cropping",

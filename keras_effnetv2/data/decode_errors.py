@@ -1,6 +1,6 @@
 """Images that cannot be decoded are named and counted; more than 1% is an error.
 
-Files that cannot be read do not count as damaged, and are an error at once.
+Files that cannot be read do not count as damaged; they are an error immediately.
 """
 
 import threading
@@ -18,8 +18,9 @@ _NUM_SHOWN = 5
 class DecodeErrors:
     """The damaged examples of a dataset, each counted once.
 
-    An error that is raised inside a dataset reaches the training loop as a TensorFlow
-    error; so it is kept here too, for the loop to raise instead.
+    `training_batches` and `evaluation_batches` report to it. An error that is raised
+    inside a dataset reaches the training loop as a TensorFlow error; so it is kept here
+    too, for the loop to raise instead, by `raise_if_any`.
 
     Args:
         source_name: the name of the dataset in messages.

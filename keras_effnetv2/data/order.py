@@ -144,5 +144,5 @@ def check_steps(
     if num_used > num_examples:
         raise InputError(
             f"{steps_per_epoch} steps of {batch_size} images need {num_used:,} images. "
-            f"There are {num_examples:,}: make batch_size smaller."
+            f"There are {num_examples:,}. Reduce batch_size."
         )

@@ -85,8 +85,8 @@ def read_preprocessing(path: pathlib.Path) -> Preprocessing:
         return recorded(contents["preprocessing"])
     except FileNotFoundError:
         raise InputError(
-            f"{path} is missing, which says how the export's images are made. Pass "
-            "the export's original path, or copy the whole folder."
+            f"{path} is missing, which says how images are prepared. Pass the export's "
+            "original path, or copy the whole folder."
         ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(

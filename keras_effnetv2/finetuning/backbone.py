@@ -62,7 +62,7 @@ def choose_backbone(
     usual = _USUAL[kind]
     if options.weights == FROM_SCRATCH:
         variant = options.variant or usual
-        return Backbone(variant, None, _why(options, kind), "asked for: from scratch")
+        return Backbone(variant, None, _why(options, kind), "requested: from scratch")
     if options.weights is not None:
         if options.variant is None and options.weights not in releases.DATASETS:
             raise InputError(
@@ -71,7 +71,7 @@ def choose_backbone(
         variant = options.variant or usual
         if options.weights in releases.DATASETS:
             releases.find(variant, options.weights)
-        return Backbone(variant, options.weights, _why(options, kind), "asked for")
+        return Backbone(variant, options.weights, _why(options, kind), "requested")
     if options.variant is not None:
         return _weights_of(options.variant, is_at_hand, is_reachable)
     for dataset in _DATASETS:
@@ -97,7 +97,7 @@ def choose_backbone(
 
 
 def _why(options: Options, kind: str) -> str:
-    return "asked for" if options.variant else f"trains in minutes on a {kind}"
+    return "requested" if options.variant else f"trains in minutes on a {kind}"
 
 
 def _weights_of(
@@ -110,13 +110,13 @@ def _weights_of(
     known += [x for x in releases.datasets(name) if x not in known]
     for dataset in known:
         if is_at_hand(name, dataset):
-            return Backbone(variant, dataset, "asked for", "the best available offline")
+            return Backbone(variant, dataset, "requested", "the best available offline")
     if known and is_reachable(name, known[0]):
-        return Backbone(variant, known[0], "asked for", "the best that exist for it")
+        return Backbone(variant, known[0], "requested", "the best that exist for it")
     if known:
         raise InputError(
             f"The weights of {variant} cannot be downloaded now. Pass a file of them: "
             "--weights FILE; leave out --variant, to use weights available offline; "
             "or train from scratch: --weights none."
         )
-    return Backbone(variant, None, "asked for", "nobody has released weights for it")
+    return Backbone(variant, None, "requested", "nobody has released weights for it")

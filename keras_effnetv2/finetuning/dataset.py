@@ -120,8 +120,8 @@ def prepare_hugging_face(name: str, workdir: pathlib.Path) -> Dataset:
     found = hugging_face.load_splits(name)
     if "train" not in found:
         raise InputError(
-            f"The dataset {name} has no split 'train' to learn from, but "
-            f"{shown(found)}. train --set data.source=hugging_face takes any."
+            f"The dataset {name} has no split 'train', but {shown(found)}. The command "
+            "train takes any split, with --set data.source=hugging_face."
         )
     # The library's own name is validation, but some datasets use another.
     held_out = next((x for x in ("validation", "valid", "val") if x in found), None)

@@ -75,7 +75,7 @@ def decide(
         *_learning_rows(situation, experiment),
     ]
     rows = [
-        dataclasses.replace(row, reason="asked for")
+        dataclasses.replace(row, reason="requested")
         if options.asks_for(row.setting)
         else row
         for row in rows
@@ -133,7 +133,7 @@ def _network_rows(
         Choice(
             "batch size",
             str(experiment.batch_size),
-            "asked for" if options.batch_size else batch_reason,
+            "requested" if options.batch_size else batch_reason,
             "batch_size",
         ),
         Choice("precision", experiment.model.precision, why, "model.precision"),
@@ -195,17 +195,17 @@ def _pace_rows(amounts: Amounts, pace: Pace) -> list[Choice]:
 
 def _why_epochs(options: Options, plan: Plan, pace: Pace, seconds: float) -> str:
     if not pace.is_measured:
-        return "asked for"
+        return "requested"
     there = f"{format_duration(max(0, seconds))} are left for it"
     takes = f"about {format_duration(plan.seconds)}; {there}"
     if options.epochs:
-        return f"asked for; {takes}"
+        return f"requested; {takes}"
     return takes if plan.fits else f"the shortest plan takes {takes}"
 
 
 def _why_sizes(options: Options, plan: Plan, amounts: Amounts) -> str:
     if options.image_size:
-        return "asked for"
+        return "requested"
     if plan.sizes[-1] < amounts.full_size:
         return "larger ones would leave time for few epochs"
     if len(plan.sizes) > 1:

@@ -81,7 +81,7 @@ def read_chosen(workdir: pathlib.Path, request: dict[str, Any]) -> Chosen | None
     if differences:
         raise InputError(
             f"{workdir} is the work folder of another fine-tuning run: "
-            f"{'; '.join(differences)}. Choose another --workdir, or ask for the same."
+            f"{'; '.join(differences)}. Choose another --workdir, or pass its options."
         )
     return chosen
 
@@ -121,7 +121,7 @@ def _check_free(workdir: pathlib.Path) -> None:
         ) from error
     if others:
         raise InputError(
-            f"{workdir} has something else in it: {', '.join(sorted(others)[:5])}. "
+            f"{workdir} holds other files: {', '.join(sorted(others)[:5])}. "
             "Choose a new folder: --workdir FOLDER."
         )
 

@@ -32,7 +32,7 @@ def plan(
     quick: bool = False,
     tell: Callable[[StepCost], Any] | None = None,
 ) -> Plan:
-    """Compiles an experiment's training step for TPUs, without needing any.
+    """Compiles an experiment's training step for TPUs that need not be attached.
 
     This compiles the step that `train` runs on JAX, data-parallel, for the stage with
     most pixels per batch. Compiling a large network takes many minutes of processor

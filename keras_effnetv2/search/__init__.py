@@ -14,6 +14,7 @@ from keras_effnetv2 import lazy
 # Imported on first use: a space needs neither TensorFlow nor Optuna.
 _MODULES = {
     "CostTable": "costs.table",
+    "SAMPLERS": "sampling.samplers",
     "SERIES": "scaling",
     "Scale": "scaling",
     "SearchExperiment": "named_searches",

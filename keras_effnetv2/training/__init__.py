@@ -16,6 +16,7 @@ _MODULES = {
     "Stage": "progressive.stages",
     "evaluate_run": "runs.evaluation",
     "evaluate_weights": "runs.evaluation",
+    "format_plan": "progressive.stages",
     "get_experiment": "experiments.named",
     "list_experiments": "experiments.named",
     "load_run": "runs.trained",
@@ -25,10 +26,6 @@ _MODULES = {
     "train": "runs.run",
     "use_replica_seeds": "devices.replicas",
 }
-_RENAMED = {
-    "aggregate_first": "sum_before_clipping",
-    "fix_random_seeds": "use_replica_seeds",
-}
 
 __all__ = sorted(_MODULES)
-__getattr__ = lazy.attributes(__name__, _MODULES, _RENAMED)
+__getattr__ = lazy.attributes(__name__, _MODULES)

@@ -85,7 +85,8 @@ def open_weights(path: str | os.PathLike, variant: Variant) -> Iterator[Source]:
         label = f"{found.naming}, {arrays.format}"
         if problems := found.problems(variant):
             raise InputError(
-                f"{path} ({label}) is not of {variant.name}. {hint(arrays)}\n{problems}"
+                f"{path} ({label}) does not belong to {variant.name}. {hint(arrays)}\n"
+                f"{problems}"
             )
         file_names = names.file_names(variant, found.naming)
         yield Source(

@@ -216,9 +216,9 @@ def _check_variant(repository: Repository, variant: Variant) -> None:
     config = repository.config
     if not architectures.is_same_network(config.variant, variant):
         raise InputError(
-            f"{repository.name} is of timm's {config.architecture!r}, here "
-            f"{config.variant.name!r}. Received: {variant.name!r}. Pass that variant, "
-            "or the address instead."
+            f"{repository.name} holds timm's {config.architecture!r}, which is "
+            f"{config.variant.name!r} here. Received: {variant.name!r}. Pass that "
+            "variant, or the address instead of a variant."
         )
 
 

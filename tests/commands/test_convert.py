@@ -82,7 +82,7 @@ def test_a_source_that_is_not_there_is_named(tmp_path, capsys):
 def test_wrong_variant_writes_nothing(reference, tmp_path, capsys):
     source = reference / "checkpoints/tiny-s.tgz"
     assert run(source, tmp_path / "a.keras", "--variant", "tiny-b0") == 2
-    assert "is not of tiny-b0" in capsys.readouterr().err
+    assert "does not belong to tiny-b0" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 

@@ -105,9 +105,28 @@ def test_what_the_system_refuses_is_meant_for_users(capsys):
 
 
 def test_the_exit_code_reaches_the_shell(tmp_path):
-    words = ["-m", "keras_effnetv2", "profile", "efficientnetv3"]
+    words = ["-m", "keras_effnetv2", "profile", "--variant", "efficientnetv3"]
     process = forked.Process(words, tmp_path / "log")
     assert process.wait() == 2
     printed = process.log.read_text()
     assert printed.splitlines()[-1].startswith("error: Unknown variant")
     assert "Traceback" not in printed
+
+
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        ("--batch-size=3 --image-size 64 --no-measure", (3, 64, False)),
+        ("--batch_size 3 --image_size=64 --no-measure", (3, 64, False)),
+    ],
+)
+def test_dashes_are_as_good_as_underscores(given, names):
+    args = command_line.parse(["", "profile", "--variant", "x", *given.split()])
+    assert (args.batch_size, args.image_size, args.measure) == names
+
+
+def test_only_the_names_of_flags_may_have_dashes():
+    words = ["", "convert", "a-b", "c-d", "--variant=e-f", "--no-include-top"]
+    args = command_line.parse(words)
+    assert (args.source, args.destination, args.variant) == ("a-b", "c-d", "e-f")
+    assert args.include_top is False

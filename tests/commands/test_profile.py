@@ -51,9 +51,9 @@ def test_a_series_is_compared(capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["efficientnetv3"], "Unknown variant 'efficientnetv3'"),
-        (["efficientnetv2-b0", "--image_size=0"], "image_size must be"),
-        (["efficientnetv2-b0", "--batch_size=-1"], "batch_size must be"),
+        (["--variant", "efficientnetv3"], "Unknown variant 'efficientnetv3'"),
+        (["--variant=efficientnetv2-b0", "--image_size=0"], "image_size must be"),
+        (["--variant=efficientnetv2-b0", "--batch_size=-1"], "batch_size must be"),
     ],
 )
 def test_wrong_flags_end_in_one_line(capsys, flags, message):

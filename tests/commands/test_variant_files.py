@@ -51,7 +51,7 @@ def finished(path, started):
 
 
 def test_profile(folder, capsys):
-    assert run_command("profile", "found.json", "--no-measure") == 0
+    assert run_command("profile", "--variant", "found.json", "--no-measure") == 0
     assert capsys.readouterr().out.startswith("found, 32x32 pixels")
 
 

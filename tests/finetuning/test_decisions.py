@@ -68,7 +68,7 @@ def test_a_setting_that_is_asked_for_wins_and_is_said_to():
     options = Options(settings=("optimizer.learning_rate=0.02", "seed=3"), batch_size=8)
     experiment, rows = reasons(options)
     assert experiment.optimizer.learning_rate == 0.02 and experiment.seed == 3
-    assert rows["learning rate"].reason == rows["batch size"].reason == "asked for"
+    assert rows["learning rate"].reason == rows["batch size"].reason == "requested"
     assert experiment.batch_size == 8
 
 

@@ -171,7 +171,7 @@ def test_what_cannot_be_done_is_said_in_a_line(photographs, tmp_path, capsys):
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.doc").write_text("")
     other = ["--workdir", str(tmp_path / "other")]
-    refused([folder, *other], "has something else in it: thesis.doc", capsys)
+    refused([folder, *other], "holds other files: thesis.doc", capsys)
     refused([folder, "--workdir", image], "cannot be written", capsys)
 
 

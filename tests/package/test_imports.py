@@ -25,7 +25,7 @@ ALLOWED = {
     "progress": "",
     "registration": "",
     "tables": "",
-    "optimizers": "lazy private_apis",
+    "optimizers": "private_apis",
     "preprocessing": "",
     "layers": "preprocessing private_apis",
     "networks": "files layers paths preprocessing private_apis",

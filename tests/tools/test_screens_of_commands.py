@@ -39,9 +39,11 @@ def test_noise_counts(line):
 
 def test_counts_stand_before_the_screens(tmp_path):
     text = "epoch 1/3\n" + "\n".join(test_screens.NOISE)
-    before = [screens.Screen(["list"], text, 0, 3.0)]
-    after = [screens.Screen(["list"], "epoch 1/3", 0, 1.0)]
-    screens.write(tmp_path / "screens.md", after, before)
+    found = [screens.Screen(["list"], text, 0, 3.0)]
+    found.append(screens.Screen(["export", "onnx"], "epoch 1/3", 2, 1.0))
+    screens.write(tmp_path / "screens.md", found)
     written = (tmp_path / "screens.md").read_text()
-    assert f"| `list` | 1.0 | 0 | {len(test_screens.NOISE)} |" in written
-    assert "$ python -m keras_effnetv2 list\nepoch 1/3\n```" in written
+    assert f"| `list` | 3.0 | {len(test_screens.NOISE)} |" in written
+    assert "| `export onnx` | 1.0 | 0 (exit 2) |" in written
+    screen = "$ python -m keras_effnetv2 export onnx\nepoch 1/3\n```"
+    assert f"## export onnx\n\n```console\n{screen}" in written

@@ -68,6 +68,22 @@ def test_a_benchmark_has_a_line_a_work_and_a_column_a_peer(tool):
     ]
 
 
+def test_the_readme_states_speeds_as_measured(tool):
+    text = (ROOT / "README.md").read_text()
+    for suite, work, metric, title in (
+        ("infer", "B0@224 batch 8", "SavedModel, s", "inference of the exported"),
+        ("calls", "B0@224 batch 1", "predict, s", "`predict` of one image"),
+    ):
+        rows = tool("write_tables").read_results(f"xeon-2-cores/{suite}")["rows"]
+        wanted = work, metric, "keras.applications"
+        names = "work", "metric", "peer_name"
+        (row,) = (x for x in rows if tuple(x[name] for name in names) == wanted)
+        low, high = row["spread"]
+        figures = f"{1000 * row['ours']:.0f} ms | {row['ratio']:.2f} ({low:.2f} to"
+        (line,) = (x for x in text.splitlines() if x.startswith(f"| {title}"))
+        assert line.endswith(f"| {figures} {high:.2f}) |")
+
+
 def test_the_readme_has_every_v2_variant(tool):
     table = tool("tables.variant_rows").variant_table()
     assert table.count("`efficientnetv2-") == 8

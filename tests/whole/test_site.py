@@ -15,6 +15,7 @@ MKDOCS = ROOT / ".venv-docs" / "bin" / "mkdocs"
 PACKAGE = pathlib.Path(keras_effnetv2.__file__).parent
 # Public modules, as opposed to packages, name what they hold by `def` and `class`.
 MODULES = {
+    "errors": {"InputError", "FileError", "DownloadError"},
     "models": {"create_model", "EfficientNetV2S"},
     "optimizers": {"Adam", "AdamW", "RMSpropTF"},
     "preprocessing": {"Preprocessing", "preprocess_input"},

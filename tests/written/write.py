@@ -2,7 +2,7 @@
 
     python -m tests.written.write FOLDER
 
-Each folder here is what one version wrote: README.md says which.
+Each folder here is named after the version that wrote it.
 """
 
 import pathlib
@@ -58,7 +58,7 @@ def trained_model() -> keras.Model:
     name_classes(model, CLASS_NAMES)
     decay = keras.optimizers.schedules.ExponentialDecay(0.01, 10, 0.9)
     optimizer = optimizers.Adam(decay, clipnorm=1.0)
-    training.aggregate_first(optimizer)
+    training.sum_before_clipping(optimizer)
     model.compile(optimizer, "sparse_categorical_crossentropy")
     for _ in range(3):
         model.train_on_batch(images(), np.array([0, 2]))

@@ -1,11 +1,9 @@
 """Writes what every command prints to a file, and counts foreign lines.
 
     python tools/docs/screens.py examples/screens.md
-    python tools/docs/screens.py examples/screens.md --before ../other/tree
 
 Each command runs in its own process, without variables that quieten TensorFlow. Lines
-of TensorFlow, XLA, oneDNN, CUDA and absl are counted, and Python's warnings about them;
-with `--before`, also in another tree of this project.
+of TensorFlow, XLA, oneDNN, CUDA and absl are counted, and Python's warnings about them.
 """
 
 import argparse
@@ -81,8 +79,6 @@ COMMANDS = (
 )  # fmt: skip
 # Commands that do not end -> part of the line after which they are interrupted.
 _SERVING = {"serve": " in a browser", "data_service": "Batches for: "}
-# Their old forms, before `list` had a pattern and `profile` a flag.
-_EARLIER = {"list": ["list"], "profile": ["profile", "efficientnetv2-b0"]}
 
 
 class Screen(NamedTuple):
@@ -111,8 +107,8 @@ def is_foreign(line: str) -> bool:
     return _FOREIGN.search(line) is not None
 
 
-def run(words: list[str], folder: pathlib.Path, tree: pathlib.Path = ROOT) -> Screen:
-    """Runs a command of the package in `tree`; interrupts it if it serves."""
+def run(words: list[str], folder: pathlib.Path) -> Screen:
+    """Runs a command; interrupts it if it serves."""
     environment = {x: y for x, y in os.environ.items() if x not in _SILENCERS}
     last, lines = _SERVING.get(words[0]), []
     start = time.monotonic()
@@ -121,7 +117,7 @@ def run(words: list[str], folder: pathlib.Path, tree: pathlib.Path = ROOT) -> Sc
         subprocess.Popen(
             [sys.executable, "-m", "keras_effnetv2", *words],
             cwd=folder,
-            env=environment | {"PYTHONPATH": str(tree)},
+            env=environment | {"PYTHONPATH": str(ROOT)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -167,55 +163,52 @@ def prepare(folder: pathlib.Path) -> None:
     (folder / "b0.weights.h5").rename(folder / "b0.h5")
 
 
-def run_all(tree: pathlib.Path, earlier: bool = False) -> list[Screen]:
-    """Runs every command in `tree`; prints progress."""
+def run_all() -> list[Screen]:
+    """Runs every command; prints progress."""
     screens = []
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         prepare(folder)
         for words in COMMANDS:
-            if earlier:
-                words = _EARLIER.get(words[0], words)
-            screens.append(run(words, folder, tree))
+            screens.append(run(words, folder))
             print(" ".join(words), screens[-1].num_foreign, file=sys.stderr)
     return screens
 
 
-def write(
-    path: pathlib.Path, screens: list[Screen], before: list[Screen] | None
-) -> None:
-    """Writes a table of the counts, then every screen."""
-    by = "By `tools/docs/screens.py`; seconds on a machine that may have been busy."
-    lines = ["# Screens of every command", "", by, ""]
-    lines += [
-        "| Command | seconds | foreign lines | before |",
-        "| --- | --- | --- | --- |",
+def write(path: pathlib.Path, screens: list[Screen]) -> None:
+    """Writes a table of times and counts, then every screen."""
+    lines = [
+        "# Screens of every command",
+        "",
+        "Written by `tools/docs/screens.py` on a machine that may have been busy.",
+        "Foreign lines are those of TensorFlow and related libraries.",
+        "",
+        "| Command | Seconds | Foreign lines |",
+        "| --- | ---: | ---: |",
     ]
-    for number, screen in enumerate(screens):
-        old = "-" if before is None else _count(before[number])
-        name = " ".join(screen.words[: 2 if screen.words[0] == "export" else 1])
-        lines.append(f"| `{name}` | {screen.seconds:.1f} | {_count(screen)} | {old} |")
-    total = sum(screen.num_foreign for screen in screens)
-    old = sum(screen.num_foreign for screen in before) if before else "-"
-    lines.append(f"| all | | {total} | {old} |")
+    for screen in screens:
+        is_serving = screen.words[0] in _SERVING
+        seconds = "until stopped" if is_serving else f"{screen.seconds:.1f}"
+        failed = f" (exit {screen.code})" if screen.code else ""
+        count = f"{screen.num_foreign}{failed}"
+        lines.append(f"| `{_name(screen)}` | {seconds} | {count} |")
     for screen in screens:
         command = " ".join(["python -m keras_effnetv2", *screen.words])
-        lines += ["", "```console", f"$ {command}", screen.text.rstrip(), "```"]
+        shown = ["```console", f"$ {command}", screen.text.rstrip(), "```"]
+        lines += ["", f"## {_name(screen)}", "", *shown]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _count(screen: Screen) -> str:
-    failed = f" (exit {screen.code})" if screen.code else ""
-    return f"{screen.num_foreign}{failed}"
+def _name(screen: Screen) -> str:
+    """Of the command, and the format of an export."""
+    return " ".join(screen.words[: 2 if screen.words[0] == "export" else 1])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("output", type=pathlib.Path)
-    parser.add_argument("--before", type=pathlib.Path, help="another tree")
     args = parser.parse_args()
-    before = run_all(args.before.resolve(), earlier=True) if args.before else None
-    write(args.output, run_all(ROOT), before)
+    write(args.output, run_all())
 
 
 if __name__ == "__main__":

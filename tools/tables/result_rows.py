@@ -51,6 +51,37 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
+# Formats -> what they are for, and rows of results or a remark in their place.
+_DIFFERENCES: dict[str, tuple[str, Sequence[str] | str]] = {
+    "`saved_model`, `serving`": (
+        "TensorFlow, OpenVINO; TF Serving, with versions and warm-up",
+        ["SavedModel"],
+    ),
+    "`hub`": ("TF Hub, to fine-tune without this package", ["TF Hub classification"]),
+    "`onnx`": ("ONNX Runtime, OpenVINO", ["ONNX in ONNX Runtime"]),
+    "`litert`": (
+        "phones: float32, float16, dynamic, int8",
+        [f"LiteRT {kind}" for kind in ("float32", "float16", "dynamic", "int8")],
+    ),
+    "`hugging_face`": ("the Hugging Face Hub, and timm", "within 1e-5 of timm's"),
+    "`web`": (
+        "a page that runs in the visitor's [browser](docs/guides/web.md)",
+        "that of `litert` in float16",
+    ),
+}
+
+
+def difference_table(rows: Sequence[dict]) -> str:
+    """The README's formats: what each is for, and how exact it is."""
+    found = {row["reading"]: f"{row['difference']:.1e}" for row in rows}
+    lines = [("`export`", "For", "Largest difference")]
+    for name, (purpose, readings) in _DIFFERENCES.items():
+        if not isinstance(readings, str):
+            readings = ", ".join(found[reading] for reading in readings)
+        lines.append((name, purpose, readings))
+    return table(lines, "  r")
+
+
 def export_table(rows: Sequence[dict]) -> str:
     """Rows of one model that `comparisons/exports.py --json` wrote."""
     head = ("Format", "MB", "Largest difference", "Agreement", "Top-1", "Latency")

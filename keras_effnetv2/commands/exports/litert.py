@@ -5,7 +5,6 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from keras_effnetv2.commands.shared.renaming import add_old_name
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.export.publishing import check_target
 
@@ -66,7 +65,7 @@ def _add_image_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--source",
         metavar="KIND",
-        help="instead: a dataset, such as tfds, folder or digits",
+        help="instead of --images: a kind of dataset, such as tfds, folder or digits",
     )
     group.add_argument(
         "--dataset_name",
@@ -74,8 +73,7 @@ def _add_image_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="name of the dataset, with --source tfds",
     )
-    add_old_name(parser, "--name", "--dataset_name")
-    group.add_argument("--directory", metavar="DIR", help="where the dataset is")
+    group.add_argument("--directory", metavar="DIR", help="folder of the dataset")
     group.add_argument(
         "--split", default="train", help="split to calibrate on (default: train)"
     )

@@ -9,7 +9,6 @@ from keras_effnetv2.commands.exports.saved_model import (
     add_signature_arguments,
     signature_options,
 )
-from keras_effnetv2.commands.shared.renaming import add_old_name
 from keras_effnetv2.export.publishing import check_base
 
 EXAMPLE = (
@@ -34,7 +33,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="name to serve it under (default: that of the folder)",
     )
-    add_old_name(parser, "--name", "--model_name")
     parser.add_argument(
         "--server_path",
         metavar="DIR",

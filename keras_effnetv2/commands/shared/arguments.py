@@ -113,7 +113,9 @@ def add_device_arguments(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="auto: the devices found; multiworker reads TF_CONFIG (default: auto)",
     )
-    parser.add_argument("--tpu", metavar="NAME", help="name of a TPU, or local")
+    parser.add_argument(
+        "--tpu", metavar="NAME", help="name of a TPU, or local for one of this machine"
+    )
 
 
 def add_set_argument(parser: argparse.ArgumentParser, text: str) -> None:
@@ -130,7 +132,7 @@ def add_log_argument(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         choices=TRACKERS,
-        help="also write metrics there; may be repeated",
+        help="service that receives the metrics too; may be repeated",
     )
 
 

@@ -7,7 +7,6 @@ import zipfile
 from typing import Any
 
 from keras_effnetv2.commands.shared.arguments import add_checkpoint_argument
-from keras_effnetv2.commands.shared.renaming import add_old_name
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.networks.variants import get_variant
 from keras_effnetv2.weights.hub import addresses
@@ -26,7 +25,6 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
         "of weights, a .keras file, an https URL, or hf://USER/REPO on the Hugging "
         "Face Hub",
     )
-    add_old_name(parser, "--model", "--weights")
     parser.add_argument(
         "--workdir",
         metavar="DIR",

@@ -59,9 +59,11 @@ def is_noise(line: bytes) -> bool:
 
 
 def drop_noise() -> None:
-    """Filters standard error from now on, until the process ends.
+    """Drops useless lines that TensorFlow, XLA, oneDNN and CUDA log.
 
-    Python's own `sys.stderr` goes where it went before: to the terminal, if it is one.
+    The commands do this by themselves; a script calls it once, as early as it can. It
+    filters the process's standard error until the process ends. Warnings and errors
+    that matter still appear, and Python's own `sys.stderr` is not filtered.
     """
     sys.stderr.flush()
     kept = os.dup(2)

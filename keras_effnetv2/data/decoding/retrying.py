@@ -43,6 +43,6 @@ def retried(read: Callable[[], _Result], name: Any) -> _Result:
                     "The disk, the network or the machine is at fault, not the image."
                 ) from error
             logging.warning(
-                "%s cannot be read, next try in %s s: %s", name, wait, reason
+                "%s cannot be read; retrying in %s s: %s", name, wait, reason
             )
             time.sleep(wait)

@@ -91,7 +91,8 @@ class RecordStore:
                 file, begin, _ = self._ranges[chunk]
                 raise InputError(
                     f"{self._paths[file]} has records that contain what looks like "
-                    f"TFRecords, after byte {begin:,}. Start again: now all are found."
+                    f"TFRecords, after byte {begin:,}. Run the command again: now it "
+                    "finds all of them."
                 )
         return addresses, starts
 

@@ -151,7 +151,7 @@ def _check_complete(names: list[str], folder: str) -> None:
     if missing and {*names} < {*expected}:
         raise InputError(
             f"{len(missing):,} of {int(num):,} files are missing in {folder}: "
-            f"{shown(missing)}. Get them."
+            f"{shown(missing)}. Download or copy them."
         )
 
 

@@ -5,7 +5,6 @@ import dataclasses
 import errno
 import os
 import pathlib
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 
 import keras
@@ -41,12 +40,6 @@ class ServedVersion:
     manifest: Manifest
     name: str
     labels: Mapping[str, int]
-
-    @property
-    def card(self) -> Manifest:
-        """The old name of the manifest, until 1.0."""
-        warnings.warn("card is now manifest.", FutureWarning, stacklevel=2)
-        return self.manifest
 
     @property
     def version(self) -> int:

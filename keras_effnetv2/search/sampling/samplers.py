@@ -203,6 +203,7 @@ _OPTUNA = {
     "nsga2": lambda seed: optuna.samplers.NSGAIISampler(seed=seed),
 }
 SAMPLERS = ("reinforce", *_OPTUNA)
+"""Names of the samplers that a search may use."""
 
 
 def create_sampler(

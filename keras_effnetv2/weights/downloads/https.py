@@ -133,7 +133,7 @@ def _get_patiently(url: str, part: Part, name: str) -> Received:
             if not error.transient or attempt >= NUM_ATTEMPTS:
                 raise
             wait = BACKOFF_SECONDS * 2 ** (attempt - 1)
-            _LOG.warning("%s: %s; again in %g s.", url, error, wait)
+            _LOG.warning("%s: %s. Retrying in %g s.", url, error, wait)
         attempt += 1
         time.sleep(wait)
 
@@ -178,7 +178,9 @@ def _begin(part: Part, response: http.client.HTTPResponse) -> int:
     try:
         return part.begin(response.status, response.headers)
     except ValueError as error:
-        raise TransferError(f"something else arrived where {error}", True) from error
+        raise TransferError(
+            f"the server sent something else when {error}", True
+        ) from error
 
 
 class _Hashes:

@@ -48,7 +48,7 @@ def _check_members(path: pathlib.Path, archive: zipfile.ZipFile) -> None:
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise InputError(
                 f"{path}: {member.filename[:100]!r} is compressed by method "
-                f"{member.compress_type}. Expected none, or deflation."
+                f"{member.compress_type}. Expected none, or deflate."
             )
 
 

@@ -114,8 +114,7 @@ def _check_arguments(arguments: Any) -> None:
         raise _bad("model_args", arguments, "an object")
     if others := sorted(set(arguments) - _HARMLESS_ARGUMENTS):
         raise InputError(
-            f"model_args has {reprlib.repr(others)}, which make another network of the "
-            "architecture"
+            f"model_args has {reprlib.repr(others)}, which change the network"
         )
 
 

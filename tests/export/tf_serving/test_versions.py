@@ -234,9 +234,3 @@ def test_two_commands_at_once_get_two_versions(model, tmp_path):
     printed = "".join(process.communicate(timeout=300)[0] for process in both)
     assert "version 1 of m:" in printed and "version 2 of m:" in printed
     assert micro.check_whole(tmp_path / "m") == {1, 2}
-
-
-def test_the_manifest_has_its_old_name_too(tmp_path):
-    served = versions.ServedVersion(tmp_path, object(), "flowers", {})
-    with pytest.warns(FutureWarning, match="card is now manifest"):
-        assert served.card is served.manifest

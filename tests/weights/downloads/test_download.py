@@ -113,7 +113,7 @@ def test_passing_failures_are_tried_again(server, caplog, behaviour):
     path = download.fetch(url_of(server, behaviour), DIGEST, "a.h5")
     assert path.read_bytes() == CONTENT
     assert len(server.paths) == 3
-    assert "again in" in caplog.text
+    assert "Retrying in" in caplog.text
 
 
 @pytest.mark.parametrize(
