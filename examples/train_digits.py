@@ -15,14 +15,17 @@ import argparse
 import pathlib
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 import sklearn.datasets
 from PIL import Image
 
 from keras_effnetv2 import drop_noise, export, training
 from keras_effnetv2.errors import DownloadError
+
+if TYPE_CHECKING:  # TensorFlow logs as soon as it is imported: after `drop_noise()`.
+    import keras
 
 WANTED_ACCURACY = 0.97
 CLASSIFY = pathlib.Path(__file__).with_name("classify_exported.py")
@@ -55,7 +58,7 @@ def classify(version: pathlib.Path, paths: list[pathlib.Path]) -> np.ndarray:
 
 
 def write_page(
-    model: keras.Model, folder: pathlib.Path, examples: list[pathlib.Path]
+    model: "keras.Model", folder: pathlib.Path, examples: list[pathlib.Path]
 ) -> None:
     """Writes the page, and prints how to open it, or why its engine is missing."""
     try:
