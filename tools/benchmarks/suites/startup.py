@@ -16,7 +16,7 @@ import time
 start = time.perf_counter()
 {imports}
 imported = time.perf_counter()
-model = models.{constructor}(weights=None)
+model = models.{constructor}(weights=None, input_shape=({size}, {size}, 3))
 built = time.perf_counter()
 import numpy as np
 images = np.zeros(({batch}, {size}, {size}, 3), "float32")
@@ -111,7 +111,9 @@ def _pair(first: str, work: Work, peer: str) -> tuple[list[float], list[float]]:
 
 
 def _seconds(script: str) -> list[float]:
-    output = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    ).stdout
-    return [float(word) for word in output.split()]
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True
+    )
+    if done.returncode:
+        raise RuntimeError(f"A measured process failed: {done.stderr[-2000:]}")
+    return [float(word) for word in done.stdout.split()]
