@@ -80,7 +80,9 @@ def test_everything_is_assigned(kind, arrays, tmp_path):
 def test_missing_array_is_named(kind, arrays, tmp_path):
     path = write(tmp_path, dict(list(arrays.items())[:-3]), kind)
     name = list(arrays)[-3]
-    with pytest.raises(ValueError, match=rf"(?s)not of tiny-b0.*Missing: {name}\."):
+    with pytest.raises(
+        ValueError, match=rf"(?s)does not belong to tiny-b0.*Missing: {name}\."
+    ):
         read_all(path)
 
 
@@ -89,7 +91,7 @@ def test_wrong_shape_is_named_with_both(kind, arrays, tmp_path):
     name = "block4a/expand_conv/kernel"
     cut = arrays | {name: arrays[name][..., :-1]}
     message = (
-        r"(?s)not of tiny-b0.*"
+        r"(?s)does not belong to tiny-b0.*"
         rf"Wrong shape: {name} \(1, 1, 16, 63\) instead of \(1, 1, 16, 64\)\."
     )
     with pytest.raises(ValueError, match=message):
@@ -149,7 +151,9 @@ def test_long_lists_end_in_a_number(arrays, tmp_path):
     ],
 )
 def test_wrong_variant_is_told_the_right_one(reference, file, given):
-    message = rf"not of {given}. It fits 'efficientnetv2-b0': pass that variant."
+    message = (
+        rf"does not belong to {given}. It fits 'efficientnetv2-b0': pass that variant."
+    )
     with pytest.raises(ValueError, match=message):
         read_all(reference / file, get_variant(given))
 
@@ -265,5 +269,7 @@ def test_own_file_with_another_classifier(model, tmp_path, caplog):
 
 def test_own_file_of_another_network(model, tmp_path):
     path = saved(model, tmp_path, ".weights.h5")
-    with pytest.raises(ValueError, match=r"keras_effnetv2, HDF5 .* not of tiny-s"):
+    with pytest.raises(
+        ValueError, match=r"keras_effnetv2, HDF5 .* does not belong to tiny-s"
+    ):
         read_all(path, tiny("tiny-s"))

@@ -170,7 +170,7 @@ def test_own_weights_for_other_channels_load(channels, tmp_path):
     ("arguments", "message"),
     [
         ({"input_shape": (32, 32, 1)}, "include_preprocessing=False"),
-        ({"variant": tiny("tiny-s")}, "not of tiny-s"),
+        ({"variant": tiny("tiny-s")}, "does not belong to tiny-s"),
     ],
 )
 def test_weights_that_do_not_fit_are_refused(tiny_file, arguments, message):

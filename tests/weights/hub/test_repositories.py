@@ -201,7 +201,10 @@ def test_a_hub_that_is_down_is_said_in_a_line(hub, monkeypatch):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"architecture": "tf_efficientnetv2_s"}, "not of efficientnetv2-s"),
+        (
+            {"architecture": "tf_efficientnetv2_s"},
+            "does not belong to efficientnetv2-s",
+        ),
         ({"num_classes": 4, "label_names": None}, "for 3 classes.*says 4"),
         (
             {"pretrained_cfg": {"input_size": [1, 64, 64]}},
