@@ -148,6 +148,7 @@ def test_a_training_goes_on_at_any_step_as_if_it_had_not_stopped(folder):
         assert_same(rest, whole[done:])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mixing", [pytest.param(Mixing(), marks=SLOW), BOTH])
 @pytest.mark.parametrize(
     "batch_size,counts", [pytest.param(12, (3, 4), marks=SLOW), (8, (2,))]

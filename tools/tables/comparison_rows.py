@@ -55,3 +55,20 @@ def page_table(rows: Sequence[Mapping[str, Any]]) -> str:
         cells = (f"{x:.0f}" for x in figures)
         lines.append((f"{network}, {engine}", *cells, f"{several['megabytes']:.1f}"))
     return table(lines, " rrrr")
+
+
+def bytes_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """A Markdown table: what a step costs an image, by the compiler; ours first."""
+    lines = [("", "GFLOPs", "MB moved", "Ours, relative", "Temporaries, MB")]
+    for row in rows:
+        ratio = rows[0]["moved_bytes"] / row["moved_bytes"]
+        lines.append(
+            (
+                row["side"],
+                f"{row['flops'] / 1e9:.1f}",
+                f"{row['moved_bytes'] / 1e6:.0f}",
+                f"{ratio:.2f}",
+                f"{row['temporary_bytes'] / 1e6:.1f}",
+            )
+        )
+    return table(lines, " rrrr")
