@@ -28,7 +28,8 @@ def written(request, tmp_path):
 
 @pytest.fixture
 def expected(written):
-    return np.load(written / "expected.npz")
+    with np.load(written / "expected.npz") as arrays:
+        return dict(arrays)
 
 
 def load(path):

@@ -23,6 +23,7 @@ def photos(tmp_path):
 
 
 def refusal(capsys, *flags):
+    capsys.readouterr()  # What came before, such as the progress of a slow machine.
     assert run(*flags, "--processes", 1) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ") and error.count("\n") == 1
