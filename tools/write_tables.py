@@ -48,7 +48,7 @@ BLOCKS = {
     "pages": lambda: comparison_rows.page_table(read_results("pages")),
     "plans": plan_rows.plan_rows,
     "table-3": fused_rows.count_table,
-    "tpu-bytes": lambda: comparison_rows.bytes_table(read_results("tpu_bytes")),
+    "tpu_bytes": lambda: comparison_rows.bytes_table(read_results("tpu_bytes")),
     "variants": variant_rows.variant_table,
 }
 
