@@ -128,7 +128,8 @@ setuptools.setup(
         "h5py>=3.11,<4",  # TensorFlow 2.18 needs it.
         "absl-py>=2,<3",
         "pillow>=11,<14",  # Earlier versions miss orientations in some files.
-        "safetensors>=0.4.1,<1",  # 0.4.0 cannot read bfloat16.
+        # Older ones write files without arrays that nobody can read.
+        "safetensors>=0.4.5,<1",
         "filelock>=3.12,<5",
         "tqdm>=4.66.3,<5",
     ],
