@@ -163,6 +163,7 @@ def _row(
 ) -> dict[str, Any]:
     name = json.loads((site / "model.json").read_text())["name"]
     row = {"network": name, "engine": engine, "kind": kind, "megabytes": megabytes}
+    row |= {"threads": os.cpu_count() if kind == "threads" else 1}
     row |= {"picture_ms": times[0], "first_ms": times[1]}
     print(row, file=sys.stderr, flush=True)
     return row

@@ -45,7 +45,8 @@ def order_table(results: Mapping[str, Mapping[str, Any]]) -> str:
 
 def page_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """A Markdown table: a line for each network and engine."""
-    head = ("Network and engine", "One thread, ms", "Two threads, ms")
+    most = max(row["threads"] for row in rows)
+    head = ("Network and engine", "1 thread, ms", f"{most} threads, ms")
     lines = [(*head, "First result, ms", "MB")]
     found = {(row["network"], row["engine"], row["kind"]): row for row in rows}
     works = dict.fromkeys((row["network"], row["engine"]) for row in rows)
