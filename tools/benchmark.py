@@ -22,7 +22,6 @@ environment; none of the peers is a dependency of this package:
 """
 
 import argparse
-import json
 import os
 import pathlib
 import platform
@@ -32,8 +31,7 @@ from collections.abc import Callable, Sequence
 from benchmarks import report, sides
 from benchmarks.sides import OURS, Side
 from benchmarks.suites import calls, data, growth, infer, memory, startup, train
-
-from keras_effnetv2.files import replace_file
+from tables.result_files import write_results
 
 # In the order of `all`.
 SUITES: dict[str, Callable[[int, Sequence[Side]], list[dict]]] = {
@@ -125,8 +123,7 @@ def main(words: Sequence[str] | None = None) -> None:
     for name in names:
         rows += SUITES[name](arguments.repeats, arguments.peers)
         if arguments.json:  # At once: a later suite may fail.
-            contents = json.dumps({"caption": text, "rows": rows}, indent=1) + "\n"
-            replace_file(arguments.json, contents.encode())
+            write_results(arguments.json, {"caption": text, "rows": rows})
     print(f"{text}\n\n{report.table(rows)}")
     if arguments.chart:
         for path in report.draw(rows, arguments.chart, text):

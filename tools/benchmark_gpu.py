@@ -12,7 +12,6 @@ counts as two operations, training as three forward passes.
 
 import argparse
 import functools
-import json
 import os
 import pathlib
 from collections.abc import Sequence
@@ -25,6 +24,7 @@ from benchmarks.crews import crew
 from benchmarks.progress import Progress
 from benchmarks.workers import Worker
 from benchmarks.works import NETWORKS, Work
+from tables.result_files import write_results
 
 _MATRIX = 8192  # Side.
 _LIMIT = f"matrix {_MATRIX} 1"
@@ -112,7 +112,7 @@ def main(words: Sequence[str] | None = None) -> None:
     rows = measure(works, args.repeats, args.torch_python)
     print(report.table(rows))
     if args.json:
-        args.json.write_text(json.dumps(rows, indent=1))
+        write_results(args.json, rows)
 
 
 if __name__ == "__main__":

@@ -21,8 +21,7 @@ import tempfile
 from typing import Any
 
 from tables.comparison_rows import PAGE_THREADS, page_table
-
-from keras_effnetv2.files import replace_file
+from tables.result_files import write_results
 
 sys.path.insert(0, os.fspath(pathlib.Path(__file__).parents[1]))
 from tests import browsers  # noqa: E402
@@ -184,7 +183,7 @@ def main() -> None:
         for kind in PAGE_THREADS:
             rows += measure_kind(args, pathlib.Path(folder, kind), kind)
     if args.json:
-        replace_file(args.json, f"{json.dumps(rows, indent=1)}\n".encode())
+        write_results(args.json, rows)
     print(page_table(rows))
 
 

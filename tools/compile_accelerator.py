@@ -17,7 +17,6 @@ those that are not installed are left out, and named.
 import argparse
 import dataclasses
 import importlib.util
-import json
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -25,9 +24,9 @@ from typing import Any
 
 from benchmarks.workers import Worker
 from benchmarks.works import NETWORKS
+from tables.result_files import write_results
 
 from keras_effnetv2.errors import require_modules
-from keras_effnetv2.files import replace_file
 from keras_effnetv2.planning.chips import find_slice
 from keras_effnetv2.planning.process import ENVIRONMENT
 from keras_effnetv2.tables import align
@@ -161,7 +160,7 @@ def main(words: Sequence[str] | None = None) -> None:
         print(f"Compiling {name}: {work} ...", file=sys.stderr, flush=True)
         rows.append(compile_side(name, work))
         if arguments.json:  # As soon as it is there: a side may take an hour.
-            replace_file(arguments.json, json.dumps(rows, indent=1).encode())
+            write_results(arguments.json, rows)
         if arguments.movers:
             print(f"{name}, an image:\n{movers_of(rows[-1], arguments.movers)}\n")
     print(f"{work}, an image:\n{table(rows)}")

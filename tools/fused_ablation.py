@@ -25,6 +25,7 @@ from typing import NamedTuple
 
 import keras
 import numpy as np
+from tables.result_files import write_results
 
 from keras_effnetv2.models import create_model
 from keras_effnetv2.networks.architecture import Variant
@@ -253,7 +254,7 @@ def main(words: list[str] | None = None, backbone: str | Variant = BACKBONE) -> 
     print(format_speeds(seconds, args.batch_size))
     print("\n" + "\n".join(compare(speed_ratios(seconds))))
     if args.json:
-        args.json.write_text(json.dumps(seconds, indent=1))
+        write_results(args.json, seconds)
 
 
 if __name__ == "__main__":

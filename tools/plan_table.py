@@ -16,6 +16,8 @@ import json
 import pathlib
 import time
 
+from tables.result_files import write_results
+
 from keras_effnetv2 import planning
 from keras_effnetv2.planning.chips import GIB, find_slice
 from keras_effnetv2.planning.plan_report import format_step
@@ -60,7 +62,7 @@ def compile_rows(variants: list[str], chips: list[str]) -> None:
             plans = read_plans()
             plans[name, device] = plan
             rows = [dataclasses.asdict(plans[key]) for key in sorted(plans)]
-            PLANS.write_text(json.dumps(rows, indent=1) + "\n")
+            write_results(PLANS, rows)
             TABLE.write_text(table(plans))
 
 

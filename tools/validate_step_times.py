@@ -12,9 +12,10 @@ kept.
 
 import argparse
 import dataclasses
-import json
 import os
 import pathlib
+
+from tables.result_files import write_results
 
 from keras_effnetv2.progress import Progress
 from keras_effnetv2.search.costs.screening import Validation, iterate_validation
@@ -177,7 +178,7 @@ def main(words: list[str] | None = None) -> None:
             "median_relative_error": result.median_relative_error,
             "rank_correlation": result.rank_correlation,
         }
-        args.json.write_text(json.dumps(contents, indent=1))
+        write_results(args.json, contents)
 
 
 if __name__ == "__main__":

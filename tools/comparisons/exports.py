@@ -10,7 +10,6 @@ and take turns, since machines are noisy, and each round gives a ratio to Keras.
 
 import argparse
 import dataclasses
-import json
 import pathlib
 import statistics
 import sys
@@ -25,11 +24,11 @@ from keras_effnetv2 import export
 from keras_effnetv2.commands.export import FORMATS
 from keras_effnetv2.export.checks.engines import ENGINES
 from keras_effnetv2.export.checks.roundtrip import relative_difference, run_engine
-from keras_effnetv2.files import replace_file
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 from export_comparison import classifiers  # noqa: E402
 from export_comparison.stopwatch import Stopwatch  # noqa: E402
+from tables.result_files import write_results  # noqa: E402
 
 # Engines whose exports are folders of several models.
 _OF_FOLDERS = ("hub", "litert")
@@ -266,7 +265,7 @@ def main() -> None:
         gains.append(f"{subject.title} {_median_and_quartiles(ratios)}")
     if arguments.json:
         values = [dataclasses.asdict(row) for row in rows]
-        replace_file(arguments.json, (json.dumps(values, indent=1) + "\n").encode())
+        write_results(arguments.json, values)
     print(_caption(arguments.num_images, arguments.repeats), table(rows), sep="\n\n")
     print(
         "\nLatency of the SavedModel with batch norms folded, relative to that without "

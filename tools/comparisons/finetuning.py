@@ -12,15 +12,13 @@ Started again, the tool keeps the runs that are finished.
 """
 
 import argparse
-import json
 import pathlib
 import sys
 from collections.abc import Mapping, Sequence
 
-from keras_effnetv2.files import replace_file
-
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 from tables.marked_blocks import table  # noqa: E402
+from tables.result_files import write_results  # noqa: E402
 
 from comparisons.progressive import accuracy, draw, run_one, seconds  # noqa: E402
 
@@ -93,8 +91,7 @@ def main() -> None:
             settings = [*common, *own, f"seed={seed}"]
             results[arm].append(run_one(settings, args.workdir / f"{arm}-{seed}"))
     if args.json:
-        contents = json.dumps(kept(results), indent=1) + "\n"
-        replace_file(args.json, contents.encode())
+        write_results(args.json, kept(results))
     picture = args.workdir / "comparison.png"
     draw(results, ARMS, picture)
     print(f"\n{format_results(results)}\n\nPicture: {picture}")

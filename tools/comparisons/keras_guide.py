@@ -13,7 +13,6 @@ gives epochs; here each part gets half of the time.
 """
 
 import argparse
-import json
 import pathlib
 import sys
 import time
@@ -26,10 +25,10 @@ from PIL import Image
 
 import keras_effnetv2
 from keras_effnetv2.data import open_source
-from keras_effnetv2.files import replace_file
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 from tables.comparison_rows import guide_table  # noqa: E402
+from tables.result_files import write_results  # noqa: E402
 
 _NAMES = (
     *("t-shirt", "trouser", "pullover", "dress", "coat"),
@@ -131,7 +130,7 @@ def main() -> None:
         "keras.io's guide": follow_guide(folder, args.minutes),
     }
     if args.json:
-        replace_file(args.json, f"{json.dumps(results, indent=1)}\n".encode())
+        write_results(args.json, results)
     print(f"\n{guide_table(results)}")
 
 

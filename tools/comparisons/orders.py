@@ -21,7 +21,6 @@ comes from the chunk of one of its images (`keras_effnetv2.data.chunks.spread`).
 import argparse
 import io
 import itertools
-import json
 import pathlib
 import sys
 from collections.abc import Iterable
@@ -30,9 +29,9 @@ import numpy as np
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 from tables.comparison_rows import ORDERS, order_table  # noqa: E402
+from tables.result_files import write_results  # noqa: E402
 
 from comparisons.progressive import accuracy, run_one  # noqa: E402
-from keras_effnetv2.files import replace_file  # noqa: E402
 
 _NUM_FILES = 20
 _BATCH_SIZE = 64
@@ -139,7 +138,7 @@ def main() -> None:
         folder = folders["sorted" if arm == "sorted" else "mixed"]
         result["share"] = measured_share(folder, arm)
     if args.json:
-        replace_file(args.json, f"{json.dumps(results, indent=1)}\n".encode())
+        write_results(args.json, results)
     print(f"\n{order_table(results)}")
 
 
