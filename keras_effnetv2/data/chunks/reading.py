@@ -43,7 +43,10 @@ class ChunkReader:
 
     def read(self, chunks: Iterable[int]) -> Iterator[Chunk]:
         """Chunks by number, in order; the first of them are requested at once."""
-        return in_threads(self._pool, self._store.read, chunks, self._ahead)
+        # Few at first: the first batch takes a share of each of some chunks, which come
+        # later if they divide the network among all streams.
+        at_first = max(1, self._ahead // 4)
+        return in_threads(self._pool, self._store.read, chunks, self._ahead, at_first)
 
 
 def in_threads(
@@ -51,6 +54,7 @@ def in_threads(
     function: Callable[[_Item], _Result],
     items: Iterable[_Item],
     ahead: int,
+    at_first: int | None = None,
 ) -> Iterator[_Result]:
     """Results in order, some of which are started before they are asked for.
 
@@ -61,7 +65,8 @@ def in_threads(
         pool: the pool of threads.
         function: what to compute for an item.
         items: the items.
-        ahead: how many are started ahead, the first of them at once.
+        ahead: how many are started ahead.
+        at_first: how many of them at once; each result starts another. None: all.
     """
     left = iter(items)
     begun: collections.deque[concurrent.futures.Future[_Result]] = collections.deque()
@@ -71,13 +76,15 @@ def in_threads(
             begun.append(pool.submit(function, item))
             return
 
-    for _ in range(ahead):
+    for _ in range(at_first or ahead):
         begin()
 
     def finished() -> Iterator[_Result]:
         while begun:
             result = begun.popleft().result()
             begin()
+            if len(begun) < ahead:
+                begin()
             yield result
 
     return finished()
