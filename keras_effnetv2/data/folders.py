@@ -208,6 +208,6 @@ def check_local(path: str | os.PathLike) -> None:
     if is_remote(path):
         raise InputError(
             f"{path} is not on this machine, and only local files are read here. Copy "
-            "the images to this machine, or mount the bucket. Only datasets of the "
-            "kind 'folder' may be remote."
+            "the images to this machine, or mount the bucket. (`train`, `pack` and "
+            "`predict` read buckets.)"
         )
