@@ -133,6 +133,7 @@ def test_batches_are_of_static_shape_and_repeatable(folder, policy, interpolatio
     assert_same(list(dataset.as_numpy_iterator()), list(dataset.as_numpy_iterator()))
 
 
+@pytest.mark.long
 def test_a_training_goes_on_at_any_step_as_if_it_had_not_stopped(folder):
     whole = train(folder, 3, AUGMENTER, BOTH, num_steps=14)
     for done in (1, 9):

@@ -41,6 +41,7 @@ def rows_of(path):
         return [*csv.DictReader(file)]
 
 
+@pytest.mark.long
 def test_a_model_comes_out_that_classifies_its_photographs(result, photographs):
     classify = Classifier(result.paths["model"])
     assert [x.name for x in classify.class_names] == [*COUNTS]
@@ -48,6 +49,7 @@ def test_a_model_comes_out_that_classifies_its_photographs(result, photographs):
     assert result.model.output_shape == (None, 3)
 
 
+@pytest.mark.long
 def test_predictions_are_of_all_images_that_were_not_trained_on(result):
     rows = rows_of(result.paths["predictions"])
     split = rows_of(result.paths["split"])
@@ -65,6 +67,7 @@ def test_predictions_are_of_all_images_that_were_not_trained_on(result):
         assert best.score == pytest.approx(float(row["score"]), abs=2e-3)
 
 
+@pytest.mark.long
 def test_what_was_chosen_is_written_and_is_the_experiment(result):
     chosen = json.loads(result.paths["choices"].read_text())
     config = json.loads(result.paths["config"].read_text())
@@ -76,6 +79,7 @@ def test_what_was_chosen_is_written_and_is_the_experiment(result):
     assert [*survey["unreadable"]] == ["cat/damaged.jpg"]
 
 
+@pytest.mark.long
 def test_calibration_is_told_before_and_after_the_temperature(result):
     figures, report = result.figures, result.paths["report"].read_text()
     before, after = figures["calibration_error"], figures["calibrated_error"]
@@ -96,6 +100,7 @@ def test_the_same_call_again_gives_what_it_gave(result, photographs, capsys):
         assert again.figures[name] == result.figures[name]
 
 
+@pytest.mark.long
 def test_another_call_is_refused_in_its_folder(result, photographs):
     with pytest.raises(InputError, match="epochs is 2 there and 3 now"):
         finetune(
@@ -103,6 +108,7 @@ def test_another_call_is_refused_in_its_folder(result, photographs):
         )
 
 
+@pytest.mark.long
 def test_commands_that_come_next_can_be_pasted(result, capsys):
     commands = [shlex.split(x)[3:] for x in result.commands()]
     assert [x[0] for x in commands] == ["predict", "explain", "export"]
