@@ -1,6 +1,6 @@
 """Packs and scores many images in one process, in several and on a Ray cluster.
 
-    python tools/benchmark_fleet.py --images 20000
+    python tools/benchmark_fleet.py [--images 20000] [--nodes 3] [--json FILE]
 
 The cluster has several nodes on this machine, one of which is killed during each job.
 The output must have the same bytes each time.
@@ -17,6 +17,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 from PIL import Image
+from tables.result_files import write_results
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
@@ -59,16 +60,19 @@ def contents(path: pathlib.Path) -> dict[str, bytes]:
     return {x.name.removeprefix(path.name): x.read_bytes() for x in paths}
 
 
-def timed(name: str, num: int, work: Callable[[], object]) -> None:
+def timed(name: str, num: int, work: Callable[[], object]) -> float:
+    """Does the work and prints its times; returns images/s."""
     start, times = time.perf_counter(), os.times()
     work()
     seconds, now = time.perf_counter() - start, os.times()
     of_processor = sum(now[:4]) - sum(times[:4])
     rate = f"{num / seconds:,.0f} images/s"
     print(f"{name:30} {seconds:8.1f} s {rate:>18} {of_processor:8.1f} s of processor")
+    return num / seconds
 
 
-def run(folder: pathlib.Path, num: int, num_nodes: int) -> None:
+def run(folder: pathlib.Path, num: int, num_nodes: int) -> dict[str, dict[str, float]]:
+    """Images/s of each command, by how it ran."""
     os.chdir(folder)
     write_images(folder / "images", num)
     write_network(folder / "network.keras")
@@ -89,32 +93,42 @@ def run(folder: pathlib.Path, num: int, num_nodes: int) -> None:
         where = folder / ".ray.parquet.part"
         return where.read_bytes().count(b"\n") if where.exists() else 0
 
-    timed("pack, one process", num, packed("one", processes=1))
-    timed("pack, two processes", num, packed("two", processes=2))
+    rates: dict[str, dict[str, float]] = {"pack": {}, "predict": {}}
+    for name, count in (("one", 1), ("two", 2)):
+        work = packed(name, processes=count)
+        rates["pack"][name] = timed(f"pack, processes: {name}", num, work)
     title = f"{num_nodes} nodes, one lost"
     with (
         clusters.running(num_nodes) as cluster,
         clusters.losing_a_node(cluster, lambda: notes() > _SHARDS // 3),
     ):
-        timed(f"pack, {title}", num, packed("ray", engine="ray"))
-    timed("predict, one process", num, scored("one", "local"))
+        work = packed("ray", engine="ray")
+        rates["pack"]["ray"] = timed(f"pack, {title}", num, work)
+    work = scored("one", "local")
+    rates["predict"]["one"] = timed("predict, processes: one", num, work)
     with (
         clusters.running(num_nodes) as cluster,
         clusters.losing_a_node(cluster, lambda: rows() > num // 3),
     ):
-        timed(f"predict, {title}", num, scored("ray", "ray"))
+        work = scored("ray", "ray")
+        rates["predict"]["ray"] = timed(f"predict, {title}", num, work)
     for one, others in (("one/many", ("two/many", "ray/many")), ("one", ("ray",))):
         suffix = "" if "/" in one else ".parquet"
         first = contents(folder / f"{one}{suffix}")
         for other in others:
             is_same = contents(folder / f"{other}{suffix}") == first
             print(f"{other}{suffix}: {'the same bytes' if is_same else 'OTHER BYTES'}")
+    return rates
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--images", type=int, default=20_000)
     parser.add_argument("--nodes", type=int, default=3)
+    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="of images/s")
     args = parser.parse_args()
+    output = args.json and args.json.resolve()
     with tempfile.TemporaryDirectory() as name:
-        run(pathlib.Path(name), args.images, args.nodes)
+        found = run(pathlib.Path(name), args.images, args.nodes)
+    if output:
+        write_results(output, found)

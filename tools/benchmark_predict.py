@@ -1,7 +1,7 @@
 """Throughput of `predict` on many photographs, against its parts alone and timm.
 
     python tools/benchmark_predict.py [--images 2000] [--model efficientnet-lite0]
-        [--batch_size 32] [--repeats 3] [--torch_python PYTHON]
+        [--batch_size 32] [--repeats 3] [--torch_python PYTHON] [--json FILE]
 
 JPEGs of many sizes are made from scikit-image's, scikit-learn's and foolbox's
 photographs in a temporary folder. Each kind of work runs in its own process, and they
@@ -27,6 +27,7 @@ import numpy as np
 from benchmarks.workers import Worker
 from export_comparison import photographs
 from PIL import Image
+from tables.result_files import write_results
 
 # Longer sides of the photographs, in pixels, and JPEG qualities as in cameras and on
 # the web.
@@ -73,6 +74,8 @@ def measure(arguments: argparse.Namespace, folder: pathlib.Path) -> None:
                 f"round {turn + 1}: {name} {rates[name][-1]:.1f} images/s", flush=True
             )
     report(rates, workers["predict"].ask("megabytes"))
+    if arguments.json:
+        write_results(arguments.json, rates)
     for worker in workers.values():
         worker.close()
 
@@ -104,6 +107,9 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument(
         "--torch_python", metavar="PYTHON", help="interpreter with torch and timm"
+    )
+    parser.add_argument(
+        "--json", type=pathlib.Path, metavar="FILE", help="of images/s, by round"
     )
     arguments = parser.parse_args()
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")

@@ -1,7 +1,7 @@
 """Time to the first batch and images/s from a bucket, with and without chunk order.
 
     python tools/benchmark_storage.py [--images 200000] [--files 160] [--kb 4]
-        [--batch_size 256] [--seconds 60]
+        [--batch_size 256] [--seconds 60] [--json FILE]
 
 TFRecord files like ImageNet's, with random bytes instead of photographs, are put into a
 bucket on this machine (`tests/buckets`): 50 ms until a read begins, then 100 MB/s per
@@ -27,6 +27,7 @@ import sys
 import tempfile
 
 import numpy as np
+from tables.result_files import write_results
 
 ROOT = pathlib.Path(__file__).parents[1]
 sys.path.append(str(ROOT))
@@ -87,15 +88,27 @@ def measure(way: str, server: BucketServer, arguments: argparse.Namespace) -> di
     return report | {"way": way, "bytes": sum(of_data.values()), "opens": opens}
 
 
-def row(report: dict, num_images: int, num_bytes: int) -> tuple[str, ...]:
-    """A row of the table; bytes are relative to the bytes of the images read."""
+def result(report: dict, num_images: int, num_bytes: int) -> dict:
+    """Of a report; bytes are relative to the bytes of the images read."""
     share = report["images"] / num_images
-    opens = report["opens"] / (report["chunks"] * share) if report["chunks"] else 0
+    opens = report["opens"] / (report["chunks"] * share) if report["chunks"] else None
+    return {
+        "way": report["way"],
+        "first_seconds": report["first"],
+        "images_per_second": report["images_per_second"],
+        "bytes_ratio": report["bytes"] / (num_bytes * share),
+        "opens_per_chunk": opens,
+    }
+
+
+def row(found: dict) -> tuple[str, ...]:
+    """A row of what is printed."""
+    opens = found["opens_per_chunk"]
     return (
-        report["way"],
-        f"{report['first']:.1f} s",
-        f"{report['images_per_second']:,.0f}",
-        f"{report['bytes'] / (num_bytes * share):.2f}",
+        found["way"],
+        f"{found['first_seconds']:.1f} s",
+        f"{found['images_per_second']:,.0f}",
+        f"{found['bytes_ratio']:.2f}",
         f"{opens:.2f}" if opens else "-",
     )
 
@@ -110,7 +123,9 @@ def main() -> None:
     parser.add_argument(
         "--seconds", type=float, default=60, help="most seconds of reading"
     )
+    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="of results")
     arguments = parser.parse_args()
+    results = []
     with tempfile.TemporaryDirectory() as folder:
         write_files(
             pathlib.Path(folder), arguments.images, arguments.files, arguments.kb
@@ -124,7 +139,10 @@ def main() -> None:
                         if name.endswith(".records"):
                             server.remove("benchmark", name)
                 report = measure(way, server, arguments)
-                print(*row(report, arguments.images, num_bytes), sep="\t", flush=True)
+                results.append(result(report, arguments.images, num_bytes))
+                print(*row(results[-1]), sep="\t", flush=True)
+    if arguments.json:
+        write_results(arguments.json, results)
 
 
 if __name__ == "__main__":

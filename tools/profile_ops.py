@@ -2,6 +2,7 @@
 
     python tools/profile_ops.py [--network B0] [--image_size 224] [--batch_size 8]
         [--side ours|keras.applications|tf_keras.applications] [--bfloat16] [--top 20]
+        [--json FILE]
 
 The step is that of `benchmark.py train`. Here operations run one after the other, each
 on all cores, so that their times add up to that of the step; normally TensorFlow runs
@@ -21,6 +22,7 @@ from typing import Any, NamedTuple
 
 from benchmarks import sides
 from benchmarks.works import NETWORKS, Work
+from tables.result_files import write_results
 
 # The profiler's events in the plane of the processor: "name of a node:kind of
 # operation".
@@ -76,9 +78,8 @@ def count(events: Iterable[tuple[str, float]], num_steps: int) -> list[Kind]:
     return sorted(kinds, key=lambda kind: -kind.seconds)
 
 
-def table(kinds: Sequence[Kind], top: int) -> str:
-    """Markdown: purposes, and the `top` kinds, by time."""
-    total = sum(kind.seconds for kind in kinds)
+def grouped(kinds: Sequence[Kind]) -> list[Kind]:
+    """A kind for each purpose, by time."""
     by_purpose: dict[str, list[Kind]] = collections.defaultdict(list)
     for kind in kinds:
         by_purpose[purpose(kind.name)].append(kind)
@@ -86,8 +87,13 @@ def table(kinds: Sequence[Kind], top: int) -> str:
         Kind(name, sum(x.num for x in group), sum(x.seconds for x in group))
         for name, group in by_purpose.items()
     ]
-    groups.sort(key=lambda group: -group.seconds)
-    sections = (("for", groups), ("operation", list(kinds)[:top]))
+    return sorted(groups, key=lambda group: -group.seconds)
+
+
+def table(kinds: Sequence[Kind], top: int) -> str:
+    """Markdown: purposes, and the `top` kinds, by time."""
+    total = sum(kind.seconds for kind in kinds)
+    sections = (("for", grouped(kinds)), ("operation", list(kinds)[:top]))
     return "\n\n".join(_section(title, rows, total) for title, rows in sections)
 
 
@@ -139,6 +145,9 @@ def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--top", type=int, default=20, help="kinds to list")
     parser.add_argument("--remat", action="store_true", help="only for ours")
     parser.add_argument("--bfloat16", action="store_true", help="mixed precision")
+    parser.add_argument(
+        "--json", type=pathlib.Path, metavar="FILE", help="of kinds and seconds"
+    )
     arguments = parser.parse_args(words)
     for name in ("image_size", "batch_size", "steps", "top"):
         if getattr(arguments, name) < 1:
@@ -177,6 +186,8 @@ def main(words: Sequence[str] | None = None) -> None:
         f"without the profiler; {1000 * total:.0f} ms in operations with it.\n"
     )
     print(table(kinds, arguments.top))
+    if arguments.json:
+        write_results(arguments.json, [kind._asdict() for kind in grouped(kinds)])
 
 
 if __name__ == "__main__":

@@ -41,10 +41,9 @@ def draw(rows: Sequence[dict], path: pathlib.Path, caption: str) -> list[pathlib
     """
     files = [path]
     _save(draw_ratios(rows, caption), path)
-    grown = [row for row in rows if "points" in row]
-    if grown:
+    if any("points" in row for row in rows):
         files.append(path.with_name(f"{path.stem}-growth{path.suffix}"))
-        _save(draw_growth(grown, caption), files[1])
+        _save(draw_growth(rows, caption), files[1])
     return files
 
 
@@ -86,6 +85,7 @@ def _color(row: dict) -> str:
 
 def draw_growth(rows: Sequence[dict], caption: str) -> Any:
     """Draws step time over the amount, and a straight line through the last point."""
+    rows = [row for row in rows if "points" in row]
     figure = _figure(5 * len(rows), 4.2)
     for axes, row in zip(
         figure.subplots(1, len(rows), squeeze=False)[0], rows, strict=True

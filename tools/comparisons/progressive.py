@@ -2,6 +2,7 @@
 
     apt-get install dataset-fashion-mnist
     python tools/comparisons/progressive.py [--subset 1000] [--seeds 3] [--workdir DIR]
+        [--json FILE]
 
 Three arms train the network of the recipe `fashion-mnist` for the same epochs, up to
 the same size, with many epochs on few images and matching regularization, like
@@ -27,12 +28,17 @@ import shutil
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from keras_effnetv2.training import get_experiment, override
 from keras_effnetv2.training.experiments.configuration import Experiment
 from keras_effnetv2.training.reporting.records import Records
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+
+from tables.comparison_rows import ARMS, progressive_table  # noqa: E402
+from tables.result_files import write_results  # noqa: E402
 
 EXPERIMENT = "fashion-mnist"
 # Settings of all arms. With few epochs nothing is gained: half of them use another size
@@ -43,11 +49,6 @@ SETTINGS = (
     "progressive.dropout_rate=0.1,0.4",
     "loop.evaluate_steps=320",
 )
-ARMS = {
-    "fixed": "fixed size",
-    "adaptive": "progressive size, adaptive regularization",
-    "constant": "progressive size, constant regularization",
-}
 _COLORS = ("#444444", "#1f5fa8", "#e08e2b")
 _REGULARIZERS = (
     "randaugment_magnitude", "mixup_alpha", "cutmix_alpha", "dropout_rate",
@@ -143,36 +144,13 @@ def seconds_untraced(records: _Records) -> float:
     return total
 
 
-def format_results(results: _Results) -> str:
-    """A Markdown table: means and standard deviations over the seeds."""
-    lines = [
-        "| arm | accuracy, % | seconds | ratio to fixed | seconds, no tracing "
-        "| ratio to fixed |",
-        "|---|---|---|---|---|---|",
-    ]
-    for arm, runs in results.items():
-        cells = [ARMS[arm], _spread([accuracy(run) for run in runs], 2)]
-        for measure in (seconds, seconds_untraced):
-            cells.append(_spread([measure(run) for run in runs], 0))
-            cells.append(_spread(_ratios(runs, results["fixed"], measure), 2))
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def _ratios(
-    runs: Sequence[_Records],
-    fixed: Sequence[_Records],
-    measure: Callable[[_Records], float],
-) -> list[float]:
-    """Ratios within each seed."""
-    return [measure(x) / measure(y) for x, y in zip(runs, fixed, strict=True)]
-
-
-def _spread(values: Sequence[float], digits: int) -> str:
-    mean = f"{statistics.mean(values):.{digits}f}"
-    if len(values) == 1:
-        return mean
-    return f"{mean} ± {statistics.stdev(values):.{digits}f}"
+def figures(results: _Results) -> dict[str, list[dict[str, float]]]:
+    """Of each arm, for every seed."""
+    measures = accuracy, seconds, seconds_untraced
+    return {
+        arm: [{measure.__name__: measure(run) for measure in measures} for run in runs]
+        for arm, runs in results.items()
+    }
 
 
 def mean_course(runs: Sequence[_Records]) -> tuple[list[float], list[float]]:
@@ -230,13 +208,17 @@ def main() -> None:
         "--set", action="append", default=[], metavar="SETTING=VALUE",
         help="change a setting in all arms",
     )  # fmt: skip
+    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="of figures")
     args = parser.parse_args()
     subset = f"data.train_split=train[:{args.subset}]"
     settings = [subset, "data.num_train_images=none", *SETTINGS, *args.set]
     results = run_all(settings, args.seeds, args.workdir)
     picture = args.workdir / "comparison.png"
     draw(results, ARMS, picture)
-    print(f"\n{format_results(results)}\n\nPicture: {picture}")
+    found = figures(results)
+    if args.json:
+        write_results(args.json, found)
+    print(f"\n{progressive_table(found)}\n\nPicture: {picture}")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,12 @@ ORDERS = {
     "chunks": "chunks",
     "sorted": "chunks, files sorted by class",
 }
+# What `comparisons/progressive.py` compares.
+ARMS = {
+    "fixed": "fixed size",
+    "adaptive": "progressive size, adaptive regularization",
+    "constant": "progressive size, constant regularization",
+}
 # How `benchmark_pages.py` runs WebAssembly: in one thread, and one for each processor.
 PAGE_THREADS = ("wasm", "threads")
 
@@ -31,11 +37,10 @@ def order_table(results: Mapping[str, Mapping[str, Any]]) -> str:
     rows = [("Order", "Accuracy", "Of each seed", "Share of a chunk")]
     for arm, result in results.items():
         found = result["accuracies"]
-        spread = statistics.stdev(found) if len(found) > 1 else 0
         rows.append(
             (
                 ORDERS[arm],
-                f"{statistics.mean(found):.1f} ± {spread:.1f}%",
+                f"{_spread(found, 1)}%",
                 ", ".join(f"{x:.1f}" for x in found),
                 f"{result['share']:.1%}",
             )
@@ -73,3 +78,37 @@ def bytes_table(rows: Sequence[Mapping[str, Any]]) -> str:
             )
         )
     return table(lines, " rrrr")
+
+
+def progressive_table(results: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
+    """A Markdown table: accuracies of the seeds, and times relative to a fixed size."""
+    rows = [("Arm", "Accuracy, %", "Of each seed", "Time", "Without tracing")]
+    for arm, runs in results.items():
+        found = [run["accuracy"] for run in runs]
+        seeds = ", ".join(f"{x:.1f}" for x in found)
+        pairs = [*zip(runs, results["fixed"], strict=True)]
+        ratios = (
+            _spread([run[name] / fixed[name] for run, fixed in pairs], 2)
+            for name in ("seconds", "seconds_untraced")
+        )
+        rows.append((ARMS[arm], _spread(found, 2), seeds, *ratios))
+    return table(rows, " rrrr")
+
+
+def _spread(values: Sequence[float], digits: int) -> str:
+    """Mean and standard deviation."""
+    mean = f"{statistics.mean(values):.{digits}f}"
+    if len(values) == 1:
+        return mean
+    return f"{mean} ± {statistics.stdev(values):.{digits}f}"
+
+
+def operation_table(kinds: Sequence[Mapping[str, Any]]) -> str:
+    """A Markdown table: purposes of a step's operations, by time."""
+    rows = [("Operations", "Number", "ms", "Share")]
+    total = sum(kind["seconds"] for kind in kinds)
+    for kind in kinds:
+        milliseconds, share = 1000 * kind["seconds"], kind["seconds"] / total
+        cells = f"{kind['num']:.0f}", f"{milliseconds:.0f}", f"{share:.0%}"
+        rows.append((kind["name"], *cells))
+    return table(rows, " rrr")

@@ -5,18 +5,29 @@ from collections.abc import Sequence
 from tables.marked_blocks import table
 
 _LIMIT = "limit: "
+_KERAS, _IN_BFLOAT16 = "keras.applications", " in bfloat16"
+_KEYS = ("suite", "work", "metric", "peer_name")
+# The README's rows of speed: what, and its suite, work, metric and peer.
+_WORK, _STEP = "B0@224 batch 8", "training step, s"
+_SPEEDS = {
+    "training step, float32": ("train", _WORK, _STEP, _KERAS),
+    "training step, bfloat16": ("bfloat16", _WORK, _STEP, _KERAS + _IN_BFLOAT16),
+    "inference of the exported SavedModel": ("infer", _WORK, "SavedModel, s", _KERAS),
+    "`predict` of one image": ("calls", "B0@224 batch 1", "predict, s", _KERAS),
+}
 
 
 def benchmark_table(rows: Sequence[dict]) -> str:
     """Rows that `benchmark.py --json` wrote: a line a work, a column a peer.
 
-    Where better is above 1, the line says so. The share of the limit, where it was
-    measured, is the last column, in the first line of a work.
+    Where better is above 1, or the peers are in bfloat16, the line says so. The share
+    of the limit, where it was measured, is the last column, in the first line of a
+    work.
     """
     works = [(row["work"], _named(row)) for row in rows if not _is_limit(row)]
     works = [*dict.fromkeys(works)]
-    peers = [*dict.fromkeys(row["peer_name"] for row in rows if not _is_limit(row))]
-    cells = {(row["work"], _named(row), row["peer_name"]): row for row in rows}
+    peers = [*dict.fromkeys(_peer(row) for row in rows if not _is_limit(row))]
+    cells = {(row["work"], _named(row), _peer(row)): row for row in rows}
     limits = {row["work"]: f"{row['ratio']:.0%}" for row in rows if _is_limit(row)}
     head = ("Work", "Measured", "Ours", *peers)
     has_limits = bool(limits)
@@ -29,14 +40,31 @@ def benchmark_table(rows: Sequence[dict]) -> str:
     return table(lines, "  r")
 
 
+def speed_table(rows: Sequence[dict]) -> str:
+    """The README's rows, of those of several suites."""
+    found = {tuple(row[x] for x in _KEYS): row for row in rows}
+    lines = [("Work", "Ours", "Ratio (quartiles)")]
+    for title, key in _SPEEDS.items():
+        milliseconds = 1000 * found[key]["ours"]
+        lines.append((title, f"{milliseconds:.0f} ms", _ratio(found[key])))
+    return table(lines, " rr")
+
+
 def _is_limit(row: dict) -> bool:
     return row["peer_name"].startswith(_LIMIT)
 
 
 def _named(row: dict) -> str:
-    """What is measured, in which unit, and whether more is better."""
+    """What is measured, in which unit, of which peers, and whether more is better."""
+    peers = ", peers in bfloat16" if row["peer_name"].endswith(_IN_BFLOAT16) else ""
     note = " (above 1 is better)" if row["better"] == "above 1" else ""
-    return f"{row['metric']}{note}"
+    return f"{row['metric']}{peers}{note}"
+
+
+def _peer(row: dict) -> str:
+    """A column's name; ours may also be compared with its own defaults."""
+    name = row["peer_name"].removesuffix(_IN_BFLOAT16)
+    return "our default" if name == "ours" else name
 
 
 def _ratio(row: dict) -> str:

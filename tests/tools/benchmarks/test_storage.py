@@ -54,5 +54,6 @@ def test_bytes_and_opens_are_of_what_was_read(tools):
         "opens": 20,
         "chunks": 20,
     }
-    row = benchmark_storage.row(report, num_images=1000, num_bytes=1000)
+    result = benchmark_storage.result(report, num_images=1000, num_bytes=1000)
+    row = benchmark_storage.row(result)
     assert row == ("indexed", "1.3 s", "12,346", "1.04", "2.00")
