@@ -33,7 +33,7 @@ from keras_effnetv2.data.order import (
     training_steps,
 )
 from keras_effnetv2.data.parallelism import parallel
-from keras_effnetv2.data.sources.source import Source
+from keras_effnetv2.data.source import Source
 from keras_effnetv2.preprocessing import Preprocessing
 
 # Batches made in parallel, so that the end of one overlaps the start of the next, and

@@ -15,7 +15,7 @@ from keras_effnetv2.data.decode_errors import DecodeErrors
 from keras_effnetv2.data.decoding import images
 from keras_effnetv2.data.decoding.retrying import OF_DATA, retried
 from keras_effnetv2.data.parallelism import parallel
-from keras_effnetv2.data.sources.source import Source
+from keras_effnetv2.data.source import Source
 from keras_effnetv2.errors import FileError, InputError, UserError
 
 # Turns an index, its image and the arguments of the batch into a tensor of static

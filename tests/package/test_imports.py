@@ -1,6 +1,7 @@
 """Imports point one way, and importing the package is light."""
 
 import ast
+import graphlib
 import importlib
 import pathlib
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 import keras_effnetv2
 
 PACKAGE = pathlib.Path(keras_effnetv2.__file__).parent
+FILES = sorted(PACKAGE.rglob("*.py"))
 
 # Room or module -> what of the package it may import anywhere, besides errors, each
 # only of what stands above it here.
@@ -130,6 +132,25 @@ def test_imports_point_down(name):
         ]
         found = {parts[1] for parts in ours} - {name, "errors"}
         assert found <= set(ALLOWED[name].split()), path
+
+
+def ancestors(name):
+    """A module and the packages it is in, whose `__init__` runs before it."""
+    parts = name.split(".")
+    return {".".join(parts[: end + 1]) for end in range(len(parts))}
+
+
+def test_every_module_may_be_the_first_to_be_imported():
+    parts = [(x, x.relative_to(PACKAGE.parent).with_suffix("").parts) for x in FILES]
+    names = {".".join(y).removesuffix(".__init__"): x for x, y in parts}
+    graph = {
+        name: {
+            x for found in imports_at_top(path) for x in ancestors(found) if x in names
+        }
+        - ancestors(name)
+        for name, path in names.items()
+    }
+    assert len([*graphlib.TopologicalSorter(graph).static_order()]) == len(names)
 
 
 def test_every_room_has_a_row():

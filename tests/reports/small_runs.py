@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_effnetv2.data.sources.source import Source
+from keras_effnetv2.data.source import Source
 from keras_effnetv2.reports.evaluated_images import Evaluation, RunNetwork
 from keras_effnetv2.training.learner.network import build_network
 from keras_effnetv2.training.reporting.records import Records

@@ -18,7 +18,7 @@ from keras_effnetv2.data.chunks.stores import Chunk, ChunkOrder
 from keras_effnetv2.data.decoding.retrying import retried
 from keras_effnetv2.data.records.record_opening import MB, Reading, are_remote
 from keras_effnetv2.data.records.record_search import file_sizes
-from keras_effnetv2.data.sources.source import Source
+from keras_effnetv2.data.source import Source
 from keras_effnetv2.errors import InputError, require_modules
 
 _LIBRARY = "array_record.python.array_record_module"

@@ -26,7 +26,7 @@ from keras_effnetv2.data.records.record_search import (
     lengths_of,
 )
 from keras_effnetv2.data.records.record_store import RecordStore
-from keras_effnetv2.data.sources.source import Source
+from keras_effnetv2.data.source import Source
 from keras_effnetv2.errors import InputError
 
 # Size of local files, bytes; more do not fit into the memory of most machines.

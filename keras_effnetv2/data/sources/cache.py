@@ -8,7 +8,7 @@ from keras_effnetv2.data.chunks.steps import records_in_order
 from keras_effnetv2.data.chunks.stores import ChunkOrder
 from keras_effnetv2.data.decoding.retrying import OF_DATA, retried
 from keras_effnetv2.data.parallelism import parallel
-from keras_effnetv2.data.sources.source import Source
+from keras_effnetv2.data.source import Source
 from keras_effnetv2.progress import Progress
 
 # Images between two checks of the time.

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from keras_effnetv2.data.labelled_files import LabelledFile, read_table
 from keras_effnetv2.data.printable import printable, shown
-from keras_effnetv2.data.sources.source import Source, check_num_classes
+from keras_effnetv2.data.source import Source, check_num_classes
 from keras_effnetv2.errors import InputError
 
 

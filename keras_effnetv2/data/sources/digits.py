@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_effnetv2.data.sources import source
+from keras_effnetv2.data import source
 from keras_effnetv2.errors import require_modules
 
 _NUM_CLASSES = 10

@@ -11,7 +11,7 @@ from absl import logging
 
 from keras_effnetv2.data import folders
 from keras_effnetv2.data.printable import composed, printable, shown
-from keras_effnetv2.data.sources.source import Source, check_num_classes
+from keras_effnetv2.data.source import Source, check_num_classes
 from keras_effnetv2.data.sources.splits import has_splits
 from keras_effnetv2.errors import InputError
 

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_effnetv2.data.printable import printable, shown
-from keras_effnetv2.data.sources.source import Source, check_num_classes, parse_split
+from keras_effnetv2.data.source import Source, check_num_classes, parse_split
 from keras_effnetv2.errors import InputError, require_modules
 
 _NAME = re.compile(

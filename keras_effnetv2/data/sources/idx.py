@@ -12,8 +12,8 @@ import zlib
 
 import numpy as np
 
+from keras_effnetv2.data import source
 from keras_effnetv2.data.decoding.retrying import retried
-from keras_effnetv2.data.sources import source
 from keras_effnetv2.errors import InputError
 
 # Where Debian's package dataset-fashion-mnist installs Fashion-MNIST.

@@ -3,6 +3,7 @@
 import dataclasses
 
 from keras_effnetv2.data.records.record_opening import Reading
+from keras_effnetv2.data.source import Source
 from keras_effnetv2.data.sources import (
     csv_files,
     digits,
@@ -13,7 +14,6 @@ from keras_effnetv2.data.sources import (
     tfrecord,
 )
 from keras_effnetv2.data.sources.cache import cached
-from keras_effnetv2.data.sources.source import Source
 from keras_effnetv2.errors import InputError
 
 _OF_RECORDS = {

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from keras_effnetv2.data.records.array_records import open_array_records
 from keras_effnetv2.data.records.record_opening import Reading, open_records
-from keras_effnetv2.data.sources.source import Source, check_num_classes
+from keras_effnetv2.data.source import Source, check_num_classes
 from keras_effnetv2.errors import InputError, require_modules
 
 _LONGEST_REASON = 400  # Characters: fits the instructions for a manual download.

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from keras_effnetv2.data.printable import shown
 from keras_effnetv2.data.records.record_opening import Reading, open_records
-from keras_effnetv2.data.sources.source import Source
+from keras_effnetv2.data.source import Source
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.paths import as_path, is_remote
 

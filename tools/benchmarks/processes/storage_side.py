@@ -81,7 +81,7 @@ def _one_by_one(folder: str, batch_size: int) -> tuple[Iterator, dict]:
     from keras_effnetv2.data.order import training_steps
     from keras_effnetv2.data.parallelism import parallel
     from keras_effnetv2.data.records.record_files import find_records
-    from keras_effnetv2.data.sources.source import Source
+    from keras_effnetv2.data.source import Source
 
     records = find_records(_paths(folder))
     read = records.reader()
