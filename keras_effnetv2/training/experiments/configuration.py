@@ -51,7 +51,7 @@ class Model(Checked):
         precision: precision of the network; its classifier is float32. Released code:
             bfloat16 on TPUs.
         frozen: patterns of layer names that keep their weights, batch statistics
-            included.
+            included: `block[123]*`, or `*bn` for all batch norms.
         remat: keep only the outputs of the blocks' convolutions for the gradient and
             compute what lies between them again: less memory, longer steps.
     """

@@ -6,6 +6,7 @@ import fnmatch
 import keras
 
 from keras_effnetv2.errors import InputError
+from keras_effnetv2.layers.nesting import inner_layers
 from keras_effnetv2.models import create_model
 from keras_effnetv2.networks.architecture import Variant
 from keras_effnetv2.networks.functional import (
@@ -88,19 +89,21 @@ def trained_variant(settings: Model) -> Variant:
 def freeze_layers(network: keras.Model, patterns: tuple[str, ...]) -> None:
     """Freezes the layers whose names match a pattern such as `block[123]*`.
 
-    Their batch norms keep their statistics, too.
+    Layers inside blocks have names like `block2a/expand_bn`: `*bn` is all batch norms.
+    Frozen batch norms keep their statistics, too.
 
     Raises:
         ValueError: a pattern that matches no layer with weights.
     """
-    layers = [layer for layer in walk_layers(network) if layer.weights]
+    layers = [layer for layer in inner_layers(network) if layer.weights]
     for pattern in patterns:
-        found = [x for x in layers if fnmatch.fnmatchcase(x.name, pattern)]
+        found = [x for x in layers if fnmatch.fnmatchcase(x.path, pattern)]
         if not found:
-            names = ", ".join(layer.name for layer in layers)
+            names = ", ".join(layer.path for layer in layers if "/" not in layer.path)
             raise InputError(
                 f"model.frozen: no layer is called {pattern!r}. Expected patterns of "
-                f"these names: {names}."
+                f"these names: {names}; or of layers in blocks, such as "
+                "'block*/project_bn'."
             )
         for layer in found:
             layer.trainable = False

@@ -6,6 +6,8 @@ import keras
 import numpy as np
 import pytest
 
+from keras_effnetv2.layers import BatchNorm
+from keras_effnetv2.layers.nesting import inner_layers
 from keras_effnetv2.training.learner import losses
 from keras_effnetv2.training.learner.building import build_learner
 from keras_effnetv2.training.learner.network import (
@@ -155,6 +157,13 @@ def test_frozen_layers_keep_weights_and_statistics():
         assert np.array_equal(before[weight.path], np.array(weight)) == is_frozen, (
             weight.path
         )
+
+
+def test_batch_norms_may_be_frozen_alone():
+    network = build_network(experiment("model.frozen=*bn"), None)
+    frozen = [x for x in inner_layers(network) if x.weights and not x.trainable]
+    assert frozen == [x for x in inner_layers(network) if isinstance(x, BatchNorm)]
+    assert {x.path.count("/") for x in frozen} == {0, 1}
 
 
 def test_a_frozen_pattern_that_fits_nothing_is_refused():
