@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from keras_effnetv2.data import source
 from keras_effnetv2.data.decoding import cropping
-from keras_effnetv2.data.sources import open_source, source
+from keras_effnetv2.data.sources import open_source
 from keras_effnetv2.export.lite import sample_images
 from keras_effnetv2.preprocessing import record
 from tests.data import image_folders
