@@ -4,6 +4,7 @@ from typing import Any
 
 class Layer:
     name: str
+    path: str
     built: bool
     trainable: bool
     supports_masking: bool
