@@ -1,5 +1,6 @@
 """Shells hear what could come next, by argcomplete's own protocol, and soon."""
 
+import argparse
 import os
 import resource
 import shutil
@@ -56,6 +57,45 @@ def heard(line, folder, shell="bash"):
 )  # fmt: skip
 def test_names_are_offered(line, offered, tmp_path):
     found = heard(f"keras_effnetv2 {line}", tmp_path)
+    assert sorted(found) == sorted(offered)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "flag", "program", "variant", "offered"),
+    [
+        ("efficientnetv2-x", "variant", "export onnx", None, ["efficientnetv2-xl"]),
+        ("efficientnetv2-rw-", "pattern", "list", None, RW),
+        ("n", "weights", "predict", "efficientnet-l2", ["noisy-student"]),
+        ("imagenet21k", "weights", "predict", "mine.json",
+         ["imagenet21k", "imagenet21k-ft1k"]),
+        ("digits", "experiment", "train", None, ["digits", "digits-smoke"]),
+        ("digits", "experiment", "search", None, ["digits-search"]),
+        ("data.c", "set", "train", None, ["data.cache=", "data.chunk_mb="]),
+        ("data.cache=", "set", "train", None, ["data.cache=true", "data.cache=false"]),
+        ("optimizer.global_clipnorm=n", "set", "train", None,
+         ["optimizer.global_clipnorm=none"]),
+        ("model.variant=efficientnetv2-x", "set", "train", None,
+         ["model.variant=efficientnetv2-xl"]),
+        ("model.weights=n", "set", "train", None, ["model.weights=noisy-student"]),
+        ("data.nothing=", "set", "train", None, []),
+        ("", "workdir", "train", None, ["here/"]),
+        ("h", "model", "predict", None, ["here/"]),
+        ("h", "pattern", "list", None, []),
+    ],
+)  # fmt: skip
+def test_the_completer_itself(
+    prefix, flag, program, variant, offered, tmp_path, monkeypatch
+):
+    from keras_effnetv2.commands.shared.known_names import KnownNames
+
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path)
+    found = KnownNames()(
+        prefix,
+        action=argparse.Namespace(dest=flag),
+        parser=argparse.ArgumentParser(f"keras_effnetv2 {program}"),
+        parsed_args=argparse.Namespace(variant=variant),
+    )
     assert sorted(found) == sorted(offered)
 
 

@@ -4,10 +4,12 @@ import json
 import pytest
 
 from keras_effnetv2.networks.variant_files import write_variant
+from keras_effnetv2.training.experiments.checked import check
 from keras_effnetv2.training.experiments.configuration import Optimizer
 from keras_effnetv2.training.experiments.named import get_experiment, list_experiments
 from keras_effnetv2.training.experiments.settings import (
     from_json,
+    list_hints,
     list_settings,
     override,
     to_json,
@@ -114,6 +116,13 @@ def test_settings_can_be_given_as_they_are_listed(name):
     before = override(get_experiment(name), ["progressive.batch_sizes=8,4"])
     listed = [f"{path}={to_text(value)}" for path, value in settings]
     assert override(before, listed) == get_experiment(name)
+
+
+def test_every_setting_has_a_type():
+    settings, types = list_settings(get_experiment("digits")), list_hints()
+    assert [*types] == [*settings]
+    for path, value in settings.items():
+        assert check(value, types[path], path) == value
 
 
 def test_later_settings_win():
