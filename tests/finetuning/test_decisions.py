@@ -9,7 +9,14 @@ from keras_effnetv2.finetuning import decisions, draft
 from keras_effnetv2.finetuning.backbone import Backbone, choose_backbone
 from keras_effnetv2.finetuning.options import Options
 from keras_effnetv2.finetuning.plan import Amounts, Pace, plan_epochs
+from keras_effnetv2.finetuning.saved_choices import (
+    Chosen,
+    describe_request,
+    read_chosen,
+    write_chosen,
+)
 from keras_effnetv2.training.experiments.image_settings import Data
+from tests.tiny_networks import NANO_FILE
 
 PACE = Pace(step=1.0, head_step=0.3, tracing=10.0)
 AMOUNTS = Amounts(num_train=640, num_validation=160, batch_size=32, full_size=224)
@@ -62,6 +69,26 @@ def test_the_faster_precision_is_taken():
     assert "2,000 ms per step in mixed_bfloat16" in rows["precision"].reason
     faster = dataclasses.replace(slower, step=0.5)
     assert reasons(paces=(PACE, faster))[0].model.precision == "mixed_bfloat16"
+
+
+@pytest.mark.parametrize(
+    ("has_bfloat16", "reason"),
+    [(True, "no time to measure"), (False, "the CPU has no instructions")],
+)
+def test_a_precision_that_was_not_compared_says_why(has_bfloat16, reason):
+    situation = dataclasses.replace(SITUATION, has_bfloat16=has_bfloat16)
+    _, rows = reasons(situation=situation)
+    assert reason in rows["precision"].reason
+
+
+def test_epochs_and_sizes_have_the_reason_that_applies():
+    _, rows = reasons(Options(epochs=2), seconds=3000)
+    assert rows["epochs"].reason.startswith("requested; about ")
+    assert rows["epochs"].value == "2" and rows["image size"].value == "224"
+    assert rows["image size"].reason == "the network's evaluation size"
+    _, rows = reasons(seconds=-5)
+    assert rows["epochs"].reason.startswith("the shortest plan takes about ")
+    assert "few epochs" in rows["image size"].reason
 
 
 def test_a_setting_that_is_asked_for_wins_and_is_said_to():
@@ -129,6 +156,60 @@ def test_a_network_that_is_asked_for_is_taken_or_refused():
         start_of(Options(weights="mine.h5"))
     with pytest.raises(InputError, match="noisy-student"):
         start_of(Options(weights="noisy-student"))
+
+
+def test_weights_in_the_cache_come_before_better_ones_of_the_internet():
+    best = ("efficientnetv2-s", "imagenet21k-ft1k")
+    cached = ("efficientnetv2-s", "imagenet")
+    for kind in ("GPU", "TPU"):
+        found = start_of(kind=kind, at_hand=[cached], reachable=[best])
+        assert (found.variant, found.weights) == cached
+        assert found.weights_reason == "the best in the cache"
+        assert found.variant_reason == f"trains in minutes on a {kind}"
+    options = Options(variant="efficientnetv2-s")
+    found = start_of(options, at_hand=[cached], reachable=[best])
+    assert found.weights == "imagenet" and "offline" in found.weights_reason
+
+
+def test_weights_that_are_asked_for_are_taken_and_networks_without_any_begin_anew():
+    found = start_of(Options(weights="imagenet"))
+    assert (found.variant, found.weights) == ("efficientnetv2-b0", "imagenet")
+    assert found.weights_reason == "requested"
+    found = start_of(Options(variant=str(NANO_FILE), weights="mine.weights.h5"))
+    assert found.weights == "mine.weights.h5" and found.variant_reason == "requested"
+    found = start_of(Options(variant=str(NANO_FILE)))
+    assert found.weights is None and "nobody has released" in found.weights_reason
+
+
+@pytest.fixture(name="stored")
+def fixture_stored(tmp_path):
+    """A work folder with choices, and the request that they are of."""
+    options = Options(minutes=5)
+    experiment, rows, timetable = decisions.decide(SITUATION, options, [PACE], 300)
+    request = describe_request("photographs", None, options)
+    write_chosen(tmp_path, request, Chosen(experiment, None, tuple(rows), timetable))
+    return tmp_path, request
+
+
+def test_stored_choices_come_back(stored):
+    folder, request = stored
+    chosen = read_chosen(folder, request)
+    options = Options(minutes=5)
+    experiment, rows, timetable = decisions.decide(SITUATION, options, [PACE], 300)
+    assert timetable is not None
+    assert chosen == Chosen(experiment, None, tuple(rows), timetable)
+    with pytest.raises(InputError, match="minutes is 5 there and 6 now"):
+        read_chosen(folder, request | {"minutes": 6})
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", "{}", '{"request": null}', '{"request": {}, "experiment": 1}']
+)
+def test_damaged_choices_are_named(text, stored):
+    folder, request = stored
+    (folder / "choices.json").write_text(text)
+    with pytest.raises(InputError, match=r"choices.json is damaged .*--workdir"):
+        read_chosen(folder, request)
 
 
 @pytest.mark.parametrize("minutes", [0, -1, float("nan"), float("inf"), True])
