@@ -3,8 +3,12 @@
 import dataclasses
 import json
 
-from keras_effnetv2.planning import format_plan
+import pytest
+
+from keras_effnetv2.errors import InputError
+from keras_effnetv2.planning import format_plan, process
 from keras_effnetv2.planning.chips import GIB
+from keras_effnetv2.planning.plan_report import format_step
 from keras_effnetv2.planning.plans import Largest, Plan, StepCost
 
 # A tenth of a second of arithmetic, two of memory, on a v5e.
@@ -68,6 +72,42 @@ def test_what_the_compiler_refuses_has_no_figures_but_its_size():
     assert "none fits, not even one of 16." in text and "bound" not in text
 
 
+def test_each_compiled_step_is_a_line():
+    step = dataclasses.replace(STEP, compile_seconds=75.0)
+    assert format_step(step) == (
+        "stage 2, 300 pixels, batch 4,096: fits, 9.00 GiB per chip (compiled in 1:15)"
+    )
+    refused = StepCost(0, 128, 8192, True, fits=False, compile_seconds=5.0)
+    line = "stage 1, 128 pixels, batch 8,192, remat: does not fit (compiled in 5 s)"
+    assert format_step(refused) == line
+
+
 def test_a_plan_is_what_it_was_as_json():
     values = json.loads(json.dumps(dataclasses.asdict(PLAN)))
     assert Plan.from_values(values) == PLAN
+
+
+def test_steps_are_told_until_the_plan_comes():
+    told, values = [], dataclasses.asdict(STEP)
+    lines = [json.dumps({"step": values}), json.dumps({"plan": {"steps": [values]}})]
+    assert process._read_plan(lines, told.append) == {"steps": [values]}
+    assert told == [STEP]
+    assert process._read_plan(lines[:1], told.append) is None
+    with pytest.raises(InputError, match="no such slice"):
+        process._read_plan([json.dumps({"error": "no such slice"})], told.append)
+
+
+@pytest.mark.parametrize(
+    ("code", "errors", "reason"),
+    [
+        (-9, "", "killed by signal 9, as happens if memory runs out"),
+        (
+            1,
+            "Traceback\nRuntimeError: libtpu\n",
+            "(exit status 1): RuntimeError: libtpu",
+        ),
+        (3, " \n", "(exit status 3): it gave no reason"),
+    ],
+)
+def test_a_compiler_that_gave_no_plan_says_why(code, errors, reason):
+    assert reason in process._why(code, errors)
