@@ -51,6 +51,7 @@ def test_a_series_is_compared(capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
+        ([], "Say what to profile, such as --variant efficientnetv2-s"),
         (["--variant", "efficientnetv3"], "Unknown variant 'efficientnetv3'"),
         (["--variant=efficientnetv2-b0", "--image_size=0"], "image_size must be"),
         (["--variant=efficientnetv2-b0", "--batch_size=-1"], "batch_size must be"),

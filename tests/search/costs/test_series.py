@@ -59,6 +59,16 @@ def test_steps_are_timed_beside_the_first_and_stated(monkeypatch):
     )
 
 
+def test_members_that_were_not_timed_have_dashes():
+    step = series.Step(0.5, 300, 8, "float32", "a CPU")
+    timed, counted = series.count_costs([SMALL, MEDIUM])
+    timed = dataclasses.replace(timed, step=step)
+    lines = series.format_costs([timed, counted]).splitlines()
+    assert lines[1].split()[-3:] == ["300", "0.5", "1.00x"]
+    assert lines[2].split()[-2:] == ["-", "-"]
+    assert lines[3] == "A step trains on 8 images in float32, on a CPU."
+
+
 def test_one_network_is_timed_alone():
     tiny_one = dataclasses.replace(tiny("tiny-b0"), blocks=tiny("tiny-b0").blocks[:1])
     (cost,) = series.measure_costs(
