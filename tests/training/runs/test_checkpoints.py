@@ -11,7 +11,13 @@ import keras
 import numpy as np
 import pytest
 
-from keras_effnetv2.training.runs.checkpoints import Checkpoints, Position
+from keras_effnetv2.training.runs.array_files import read_metadata, write_arrays
+from keras_effnetv2.training.runs.checkpoints import (
+    Checkpoints,
+    Position,
+    read_state,
+    write_state,
+)
 
 ARRAYS = {
     "scalar": np.array(3, "int64"),
@@ -88,6 +94,73 @@ def test_only_damaged_files_are_an_error_and_none_are_a_fresh_start(tmp_path):
     checkpoints.save(arrays(1), Position(1)).write_bytes(b"no")
     with pytest.raises(ValueError, match="None of the checkpoints"):
         checkpoints.restore()
+
+
+def test_the_position_is_that_of_the_newest_readable_checkpoint(tmp_path):
+    checkpoints = Checkpoints(tmp_path, keep=4)
+    assert checkpoints.position() == Position()
+    for step in (1, 2, 3):
+        path = checkpoints.save(arrays(step), Position(step))
+    path.write_bytes(b"no")
+    # Whole, but not of a training run.
+    write_arrays(path.with_name("step_000000004.safetensors"), arrays(4), {})
+    assert checkpoints.position() == Position(2)
+    assert checkpoints.restore()[1] == Position(2)
+    for file in tmp_path.iterdir():
+        file.write_bytes(b"no")
+    assert checkpoints.position() == Position()
+
+
+@pytest.mark.parametrize("position", [None, "{", "[1]", '{"stop": 1}'])
+def test_a_file_without_a_position_is_named(tmp_path, position, caplog):
+    path = tmp_path / "step_000000001.safetensors"
+    write_arrays(path, arrays(1), {"position": position} if position else {})
+    with pytest.raises(ValueError, match="None of the checkpoints"):
+        Checkpoints(tmp_path, keep=3).restore()
+    assert "does not say where the training was" in caplog.text
+
+
+def test_variables_of_another_run_are_refused_and_change_nothing():
+    def model(units, optimizer="sgd"):
+        layers = [keras.Input((2,)), keras.layers.Dense(units, name="dense")]
+        model = keras.Sequential(layers)
+        model.compile(optimizer, "mse")
+        model.optimizer.build(model.trainable_variables)
+        return model
+
+    state, other = read_state(model(3)), model(3)
+    write_state(other, state)
+    for name, value in read_state(other).items():
+        np.testing.assert_array_equal(value, state[name], strict=True)
+    for different, number in ((model(4), 2), (model(3, "adam"), 4)):
+        before = different.get_weights()
+        with pytest.raises(ValueError, match=f"another training run: {number} var"):
+            write_state(different, state)
+        for one, same in zip(before, different.get_weights(), strict=True):
+            np.testing.assert_array_equal(one, same)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs limits of processes")
+def test_a_file_that_cannot_be_written_is_named_and_not_left(tmp_path):
+    import resource
+
+    path = tmp_path / "step_000000001.safetensors"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        with pytest.raises(OSError, match="step_000000001.safetensors cannot be wr"):
+            write_arrays(path, {"x": np.zeros(10_000)}, {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("contents", [b"", b"no", bytes(8), b"\xff" * 40])
+def test_damaged_metadata_names_the_file(tmp_path, contents):
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(contents)
+    with pytest.raises(ValueError, match="a.safetensors is damaged"):
+        read_metadata(path)
 
 
 @pytest.mark.long
