@@ -6,6 +6,7 @@ import pytest
 
 from keras_effnetv2.search.sampling.samplers import create_sampler
 from keras_effnetv2.search.searches import open_search
+from keras_effnetv2.search.studies import storage
 from keras_effnetv2.search.studies.study import open_study, read_decisions
 from keras_effnetv2.search.studies.workers import run_worker
 from tests.search import test_evaluator
@@ -149,6 +150,30 @@ def test_a_reason_that_is_a_sentence_ends_once(monkeypatch):
     monkeypatch.setattr("optuna.storages.RDBStorage", fail)
     with pytest.raises(ValueError, match=r"URL\. Please install one\. Expected a file"):
         open_small("postgresql://server/a")
+
+
+def test_what_others_do_at_the_same_time_is_tried_again(monkeypatch):
+    """A row with a key that is taken, until it is removed."""
+    sqlalchemy = pytest.importorskip("sqlalchemy")
+    engine = sqlalchemy.create_engine("sqlite://")
+    pauses = []
+
+    def run(text):
+        with engine.begin() as connection:
+            connection.execute(sqlalchemy.text(text))
+
+    def insert():
+        run("insert into studies values (1)")
+        return "done"
+
+    run("create table studies (number integer primary key)")
+    run("insert into studies values (1)")
+    monkeypatch.setattr(storage.time, "sleep", pauses.append)
+    with pytest.raises(sqlalchemy.exc.IntegrityError):
+        storage.tried_again(insert)
+    assert len(pauses) == 3 and pauses == sorted(pauses)
+    monkeypatch.setattr(storage.time, "sleep", lambda _: run("delete from studies"))
+    assert storage.tried_again(insert) == "done"
 
 
 def test_a_password_is_not_shown():
