@@ -159,6 +159,16 @@ def test_several_steps_at_once_on_mirrored_devices():
         check(experiment, experiment.stages(1437), devices)
 
 
+def test_devices_that_do_not_divide_into_groups():
+    experiment = override(get_experiment("digits-smoke"), ["model.bn_group_size=4"])
+    stages = experiment.stages(1437)
+    for num_devices in (1, 2, 4, 8, 16):  # Fewer than a group share all.
+        check(experiment, stages, Devices("tpu", None, num_devices, kind="TPU"))
+    experiment = override(experiment, ["batch_size=60"])
+    with pytest.raises(ValueError, match="6 devices cannot be divided into groups of"):
+        check(experiment, experiment.stages(1437), Devices("tpu", None, 6, kind="TPU"))
+
+
 def test_the_command_line_says_errors_in_one_line(tmp_path):
     for settings, message in (
         (("optimizer.speed=1",), "No setting is called 'optimizer.speed'"),

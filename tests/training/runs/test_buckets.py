@@ -12,6 +12,7 @@ from keras_effnetv2 import create_model, training
 from keras_effnetv2.commands.shared.classifiers import Classifier
 from keras_effnetv2.training.experiments.named import get_experiment
 from keras_effnetv2.training.experiments.settings import override
+from keras_effnetv2.training.reporting.records import Records
 from keras_effnetv2.training.runs import array_files
 from keras_effnetv2.training.runs.checkpoints import Checkpoints, Position
 from keras_effnetv2.training.runs.run import train
@@ -21,6 +22,7 @@ from tests.buckets.storage import Settings
 from tests.tiny_networks import NANO, NANO_SETTINGS
 from tests.training import run_processes
 from tests.training.devices import test_workers
+from tests.training.reporting.run_records import make_record
 
 _DATA, _RUNS = "training-data", "training-runs"
 # An epoch of three steps, each of them saved.
@@ -214,6 +216,17 @@ def test_a_large_checkpoint_is_there_when_all_its_parts_are(server, monkeypatch)
     assert steps == {1, 3}
     checkpoints.save(arrays(4), Position(4))
     assert len([x for x in server.names(_RUNS) if x.startswith("large/")]) == 8
+
+
+def test_records_are_added_to_a_file_that_cannot_be_appended_to(server):
+    records = Records(f"gs://{_RUNS}/records/metrics.jsonl")
+    assert records.read() == []
+    for epoch in (1, 2, 3):
+        records.append(make_record(epoch))
+    lines = server.read(_RUNS, "records/metrics.jsonl").splitlines()
+    assert [json.loads(line)["epoch"] for line in lines] == [1, 2, 3]
+    records.drop_after(make_record(2)["step"])
+    assert records.read() == [make_record(epoch) for epoch in (1, 2)]
 
 
 def test_a_part_of_another_name_is_not_read(server):

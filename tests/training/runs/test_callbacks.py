@@ -7,6 +7,7 @@ import keras
 import pytest
 
 from keras_effnetv2.training import get_experiment, load_run, override, train
+from keras_effnetv2.training.runs import loop
 from keras_effnetv2.training.runs.checkpoints import Checkpoints
 from tests.training.run_processes import QUICK, steps_saved
 
@@ -165,6 +166,21 @@ def test_the_epoch_in_which_a_callback_stops_is_evaluated(tmp_path):
     assert "val_accuracy" not in notes.logs[0]  # It had not asked yet.
     assert record["eval_accuracy"] >= 0
     assert (tmp_path / "run" / "final.weights.h5").exists()
+
+
+@pytest.mark.parametrize(
+    ("monitored", "mode", "expected"),
+    [
+        ("val_accuracy", "auto", "max"),
+        ("val_top5_accuracy", "auto", "max"),
+        ("val_accuracy", "min", "min"),
+        ("val_loss", "auto", "auto"),
+    ],
+)
+def test_accuracies_are_better_if_higher(monitored, mode, expected):
+    callback = keras.callbacks.EarlyStopping(monitored, mode=mode)
+    loop._set_mode(callback)
+    assert callback.mode == expected
 
 
 @pytest.mark.slow
