@@ -9,6 +9,7 @@ from PIL import Image
 from keras_effnetv2.classification.classifying import Classifier
 from keras_effnetv2.commands.results import feature_files
 from keras_effnetv2.commands.results.feature_cache import CACHE
+from keras_effnetv2.errors import InputError
 from tests import image_files as files
 from tests.commands.running import run_command
 
@@ -116,6 +117,32 @@ def test_the_nearest_are_drawn(capsys, network, photos):
     assert lines == [expected(network, photos)[0], str(picture)]
     with Image.open(picture) as image:
         assert image.format == "PNG" and image.width > 1.5 * image.height
+
+
+def test_features_of_another_network_are_refused():
+    vectors = np.eye(2, 3, dtype="float32")
+    found = feature_files.Features(["a", "b"], vectors, {}, np.zeros((2, 2), "int64"))
+    similar = found.similarities(np.array([0, 2, 0], "float32"))
+    np.testing.assert_allclose(similar, [0, 1])
+    with pytest.raises(InputError, match="gives 4 features, but .* are 3. Embed"):
+        found.similarities(np.ones(4, "float32"))
+
+
+@pytest.mark.parametrize("damage", ["empty", "array", "other", "cut"])
+def test_files_without_features_are_named(damage, tmp_path):
+    path = tmp_path / "features.npz"
+    stamps = np.zeros((1, 2), "int64")
+    feature_files.Features(["a"], np.ones((1, 3), "float32"), {}, stamps).write(path)
+    assert feature_files.read(path).files == ["a"]
+    if damage == "empty":
+        path.write_bytes(b"")
+    elif damage == "cut":
+        path.write_bytes(path.read_bytes()[:-30])
+    else:
+        with path.open("wb") as file:
+            (np.save if damage == "array" else np.savez)(file, np.ones(3))
+    with pytest.raises(InputError, match="features.npz holds no features as embed"):
+        feature_files.read(path)
 
 
 @pytest.mark.parametrize(

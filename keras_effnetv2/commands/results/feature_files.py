@@ -71,14 +71,18 @@ def read(path: str | os.PathLike) -> Features:
         ValueError: the file is missing, or holds something else.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        # Opened here: of a damaged file, NumPy would leave its own open.
+        with open(path, "rb") as file:
+            arrays = np.load(file, allow_pickle=False)
+            if isinstance(arrays, np.ndarray):
+                raise ValueError("it is a single array")
             return Features(
                 arrays["files"].tolist(),
                 arrays["features"],
                 json.loads(str(arrays["settings"])),
                 arrays["stamps"],
             )
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise InputError(
             f"{printable(path)} holds no features as embed writes them to a .npz file: "
             f"{error}."
