@@ -99,6 +99,33 @@ def test_parts_that_are_there_are_kept_and_copies_of_others_not_trained_on(tmp_p
     assert len(parts) == 20 and not any("leak" in name for name in parts)
 
 
+def test_what_is_left_out_of_folders_is_warned_of(tmp_path, caplog):
+    pictures.write(tmp_path / "train", {"cat": 6, "dog": 6})
+    pictures.write(tmp_path, {"owl": 2})
+    (tmp_path / "train" / "empty").mkdir()
+    shutil.copy(tmp_path / "owl/00.jpg", tmp_path / "alone.jpg")
+    found = find_photographs(tmp_path)
+    assert found.class_names == ["cat", "dog"] and len(found.rows) == 12
+    left_out, empty, alone = caplog.messages
+    assert left_out.startswith("Left out: owl, next to the folders of training images")
+    assert empty.endswith("empty has no images.")
+    assert alone.startswith("1 images directly in") and "no folder of a class" in alone
+
+
+def test_many_classes_are_shortened_and_empty_ones_named(tmp_path):
+    counts = {f"class{i:02}": 16 - i for i in range(15)}
+    top = pictures.write(tmp_path, counts)
+    for path in (top / "class14").iterdir():
+        damage(path)
+    survey = survey_photographs(find_photographs(top))
+    lines = [" ".join(line.split()) for line in survey.lines()]
+    assert lines[:2] == ["class images", "class00 16"]
+    assert lines[12:14] == ["class11 5", "3 more classes 7"]
+    assert "warning: Classes without a readable image: class14." in lines
+    labels = {label for row in split_photographs(survey) for label in row.labels}
+    assert labels == {*counts} - {"class14"}
+
+
 def test_a_test_folder_is_held_out_and_the_rest_divided(tmp_path):
     pictures.write(tmp_path, {"cat": 10, "dog": 10})
     pictures.write(tmp_path / "test", {"cat": 2, "dog": 2}, seed=2)
