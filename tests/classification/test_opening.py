@@ -8,6 +8,7 @@ from keras_effnetv2 import create_model, export
 from keras_effnetv2.classification.classifying import Classifier
 from keras_effnetv2.data.decoding import cropping, images
 from keras_effnetv2.errors import InputError
+from keras_effnetv2.export.tf_hub import module_archives
 from keras_effnetv2.networks import variants
 from keras_effnetv2.networks.variant_files import write_variant
 from keras_effnetv2.training import load_run
@@ -71,6 +72,8 @@ def test_modules_of_tf_hub(model, photo, tmp_path, engines_here):
     wanted = Classifier(model).features(photo)
     classifier = Classifier(folder)
     check(classifier, model, photo)
+    module_archives.unpack(folder / "classification.tar.gz", folder / "classification")
+    check(Classifier(folder / "classification"), model, photo)
     np.testing.assert_allclose(classifier.features(photo), wanted, rtol=1e-4)
 
 
@@ -181,6 +184,43 @@ def test_damaged_files_are_named(tmp_path, name):
     (tmp_path / name).write_bytes(b"PK\x03\x04 and no more")
     with pytest.raises(InputError, match=f"{name} cannot be (read as|unpacked)"):
         Classifier(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["flowers", "classification"])
+def test_damaged_folders_are_named(tmp_path, name):
+    folder = tmp_path / "export" / name
+    folder.mkdir(parents=True)
+    (folder / "saved_model.pb").write_bytes(b"no graph")
+    manifest = (ROOT / "tests/written/0.1.0/hub/model.json").read_text()
+    (folder / "model.json").write_text(manifest)
+    (folder.parent / "model.json").write_text(manifest)
+    with pytest.raises(InputError, match=f"{name} cannot be read as a SavedModel: "):
+        Classifier(folder)
+
+
+@pytest.mark.parametrize(
+    "entries", [{}, {"preprocessing": "{"}, {"preprocessing": "[]"}]
+)
+def test_graphs_that_do_not_say_how_their_images_are_made(tmp_path, entries):
+    onnx = pytest.importorskip("onnx")
+    kind = onnx.TensorProto.FLOAT
+    ends = [
+        onnx.helper.make_tensor_value_info(name, kind, [None, 4])
+        for name in ("images", "probabilities")
+    ]
+    node = onnx.helper.make_node("Identity", ["images"], ["probabilities"])
+    graph = onnx.helper.make_graph([node], "foreign", ends[:1], ends[1:])
+    opset = onnx.helper.make_opsetid("", 17)
+    foreign = onnx.helper.make_model(graph, opset_imports=[opset], ir_version=8)
+    onnx.helper.set_model_props(foreign, entries)
+    onnx.save(foreign, tmp_path / "foreign.onnx")
+    with pytest.raises(InputError, match=r"foreign.onnx does not say how its images"):
+        Classifier(tmp_path / "foreign.onnx")
+
+
+def test_only_work_folders_are_read_from_afar():
+    with pytest.raises(InputError, match="is not a work folder of train. .*copy it"):
+        Classifier("ram://models/flowers.keras")
 
 
 def test_models_and_other_weights_exclude_each_other(model, tmp_path):
