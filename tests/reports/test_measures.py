@@ -101,6 +101,19 @@ def test_several_labels(multi_label):
     assert measures.summarize(multi_label, 1.0)["accuracy"] == hits.mean()
 
 
+def test_several_labels_that_share_a_mass(workdir):
+    """Of softmax, at most one class has a score above one half."""
+    random = np.random.default_rng(2)
+    labels = (random.uniform(size=(200, 7)) < 0.3).astype("uint8")
+    logits = random.normal(0, 1, labels.shape) + 3 * labels
+    rows = measures.measure_classes(small_runs.evaluation(workdir, logits, labels))
+    scores = special.softmax(logits, axis=1)
+    for row in rows:
+        taken, own = scores[:, row.index] > 0.5, labels[:, row.index] > 0
+        assert row.recall == pytest.approx((own & taken).sum() / own.sum())
+        assert row.precision == pytest.approx((own & taken).sum() / taken.sum())
+
+
 def test_scores_of_own_labels(evaluation, multi_label):
     own = measures.own_scores(evaluation, 1.0)
     scores = evaluation.probabilities()

@@ -1,6 +1,7 @@
 """Reports are whole HTML that says what was measured, whatever things are called."""
 
 import base64
+import dataclasses
 import html.parser
 import io
 import json
@@ -14,8 +15,18 @@ from PIL import Image
 
 from keras_effnetv2 import __main__ as command_line
 from keras_effnetv2.commands.shared.exported_models import open_model
-from keras_effnetv2.reports import DataSurvey, report_contents, write_report, writing
+from keras_effnetv2.errors import InputError
+from keras_effnetv2.reports import (
+    DataSurvey,
+    gallery,
+    report_contents,
+    write_report,
+    writing,
+)
+from keras_effnetv2.reports.calibration import measure_reliability
+from keras_effnetv2.reports.thumbnails import Thumbnails, data_uri
 from keras_effnetv2.training import evaluate_run, load_run
+from keras_effnetv2.training.runs import temperature
 from keras_effnetv2.training.runs.trained import describe_weights, fitted_temperature
 from keras_effnetv2.training.runs.workdir import Workdir
 from tests.reports import small_runs
@@ -207,6 +218,88 @@ def test_two_classes_without_an_error(tmp_path):
     page = rendered(small_runs.evaluation(workdir, logits, labels))
     assert "100.0% accuracy 95% interval 83.9% to 100.0%" in page.text
     assert "None: every image is right." in page.text
+
+
+def test_a_run_without_records_and_a_temperature_of_before(tmp_path):
+    workdir = small_runs.write_network(tmp_path / "run", "ab")
+    Workdir(workdir).metrics.unlink()
+    labels = np.arange(20) % 2
+    logits = 6.0 * np.eye(2)[(labels + (np.arange(20) > 16)) % 2]
+    evaluation = small_runs.evaluation(workdir, logits, labels)
+    evaluation = dataclasses.replace(evaluation, num_damaged=3)
+    fitted = report_contents.Fitted(2.0, is_here=False, is_held_out=True)
+    found = report_contents.gather(evaluation, fitted, None, None)
+    assert found["course"] is None
+    assert "3 images of 'validation' cannot be read" in found["data"]["warnings"][0]
+    before, after = (
+        measure_reliability(evaluation.probabilities(x).max(1), evaluation.is_hit)
+        for x in (1.0, 2.0)
+    )
+    assert found["calibration"]["before"] == pytest.approx(before.error)
+    assert found["calibration"]["after"] == pytest.approx(after.error)
+    assert before.error != pytest.approx(after.error)
+
+
+def test_a_report_has_room_for_so_many_images(tmp_path, monkeypatch):
+    workdir = small_runs.write_network(tmp_path / "run", "ab")
+    labels = np.arange(6) % 2
+    evaluation = small_runs.evaluation(workdir, np.eye(2)[labels], labels)
+    monkeypatch.setattr(gallery, "_MAX_IMAGES", 2)
+    shown = gallery.Gallery(1.0)
+    keys = ["validation-0", "validation-4"]
+    assert shown.add(evaluation, [0, 4, 5]) == keys
+    assert shown.add(evaluation, [4, 3, 0]) == keys[::-1]
+    assert [*shown.images] == [*shown.thumbnails.uris] == keys
+    shown = gallery.Gallery(1.0)
+    shown.thumbnails = Thumbnails(len(data_uri(evaluation.pixels(0))) + 100)
+    assert shown.add(evaluation, [0, 1, 2]) == ["validation-0"]
+    assert [*shown.images] == ["validation-0"] and shown.thumbnails.is_full
+
+
+def test_heat_maps_are_drawn_once_and_not_of_one_position(workdir, tmp_path):
+    labels = np.arange(4) % 4
+    evaluation = small_runs.evaluation(workdir, np.eye(4)[labels], labels)
+    explainer = gallery.open_explainer(evaluation.run)
+    shown = gallery.Gallery(1.0)
+    shown.explain(evaluation, 1, explainer)
+    (entry,) = shown.images["validation-1"]["heat"]
+    assert entry["image"] in shown.thumbnails.uris
+    shown.explain(evaluation, 1, explainer)
+    assert len(shown.images["validation-1"]["heat"]) == 1
+    full = gallery.Gallery(1.0)
+    full.thumbnails = Thumbnails(0)
+    full.explain(evaluation, 1, explainer)
+    assert not full.images
+    # Of three strides of 2, images of 8 pixels leave one position.
+    tiny = small_runs.write_network(tmp_path / "run", "abcd", "model.eval_size=8")
+    evaluation = small_runs.evaluation(tiny, np.eye(4)[labels], labels)
+    shown = gallery.Gallery(1.0)
+    shown.explain(evaluation, 1, gallery.open_explainer(evaluation.run))
+    assert shown.images["validation-1"]["heat"] == []
+
+
+@pytest.mark.parametrize(
+    ("contents", "reason"),
+    [
+        ("{", "Expecting property name"),
+        ("[]", "it is not an object"),
+        ('{"a.weights.h5": 1}', "not subscriptable"),
+        ('{"a.weights.h5": {"temperature": 1}}', "weights_sha256"),
+        ('{"a.weights.h5": {"temperature": "x", "weights_sha256": ""}}', "'x'"),
+        ('{"a.weights.h5": {"temperature": -1, "weights_sha256": ""}}', "is -1.0"),
+        ('{"a.weights.h5": {"temperature": NaN, "weights_sha256": ""}}', "is nan"),
+    ],
+)
+def test_damaged_temperatures_are_named(contents, reason, tmp_path):
+    path, weights = tmp_path / "calibration.json", tmp_path / "a.weights.h5"
+    weights.write_bytes(b"weights")
+    temperature.write_temperature(path, weights, 1.5, 10)
+    assert temperature.read_temperature(path, weights) == 1.5
+    assert temperature.read_temperature(path, tmp_path / "b.weights.h5") is None
+    path.write_text(contents)
+    with pytest.raises(InputError, match="calibration.json is damaged: .*Remove") as e:
+        temperature.read_temperature(path, weights)
+    assert reason in str(e.value)
 
 
 @pytest.mark.long
