@@ -255,6 +255,21 @@ def test_an_unknown_sampler_is_refused(small, tmp_path, monkeypatch, capsys):
     assert "reinforce" in capsys.readouterr().err
 
 
+def test_a_search_without_a_reward_has_no_winner(
+    small, no_figures, tmp_path, monkeypatch, capsys
+):
+    def accuracy(self, variant, seed=None, report=None):
+        raise CandidateError("the loss is nan")
+
+    monkeypatch.setattr(Evaluator, "accuracy", accuracy)
+    study = tmp_path / "a.journal"
+    flags = ("--trials", "2", "--study", study, "--confirm", "1")
+    assert run("--experiment", small, *flags) == 0
+    out = capsys.readouterr().out
+    assert out.splitlines()[-1] == "No trial has a reward yet."
+    assert [row["state"] for row in read_rows(tmp_path / "a")] == ["failed"] * 2
+
+
 def test_a_confirmation_that_diverges_is_said_and_the_rest_goes_on(
     small, tmp_path, monkeypatch
 ):

@@ -1,5 +1,6 @@
 """Samplers on a planted reward, and on studies with all sorts of trials."""
 
+import datetime
 import functools
 
 import numpy as np
@@ -117,6 +118,24 @@ def test_the_policy_follows_from_the_study_alone():
     study.sampler = create_sampler("reinforce", 7)
     assert shares(study) == learned
     assert learned[1] > 0.6
+
+
+def test_a_trial_that_ends_before_what_is_learned_is_learned_in_its_place():
+    """As another machine's clock may have it."""
+    study = open_study(None, SMALL, {}, create_sampler("reinforce", 0))
+    for _ in range(10):
+        trial = study.ask()
+        study.tell(trial, float(suggest(trial, SMALL)["operator"] == "b"))
+    before = shares(study)
+    first = study.trials[0]
+    earlier = optuna.trial.create_trial(
+        params=first.params, distributions=first.distributions, value=9.0
+    )
+    earlier.datetime_complete = first.datetime_complete - datetime.timedelta(hours=1)
+    study.add_trial(earlier)
+    found = shares(study)
+    study.sampler = create_sampler("reinforce", 0)
+    assert shares(study) == found != before
 
 
 def tell_screened(study, trial):
