@@ -1,14 +1,17 @@
 import json
+import math
 
 import keras
 import numpy as np
 import pytest
 
+from keras_effnetv2.training.learner.recipe_optimizers import build_optimizer
 from keras_effnetv2.training.learner.schedules import (
     WarmUp,
     build_schedule,
     scale_learning_rate,
 )
+from tests.tiny_experiments import tiny_experiment
 
 # Released code: schedule, rate for a batch of 256, batch, epochs, epochs of warm-up.
 RELEASED = {
@@ -98,6 +101,39 @@ def test_an_optimizer_brings_its_schedule_back(name, warmup_epochs):
     for step in range(40):
         again.iterations.assign(step)
         assert float(again.learning_rate) == float(schedule(step))
+
+
+@pytest.mark.parametrize(("scales", "factors"), [(True, (1, 0.5)), (False, (1, 1))])
+def test_stages_with_batches_of_their_own_end_where_the_whole_ends(scales, factors):
+    """Rates follow epochs, and the size of a batch if they are of one."""
+    experiment = tiny_experiment(
+        "epochs=4",
+        "progressive.num_stages=2",
+        "progressive.batch_sizes=8,4",
+        "batch_size=8",
+        "schedule.name=cosine",
+        "schedule.warmup_epochs=0",
+        "optimizer.name=sgd",
+        "optimizer.learning_rate=0.1",
+        f"optimizer.learning_rate_batch_size={8 if scales else 'none'}",
+    )
+    stages = experiment.stages(80)
+    found = build_optimizer(experiment, stages, 80, depths=()).get_config()
+    rate = keras.saving.deserialize_keras_object(found["learning_rate"])
+    # 10 steps an epoch, then 20.
+    for step, epoch, factor in (
+        (0, 0, factors[0]), (10, 1, factors[0]), (20, 2, factors[1]),
+        (40, 3, factors[1]), (60, 4, factors[1]),
+    ):  # fmt: skip
+        wanted = 0.1 * factor * (1 + math.cos(math.pi * epoch / 4)) / 2
+        assert float(rate(step)) == pytest.approx(wanted, abs=1e-7)
+
+
+def test_half_precision_scales_its_losses():
+    experiment = tiny_experiment("model.precision=mixed_float16", "optimizer.name=sgd")
+    optimizer = build_optimizer(experiment, experiment.stages(80), 80, depths=())
+    assert isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+    assert isinstance(optimizer.inner_optimizer, keras.optimizers.SGD)
 
 
 def test_an_optimizer_follows_the_warm_up_in_fit():

@@ -122,6 +122,18 @@ def test_a_work_folder_of_another_experiment_or_other_settings(tmp_path):
         open_workdir(tmp_path, experiment)
 
 
+def test_other_images_have_the_classes_of_the_run_unless_they_say_otherwise(tmp_path):
+    from keras_effnetv2.training.runs.evaluation import experiment_to_evaluate
+    from keras_effnetv2.training.runs.workdir import open_workdir
+
+    open_workdir(tmp_path, get_experiment("digits-smoke"))
+    others = ("data.source=folder", "data.directory=elsewhere")
+    found = experiment_to_evaluate(tmp_path, others).data
+    assert (found.source, found.num_classes) == ("folder", 10)
+    found = experiment_to_evaluate(tmp_path, (*others, "data.num_classes=3")).data
+    assert found.num_classes == 3
+
+
 def test_a_run_that_was_refused_leaves_its_folder_to_the_corrected_one(tmp_path):
     from keras_effnetv2.training.runs.workdir import open_workdir, read_experiment
 

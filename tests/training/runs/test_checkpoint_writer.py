@@ -67,6 +67,17 @@ def test_the_best_weights_are_those_of_the_moment(slow, tmp_path):
     assert float(network.layers[0].bias[0]) == 1
 
 
+def test_an_error_of_the_training_comes_before_one_of_its_checkpoint(server, caplog):
+    with (
+        pytest.raises(DivergedError),
+        CheckpointWriter(Checkpoints("gs://writer-none/run", keep=2)) as writer,
+    ):
+        writer.save(arrays(1), Position(1))
+        raise DivergedError("the loss is nan")
+    assert "The previous checkpoint could not be written: " in caplog.text
+    assert "no gs://writer-none" in caplog.text
+
+
 def test_errors_are_raised_by_what_comes_next(server):
     writer = CheckpointWriter(Checkpoints("gs://writer-none/run", keep=2))
     for call in (
