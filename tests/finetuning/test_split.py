@@ -8,6 +8,8 @@ import pytest
 
 from keras_effnetv2.data.labelled_files import LabelledFile, read_table, table_text
 from keras_effnetv2.errors import InputError
+from keras_effnetv2.finetuning.dataset import SURVEY
+from keras_effnetv2.finetuning.outcome import read_survey
 from keras_effnetv2.finetuning.photographs.photograph_folder import find_photographs
 from keras_effnetv2.finetuning.photographs.split import split_photographs
 from keras_effnetv2.finetuning.photographs.survey import compare, survey_photographs
@@ -54,6 +56,18 @@ def test_what_is_there_is_told(survey):
     assert "1 files cannot be read: owl/damaged.jpg" in text
     assert "1 images are in several classes: dog/03.jpg and owl/dog.jpg" in text
     assert "The largest class has 3.5 times the images of the smallest" in text
+
+
+def test_the_report_gets_what_was_found(survey, tmp_path):
+    assert read_survey(tmp_path) is None
+    (tmp_path / SURVEY).write_bytes(survey.to_json())
+    found = read_survey(tmp_path)
+    assert found.counts["owl"] == {"images": 6}
+    assert found.warnings[: len(survey.warnings())] == survey.warnings()
+    assert "The same: cat/00.jpg, cat/copy.jpg" in found.warnings
+    assert found.warnings[-1].startswith("owl/damaged.jpg: ")
+    (tmp_path / SURVEY).write_text('{"warnings": []}')  # Of a named dataset.
+    assert read_survey(tmp_path) is None
 
 
 def test_a_fifth_of_each_class_is_for_validation(survey):

@@ -2,7 +2,9 @@
 
 import os
 import pathlib
+import pickle
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -10,7 +12,7 @@ import time
 import pytest
 
 from keras_effnetv2 import fleet
-from keras_effnetv2.errors import InputError
+from keras_effnetv2.errors import InputError, WorkerError
 from tests.conftest import ROOT
 
 
@@ -79,6 +81,26 @@ def is_running(number):
     except OSError:
         return False
     return state.split()[0] != "Z"
+
+
+def test_what_is_refused_on_a_cluster_comes_back_as_the_error():
+    for task, kind in ((2, None), (3, InputError)):
+        row = {fleet._COLUMN: pickle.dumps(task)}
+        function = refuse if task == 3 else square
+        answer, error = pickle.loads(fleet._answer(row, function)[fleet._COLUMN])
+        assert answer == (None if kind else (os.getpid(), 4))
+        assert type(error) is (kind or type(None))
+    assert str(error) == "3 is refused"
+
+
+def test_an_address_that_does_not_answer_is_refused():
+    for address in ("", "auto", "ray://machine:10001"):
+        fleet._check_address(address)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        fleet._check_address(address)
+    with pytest.raises(WorkerError, match=f"nobody answers at RAY_ADDRESS={address}"):
+        fleet._check_address(address)
 
 
 def test_engines_that_are_not_there_are_refused(monkeypatch):
