@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import optuna
@@ -88,6 +89,36 @@ def test_sigterm_interrupts():
         run_worker(study, lambda *_: os.kill(os.getpid(), signal.SIGTERM), 3)
     assert states(study) == ["WAITING"]
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_thread_works_without_handlers_of_signals():
+    study, ends = open_small(), []
+    before = signal.getsignal(signal.SIGTERM)
+
+    def objective(trial, point):
+        assert signal.getsignal(signal.SIGTERM) == before
+        return 0.5
+
+    def work():
+        ends.append(run_worker(study, objective, 2))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert ends == [True] and states(study) == ["COMPLETE"] * 2
+
+
+def test_a_trial_that_another_worker_has_finished_meanwhile_is_left_as_it_is():
+    study, told = open_small(), []
+
+    def objective(trial, point):
+        if trial.number:
+            return 0.5
+        study.tell(trial.number, 0.7)
+        raise CandidateError("too late")
+
+    run_worker(study, objective, 2, on_trial_end=lambda _, x: told.append(x.number))
+    assert [trial.value for trial in study.trials] == [0.7, 0.5] and told == [1]
 
 
 def test_a_study_made_elsewhere_is_refused():
