@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_effnetv2.training.progressive import shared_callbacks
 from keras_effnetv2.training.progressive.learning import ProgressiveLearning
 from keras_effnetv2.training.progressive.stages import Ramp, plan_stages
 
@@ -53,6 +54,24 @@ def fit_in_stages(model, callbacks, make_data=data_of, **arguments):
 
 
 WAYS = (fit_once, fit_in_stages)
+
+
+class Batches(keras.utils.PyDataset):
+    """Batches that are counted otherwise than by their length."""
+
+    @property
+    def num_batches(self):
+        return 5
+
+
+def test_batches_are_counted_where_that_is_known():
+    x, y = images_and_targets()
+    data = tf.data.Dataset.from_tensor_slices((x, y)).batch(8)
+    for each, num_batches in (
+        (data, 2), (data.repeat(), None), (data.filter(lambda *_: True), None),
+        (x, None), ({"images": x}, None), ((x, y), None), (Batches(), 5),
+    ):  # fmt: skip
+        assert shared_callbacks._num_batches(each) == num_batches
 
 
 def assert_same_bits(models):

@@ -35,7 +35,7 @@ def train(progress, clock, steps, seconds_per_step):
 
 @pytest.mark.parametrize(
     ("step", "stage", "epochs"),
-    [(0, 0, 0), (1, 0, 0.2), (10, 0, 2), (11, 1, 2.2), (30, 2, 6)],
+    [(0, 0, 0), (1, 0, 0.2), (10, 0, 2), (11, 1, 2.2), (30, 2, 6), (31, 2, 6)],
 )
 def test_a_step_has_its_place_in_the_plan(step, stage, epochs):
     found = Pace(STAGES, STEPS_PER_EPOCH).place(step)

@@ -2,13 +2,17 @@
 
 import json
 import os
+import signal
+import threading
 
 import keras
 import pytest
 
+from keras_effnetv2.errors import Interrupted
 from keras_effnetv2.training import get_experiment, load_run, override, train
+from keras_effnetv2.training.devices.strategies import Devices
 from keras_effnetv2.training.runs import loop
-from keras_effnetv2.training.runs.checkpoints import Checkpoints
+from keras_effnetv2.training.runs.checkpoints import Checkpoints, Position
 from tests.training.run_processes import QUICK, steps_saved
 
 # Two stages of two epochs of two steps.
@@ -181,6 +185,41 @@ def test_accuracies_are_better_if_higher(monitored, mode, expected):
     callback = keras.callbacks.EarlyStopping(monitored, mode=mode)
     loop._set_mode(callback)
     assert callback.mode == expected
+
+
+@pytest.fixture(name="callback")
+def fixture_callback(tmp_path):
+    experiment, functions = get_experiment("digits-smoke"), [lambda *_: None] * 3
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    return loop.LoopCallback(
+        experiment, Devices("cpu"), checkpoints, Position(7), *functions
+    )
+
+
+def test_the_first_signal_stops_after_the_step_and_the_second_at_once(callback):
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(number) for number in numbers]
+    with loop.stopped_by_signals(callback):
+        callback._stop_if_asked()
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(Interrupted, match="Stopped by SIGTERM after step 7"):
+            callback._stop_if_asked()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert [signal.getsignal(number) for number in numbers] == before
+
+
+def test_a_thread_trains_without_handlers_of_signals(callback):
+    before, within = signal.getsignal(signal.SIGTERM), []
+
+    def train_there():
+        with loop.stopped_by_signals(callback):
+            within.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=train_there)
+    thread.start()
+    thread.join()
+    assert within == [before]
 
 
 @pytest.mark.slow
