@@ -240,6 +240,20 @@ def test_a_run_without_records_and_a_temperature_of_before(tmp_path):
     assert before.error != pytest.approx(after.error)
 
 
+def test_weights_say_where_they_are_from(tmp_path):
+    workdir = Workdir(small_runs.write_network(tmp_path / "run", "ab"))
+    assert "final.weights.h5, of the end of the run." in describe_weights(workdir.path)
+    workdir.best_weights.parent.mkdir(exist_ok=True)
+    workdir.weights.replace(workdir.best_weights)
+    with pytest.raises(InputError, match="is not finished"):
+        describe_weights(workdir.path, "last")
+    line = describe_weights(workdir.path, "best")
+    assert "of the best evaluation: accuracy " in line
+    workdir.metrics.unlink()
+    line = describe_weights(workdir.path, "best")
+    assert line.endswith("best.weights.h5, of the best evaluation.")
+
+
 def test_a_report_has_room_for_so_many_images(tmp_path, monkeypatch):
     workdir = small_runs.write_network(tmp_path / "run", "ab")
     labels = np.arange(6) % 2
