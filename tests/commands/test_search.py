@@ -270,6 +270,32 @@ def test_a_search_without_a_reward_has_no_winner(
     assert [row["state"] for row in read_rows(tmp_path / "a")] == ["failed"] * 2
 
 
+def test_a_confirmation_ends_in_means_of_backbone_and_winner(
+    small, no_figures, tmp_path, monkeypatch, capsys
+):
+    """Rewards follow from the seed alone: 1000 or 1001 in confirmations."""
+
+    def accuracy(self, variant, seed=None, report=None):
+        return 0.5 if seed is None else 0.5 + (seed - 1000) / 10
+
+    def measure(self, variant, accuracy, study):
+        return Measurement(accuracy, 0.1, 7, 0.01), accuracy
+
+    monkeypatch.setattr(Evaluator, "accuracy", accuracy)
+    monkeypatch.setattr(SearchObjective, "measure", measure)
+    study = tmp_path / "a.journal"
+    flags = ("--trials", "2", "--study", study, "--confirm", "2")
+    assert run("--experiment", small, *flags) == 0
+    *each, backbone, winner = capsys.readouterr().out.splitlines()[-6:]
+    rewards = [line.partition(", ")[0] for line in each]
+    assert [x.partition(": ")[2] for x in rewards] == [
+        f"reward 0.{digits}" for digits in (5000, 5000, 6000, 6000)
+    ]
+    name = SEARCHES[small].space.backbone.name
+    assert backbone == f"{name}: reward 0.5500 ± 0.0707"
+    assert winner.endswith("-found: reward 0.5500 ± 0.0707")
+
+
 def test_a_confirmation_that_diverges_is_said_and_the_rest_goes_on(
     small, tmp_path, monkeypatch
 ):
