@@ -65,6 +65,7 @@ TABLES = {
     "fleet": throughput_rows.fleet_table,
     "fused": fused_rows.speed_table,
     "guide": comparison_rows.guide_table,
+    "logits": comparison_rows.logit_table,
     "operations": comparison_rows.operation_table,
     "orders": comparison_rows.order_table,
     "pages": comparison_rows.page_table,

@@ -112,3 +112,13 @@ def operation_table(kinds: Sequence[Mapping[str, Any]]) -> str:
         cells = f"{kind['num']:.0f}", f"{milliseconds:.0f}", f"{share:.0%}"
         rows.append((kind["name"], *cells))
     return table(rows, " rrr")
+
+
+def logit_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """A Markdown table: largest differences, relative to the largest logit."""
+    lines = [("Compared with", "Inference", "Training mode")]
+    lines += [
+        (f"`{row['compared']}`", f"{row['inference']:.1e}", f"{row['training']:.1e}")
+        for row in rows
+    ]
+    return table(lines, " rr")

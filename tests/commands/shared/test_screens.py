@@ -63,6 +63,7 @@ def run(*words, **options):
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("num_exports", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_process_shows_what_is_of_use_and_nothing_else(tmp_path, num_exports):
     create_model(SMALL, classes=2, input_shape=(32, 32, 3)).save(tmp_path / "m.keras")
