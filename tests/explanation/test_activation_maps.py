@@ -245,6 +245,15 @@ def test_other_models_are_refused(end, found):
     assert "\n" not in str(error.value)
 
 
+def test_a_model_that_is_no_graph_is_refused():
+    class Mine(keras.Model):
+        def call(self, images):
+            return images
+
+    with pytest.raises(ValueError, match="'mine', whose end is: no chain of layers"):
+        split_classifier(Mine(name="mine"))
+
+
 def test_a_head_that_branches_is_refused(body):
     pooled = layers.GlobalAveragePooling2D()(body.output)
     sums = layers.Add()([pooled, layers.Dense(pooled.shape[-1])(pooled)])

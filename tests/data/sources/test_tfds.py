@@ -178,15 +178,16 @@ def test_array_records_are_named_by_their_number_in_the_file(array_records):
         assert first.endswith("-of-00003 record 0")
 
 
-def test_what_is_no_array_record_is_refused(tmp_path):
+def test_what_is_no_local_array_record_is_refused(tmp_path):
     pytest.importorskip("array_record")
     (tmp_path / "a").write_bytes(bytes(1000))
     for path, message in {
-        str(tmp_path / "a"): "a is cut off, or not an ArrayRecord file .* Get",
+        str(tmp_path / "a"): "hold 0 records, but the dataset says 9: .* cut off",
         "gs://bucket/a": "only from the local .* Received: gs://bucket/a. Mount",
     }.items():
+        reading = Reading(num_records=9)
         with pytest.raises(ValueError, match=message):
-            open_array_records([path], tf.identity, Reading(), parts=[slice(None)])
+            open_array_records([path], tf.identity, reading, parts=[slice(None)])
 
 
 @pytest.mark.long
