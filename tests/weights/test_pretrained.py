@@ -78,6 +78,22 @@ def test_weights_are_at_hand_once_they_are_downloaded(mirror_server):
         assert not at_hand.is_reachable(*unpublished)
 
 
+def test_without_a_mirror_a_server_is_asked_whether_it_has_weights(
+    mirror_server, monkeypatch
+):
+    monkeypatch.delenv("KERAS_EFFNETV2_MIRROR")
+    address = local_servers.address(mirror_server)
+    rows = [
+        dataclasses.replace(row, url=f"{address}/{row.file_name}")
+        for row in releases.RELEASES
+    ]
+    monkeypatch.setattr(releases, "RELEASES", tuple(rows))
+    assert at_hand.is_reachable("efficientnetv2-b0", "imagenet")
+    assert not at_hand.is_reachable("efficientnetv2-b1", "imagenet")
+    asked = {"/efficientnetv2-b0_notop.h5", "/efficientnetv2-b1_notop.h5"}
+    assert {*mirror_server.requests} == asked
+
+
 def test_the_smaller_file_is_enough_without_the_classifier(mirror_server):
     model = keras_effnetv2.EfficientNetV2B0(include_top=False, pooling="avg")
     assert mirror_server.requests == ["/efficientnetv2-b0_notop.h5"]
