@@ -245,3 +245,9 @@ def test_the_start_of_a_record_is_known_from_any_other_bytes(tmp_path):
         expected = min(start for start in starts if start >= place)
         assert record_starts.first_start(path, int(place), size, size) == expected
     assert record_starts.first_start(path, 17, 60_000, size) == 60_000
+
+
+def test_no_record_starts_where_only_the_rest_of_one_is_left(paths):
+    size = os.path.getsize(paths[0])
+    for begin in (size - 30, size - 5, size):
+        assert record_starts.first_start(paths[0], begin, size, size) == size
