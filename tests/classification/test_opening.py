@@ -1,5 +1,7 @@
 """Models of any kind are found by their names, or it is said what was looked for."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -8,9 +10,11 @@ from keras_effnetv2 import create_model, export
 from keras_effnetv2.classification.classifying import Classifier
 from keras_effnetv2.data.decoding import cropping, images
 from keras_effnetv2.errors import InputError
+from keras_effnetv2.export.manifests import Manifest, read_preprocessing
 from keras_effnetv2.export.tf_hub import module_archives
 from keras_effnetv2.networks import variants
 from keras_effnetv2.networks.variant_files import write_variant
+from keras_effnetv2.preprocessing import Preprocessing
 from keras_effnetv2.training import load_run
 from tests import image_files as files
 from tests.commands import finished_run
@@ -221,6 +225,32 @@ def test_graphs_that_do_not_say_how_their_images_are_made(tmp_path, entries):
 def test_only_work_folders_are_read_from_afar():
     with pytest.raises(InputError, match="is not a work folder of train. .*copy it"):
         Classifier("ram://models/flowers.keras")
+
+
+@pytest.mark.parametrize(
+    ("contents", "reason"),
+    [
+        ("{", "Expecting property name"),
+        ("[]", "list indices"),
+        ("{}", "'preprocessing'"),
+        ('{"preprocessing": {"activation": null}}', "missing 5 required"),
+        ('{"preprocessing": null}', "not iterable"),
+    ],
+)
+def test_damaged_manifests_are_named(tmp_path, contents, reason):
+    (tmp_path / "model.json").write_text(contents)
+    message = f"model.json is not the manifest of an export: .*{reason}"
+    with pytest.raises(InputError, match=message):
+        read_preprocessing(tmp_path / "model.json")
+
+
+def test_activations_that_an_export_applies_itself_are_read_as_softmax(tmp_path):
+    record = Preprocessing((128,), (128,), "bilinear", "center", 32, LABELS)
+    for written, read in ((None, "softmax"), ("tanh", "softmax"), ("sigmoid",) * 2):
+        values = {**dataclasses.asdict(record), "activation": written}
+        Manifest({"preprocessing": values}).write(tmp_path)
+        found = read_preprocessing(tmp_path / "model.json")
+        assert found == dataclasses.replace(record, activation=read)
 
 
 def test_models_and_other_weights_exclude_each_other(model, tmp_path):

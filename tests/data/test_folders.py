@@ -27,6 +27,12 @@ def test_a_folder_means_the_images_in_it_and_in_its_folders(tmp_path):
     assert folders.find(tmp_path / "notes.txt") == [tmp_path / "notes.txt"]
 
 
+def test_a_remote_folder_without_images_is_refused():
+    tf.io.gfile.makedirs("ram://without")
+    with pytest.raises(ValueError, match="ram://without has no images"):
+        folders.find_remote("ram://without")
+
+
 @pytest.mark.parametrize("find", [folders.find, folders.find_below])
 def test_what_systems_leave_behind_is_left_out(tmp_path, warnings, find):
     (tmp_path / "x.jpg").touch()

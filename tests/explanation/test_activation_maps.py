@@ -248,9 +248,12 @@ def test_other_models_are_refused(end, found):
 def test_a_head_that_branches_is_refused(body):
     pooled = layers.GlobalAveragePooling2D()(body.output)
     sums = layers.Add()([pooled, layers.Dense(pooled.shape[-1])(pooled)])
-    model = keras.Model(body.input, layers.Dense(2)(sums))
-    with pytest.raises(ValueError, match="whose end is: Dense"):
-        split_classifier(model)
+    alone = keras.Model(body.input, layers.Dense(2)(sums))
+    images = keras.Input(body.input.shape[1:])
+    inner = keras.Model(body.input, sums)
+    for model in (alone, keras.Model(images, layers.Dense(2)(inner(images)))):
+        with pytest.raises(ValueError, match="whose end is: Dense"):
+            split_classifier(model)
 
 
 @pytest.mark.parametrize(

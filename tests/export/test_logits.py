@@ -195,6 +195,36 @@ def test_several_outputs_are_refused():
         Classifier.open(both, False)
 
 
+def test_a_network_as_the_last_layer_is_refused_by_name():
+    inner = micro.classifier()
+    images = keras.Input((32, 32, 3))
+    outer = keras.Model(images, inner(images))
+    with pytest.raises(ValueError, match=rf"itself a model \('{inner.name}'\). Export"):
+        Classifier.open(outer, False)
+
+
+def test_logits_that_may_stay_unknown_have_no_probabilities():
+    classifier = Classifier.open(of_logits(), False, needs_probabilities=False)
+    logits = classifier.logits(classifier.network(PIXELS)["features"])
+    np.testing.assert_allclose(logits, [LOGITS] * 2, rtol=1e-5)
+    with pytest.raises(ValueError, match="returns logits.*_activation='softmax'"):
+        classifier.probabilities(logits)
+
+
+def test_models_of_images_that_are_not_square_have_no_evaluation():
+    contract = Preprocessing((128,), (128,), "bilinear", "center", 32)
+    classifier = Classifier.open(micro.classifier_of(contract, 3, side=40), False)
+    assert classifier.evaluation.image_size == 40
+    model = micro.classifier()
+    images = keras.Input((40, 60, 3))
+    x = images
+    for layer in model.layers[1:]:
+        x = layer(x)
+    classifier = Classifier.open(keras.Model(images, x), False)
+    with pytest.raises(ValueError, match="square images. Received: .* 40x60 pixels"):
+        _ = classifier.evaluation
+
+
 def check_manifest(manifest, tolerance=1e-4):
     assert manifest.contents["preprocessing"]["activation"] == "sigmoid"
     named = {x: y for x, y in manifest.contents["differences"].items() if "probab" in x}

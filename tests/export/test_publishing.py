@@ -130,6 +130,16 @@ def test_what_is_no_export_is_not_replaced(tmp_path):
     assert publishing.check_target(tmp_path / "empty") == tmp_path / "empty"
 
 
+def test_a_file_that_came_in_the_meantime_stays(tmp_path):
+    with (
+        pytest.raises(NotADirectoryError),
+        publishing.replaced_folder(tmp_path / "export"),
+    ):
+        (tmp_path / "export").write_bytes(b"mine")
+    assert (tmp_path / "export").read_bytes() == b"mine"
+    assert len([*tmp_path.iterdir()]) == 1
+
+
 def test_where_nothing_can_be_written(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ValueError, match="Nothing can be written to"):

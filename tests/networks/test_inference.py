@@ -34,6 +34,13 @@ def test_what_is_changed_later_does_not_count(model):
     np.testing.assert_allclose(fast(IMAGES), wanted, rtol=1e-4)
 
 
+def test_models_larger_than_a_graph_give_the_same(model, monkeypatch):
+    monkeypatch.setattr("keras_effnetv2.networks.constants.MAX_BYTES", 100)
+    found = compile_for_inference(model)(IMAGES)
+    assert type(found) is np.ndarray
+    np.testing.assert_allclose(found, np.asarray(model(IMAGES)), rtol=1e-4)
+
+
 def test_models_of_lower_precision_are_not_folded():
     half = create_model(NANO, classes=3, dtype="mixed_bfloat16")
     spread_weights(half, IMAGES)

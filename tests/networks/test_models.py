@@ -15,6 +15,7 @@ from keras_effnetv2 import create_model, fuse_stages, get_variant, inner_layers
 from keras_effnetv2.layers import MBConv
 from keras_effnetv2.networks.block_list import layout
 from keras_effnetv2.networks.functional import EfficientNet
+from keras_effnetv2.preprocessing import record
 from keras_effnetv2.weights import releases
 from tests.tiny_networks import SMALL, pixels, spread_weights, tiny
 
@@ -246,6 +247,9 @@ def test_a_model_says_in_a_line_what_it_is():
         "outputs (None, 7)>"
     )
     assert "images 32x48" in repr(create_model(SMALL, input_shape=(32, 48, 3)))
+    trained_on = record("efficientnetv2-s", "imagenet", 32)
+    named = create_model(SMALL, classes=1000, preprocessing=trained_on)
+    assert "imagenet, outputs (None, 1000)" in repr(named)
     inner = keras.Input((4,))
     assert repr(EfficientNet(inner, keras.layers.Dense(2)(inner)))
 

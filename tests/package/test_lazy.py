@@ -6,7 +6,15 @@ import pathlib
 import pytest
 
 import keras_effnetv2
-from keras_effnetv2 import data, explanation, export, reports, search, training
+from keras_effnetv2 import (
+    data,
+    explanation,
+    export,
+    lazy,
+    reports,
+    search,
+    training,
+)
 
 PACKAGES = (keras_effnetv2, data, explanation, export, reports, search, training)
 
@@ -28,6 +36,12 @@ def test_editors_see_the_names_that_are_imported_when_asked_for():
     assert seen == keras_effnetv2._MODULES
     assert {*seen, "__version__"} == set(keras_effnetv2.__all__)
     assert set(keras_effnetv2.__all__) < set(dir(keras_effnetv2))
+
+
+def test_a_missing_module_is_the_fault_of_an_extra_only_if_it_is_of_others():
+    package, extra = "keras_effnetv2", "search"
+    with pytest.raises(ModuleNotFoundError, match="No module named 'keras_effnetv2.ab"):
+        lazy.attributes(package, {"absent": "absent"}, extra)("absent")
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.__name__)

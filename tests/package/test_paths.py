@@ -95,6 +95,17 @@ def test_a_file_that_is_made_here_takes_its_place_when_it_is_whole(folder):
     assert not copy.exists()
 
 
+def test_a_copy_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = as_path("ram://copies/a.png")
+    path.parent.mkdir(parents=True)
+    replace_file(path, b"old")
+    with pytest.raises(OSError, match="cannot be"), replacing(path) as temporary:
+        temporary.write_bytes(b"new")
+        temporary.unlink()
+    assert path.read_bytes() == b"old"
+    assert names(path.parent) == ["a.png"]
+
+
 def test_a_folder_that_can_be_written_stays_as_it_was(folder):
     replace_file(folder / "a", b"")
     replace_file(folder / f".{32 * '0'}.a", b"")  # Of a killed process.

@@ -192,6 +192,8 @@ def nonsense():
             b"NN",
             b"(",
             b"N(0",
+            b"N(\x85",
+            b"ctorch\nFloatStorage\n)R",
             b"}(K\x01u",
             b"}(K\x01K\x02K\x03u",
             b"](K\x01u",

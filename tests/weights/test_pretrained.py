@@ -13,6 +13,8 @@ import keras_effnetv2
 from keras_effnetv2 import create_model
 from keras_effnetv2.networks.functional import named_variables
 from keras_effnetv2.preprocessing import Preprocessing
+from keras_effnetv2.weights import at_hand, releases
+from tests.servers import local_servers
 from tests.tiny_networks import NANO, pixels, tiny
 
 
@@ -47,6 +49,49 @@ def test_imagenet_by_name_is_downloaded_once(mirror_server):
     assert first.preprocessing.labels == "imagenet"
     assert first.preprocessing.interpolation == "bicubic"
     assert first.get_layer("predictions").activation is keras.activations.softmax
+
+
+def test_the_address_of_a_release_is_as_good_as_its_name(mirror_server):
+    release = releases.find("efficientnetv2-b0", "imagenet", include_top=True)
+    model = keras_effnetv2.EfficientNetV2B0(weights=release.url)
+    assert mirror_server.requests == ["/efficientnetv2-b0.h5"]
+    assert model.preprocessing.labels == "imagenet"
+
+
+def test_a_file_of_any_server_is_known_by_the_name_of_a_release(
+    mirror_server, monkeypatch
+):
+    monkeypatch.delenv("KERAS_EFFNETV2_MIRROR")
+    url = f"{local_servers.address(mirror_server)}/efficientnetv2-b0.h5"
+    model = keras_effnetv2.EfficientNetV2B0(weights=url)
+    assert "/efficientnetv2-b0.h5" in mirror_server.requests
+    assert model.preprocessing.labels == "imagenet"
+
+
+def test_weights_are_at_hand_once_they_are_downloaded(mirror_server):
+    weights = "efficientnetv2-b0", "imagenet"
+    assert not at_hand.is_at_hand(*weights) and at_hand.is_reachable(*weights)
+    keras_effnetv2.EfficientNetV2B0(include_top=False)
+    assert at_hand.is_at_hand(*weights)
+    for unpublished in ("efficientnetv2-xl", "imagenet"), ("small", "imagenet"):
+        assert not at_hand.is_at_hand(*unpublished)
+        assert not at_hand.is_reachable(*unpublished)
+
+
+def test_without_a_mirror_a_server_is_asked_whether_it_has_weights(
+    mirror_server, monkeypatch
+):
+    monkeypatch.delenv("KERAS_EFFNETV2_MIRROR")
+    address = local_servers.address(mirror_server)
+    rows = [
+        dataclasses.replace(row, url=f"{address}/{row.file_name}")
+        for row in releases.RELEASES
+    ]
+    monkeypatch.setattr(releases, "RELEASES", tuple(rows))
+    assert at_hand.is_reachable("efficientnetv2-b0", "imagenet")
+    assert not at_hand.is_reachable("efficientnetv2-b1", "imagenet")
+    asked = {"/efficientnetv2-b0_notop.h5", "/efficientnetv2-b1_notop.h5"}
+    assert {*mirror_server.requests} == asked
 
 
 def test_the_smaller_file_is_enough_without_the_classifier(mirror_server):

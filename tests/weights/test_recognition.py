@@ -1,12 +1,14 @@
 """Weights say which network they are of, where they can."""
 
 import dataclasses
+import json
 
 import pytest
 
 from keras_effnetv2 import create_model, export
-from keras_effnetv2.weights import recognition
+from keras_effnetv2.weights import recognition, releases
 from keras_effnetv2.weights.recognition import recognize
+from tests.servers import local_servers, mirror
 from tests.tiny_networks import SMALL
 
 TWIN = dataclasses.replace(SMALL, name="small-torchvision", padding="symmetric")
@@ -37,6 +39,27 @@ def test_what_only_one_network_has_is_of_that(known, tmp_path):
     del known[SMALL.name]
     with pytest.raises(ValueError, match="fits none of"):
         recognize(path)
+
+
+def test_a_file_may_be_on_a_server(known, tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "cache"))
+    create_model(TWIN, classes=2).save(tmp_path / "model.keras")
+    with mirror.serving(tmp_path) as server:
+        assert recognize(f"{local_servers.address(server)}/model.keras") == TWIN
+
+
+def test_the_address_of_a_public_file_says_it_without_a_download(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    release = releases.find("efficientnetv2-s", "imagenet", include_top=True)
+    assert recognize(release.url).name == "efficientnetv2-s"
+    assert not [*tmp_path.iterdir()]
+
+
+def test_beside_a_configuration_it_says_which_of_two(known, tmp_path):
+    create_model(SMALL, classes=2).save_weights(tmp_path / "model.weights.h5")
+    config = {"architecture": "tf_efficientnetv2_b0", "num_classes": 2}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert recognize(tmp_path / "model.weights.h5").name == "efficientnetv2-b0"
 
 
 def test_a_repository_says_it_for_the_file_in_it(tmp_path):

@@ -31,11 +31,6 @@ class Contents:
     class_names: tuple[str, ...]
     splits: Mapping[str, tuple[LabelledImage, ...]]
 
-    @property
-    def num_images(self) -> int:
-        """Number of images in all splits."""
-        return sum(map(len, self.splits.values()))
-
     def digest(self) -> str:
         """A digest of the images, classes and sizes of files."""
         digest = hashlib.blake2b(digest_size=16)

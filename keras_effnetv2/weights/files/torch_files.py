@@ -27,7 +27,6 @@ from keras_effnetv2.weights import names
 from keras_effnetv2.weights.files.arrays import (
     Arrays,
     damaged,
-    insert,
     is_counter,
 )
 from keras_effnetv2.weights.files.torch_pickles import (
@@ -231,7 +230,7 @@ def _tensors(path: pathlib.Path, value: Any) -> dict[str, Tensor]:
         if len(name) > _MAX_NAME or not name.isprintable():
             raise damaged(path, FORMAT, f"a name begins with {name[:50]!r}")
         if not is_counter(name):
-            insert(named, name, tensor, path)
+            named[name] = tensor
     for wrapper in _WRAPPERS:
         if all(name.startswith(wrapper) for name in named):
             named = {name.removeprefix(wrapper): x for name, x in named.items()}

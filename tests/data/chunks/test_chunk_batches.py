@@ -1,14 +1,19 @@
 """Batches in chunk order: the same for any worker and after any restart."""
 
 import concurrent.futures
+import pathlib
+import threading
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_effnetv2.data.augmentation.mixing import Mixing
 from keras_effnetv2.data.decode_errors import DecodeErrors
 from keras_effnetv2.data.pipeline import Shard, first_images
 from keras_effnetv2.data.records import record_opening
+from keras_effnetv2.data.records.record_files import find_records
+from keras_effnetv2.data.records.record_store import RecordStore
 from keras_effnetv2.data.sources import cache
 from tests.data.batches import (
     AUGMENTER,
@@ -168,6 +173,58 @@ def test_before_all_records_are_found_the_batches_are_the_same(
     assert not future.done()
     future.set_result(tasks[0]())
     assert_same(train(early, 40, num_steps=31), whole)
+
+
+def store_of(path, future, chunk_bytes):
+    """The chunks of one file; until the future is done, no record is known."""
+    size = path.stat().st_size
+    return RecordStore([str(path)], [size], [(0, size)], chunk_bytes, future)
+
+
+def test_a_record_is_of_the_chunk_that_it_starts_in(tmp_path):
+    path, sizes = tmp_path / "a", [10, 5000, 20, 30]
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for size in sizes:
+            writer.write(bytes(size))
+    future = concurrent.futures.Future()
+    store = store_of(path, future, 1000)
+    early = [*map(store.read, range(store.num_chunks))]
+    future.set_result(find_records([str(path)]))
+    late = [*map(store.read, range(store.num_chunks))]
+    assert [len(x) for chunk in late for x in chunk.contents] == sizes
+    assert [len(chunk.contents) for chunk in late] == [2, 0, 0, 0, 2]
+    assert np.diff(store.starts()).tolist() == [2, 0, 0, 0, 2]
+    for before, after in zip(early, late, strict=True):
+        assert before.contents == after.contents
+        assert before.addresses.tolist() == after.addresses.tolist()
+
+
+def test_a_chunk_with_a_damaged_record_waits_until_all_are_found(tmp_path):
+    path = pathlib.Path(*record_datasets.write(tmp_path, num_files=1))
+    contents = bytearray(path.read_bytes())
+    contents[13] ^= 1  # In the first record.
+    path.write_bytes(contents)
+    future = concurrent.futures.Future()
+    store = store_of(path, future, 1000)
+    found = threading.Timer(0.1, lambda: future.set_result(find_records([str(path)])))
+    found.start()
+    chunk = store.read(0)
+    assert future.done()
+    assert chunk.contents[0] == b"" and len(chunk.contents) == store.starts()[1] > 1
+    found.join()
+
+
+def test_records_in_a_record_stop_once_all_are_found(tmp_path):
+    (inner,) = record_datasets.write(tmp_path, num_files=1)
+    inner = pathlib.Path(inner)
+    with tf.io.TFRecordWriter(str(tmp_path / "a")) as writer:
+        writer.write(inner.read_bytes())
+    future = concurrent.futures.Future()
+    store = store_of(tmp_path / "a", future, 1000)
+    assert store.read(1).contents  # Of the inner file, which nothing tells apart.
+    future.set_result(find_records([str(tmp_path / "a")]))
+    with pytest.raises(ValueError, match="a has records that contain .*TFRecords, aft"):
+        store.addresses()
 
 
 def test_a_wrong_number_of_images_stops_once_all_are_found(paths, monkeypatch):

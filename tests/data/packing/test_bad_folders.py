@@ -6,6 +6,8 @@ import unicodedata
 import pytest
 
 from keras_effnetv2.data import pack
+from keras_effnetv2.data.packing import shards
+from keras_effnetv2.data.packing.shards import LabelledImage
 from tests import image_files as files
 from tests.commands.running import run_command
 from tests.data import image_folders
@@ -79,6 +81,8 @@ def test_what_holds_nothing_to_pack_is_refused(capsys, photos, tmp_path):
     assert "--image_size must be at" in refusal(
         capsys, photos, output, "--image_size", 0
     )
+    with pytest.raises(ValueError, match="num_shards must be at least 1. Received: 0"):
+        pack(photos, output, num_shards=0)
     (photos / "dog").mkdir()
     assert "There are no images in these folders" in refusal(capsys, photos, output)
     (photos / "dog").rename(photos / "car ")
@@ -96,6 +100,28 @@ def test_splits_without_the_training_are_refused_or_named(capsys, photos, tmp_pa
     assert "There is no split 'train'" in refusal(capsys, *arguments)
     assert run(*arguments, "--train_split", "second", "--processes", 1) == 0
     assert "4 second, 4 first images in 2 shards" in capsys.readouterr().out
+
+
+def test_a_split_that_tfds_could_not_name_is_refused(capsys, photos, tmp_path):
+    for split in ("train", "test set"):
+        image_folders.write(tmp_path / "splits" / split, {"bus": 1, "car": 1})
+    error = refusal(capsys, tmp_path / "splits", tmp_path / "out")
+    assert "Names of splits consist of" in error and "Received: test set" in error
+
+
+def test_images_that_are_gone_or_large_are_listed(photos, tmp_path, monkeypatch):
+    paths = sorted(photos.glob("bus/*"))[:3]
+    images = tuple(LabelledImage(str(x), x.name, 0, 0) for x in paths)
+    paths[0].unlink()
+    monkeypatch.setattr(shards, "_LARGEST", 2000)
+    paths[1].write_bytes(paths[1].read_bytes() + bytes(2001))
+    (tmp_path / shards.NOTES).mkdir()
+    written = shards.write(shards.Shard(str(tmp_path), "a.tfrecord", images, None))
+    assert written.num_records == 1
+    assert written.damaged == (
+        (paths[0].name, "the file is gone"),
+        (paths[1].name, "the file has more than 2,000 bytes"),
+    )
 
 
 def test_images_that_are_all_damaged_are_no_dataset(capsys, photos, tmp_path):

@@ -11,6 +11,7 @@ from keras_effnetv2.data.decode_errors import DecodeErrors
 from keras_effnetv2.data.decoding import retrying
 from keras_effnetv2.data.records import record_files
 from keras_effnetv2.data.records.record_files import find_records
+from keras_effnetv2.data.records.record_opening import Reading
 from keras_effnetv2.data.sources import open_source
 from keras_effnetv2.errors import FileError
 from keras_effnetv2.training.experiments.named import get_experiment
@@ -178,6 +179,21 @@ def test_missing_files_and_splits_are_named(tmp_path, imagenet_files):
         open_imagenet(tmp_path, "train")
     with pytest.raises(ValueError, match="train, minival.*Received: split='test'"):
         open_imagenet(imagenet_files, "test")
+
+
+def test_records_do_not_say_their_classes(imagenet_files):
+    with pytest.raises(ValueError, match="do not say how many .* Set data.num_classes"):
+        open_imagenet(imagenet_files, "train", num_classes=None)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"order": "random"}, {"chunk_mb": 0.0}, {"window_chunks": 0}],
+)
+def test_ways_of_reading_that_there_are_not(options):
+    (name, value), *_ = options.items()
+    with pytest.raises(ValueError, match=f"Received: .*{name}={value!r}"):
+        Reading(**options)
 
 
 def write_damaged(root):

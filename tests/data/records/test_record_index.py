@@ -150,6 +150,26 @@ def test_an_index_of_other_files_is_refused(paths):
     assert str(index_of(paths)) in text and "\n" not in text
 
 
+def test_an_index_of_fewer_files_is_refused(paths):
+    lengths(paths)
+
+    def shorten(line, rest):
+        *files, last = line["files"]
+        return json.dumps({"files": files}).encode(), rest[: -4 * last[2]]
+
+    rewrite(paths, shorten)
+    with pytest.raises(InputError, match="is the index of 3 files, but there are 4"):
+        lengths(paths)
+
+
+def test_a_record_longer_than_any_image_is_refused(paths):
+    found = [np.array([5, 1 << 32])] * len(paths)
+    message = "A record of 4,294,967,296 bytes is not an image. .* next to .*part-00000"
+    with pytest.raises(InputError, match=message):
+        record_index.write_index(paths, file_sizes(paths), found)
+    assert not index_of(paths).exists()
+
+
 def test_a_missing_file_is_named(paths):
     lengths(paths)
     os.remove(paths[1])
@@ -225,3 +245,9 @@ def test_the_start_of_a_record_is_known_from_any_other_bytes(tmp_path):
         expected = min(start for start in starts if start >= place)
         assert record_starts.first_start(path, int(place), size, size) == expected
     assert record_starts.first_start(path, 17, 60_000, size) == 60_000
+
+
+def test_no_record_starts_where_only_the_rest_of_one_is_left(paths):
+    size = os.path.getsize(paths[0])
+    for begin in (size - 30, size - 5, size):
+        assert record_starts.first_start(paths[0], begin, size, size) == size

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from keras_effnetv2 import create_model
 from keras_effnetv2.data.sources import open_source
+from keras_effnetv2.data.sources.folder import find_splits
 from keras_effnetv2.preprocessing import record
 from tests.data import image_folders
 from tests.data.batches import evaluate
@@ -99,6 +100,14 @@ def test_images_beside_folders_of_classes_are_named(tmp_path, warnings):
     assert opened(tmp_path, num_classes=2).num_examples == 4
     assert "train holds 1 images that are in no folder of a class" in warnings[0]
     assert "Left out are those in" in warnings[1] and "cat/old" in warnings[1]
+
+
+def test_a_folder_beside_splits_without_classes_is_named(tmp_path, warnings):
+    write(tmp_path / "train", {"bus": 1, "car": 1})
+    write(tmp_path, {"unsorted": 1})
+    assert [*find_splits(str(tmp_path))] == ["train"]
+    (line,) = warnings
+    assert "unsorted is not a split" in line and "in no folder of a class" in line
 
 
 def test_what_may_be_either_is_refused_with_what_was_found(tmp_path):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_effnetv2.data import open_source
 from keras_effnetv2.data.labelled_files import read_table
@@ -67,6 +68,7 @@ def test_names_may_be_anything(folder):
         ([*LINES, ",cat,train"], "Line 6 of .* has no file"),
         ([*LINES, "x.jpg,,train"], "Line 6 of .* has no label"),
         ([*LINES, "x.jpg,cat,train"], "1 of 4 files .* are not in .*: x.jpg"),
+        ([*LINES, f"{'x' * 200_000},cat,train"], "is not a table .*: field larger"),
         (LINES[:1] + ["x.jpg,cat,test"], "has no images of the part 'train'"),
     ],
 )
@@ -83,6 +85,15 @@ def test_splits_with_other_classes_and_other_numbers(folder):
         open_source("csv", "train", **options, num_classes=3)
     with pytest.raises(ValueError, match="Pass the table"):
         open_source("csv", "train", directory=str(folder))
+
+
+def test_files_may_be_in_another_file_system(folder):
+    tf.io.gfile.makedirs("ram://table/cat")
+    path = folder / "cat" / "000.jpg"
+    tf.io.gfile.copy(str(path), "ram://table/cat/000.jpg", overwrite=True)
+    options = write(folder, LINES) | {"directory": "ram://table"}
+    source = open_source("csv", "train", **options)  # The others are not looked for.
+    assert source.read(0)[0].numpy() == path.read_bytes()
 
 
 def test_a_table_need_not_say_parts_or_be_of_utf_8(tmp_path):

@@ -229,3 +229,11 @@ def test_sources_know_their_number_of_classes(split_folders, idx_files):
 def test_other_kinds_are_refused():
     with pytest.raises(ValueError, match="Received: 'zip'"):
         open_source("zip", "train", num_classes=2)
+    with pytest.raises(ValueError, match="Received: orientation='sideways'"):
+        open_source("digits", "train", orientation="sideways")
+
+
+def test_few_images_may_leave_a_split_empty(tmp_path):
+    image_folders.write(tmp_path, {"d": 1, "b": 1})
+    with pytest.raises(ValueError, match="None of the images .* falls into 'validat"):
+        folder(tmp_path, "validation", num_classes=2)

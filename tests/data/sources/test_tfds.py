@@ -5,9 +5,11 @@ import shutil
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from keras_effnetv2.data.decode_errors import DecodeErrors
+from keras_effnetv2.data.records.array_records import open_array_records
 from keras_effnetv2.data.sources import Reading, open_source
 from tests.data import image_folders
 from tests.data.batches import assert_same, evaluate, train
@@ -117,6 +119,8 @@ def test_a_tfds_dataset_may_have_several_labels(datasets):
 def test_what_tfds_does_not_have_is_refused(datasets):
     with pytest.raises(ValueError, match="no split 'validation'.*train, test|test, tr"):
         open_tfds(datasets, "validation")
+    with pytest.raises(ValueError, match=r"'train\[:0\]' of pictures.* no images"):
+        open_tfds(datasets, "train[:0]")
     with pytest.raises(ValueError, match="has 3 classes. .*data.num_classes=10"):
         open_tfds(datasets, "train", num_classes=10)
     with pytest.raises(ValueError, match="'no_such_dataset'.* cannot") as caught:
@@ -162,6 +166,28 @@ def test_array_record_files_are_read_in_chunks(array_records):
     rows = [row.tobytes() for images, _ in batches[:5] for row in images]
     assert len({*rows}) == 45
     assert_same(evaluate(source, 4), evaluate(open_tfds(array_records, "train[3:]"), 4))
+
+
+def test_array_records_are_named_by_their_number_in_the_file(array_records):
+    whole, part = (open_tfds(array_records, x) for x in ("train", "train[20:]"))
+    names = [*map(whole.name_of, range(50))]
+    assert [*map(part.name_of, range(30))] == names[20:]
+    assert len({*names}) == 50
+    for file in range(3):
+        (first,) = (x for x in names if f"-{file:05}-of-" in x and x.endswith(" 0"))
+        assert first.endswith("-of-00003 record 0")
+
+
+def test_what_is_no_local_array_record_is_refused(tmp_path):
+    pytest.importorskip("array_record")
+    (tmp_path / "a").write_bytes(bytes(1000))
+    for path, message in {
+        str(tmp_path / "a"): "hold 0 records, but the dataset says 9: .* cut off",
+        "gs://bucket/a": "only from the local .* Received: gs://bucket/a. Mount",
+    }.items():
+        reading = Reading(num_records=9)
+        with pytest.raises(ValueError, match=message):
+            open_array_records([path], tf.identity, reading, parts=[slice(None)])
 
 
 @pytest.mark.long

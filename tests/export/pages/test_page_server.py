@@ -91,6 +91,8 @@ def test_limits(server, monkeypatch):
     assert ask(server, "POST", "/other", PICTURE)[0] == 404
     status, _, text = ask(server, "POST", "/explain", b"%PDF-1.7")
     assert status == 400 and b"cannot be read as an image" in text
+    status, _, text = ask(server, "POST", "/explain", b"\xff\xd8\xff and no more")
+    assert status == 400 and b"cannot be read as an image" in text
     monkeypatch.setattr("keras_effnetv2.page_server.MAX_PIXELS", 100)
     status, _, text = ask(server, "POST", "/explain", PICTURE)
     assert status == 400 and b"has 2,240 pixels; up to 100 are explained" in text

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from keras_effnetv2 import create_model, preprocess_input
-from keras_effnetv2.layers.inputs.first_look import range_problem, watch
+from keras_effnetv2.layers.inputs.first_look import FirstLook, range_problem, watch
 from keras_effnetv2.networks.functional import find_normalization
 from tests.tiny_networks import NANO, pixels
 
@@ -193,6 +193,14 @@ def test_what_is_no_array_is_left_alone(model):
     model.predict(((PIXELS,) for _ in range(2)), verbose=0)
     inputs = keras.Input((40, 40, 3))
     assert keras.Model(inputs, model(inputs)).output.shape == (None, 3)
+
+
+@pytest.mark.parametrize("value", ["file.jpg", True])
+@pytest.mark.parametrize("kind", [np.array, tf.data.Dataset.from_tensor_slices])
+def test_what_is_no_number_is_left_for_another_batch(kind, value):
+    data, look = kind([value, value]), FirstLook(expects_pixels=True)
+    assert watch(data, look, is_distributed=False) is data
+    assert not look.is_over
 
 
 def test_a_watched_dataset_gives_the_same_elements(model):

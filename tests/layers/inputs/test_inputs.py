@@ -89,6 +89,13 @@ def test_square_images_channels_first_are_refused_by_layers(layer):
         assert layer(8)(keras.Input(shape)).shape[1:3] == shape[:2]
 
 
+def test_two_shapes_that_contradict_each_other_are_refused():
+    images = keras.Input((64, 64, 3))
+    message = r"Received: \(64, 64, 3\) and \(32, 32, 3\)"
+    with pytest.raises(ValueError, match=message):
+        create_model(SMALL, input_tensor=images, input_shape=(32, 32, 3))
+
+
 @pytest.mark.parametrize("dtype", ["string", "complex64"])
 def test_what_pixels_cannot_be_is_refused(dtype):
     with pytest.raises(ValueError, match=f"input_tensor.*{dtype}"):

@@ -1,5 +1,7 @@
 """Checkpoints are written beside the training, whole, and their errors reach it."""
 
+import time
+
 import keras
 import numpy as np
 import pytest

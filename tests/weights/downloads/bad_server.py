@@ -27,6 +27,7 @@ CLAIMS = {
     "goog": {"x-goog-hash": goog_hash(MD5)},
     "goog_wrong": {"x-goog-hash": goog_hash(OTHER_MD5)},
     "content_wrong": {"Content-MD5": goog_hash(OTHER_MD5).partition("md5=")[2]},
+    "content_nonsense": {"Content-MD5": "unknown"},
     "etag": {"ETag": f'"{MD5}"'},
     "etag_wrong": {"ETag": f'"{OTHER_MD5}"'},
     "weak_etag": {"ETag": f'W/"{OTHER_MD5}"'},

@@ -21,7 +21,8 @@ def put_in_cache(tmp_path, contents):
 
 
 @pytest.mark.parametrize(
-    "behaviour", ["good", "goog", "etag", "weak_etag", "encrypted", "unzipped"]
+    "behaviour",
+    ["good", "goog", "content_nonsense", "etag", "weak_etag", "encrypted", "unzipped"],
 )
 def test_what_is_as_the_server_says_arrives(server, behaviour):
     assert fetch(server, behaviour).read_bytes() == CONTENT

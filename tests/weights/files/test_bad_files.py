@@ -159,6 +159,11 @@ def keras_archive(path, weights, config="{}", compression=zipfile.ZIP_STORED):
         archive.writestr("model.weights.h5", weights)
 
 
+def test_archive_of_a_method_that_keras_does_not_use(tmp_path):
+    keras_archive(tmp_path / "a", bytes(100), compression=zipfile.ZIP_BZIP2)
+    refused(tmp_path / "a", "'config.json' is compressed by method 12. Expected none")
+
+
 def test_keras_archive_that_unpacks_to_gigabytes(tmp_path):
     keras_archive(tmp_path / "a", bytes(20 << 20), compression=zipfile.ZIP_DEFLATED)
     refused(tmp_path / "a", "claims 20,971,520 bytes unpacked")
@@ -208,6 +213,13 @@ def test_checkpoint_that_claims_more_than_it_holds(files, tmp_path):
     with pathlib.Path(tmp_path / "model.data-00000-of-00001").open("r+b") as file:
         file.truncate(1000)
     refused(tmp_path, r"claims [\d,]+ bytes and holds 1,000")
+
+
+def test_checkpoint_of_two_networks(tmp_path):
+    arrays = random_arrays()
+    both = [checkpoint_variables(arrays, prefix=x) for x in ("student", "teacher")]
+    write_checkpoint(tmp_path / "model", both[0] | both[1])
+    refused(tmp_path, r"holds more than one array '(stem|blocks_\d|head)/")
 
 
 def test_good_files_are_good(files):

@@ -62,6 +62,15 @@ def test_hdf5_with_whole_numbers(tmp_path):
     refused(tmp_path / "a", "should hold floating-point numbers. Received: int32")
 
 
+def test_hdf5_with_a_name_of_no_known_type(tmp_path):
+    with h5py.File(tmp_path / "a", "w") as file:
+        layer = file.create_group("layers/conv2d/vars")
+        layer["0"] = np.zeros((3, 3, 3, 8), np.float32)
+        time, one = h5py.h5t.UNIX_D32LE, h5py.h5s.create(h5py.h5s.SCALAR)
+        h5py.h5a.create(layer.id, b"name", time, one)
+    refused(tmp_path / "a", "damaged HDF5 file: No NumPy equivalent")
+
+
 def test_hdf5_of_something_else(tmp_path):
     with h5py.File(tmp_path / "a", "w") as file:
         file["spectra"] = np.zeros(3)

@@ -1,5 +1,6 @@
 """PyTorch's files that lie, and those that would run something."""
 
+import os
 import pickle
 import struct
 import zipfile
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from keras_effnetv2.weights import matching
-from keras_effnetv2.weights.files import torch_pickles
+from keras_effnetv2.weights.files import readers, torch_pickles
 from tests.weights import hostile_pickles, torch_writer
 from tests.weights.torch_writer import mapping, storage, tensor
 from tests.weights.weight_files import random_arrays, read_all, refused, timm_arrays
@@ -206,6 +207,23 @@ def test_legacy_lists_of_storages(tmp_path):
         broken = start.partition(keys)[0] + keys + struct.pack("<q", count) + data[8:]
         (tmp_path / "a").write_bytes(broken)
         refused(tmp_path / "a", r"claims 16 bytes and has [\d,]+")
+
+
+def test_another_version_of_the_legacy_layout(tmp_path):
+    content = torch_writer.legacy(GOOD, FOUR)
+    version = torch_writer.pickled(b"M\xe9\x03")
+    assert content.count(version) == 1
+    (tmp_path / "a").write_bytes(content.replace(version, version[:-2] + b"\x04."))
+    refused(tmp_path / "a", "its version is not 1001")
+
+
+def test_a_file_that_is_cut_while_it_is_open(tmp_path):
+    arrays = {"a": np.zeros((200, 200), np.float32)}  # More than is read ahead.
+    path = torch_writer.write_legacy(tmp_path / "a", arrays)
+    with readers.open_arrays(path) as arrays:
+        os.truncate(path, path.stat().st_size - 1)
+        with pytest.raises(ValueError, match="a is a truncated .*: it ends within a"):
+            arrays.read("a")
 
 
 def test_python_is_not_asked_to_unpickle(good, tmp_path, monkeypatch):

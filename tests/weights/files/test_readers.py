@@ -103,6 +103,31 @@ def test_keras_2_namings_of_v1_without_classifier(naming, tmp_path):
     assert_equal(found, arrays)
 
 
+def test_keras_2_layers_in_scopes_of_other_names(tmp_path):
+    arrays = random_arrays()
+    file_names = names.file_names(TINY, names.APPLICATIONS)
+    with h5py.File(tmp_path / "scopes.h5", "w") as file:
+        file.attrs["layer_names"] = []
+        for name, array in arrays.items():
+            layer, variable = file_names[name].split("/")
+            file[f"{layer}/outer/inner/{variable}:0"] = array
+    assert_equal(read_all(tmp_path / "scopes.h5")[0], arrays)
+
+
+def test_a_network_as_a_layer_of_a_keras_2_model(tmp_path):
+    arrays = random_arrays()
+    body = {x: y for x, y in arrays.items() if not x.startswith("predictions")}
+    file_names = names.file_names(TINY, names.APPLICATIONS)
+    with h5py.File(tmp_path / "nested.h5", "w") as file:
+        file.attrs["layer_names"] = ["network", "dense"]
+        for name, array in body.items():
+            file[f"network/{file_names[name]}:0"] = array
+        file["dense/dense/kernel:0"] = np.zeros((8, 3))
+    found, source = read_all(tmp_path / "nested.h5")
+    assert_equal(found, body)
+    assert source.around == ("dense",)
+
+
 def test_statistics_of_pixels_are_left_alone(tmp_path):
     arrays = random_arrays()
     statistics = [
