@@ -16,6 +16,7 @@ from typing import Any
 
 from benchmarks import report
 from comparisons.finetuning import format_results
+from fused_ablation import format_speeds
 from tables import (
     comparison_rows,
     fused_rows,
@@ -63,7 +64,7 @@ TABLES = {
     "exports": result_rows.export_table,
     "finetuning": format_results,
     "fleet": throughput_rows.fleet_table,
-    "fused": fused_rows.speed_table,
+    "fused": format_speeds,
     "guide": comparison_rows.guide_table,
     "logits": comparison_rows.logit_table,
     "operations": comparison_rows.operation_table,
