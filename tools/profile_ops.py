@@ -97,6 +97,12 @@ def table(kinds: Sequence[Kind], top: int) -> str:
     return "\n\n".join(_section(title, rows, total) for title, rows in sections)
 
 
+def read_table(rows: Sequence[dict[str, Any]]) -> str:
+    """Markdown of what `--json` wrote."""
+    kinds = [Kind(**row) for row in rows]
+    return _section("operations", kinds, sum(kind.seconds for kind in kinds))
+
+
 def _section(title: str, rows: Sequence[Kind], total: float) -> str:
     lines = [f"| {title} | number | ms per step | share |", "|---|---:|---:|---:|"]
     lines += [

@@ -14,6 +14,7 @@ import json
 import pathlib
 from typing import Any
 
+import profile_ops
 from benchmarks import report
 from comparisons.finetuning import format_results
 from fused_ablation import format_speeds
@@ -67,7 +68,7 @@ TABLES = {
     "fused": format_speeds,
     "guide": comparison_rows.guide_table,
     "logits": comparison_rows.logit_table,
-    "operations": comparison_rows.operation_table,
+    "operations": profile_ops.read_table,
     "orders": comparison_rows.order_table,
     "pages": comparison_rows.page_table,
     "predict": throughput_rows.predict_table,

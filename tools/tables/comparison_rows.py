@@ -103,17 +103,6 @@ def _spread(values: Sequence[float], digits: int) -> str:
     return f"{mean} ± {statistics.stdev(values):.{digits}f}"
 
 
-def operation_table(kinds: Sequence[Mapping[str, Any]]) -> str:
-    """A Markdown table: purposes of a step's operations, by time."""
-    rows = [("Operations", "Number", "ms", "Share")]
-    total = sum(kind["seconds"] for kind in kinds)
-    for kind in kinds:
-        milliseconds, share = 1000 * kind["seconds"], kind["seconds"] / total
-        cells = f"{kind['num']:.0f}", f"{milliseconds:.0f}", f"{share:.0%}"
-        rows.append((kind["name"], *cells))
-    return table(rows, " rrr")
-
-
 def logit_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """A Markdown table: largest differences, relative to the largest logit."""
     lines = [("Compared with", "Inference", "Training mode")]
