@@ -12,8 +12,8 @@ and `--threads 1` is fairer.
 
 Peers are keras.applications, tf_keras.applications, kimm and timm on PyTorch in
 channels_last, eager and, on request, with `torch.compile`, which takes minutes per
-network. Those that are not installed are left out and named. timm is best in a separate
-environment; none of the peers is a dependency of this package:
+network. Those that cannot be imported are left out and named. timm is best in an
+environment of its own; none of the peers is a dependency of this package:
 
     pip install --no-deps kimm
     python -m venv .venv-torch
@@ -53,7 +53,7 @@ def caption(repeats: int, peers: Sequence[Side]) -> str:
 
     versions: dict[str, str] = {}
     for side in (OURS, *peers):
-        versions |= side.versions() or {}
+        versions |= side.versions()
     packages = ", ".join(f"{name} {number}" for name, number in versions.items())
     rounds = f"{repeats} rounds in turn" if repeats > 1 else "1 round: no spread"
     threads = sides.num_threads()

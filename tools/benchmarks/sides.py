@@ -14,9 +14,11 @@ from benchmarks.works import NETWORKS, Work
 # Variables read by TensorFlow and, through OpenMP, by PyTorch.
 _THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 
-# Prints versions of the named distributions; fails if one is missing.
+# Imports the named packages, since what is installed may be broken; prints versions.
 _VERSIONS = """
-import importlib.metadata, json, sys
+import importlib, importlib.metadata, json, sys
+for name in sys.argv[1:]:
+    importlib.import_module(name)
 print(json.dumps({name: importlib.metadata.version(name) for name in sys.argv[1:]}))
 """
 
@@ -64,11 +66,20 @@ class Side:
             self, name=f"{self.name} in bfloat16", precision="mixed_bfloat16"
         )
 
-    def versions(self) -> dict[str, str] | None:
-        """Versions of its packages; None if one is not installed."""
-        command = [self.python or sys.executable, "-c", _VERSIONS, *self.packages]
+    def versions(self) -> dict[str, str]:
+        """Versions of its packages.
+
+        Raises:
+            ImportError: one cannot be imported.
+        """
+        python = self.python or sys.executable
+        command = [python, "-c", _VERSIONS, *self.packages]
         done = subprocess.run(command, capture_output=True, text=True)
-        return None if done.returncode else json.loads(done.stdout)
+        if done.returncode:
+            reasons = done.stderr.strip().splitlines() or [f"exit {done.returncode}"]
+            needed = " and ".join(self.packages)
+            raise ImportError(f"{python} cannot import {needed}: {reasons[-1]}")
+        return json.loads(done.stdout)
 
 
 OURS = Side("ours", ("keras_effnetv2", "keras", "tensorflow"), source="keras_effnetv2")
@@ -84,7 +95,7 @@ COMPILED_TIMM = dataclasses.replace(TIMM, name="timm, compiled", source="compile
 def installed_peers(
     torch_python: str | None = None, with_compiled: bool = False
 ) -> list[Side]:
-    """The peers that can run; the others are named on standard error.
+    """The peers that can run; the others are named on standard error, with the reason.
 
     Args:
         torch_python: interpreter of an environment with torch and timm; None: this one.
@@ -102,12 +113,12 @@ def installed_peers(
     of_torch = [dataclasses.replace(x, python=torch_python) for x in of_torch]
     peers = []
     for side in (KERAS, TF_KERAS, KIMM, *of_torch):
-        if side.versions() is not None:
+        try:
+            side.versions()
+        except ImportError as error:
+            print(f"{side.name} is left out: {error}", file=sys.stderr)
+        else:
             peers.append(side)
-            continue
-        needed, where = " and ".join(side.packages), side.python or "this environment"
-        text = f"{side.name} is left out: {where} does not have {needed}."
-        print(text, file=sys.stderr)
     return peers
 
 

@@ -125,12 +125,33 @@ def test_what_cannot_be_measured_is_refused(words, message, capsys):
     assert message in capsys.readouterr().err
 
 
-def test_a_peer_that_is_absent_is_left_out_and_named(capsys, monkeypatch):
+def test_peers_that_cannot_be_imported_are_left_out_and_named(
+    tmp_path, capsys, monkeypatch
+):
     from benchmarks import sides
 
-    monkeypatch.setattr(sides.Side, "versions", lambda side: None)
+    for name in ("keras", "tf_keras", "kimm", "timm"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError('no such operator')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     assert sides.installed_peers(sys.executable) == []
-    assert "timm is left out" in capsys.readouterr().err
+    python = sys.executable
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition(" is left out")[0] for line in lines] == [
+        "keras.applications", "tf_keras.applications", "kimm", "timm",
+    ]  # fmt: skip
+    assert lines[3] == (
+        f"timm is left out: {python} cannot import timm and torch: "
+        "RuntimeError: no such operator"
+    )
+
+
+def test_versions_are_those_of_what_is_imported():
+    from benchmarks.sides import Side
+
+    (version,) = Side("numbers", ("numpy",)).versions().values()
+    assert version.split(".")[0].isdigit()
+    with pytest.raises(ImportError, match="cannot import no_such_package: Module"):
+        Side("nothing", ("no_such_package",)).versions()
 
 
 def test_all_suites_are_printed_and_written(tmp_path, monkeypatch, capsys):
