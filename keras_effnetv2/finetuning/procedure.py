@@ -47,7 +47,7 @@ from keras_effnetv2.finetuning.saved_choices import (
 )
 from keras_effnetv2.finetuning.step_times import has_bfloat16, measure_pace
 from keras_effnetv2.paths import is_remote
-from keras_effnetv2.reports.writing import write_and_measure
+from keras_effnetv2.reports.writing import check_modules, write_and_measure
 from keras_effnetv2.training.devices.process_setup import set_up_process
 from keras_effnetv2.training.devices.strategies import Devices, open_devices
 from keras_effnetv2.training.experiments.configuration import Experiment, Precision
@@ -110,10 +110,12 @@ def finetune(
         The model, its accuracies, and the paths of the output.
 
     Raises:
+        ImportError: a package for the report is missing.
         ValueError: invalid arguments, or unusable photographs.
         Interrupted: SIGINT or SIGTERM came.
     """
     start = time.monotonic()
+    check_modules()  # Of the report, before minutes of training.
     options = Options(
         variant,
         _text(weights),

@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import shutil
+import sys
 
 import keras
 import pytest
@@ -179,6 +180,16 @@ def test_what_cannot_be_done_is_said_in_a_line(photographs, tmp_path, capsys):
     other = ["--workdir", str(tmp_path / "other")]
     refused([folder, *other], "holds other files: thesis.doc", capsys)
     refused([folder, "--workdir", image], "cannot be written", capsys)
+
+
+def test_what_the_report_needs_is_said_before_training(
+    photographs, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    run = tmp_path / "run"
+    words = [str(photographs), "--workdir", str(run), "--weights", "none"]
+    refused(words, "A report needs jinja2: pip install", capsys)
+    assert not run.exists()
 
 
 @pytest.mark.slow
