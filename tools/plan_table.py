@@ -3,10 +3,9 @@
     python tools/plan_table.py --variants b0 s --chips v5e
     python tools/plan_table.py
 
-Compiles the variants asked for, each of which takes from minutes (B0) to more than an
-hour (XL) of processor time, stores results in examples/plans.json, and writes them all
-as a table to examples/plans.md; without flags, only the latter. It needs the extra
-`plan`.
+Compiles the variants asked for, each of which takes 5 to 20 minutes of a processor core
+for a slice, stores results in examples/plans.json, and writes them all as a table to
+examples/plans.md; without flags, only the latter. It needs the extra `plan`.
 """
 
 import argparse
@@ -16,6 +15,7 @@ import json
 import pathlib
 import time
 
+from tables.marked_blocks import table
 from tables.result_files import write_results
 
 from keras_effnetv2 import planning
@@ -33,6 +33,7 @@ VARIANTS = {
 }
 # 16 chips of each.
 SLICES = {"v5e": "v5e:4x4", "v5p": "v5p:2x2x4", "v6e": "v6e:4x4"}
+PAIRS = [*itertools.product(VARIANTS.values(), SLICES.values())]
 _HEADER = (
     "Experiment", "Device", "Pixels", "Batch", "TFLOPs", "GB moved", "Arguments, GiB",
     "Temporaries, GiB", "Of", "Fits", "All-reduces", "Arithmetic, ms", "Memory, ms",
@@ -63,26 +64,26 @@ def compile_rows(variants: list[str], chips: list[str]) -> None:
             plans[name, device] = plan
             rows = [dataclasses.asdict(plans[key]) for key in sorted(plans)]
             write_results(PLANS, rows)
-            TABLE.write_text(table(plans))
+            TABLE.write_text(page())
 
 
 def read_plans() -> dict[tuple[str, str], Plan]:
-    """By experiment and device."""
+    """By experiment and device, in the order of `PAIRS`."""
     rows = json.loads(PLANS.read_text()) if PLANS.exists() else []
-    plans = map(Plan.from_values, rows)
-    return {(plan.experiment, plan.device): plan for plan in plans}
+    plans = {(x.experiment, x.device): x for x in map(Plan.from_values, rows)}
+    return {pair: plans[pair] for pair in PAIRS if pair in plans}
 
 
-def table(plans: dict[tuple[str, str], Plan]) -> str:
-    """A row for each plan, in the order of variants; the others are counted."""
-    pairs = [*itertools.product(VARIANTS.values(), SLICES.values())]
-    rows = [(f"`{x}`", y, *_cells(plans[x, y])) for x, y in pairs if (x, y) in plans]
-    rows = [_HEADER, ("---",) * len(_HEADER), *rows]
-    lines = [f"| {' | '.join(row)} |" for row in rows]
-    if others := len({*pairs} - {*plans}):
-        lines += ["", f"{others} other pairs of experiment and slice are not compiled."]
+def page() -> str:
+    """A table with a row for each plan; the others are counted."""
+    plans = read_plans()
+    rows = [(f"`{name}`", device, *_cells(x)) for (name, device), x in plans.items()]
+    parts = [table([_HEADER, *rows], "  rrrrrrr rrrr")]
+    if others := len(PAIRS) - len(plans):
+        parts += [f"{others} other pairs of experiment and slice are not compiled."]
     versions = sorted({plan.versions for plan in plans.values()})
-    return f"{_TITLE}Compiled with {'; '.join(versions)}.\n\n" + "\n".join(lines) + "\n"
+    parts = [f"{_TITLE}Compiled with {'; '.join(versions)}.", *parts]
+    return "\n\n".join(parts) + "\n"
 
 
 def _cells(plan: Plan) -> tuple[str, ...]:
@@ -112,7 +113,7 @@ def main() -> None:
     parser.add_argument("--chips", nargs="+", choices=SLICES, default=[*SLICES])
     args = parser.parse_args()
     compile_rows(args.variants, args.chips)
-    TABLE.write_text(table(read_plans()))
+    TABLE.write_text(page())
 
 
 if __name__ == "__main__":
