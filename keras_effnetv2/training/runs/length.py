@@ -6,7 +6,7 @@ import shlex
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.paths import AnyPath
 from keras_effnetv2.training.experiments.configuration import Experiment
-from keras_effnetv2.training.progressive.stages import Stage
+from keras_effnetv2.training.progressive.stages import Stage, steps_per_epoch
 from keras_effnetv2.training.runs.checkpoints import BEST, Position
 
 # The settings of an experiment's length.
@@ -59,6 +59,33 @@ def check_length(
             f"The run in {path} cannot be extended to epoch {epochs}: its "
             f"{len(stages)} stages divide {epochs_before} epochs, and with {epochs} "
             f"the trained epochs would have been different. {_instead(path, epochs)}"
+        )
+
+
+def check_images(
+    experiment: Experiment, position: Position, num_images: int, path: AnyPath
+) -> None:
+    """Refuses to continue on another number of images, with which all would differ.
+
+    Args:
+        experiment: the experiment that has begun.
+        position: the position of the run.
+        num_images: number of training images now.
+        path: its work folder, for messages.
+
+    Raises:
+        ValueError: with so many images, its epochs would have had other steps.
+    """
+    stages = experiment.stages(num_images)
+    steps = position.epoch_step
+    for stage in _first_epochs(stages, position.epoch):
+        steps += steps_per_epoch(num_images, stage.batch_size)
+    if steps != position.step and position.epoch < stages[-1].end_epoch:
+        raise InputError(
+            f"The run in {path} has trained {position.step:,} steps; with the "
+            f"{num_images:,} training images that are there now it would have been "
+            f"{steps:,}. Put back the images it began with, or start a new run in "
+            "another --workdir."
         )
 
 

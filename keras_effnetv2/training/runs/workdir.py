@@ -21,7 +21,7 @@ from keras_effnetv2.training.experiments.settings import (
 )
 from keras_effnetv2.training.reporting.trackers import TRACKING
 from keras_effnetv2.training.runs.checkpoints import BEST, Checkpoints
-from keras_effnetv2.training.runs.length import LENGTH, check_length
+from keras_effnetv2.training.runs.length import LENGTH, check_images, check_length
 
 
 @dataclasses.dataclass(frozen=True)
@@ -207,6 +207,7 @@ def _check_same(
     if num_images is not None:
         position = Checkpoints(workdir.checkpoints, wanted.loop.keep).position()
         check_length(wanted, found, position, num_images, path)
+        check_images(found, position, num_images, path)
 
 
 def _is_same(name: str, wanted: Any, found: Any, can_change: tuple[str, ...]) -> bool:

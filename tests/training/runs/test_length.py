@@ -8,7 +8,7 @@ import pytest
 from keras_effnetv2 import __main__ as command_line
 from keras_effnetv2.training import get_experiment, override, train
 from keras_effnetv2.training.runs.checkpoints import Position
-from keras_effnetv2.training.runs.length import check_length
+from keras_effnetv2.training.runs.length import check_images, check_length
 from keras_effnetv2.training.runs.workdir import open_workdir, read_experiment
 from tests.training import run_processes
 from tests.training.run_processes import QUICK
@@ -52,6 +52,31 @@ def test_lengths_that_go_on_from_what_is_trained(settings, epochs, position):
 def test_lengths_that_would_have_begun_otherwise(settings, epochs, position, message):
     with pytest.raises(ValueError, match=message):
         check(settings, epochs, position)
+
+
+# 1,437 images are 22 steps of 64 an epoch, 23 or 22 of stages of 60 and 64.
+@pytest.mark.parametrize(
+    ("settings", "position"),
+    [
+        (ONE_STAGE, Position(44, 2)),
+        (ONE_STAGE, Position(25, 1, 3)),
+        (("progressive.num_stages=2", "progressive.batch_sizes=60,64", "epochs=4"),
+         Position(46 + 22 + 1, 3, 1)),
+        ((), Position()),
+    ],
+)  # fmt: skip
+def test_a_run_continues_on_the_images_it_began_with(settings, position):
+    experiment = override(get_experiment("digits-smoke"), settings)
+    check_images(experiment, position, 1437, pathlib.Path("run"))
+    if position.step:
+        for num_images in (600, 2000):
+            with pytest.raises(ValueError, match=rf"{num_images:,} training images"):
+                check_images(experiment, position, num_images, pathlib.Path("run"))
+
+
+def test_a_finished_run_does_not_need_its_images():
+    experiment = override(get_experiment("digits-smoke"), ONE_STAGE)
+    check_images(experiment, Position(66, 3), 2000, pathlib.Path("run"))
 
 
 def test_a_refusal_says_a_command_that_begins_a_new_run(tmp_path, capsys):
