@@ -265,7 +265,8 @@ class _Run:
         num_steps = self._steps_per_execution(segment)
         if num_steps != learner.steps_per_execution:
             learner.steps_per_execution = num_steps
-            learner.train_function = None
+            # Both run as many steps as when they were traced.
+            learner.train_function = learner.test_function = None
         fit_segment(
             learner,
             learner.network,
