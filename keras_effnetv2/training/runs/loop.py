@@ -62,6 +62,7 @@ class LoopCallback(keras.callbacks.Callback):
         self.stop_signal: int | None = None
         self._told: keras.callbacks.CallbackList | None = None
         self._stops_after_epoch = False
+        self._is_due = False  # A checkpoint, by the last steps.
         self._losses: list[tuple[int, Any]] = []
         self._metrics: list[np.ndarray] = []
         self._epoch_start = 0.0
@@ -135,11 +136,11 @@ class LoopCallback(keras.callbacks.Callback):
             self._look()
         if self._told:
             self._told.on_train_batch_end(epoch_step - 1, logs)
+        interval = self.experiment.loop.checkpoint_steps
+        self._is_due = self.position.step // interval > before // interval
         if batch + 1 == self.segment.num_steps:
             return  # The end of the epoch saves, and has more to save.
-        interval = self.experiment.loop.checkpoint_steps
-        passed = self.position.step // interval > before // interval
-        if self._stops_here() or passed or self._must_stop:
+        if self._stops_here() or self._is_due or self._must_stop:
             self._save()
         self._stop_if_asked()
 
@@ -163,9 +164,7 @@ class LoopCallback(keras.callbacks.Callback):
             is_best = self._evaluate(record)
         with together(self.devices):
             self.report_epoch(record)
-        interval = self.experiment.loop.checkpoint_steps
-        passed = before.step // interval > (before.step - 1) // interval
-        if is_last or is_best or passed or ends or self._must_stop:
+        if is_last or is_best or self._is_due or ends or self._must_stop:
             self._save(is_best)
         self.model.stop_training = ends
         self._stop_if_asked()
@@ -188,14 +187,11 @@ class LoopCallback(keras.callbacks.Callback):
 
     def _tell_epoch(self, epoch: int, record: dict[str, Any]) -> bool:
         """Calls the user's callbacks for an epoch; returns whether one stops it."""
-        if self._told is None:
-            return False
-        names = {f"eval_{x}": f"val_{x}" for x in ("loss", "accuracy", "top5_accuracy")}
-        names |= {x: x for x in ("loss", "accuracy", "learning_rate")}
-        self._told.on_epoch_end(
-            epoch, {names[x]: value for x, value in record.items() if x in names}
-        )
-        stops = self.model.stop_training or self._stops_after_epoch
+        stops = False
+        if self._told is not None:
+            self._told.on_epoch_end(epoch, _logs(record))
+            stops = self.model.stop_training or self._stops_after_epoch
+        # Also without callbacks: the chief may have some.
         return bool(from_chief(self.devices, int(stops)))
 
     def _stops_here(self) -> bool:
@@ -261,6 +257,13 @@ class LoopCallback(keras.callbacks.Callback):
         if self.stop_signal is not None:
             name = signal.Signals(self.stop_signal).name
             raise Interrupted(f"Stopped by {name} after step {self.position.step}.")
+
+
+def _logs(record: dict[str, Any]) -> dict[str, Any]:
+    """The numbers of an epoch under the names that Keras gives them."""
+    names = {f"eval_{x}": f"val_{x}" for x in ("loss", "accuracy", "top5_accuracy")}
+    names |= {x: x for x in ("loss", "accuracy", "learning_rate")}
+    return {names[x]: value for x, value in record.items() if x in names}
 
 
 def _set_mode(callback: Any) -> None:

@@ -4,13 +4,21 @@ import json
 import os
 import signal
 import threading
+import types
 
 import keras
 import pytest
 
 from keras_effnetv2.errors import Interrupted
-from keras_effnetv2.training import get_experiment, load_run, override, train
+from keras_effnetv2.training import (
+    evaluate_run,
+    get_experiment,
+    load_run,
+    override,
+    train,
+)
 from keras_effnetv2.training.devices.strategies import Devices
+from keras_effnetv2.training.progressive.learning import Segment
 from keras_effnetv2.training.runs import loop
 from keras_effnetv2.training.runs.checkpoints import Checkpoints, Position
 from tests.training.run_processes import QUICK, steps_saved
@@ -194,6 +202,42 @@ def fixture_callback(tmp_path):
     return loop.LoopCallback(
         experiment, Devices("cpu"), checkpoints, Position(7), *functions
     )
+
+
+def test_a_checkpoint_is_due_if_any_of_the_last_steps_passed_it(callback):
+    stage = types.SimpleNamespace(batch_size=1)
+    callback.experiment = override(
+        callback.experiment, ["loop.checkpoint_steps=5", "loop.evaluate_steps=99"]
+    )
+    callback.num_epochs, callback.position = 9, Position()
+    callback.set_model(types.SimpleNamespace(measured=dict, stop_training=False))
+    saved = []
+    for name, function in {
+        "_save": lambda is_best: saved.append(callback.position.step),
+        "_look": lambda: None,
+        "_record": lambda *_: {},
+    }.items():
+        setattr(callback, name, function)
+    for epoch in range(4):  # Each of three steps, in one execution.
+        callback.segment = Segment(stage, epoch, epoch + 1, 0, 3)
+        callback.on_train_batch_end(2, {"loss": 1.0})
+        callback.on_epoch_end(epoch)
+    assert saved == [6, 12]
+
+
+def test_the_chief_decides_also_where_others_have_no_callbacks(callback, monkeypatch):
+    monkeypatch.setattr(loop, "from_chief", lambda devices, number: 1)
+    assert callback._tell_epoch(0, {})
+
+
+def test_each_evaluation_sees_all_images_however_many_steps_run_at_once(tmp_path):
+    # One step at once in the first stage, two in the second.
+    settings = ("progressive.batch_sizes=64,32", "loop.steps_per_execution=2")
+    records = run(tmp_path / "run", *settings, "data.eval_split=test[:96]", "epochs=2")
+    assert [record["stage"] for record in records] == [1, 2]
+    found = evaluate_run(tmp_path / "run", checkpoint="last", strategy="cpu")
+    last = {name: records[-1][f"eval_{name}"] for name in found}
+    assert found == pytest.approx(last, rel=1e-5)
 
 
 def test_the_first_signal_stops_after_the_step_and_the_second_at_once(callback):
