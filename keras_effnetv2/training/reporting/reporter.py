@@ -23,7 +23,11 @@ from keras_effnetv2.training.reporting.records import Records, evaluations_since
 from keras_effnetv2.training.reporting.samples import draw_samples
 from keras_effnetv2.training.reporting.scalars import Scalars, tag
 from keras_effnetv2.training.reporting.summary import summarize
-from keras_effnetv2.training.reporting.trackers import open_trackers
+from keras_effnetv2.training.reporting.trackers import (
+    Tracker,
+    failures_noted,
+    open_trackers,
+)
 from keras_effnetv2.training.reporting.training_progress import TrainingProgress
 from keras_effnetv2.training.runs.checkpoints import Position
 from keras_effnetv2.training.runs.trained import describe_weights
@@ -130,7 +134,7 @@ class Reporter:
             status = "KILLED"
         with contextlib.ExitStack() as stack:
             for tracker in self._trackers:
-                stack.callback(tracker.close, status)
+                stack.callback(_close, tracker, status)
             stack.callback(self._scalars.close)
             stack.callback(self._progress.close)
 
@@ -158,7 +162,8 @@ class Reporter:
             if value is not None and math.isfinite(value)
         }
         for tracker in self._trackers:
-            tracker.write(numbers, step)
+            with failures_noted(f"record step {step}"):
+                tracker.write(numbers, step)
 
     def _draw(self) -> None:
         self._drawn_at = time.monotonic()
@@ -166,3 +171,8 @@ class Reporter:
             draw_curves(self._records.read(), self._workdir.curves, self._name)
         except ImportError as error:
             logging.warning("The curves cannot be drawn: %s", error)
+
+
+def _close(tracker: Tracker, status: str) -> None:
+    with failures_noted("note the end"):
+        tracker.close(status)

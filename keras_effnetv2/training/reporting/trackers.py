@@ -93,6 +93,15 @@ def open_trackers(
     return opened
 
 
+@contextlib.contextmanager
+def failures_noted(action: str) -> Iterator[None]:
+    """Warns of whatever fails: training is worth more than its record elsewhere."""
+    try:
+        yield
+    except Exception as error:
+        logging.warning("A tracker failed to %s: %s", action, error)
+
+
 class _MLflow:
     """A run in an MLflow experiment, with our name unless the environment has one."""
 
@@ -105,8 +114,8 @@ class _MLflow:
     ) -> None:
         import mlflow
 
-        self._errors = mlflow.exceptions.MlflowException
-        with _errors_explained("MLflow", self._errors, "MLFLOW_TRACKING_URI", folder):
+        errors = mlflow.exceptions.MlflowException
+        with _errors_explained("MLflow", errors, "MLFLOW_TRACKING_URI", folder):
             # Not the functions of `mlflow` itself: they have one run per process, which
             # may be the caller's.
             self._client = mlflow.MlflowClient()
@@ -132,13 +141,9 @@ class _MLflow:
         from mlflow.entities import Metric
 
         now = int(1000 * time.time())
-        try:
-            self._client.log_batch(
-                self.id, [Metric(*metric, now, step) for metric in metrics.items()]
-            )
-        except self._errors as error:
-            # Training is worth more than its record elsewhere.
-            logging.warning("MLflow did not accept step %d: %s", step, error)
+        self._client.log_batch(
+            self.id, [Metric(*metric, now, step) for metric in metrics.items()]
+        )
 
     def close(self, status: str) -> None:
         self._client.set_terminated(self.id, status)

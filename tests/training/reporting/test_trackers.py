@@ -8,6 +8,7 @@ import pytest
 from keras_effnetv2.training import get_experiment, override
 from keras_effnetv2.training.devices.strategies import Devices
 from keras_effnetv2.training.experiments.settings import list_settings
+from keras_effnetv2.training.reporting import trackers
 from keras_effnetv2.training.reporting.reporter import Reporter
 from keras_effnetv2.training.reporting.trackers import check_trackers, open_trackers
 from keras_effnetv2.training.runs.checkpoints import Position
@@ -119,6 +120,31 @@ def test_a_tracker_that_cannot_be_opened_is_one_line(workdir, monkeypatch):
         open_trackers(["mlflow"], workdir.tracking, EXPERIMENT)
     assert "\n" not in str(caught.value)
     assert not workdir.tracking.exists()
+
+
+class Unreachable:
+    """A tracker whose server has gone away."""
+
+    def __init__(self, *_):
+        self.id = "17"
+
+    def write(self, metrics, step):
+        raise ConnectionError("no answer")
+
+    def close(self, status):
+        raise TimeoutError("no answer")
+
+
+def test_a_tracker_that_fails_later_is_only_warned_of(workdir, monkeypatch, caplog):
+    monkeypatch.setattr(trackers, "check_trackers", lambda names: None)
+    monkeypatch.setitem(trackers._TRACKERS, "mlflow", Unreachable)
+    report(workdir, [1, 2], ["mlflow"])
+    lines = [record.getMessage() for record in caplog.records]
+    assert [line.partition(" failed to ")[2] for line in lines] == [
+        "record step 5: no answer",
+        "record step 10: no answer",
+        "note the end: no answer",
+    ]
 
 
 def test_unknown_trackers_are_refused():
