@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 from keras_effnetv2 import private_apis
+from keras_effnetv2.errors import InputError
 from keras_effnetv2.networks.architecture import Variant
 from keras_effnetv2.search.studies.workers import CandidateError
 from keras_effnetv2.training.devices.process_setup import set_up_process
@@ -20,7 +21,7 @@ from keras_effnetv2.training.progressive import feeding
 from keras_effnetv2.training.progressive.learning import fit_segment, plan_segments
 from keras_effnetv2.training.progressive.stages import steps_per_epoch
 from keras_effnetv2.training.runs.evaluation import Evaluation
-from keras_effnetv2.training.runs.feasibility import check
+from keras_effnetv2.training.runs.feasibility import check, check_class_counts
 
 # Called with the epochs trained and the accuracy; raises to end the training.
 Report = Callable[[int, float], None]
@@ -40,6 +41,11 @@ class Evaluator:
     """
 
     def __init__(self, experiment: Experiment) -> None:
+        if experiment.optimizer.head_epochs:
+            raise InputError(
+                "A search trains all layers of a candidate from the start. Received: "
+                f"optimizer.head_epochs={experiment.optimizer.head_epochs}. Set it to 0."
+            )
         model = dataclasses.replace(
             experiment.model,
             width_coefficient=None,
@@ -51,6 +57,7 @@ class Evaluator:
         self.experiment, *self._feeds = feeding.open_feeds(self.experiment)
         stages = self.experiment.stages(self._feeds[0].source.num_examples)
         check(self.experiment, stages, self.devices)
+        check_class_counts(self.experiment, self._feeds[0].source.class_counts)
 
     @property
     def num_classes(self) -> int:
@@ -94,6 +101,7 @@ class Evaluator:
                 stages,
                 num_images,
                 class_names=train_feed.source.class_names,
+                class_counts=train_feed.source.class_counts,
             )
         callback = _EpochEnd(
             Evaluation(learner, eval_feed, stages[-1].batch_size, self.devices),

@@ -8,6 +8,7 @@ import pytest
 
 from keras_effnetv2.models import create_model
 from keras_effnetv2.networks.architecture import FUSED_MBCONV, MBCONV, BlockSpec
+from keras_effnetv2.search import evaluator as evaluator_module
 from keras_effnetv2.search import objective as objective_module
 from keras_effnetv2.search.costs.step_time import StepTime
 from keras_effnetv2.search.evaluator import Evaluator
@@ -158,6 +159,29 @@ def test_settings_that_do_not_go_together_are_refused_before_any_trial():
         ValueError, match="warms up for 5 epochs, but training has only"
     ):
         Evaluator(search("epochs=3", "schedule.warmup_epochs=5").training)
+    with pytest.raises(ValueError, match="optimizer.head_epochs=2. Set it to 0"):
+        Evaluator(search("optimizer.head_epochs=2").training)
+
+
+def test_candidates_are_trained_with_class_weights(monkeypatch):
+    settings = ("epochs=1", "regularization.class_weights=balanced")
+    evaluator, counts = Evaluator(search(*settings).training), []
+
+    def build(*_, class_counts=None, **__):
+        counts.append(class_counts)
+        raise CandidateError("enough is known")
+
+    monkeypatch.setattr(evaluator_module, "build_learner", build)
+    with pytest.raises(CandidateError):
+        evaluator.accuracy(SMALL)
+    assert len(counts[0]) == 10 and sum(counts[0]) == 512
+    source = dataclasses.replace(evaluator._feeds[0].source, class_counts=None)
+    feed = dataclasses.replace(evaluator._feeds[0], source=source)
+    monkeypatch.setattr(
+        evaluator_module.feeding, "open_feeds", lambda x: (x, feed, feed)
+    )
+    with pytest.raises(ValueError, match="Class weights need a source that knows"):
+        Evaluator(search(*settings).training)
 
 
 def test_hopeless_trainings_are_pruned(objective, monkeypatch):
