@@ -114,11 +114,14 @@ def compare(wanted: engines.Arrays, found: engines.Arrays) -> dict[str, float]:
     }
 
 
-def relative_difference(wanted: np.ndarray, found: np.ndarray) -> float:
-    """The largest difference relative to the largest number of `wanted`."""
+def relative_difference(
+    wanted: np.ndarray, found: np.ndarray, least: float = 0.0
+) -> float:
+    """The largest difference relative to the largest number of `wanted`, or `least`."""
     if wanted.shape != found.shape:
         return float("inf")
-    return float(np.max(np.abs(wanted - found)) / np.max(np.abs(wanted)))
+    largest = max(np.max(np.abs(wanted)), least)
+    return float(np.max(np.abs(wanted - found)) / largest)
 
 
 def check_signatures(folder: pathlib.Path, signatures: Any) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """Costs of LiteRT models, and their agreement with the Keras model."""
 
 import dataclasses
+import math
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -29,10 +30,11 @@ _MAX_DIFFERENCES = {
 }
 # Below this, logarithms of float32 probabilities are dominated by rounding.
 _TINY = 1e-30
-# Probabilities near 0 hide differences, which logarithms show.
+# Probabilities near 0 hide differences, which logarithms show. Of several classes, the
+# largest logarithm is log 2 at least; of one class, all may be about 0.
 _NUMBERS = {
-    "probabilities": lambda x: x,
-    "log_probabilities": lambda x: np.log(np.maximum(x, _TINY)),
+    "probabilities": (lambda x: x, 0.0),
+    "log_probabilities": (lambda x: np.log(np.maximum(x, _TINY)), math.log(2)),
 }
 
 
@@ -104,8 +106,7 @@ def measure(
     differences = {}
     for (name, output), largest in _MAX_DIFFERENCES.items():
         if name in found:
-            numbers = (_NUMBERS[output](x) for x in (wanted, found[name]))
-            measured = {f"{name}/{output}": relative_difference(*numbers)}
+            measured = {f"{name}/{output}": _difference(output, wanted, found[name])}
             check_differences(measured, largest)
             differences |= measured
     seconds = {name: float(np.median(results[name]["seconds"])) for name in formats}
@@ -158,6 +159,11 @@ def report_text(report: Report, name: str) -> str:
     if report.keras_accuracy is not None:
         lines.append(f"Accuracy of the Keras model: {report.keras_accuracy:.2%}.")
     return "\n\n".join(lines) + "\n"
+
+
+def _difference(output: str, wanted: np.ndarray, found: np.ndarray) -> float:
+    numbers, least = _NUMBERS[output]
+    return relative_difference(numbers(wanted), numbers(found), least)
 
 
 def _row(

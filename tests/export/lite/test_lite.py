@@ -273,6 +273,15 @@ def test_layers_that_are_not_there_are_named(exported):
     assert all("/block4a" in x or "predictions" in x for x in found)
 
 
+def test_a_sure_answer_of_one_class_may_be_rounded():
+    sure = 1 / (1 + np.exp(-np.array([[12], [14], [16]], "float32")))
+    rounded = np.nextafter(sure, np.float32(0))
+    for found, largest in ((rounded, 1e-6), (np.ones_like(sure), 1e-4)):
+        difference = format_reports._difference("log_probabilities", sure, found)
+        assert 0 < difference < largest
+    assert format_reports._difference("log_probabilities", sure, 0.9 * sure) > 0.1
+
+
 def test_another_function_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(
         format_reports,
