@@ -228,7 +228,8 @@ def _for_all(experiment: Experiment, feed: Feed) -> Experiment:
     directory, name = data.directory, data.name
     if directory:
         directory = _absolute(directory)
-    if data.source == "csv":
+    is_folder = os.path.isdir(os.path.expanduser(name))  # Or a name on the Hub.
+    if data.source == "csv" or (data.source == "hugging_face" and is_folder):
         name = _absolute(name)
     order = "full" if feed.source.chunks is None else "chunks"
     data = dataclasses.replace(data, directory=directory, name=name, order=order)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import http.server
+import os
 import threading
 
 import numpy as np
@@ -201,6 +202,19 @@ def test_a_directory_that_a_process_does_not_see(addresses, training):
     others = dataclasses.replace(experiment, data=data), feed, (stage,)
     with pytest.raises(InputError, match="Input process localhost.*/nowhere/records"):
         made(DataService(addresses).batches, others, Segment(stage, 0, 1, 0, 4))
+
+
+def test_processes_get_names_of_folders_that_hold_anywhere(training, tmp_path):
+    experiment, feed, _ = training
+    name = os.path.relpath(tmp_path)
+    for source, given, sent in (
+        ("csv", "labels.csv", os.path.abspath("labels.csv")),
+        ("hugging_face", name, str(tmp_path)),
+        ("hugging_face", "owner/birds", "owner/birds"),
+    ):
+        data = dataclasses.replace(experiment.data, source=source, name=given)
+        made = service_client._for_all(dataclasses.replace(experiment, data=data), feed)
+        assert made.data.name == sent
 
 
 class _Page(http.server.BaseHTTPRequestHandler):
