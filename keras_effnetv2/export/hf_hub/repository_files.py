@@ -168,7 +168,7 @@ def _config(network: _Network) -> dict[str, Any]:
     config: dict[str, Any] = {
         "architecture": network.architecture,
         "num_classes": network.num_classes,
-        "num_features": network.variant.round_filters(network.variant.top_filters),
+        "num_features": network.variant.scaled_top_filters,
         "global_pool": "avg",
         **_label_fields(record),
         "pretrained_cfg": {

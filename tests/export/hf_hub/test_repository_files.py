@@ -9,6 +9,7 @@ from safetensors.numpy import load_file
 
 import keras_effnetv2
 from keras_effnetv2 import create_model, export, name_classes
+from keras_effnetv2.export.hf_hub import repository_files
 from keras_effnetv2.networks import variants
 from keras_effnetv2.networks.functional import named_variables
 from keras_effnetv2.preprocessing import Preprocessing, record
@@ -65,6 +66,14 @@ def test_the_configuration_is_timms(model, tmp_path):
     assert fields["input_size"] == [3, 64, 64]
     assert (fields["crop_mode"], fields["crop_pct"]) == ("squash", 1.0)
     assert fields["mean"] == fields["std"] == [0.5] * 3
+
+
+def test_features_are_those_of_the_last_convolution():
+    # Wider than B0, but its ends are not: a record of timm has 1280, too.
+    (network, *_) = repository_files._networks(
+        create_model("efficientnet-lite2", weights=None, classes=3)
+    )
+    assert repository_files._config(network)["num_features"] == 1280
 
 
 def test_the_card_says_how_to_load_it(model, tmp_path):
