@@ -32,6 +32,7 @@ def check_target(path: str | os.PathLike) -> pathlib.Path:
         ValueError: it cannot be written, or exists and is not an export.
     """
     target = _local(path, "Export to a folder and copy that to the bucket.")
+    target = target.resolve()  # A link stays, and what it points to is replaced.
     if target.exists() and not _is_replaceable(target):
         raise InputError(
             f"{path} already exists and is not an export ({MANIFEST} is missing). "

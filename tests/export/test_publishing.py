@@ -59,6 +59,15 @@ def test_a_new_folder_and_its_replacement(tmp_path):
     assert list(tmp_path.iterdir()) == [target]
 
 
+def test_what_a_link_points_to_is_replaced(tmp_path):
+    fill(tmp_path / "v1", "old")
+    link = tmp_path / "current"
+    link.symlink_to("v1")
+    fill(publishing.check_target(link), "new")
+    assert link.is_symlink()
+    assert (tmp_path / "v1" / publishing.MANIFEST).read_text() == "new"
+
+
 def test_a_failure_leaves_the_old_one(tmp_path):
     target = tmp_path / "export"
     fill(target, "old")
