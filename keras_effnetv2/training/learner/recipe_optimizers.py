@@ -3,7 +3,6 @@
 Source: google/automl, efficientnetv2: `utils.py`; paper: Tan and Le 2021, Section 5.
 """
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,7 +25,7 @@ from keras_effnetv2.training.learner.schedules import (
 from keras_effnetv2.training.progressive.stages import Stage, steps_per_epoch
 
 # The released code decays everything except biases and batch norms' scales and offsets.
-_DECAYED = re.compile(r"kernel$")
+_NOT_DECAYED = ("beta", "bias", "gamma")
 
 
 def build_optimizer(
@@ -54,6 +53,8 @@ def build_optimizer(
         kind = LAYER_WISE[kind]
         options["update_scales"] = [settings.layer_decay**depth for depth in depths]
     optimizer = kind(learning_rate, global_clipnorm=settings.global_clipnorm, **options)
+    if settings.name == "adamw":
+        optimizer.exclude_from_weight_decay(var_names=_NOT_DECAYED)
     if experiment.model.precision == "mixed_float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     sum_before_clipping(optimizer)
@@ -105,7 +106,7 @@ def _learning_rate(
 
 def is_decayed(variable: Any) -> bool:
     """Whether weight decay applies: to kernels only, in the released code."""
-    return bool(_DECAYED.search(variable.name))
+    return not any(name in variable.name for name in _NOT_DECAYED)
 
 
 def add_l2(variables: Sequence[Any], weight_decay: float) -> None:

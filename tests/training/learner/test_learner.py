@@ -233,6 +233,25 @@ def test_adam_has_the_experiments_settings(name):
     assert (optimizer.beta_2, optimizer.epsilon) == (0.98, 0.25)
 
 
+@pytest.mark.parametrize("decay", [1.0, 0.5])
+def test_adamw_decays_kernels_only(decay):
+    learner = learner_of(
+        experiment(
+            "optimizer.name=adamw",
+            f"optimizer.layer_decay={decay}",
+            "regularization.weight_decay=0.5",
+        )
+    )
+    variables = learner.trainable_variables
+    for variable in variables:
+        variable.assign(keras.ops.ones_like(variable))
+    learner.optimizer.apply([keras.ops.zeros_like(x) for x in variables], variables)
+    for variable in variables:
+        is_kernel = variable.name.endswith("kernel")
+        assert (np.max(variable) < 1) == is_kernel, variable.path
+        assert is_kernel or np.min(variable) == 1, variable.path
+
+
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_softmax_loss_shares_a_mass_of_one_among_several_labels(smoothing):
     scores = np.array([[2.0, 1.0, 0.0, -1.0]], "float32")
