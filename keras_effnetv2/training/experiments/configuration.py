@@ -171,7 +171,7 @@ class Regularization(Checked):
 
     Attributes:
         weight_decay: L2 of kernels, in the loss: this times half the sum of squares.
-            Paper: 1e-5.
+            With AdamW kernels shrink by this times the learning rate. Paper: 1e-5.
         label_smoothing: probability that is moved from the label evenly to all classes.
             Released code: 0.1.
         class_weights: `"balanced"`: in training, the loss of an image is weighted in
@@ -249,7 +249,8 @@ class Experiment(Checked):
 
     def num_epochs(self, num_train_images: int) -> int:
         """`epochs`, or as many as `min_steps` take, if more."""
-        steps = steps_per_epoch(num_train_images, self.batch_size)
+        largest = max(self.progressive.batch_sizes or (self.batch_size,))
+        steps = steps_per_epoch(num_train_images, largest)
         return max(self.epochs, math.ceil(self.min_steps / steps))
 
     def stages(self, num_train_images: int) -> tuple[Stage, ...]:

@@ -12,6 +12,7 @@ from keras_effnetv2.training.experiments.named import (
     get_experiment,
     list_experiments,
 )
+from keras_effnetv2.training.experiments.settings import override
 from keras_effnetv2.training.learner.schedules import (
     build_schedule,
     scale_learning_rate,
@@ -217,3 +218,10 @@ def test_the_paper_and_the_released_code_differ():
     assert get_experiment("imagenet-s-paper").progressive.image_size == Ramp(128, 300)
     assert get_experiment("imagenet-s").model.bn_momentum == 0.9
     assert get_experiment("imagenet-s-paper").model.bn_momentum == 0.99
+
+
+def test_stages_of_other_batches_take_enough_steps_too():
+    sizes = ("progressive.num_stages=2", "progressive.batch_sizes=1024,512")
+    experiment = override(get_experiment("finetune-flowers"), sizes)
+    stages = experiment.stages(2040)
+    assert sum(stage.num_steps(2040) for stage in stages) >= experiment.min_steps
