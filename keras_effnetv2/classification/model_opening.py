@@ -140,7 +140,7 @@ def _open_path(path: pathlib.Path, name: str, image_size: int | None) -> Engine:
     if path.is_dir():
         return _open_folder(path, image_size)
     if path.suffix == ".keras":
-        return KerasEngine(read_model(path), image_size)
+        return _compiled(read_model(path), image_size)
     for suffixes, open_file in _FILES.items():
         if path.name.endswith(suffixes):
             return open_file(path, image_size)
@@ -149,7 +149,7 @@ def _open_path(path: pathlib.Path, name: str, image_size: int | None) -> Engine:
 
 def _open_folder(folder: pathlib.Path, image_size: int | None) -> Engine:
     if addresses.is_folder(folder):
-        return KerasEngine(create_model(folder), image_size)
+        return _compiled(create_model(folder), image_size)
     if (folder / _SAVED_MODEL).is_file():
         if folder.name == exports.CLASSIFICATION:
             return exports.HubEngine(folder, image_size)

@@ -41,10 +41,10 @@ class Evaluator:
     """
 
     def __init__(self, experiment: Experiment) -> None:
-        if experiment.optimizer.head_epochs:
+        if num := experiment.optimizer.head_epochs:
             raise InputError(
                 "A search trains all layers of a candidate from the start. Received: "
-                f"optimizer.head_epochs={experiment.optimizer.head_epochs}. Set it to 0."
+                f"optimizer.head_epochs={num}. Set it to 0."
             )
         model = dataclasses.replace(
             experiment.model,

@@ -226,6 +226,15 @@ def test_a_folded_classifier_gives_the_same_but_for_rounding(photos):
     np.testing.assert_allclose(found, features, rtol=1e-3, atol=1e-4)
 
 
+def test_a_model_that_it_opens_is_folded(model, photos, tmp_path):
+    model.save(tmp_path / "model.keras")
+    classify = Classifier(tmp_path / "model.keras")
+    scores = classify.scores(photos)
+    np.testing.assert_allclose(scores, Classifier(model).scores(photos), rtol=1e-3)
+    classify.model.set_weights([0 * x for x in model.get_weights()])  # Does not count.
+    np.testing.assert_array_equal(classify.scores(photos), scores)
+
+
 def test_what_cannot_be_folded_computes_as_before(model, photos):
     half = keras_effnetv2.create_model(
         NANO, classes=5, dtype="mixed_bfloat16", preprocessing=RECORD

@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 
 from keras_effnetv2 import create_model, decode_predictions
-from keras_effnetv2.classification import Classifier
-from keras_effnetv2.commands.results import image_runs
 from keras_effnetv2.data.decoding import cropping, images
 from keras_effnetv2.networks import variants
 from keras_effnetv2.preprocessing import preprocess_input, record
@@ -305,18 +303,3 @@ def test_any_model_can_be_named_by_one_flag(capsys, network, photos):
     assert "determines network and weights. Leave out --weights" in (
         capsys.readouterr().err
     )
-
-
-def test_many_images_are_classified_by_a_folded_network(
-    network, photos, monkeypatch, capsys
-):
-    folded, fold = [], Classifier.fold
-    monkeypatch.setattr(
-        Classifier, "fold", lambda self: folded.append(self) or fold(self)
-    )
-    run(photos, "--model", network)
-    few = capsys.readouterr().out
-    assert not folded
-    monkeypatch.setattr(image_runs, "MANY", 2)
-    run(photos, "--model", network)
-    assert capsys.readouterr().out == few and len(folded) == 1

@@ -23,10 +23,7 @@ RowsOf = Callable[[Classifier, Sequence[Item]], list[Row]]
 
 
 def rows(
-    args: argparse.Namespace,
-    images: Sequence[Item],
-    rows_of: RowsOf,
-    is_many: bool = False,
+    args: argparse.Namespace, images: Sequence[Item], rows_of: RowsOf
 ) -> Iterator[list[Row]]:
     """Rows of the images in their order, many at a time.
 
@@ -34,7 +31,6 @@ def rows(
         args: the flags of a classifier, which each actor opens.
         images: images whose files each machine has under these names.
         rows_of: makes the rows; defined in a module, so that actors can import it.
-        is_many: as in `open_classifier`.
     """
     if not images:
         return
@@ -42,7 +38,7 @@ def rows(
     num = _BATCHES * args.batch_size
     tasks = [images[start : start + num] for start in range(0, len(images), num)]
     progress = Progress("Images", len(images))
-    make = functools.partial(_opened, os.getcwd(), args, rows_of, is_many)
+    make = functools.partial(_opened, os.getcwd(), args, rows_of)
     for found in fleet.on_actors(make, tasks):
         yield found
         progress.advance(len(found))
@@ -55,8 +51,8 @@ def leave_devices() -> None:
 
 
 def _opened(
-    folder: str, args: argparse.Namespace, rows_of: RowsOf, is_many: bool
+    folder: str, args: argparse.Namespace, rows_of: RowsOf
 ) -> Callable[[Sequence[Item]], list[Row]]:
     """In an actor: the function that classifies."""
     os.chdir(folder)  # Relative names are relative to the calling process.
-    return functools.partial(rows_of, open_classifier(args, is_many))
+    return functools.partial(rows_of, open_classifier(args))

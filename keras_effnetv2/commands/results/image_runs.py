@@ -24,9 +24,6 @@ from keras_effnetv2.paths import as_path
 from keras_effnetv2.progress import Progress
 
 _QUICK = 2.0  # Seconds; no rate is printed for less.
-# From so many images on, the network is folded: for fewer, folding takes longer than it
-# saves.
-MANY = 512
 # Flags that the results depend on.
 _SETTINGS = ("model", "variant", "weights", "workdir", "checkpoint", "image_size")
 
@@ -103,27 +100,23 @@ def run(
                 f"--engine {args.engine} writes to a file. Name it: --output "
                 "FILE.parquet"
             )
-        classifier = open_classifier(args, _are_many(args.images))
+        classifier = open_classifier(args)
         return _print_rows(classifier, args.images, task_of(classifier), kind)
     check_engine(args.engine)
     path = pathlib.Path(args.output).expanduser()
     unfinished = UnfinishedRows(path, kept)
     write = _write_of_fleet if args.engine == "ray" else _write
-    # Images already done count too, so that the rest is computed in the same way.
-    task = write(args, task_of, unfinished, _are_many(args.images))
+    task = write(args, task_of, unfinished)
     result_files.finish(unfinished, path, kind, task.write)
     print(f"{printable(path)}: {len(unfinished.done):,} images", flush=True)
     return report_failures(unfinished.num_failed, len(unfinished.done))
 
 
 def _write(
-    args: argparse.Namespace,
-    task_of: TaskOf,
-    unfinished: UnfinishedRows,
-    is_many: bool,
+    args: argparse.Namespace, task_of: TaskOf, unfinished: UnfinishedRows
 ) -> Task:
     """Adds a row for each image without one; returns the task."""
-    classifier = open_classifier(args, is_many)
+    classifier = open_classifier(args)
     task = task_of(classifier)
     write_rows(classifier, args.images, task, unfinished)
     return task
@@ -142,17 +135,14 @@ def write_rows(
 
 
 def _write_of_fleet(
-    args: argparse.Namespace,
-    task_of: TaskOf,
-    unfinished: UnfinishedRows,
-    is_many: bool,
+    args: argparse.Namespace, task_of: TaskOf, unfinished: UnfinishedRows
 ) -> Task:
     """As `_write`, on a Ray cluster."""
     fleet_rows.leave_devices()
     task = task_of(open_classifier(args))  # Fails early if it cannot be opened.
     found = _left(args.images, unfinished)
     rows_of = functools.partial(_listed_rows, task_of)
-    for rows in fleet_rows.rows(args, found, rows_of, is_many):
+    for rows in fleet_rows.rows(args, found, rows_of):
         unfinished.append(rows)
     return task
 
@@ -175,10 +165,6 @@ def _left(names: Sequence[str | os.PathLike], unfinished: UnfinishedRows) -> lis
 def find_images(names: Sequence[str | os.PathLike]) -> list[Item]:
     """All files, also those in folders at any depth, each once."""
     return [*{item.name: item for item in items(names)}.values()]
-
-
-def _are_many(names: Sequence[str | os.PathLike]) -> bool:
-    return len(find_images(names)) >= MANY
 
 
 def with_progress(

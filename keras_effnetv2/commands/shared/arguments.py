@@ -43,7 +43,7 @@ def add_classifier_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workdir",
         metavar="DIR",
-        help="instead: work folder of a finished training",
+        help="instead: work folder of a training run",
     )
     add_checkpoint_argument(parser)
     parser.add_argument(

@@ -9,28 +9,16 @@ from keras_effnetv2.classification.choices import BATCH_SIZE
 from keras_effnetv2.classification.classifying import Classifier
 from keras_effnetv2.data.printable import shown
 from keras_effnetv2.errors import InputError
-from keras_effnetv2.training import load_run
 from keras_effnetv2.training.runs.trained import describe_weights
 from keras_effnetv2.weights.hub import addresses
 
 
-def open_classifier(args: argparse.Namespace, is_many: bool = False) -> Classifier:
+def open_classifier(args: argparse.Namespace) -> Classifier:
     """The classifier that the flags of `add_model_arguments` name.
-
-    Args:
-        args: the flags.
-        is_many: whether it is for so many images that folding it pays.
 
     Raises:
         ValueError: they name no classifier, or two.
     """
-    classifier = _opened(args)
-    if is_many:
-        classifier.fold()
-    return classifier
-
-
-def _opened(args: argparse.Namespace) -> Classifier:
     options = {
         "batch_size": getattr(args, "batch_size", BATCH_SIZE),
         "image_size": args.image_size,
@@ -48,7 +36,7 @@ def _opened(args: argparse.Namespace) -> Classifier:
     check_images(getattr(args, "images", []))
     if args.workdir is not None:
         print(describe_weights(args.workdir, args.checkpoint), file=sys.stderr)
-        return Classifier(load_run(args.workdir, args.checkpoint), **options)
+        return Classifier(args.workdir, checkpoint=args.checkpoint, **options)
     if args.model is not None:
         return Classifier(args.model, **options)
     if args.variant is not None:

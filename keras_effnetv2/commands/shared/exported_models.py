@@ -28,7 +28,7 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workdir",
         metavar="DIR",
-        help="instead of --variant and --weights: work folder of a finished training",
+        help="instead of --variant and --weights: work folder of a training run",
     )
     add_checkpoint_argument(parser)
     parser.add_argument(
