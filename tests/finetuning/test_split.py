@@ -78,6 +78,18 @@ def test_a_fifth_of_each_class_is_for_validation(survey):
     assert len(rows) == 37 and "owl/damaged.jpg" not in parts_of(rows)
 
 
+def test_a_class_of_two_bursts_is_validated_with_one(tmp_path):
+    top = pictures.write(tmp_path, {"cat": 20, "dog": 20, "burst": 2})
+    for path in [*(top / "burst").iterdir()]:
+        for number in range(5 if path.name == "00.jpg" else 4):
+            shutil.copy(path, path.with_name(f"{number}_{path.name}"))
+    survey = survey_photographs(find_photographs(top))
+    for seed in range(4):
+        rows = split_photographs(survey, seed)
+        parts = [row.part for row in rows if row.labels == ("burst",)]
+        assert parts.count("validation") == 5 and parts.count("train") == 6
+
+
 def test_copies_are_on_one_side(survey):
     for seed in range(20):
         parts = parts_of(split_photographs(survey, seed))

@@ -112,16 +112,23 @@ def _chosen(
     share = min(VALIDATION_SHARE, _MOST_VALIDATION / max(num, 1))
     found = []
     for stratum in strata.values():
-        total = sum(map(len, stratum))
-        # At least one, and never all.
-        wanted, taken = max(1, round(share * total)), 0
+        held_out = _held_out(stratum, share)
         for number, group in enumerate(stratum):
-            fits = taken < wanted and number < len(stratum) - 1
-            part = (
-                "validation" if fits and taken + len(group) <= 2 * wanted else "train"
-            )
-            taken += len(group) if part == "validation" else 0
+            part = "validation" if number in held_out else "train"
             found += [dataclasses.replace(row, part=part) for row in group]
+    return found
+
+
+def _held_out(stratum: list[list[LabelledFile]], share: float) -> set[int]:
+    """Numbers of the groups of a class to validate with: at least one, never all."""
+    wanted, taken = max(1, round(share * sum(map(len, stratum)))), 0
+    found = set()
+    for number, group in enumerate(stratum[:-1]):
+        if taken < wanted and taken + len(group) <= 2 * wanted:
+            found.add(number)
+            taken += len(group)
+    if not found and len(stratum) > 1:  # All but the last are large.
+        found.add(min(range(len(stratum)), key=lambda number: len(stratum[number])))
     return found
 
 
