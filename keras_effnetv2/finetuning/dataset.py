@@ -59,8 +59,8 @@ def prepare_photographs(
     lines = [*survey.lines(), f"split: {parts}, in {workdir / SPLIT}"]
     if left_out:
         lines.append(
-            f"warning: {left_out:,} training images are copies of images in another "
-            "part, and are left out."
+            f"warning: {left_out:,} images are copies of images in the validation or "
+            "test part, and are left out."
         )
     data = Data(
         "csv",

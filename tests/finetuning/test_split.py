@@ -125,6 +125,26 @@ def test_parts_that_are_there_are_kept_and_copies_of_others_not_trained_on(tmp_p
     assert len(parts) == 20 and not any("leak" in name for name in parts)
 
 
+def test_a_validation_part_of_copies_alone_is_chosen_anew(tmp_path):
+    pictures.write(tmp_path / "train", {"cat": 10, "dog": 10})
+    for part in ("val", "test"):
+        pictures.write(tmp_path / part, {"cat": 2, "dog": 2}, seed=1)
+    rows = split_photographs(survey_photographs(find_photographs(tmp_path)))
+    chosen = [row.file for row in rows if row.part == "validation"]
+    assert len(chosen) == 4 and all(file.startswith("train") for file in chosen)
+
+
+def test_parts_without_training_images_of_a_class_are_refused(tmp_path):
+    pictures.write(tmp_path / "train", {"cat": 6, "dog": 6})
+    pictures.write(tmp_path / "val", {"cat": 2, "dog": 2, "owl": 2, "bat": 2}, seed=1)
+    shutil.copytree(tmp_path / "val" / "owl", tmp_path / "train" / "owl")
+    refused("2 of the 4 classes .* no images to train on: bat, owl. All", tmp_path)
+    refused("All training images of owl are copies .* bat: only in the val", tmp_path)
+    shutil.rmtree(tmp_path / "train" / "owl")
+    (tmp_path / "val").rename(tmp_path / "test")
+    refused("bat, owl: only in the validation or test part. Put other", tmp_path)
+
+
 def test_what_is_left_out_of_folders_is_warned_of(tmp_path, caplog):
     pictures.write(tmp_path / "train", {"cat": 6, "dog": 6})
     pictures.write(tmp_path, {"owl": 2})
@@ -180,6 +200,20 @@ def test_a_table_may_give_several_labels(tmp_path):
     assert photographs.rows[1] == LabelledFile("all/01.jpg", ("a", "b"))
     rows = split_photographs(survey_photographs(photographs))
     assert {"train", "validation"} == {row.part for row in rows}
+
+
+def test_each_of_several_labels_keeps_an_image_to_train_on(tmp_path):
+    """Each image of `all` is held out or not as an example of another label."""
+    names = [f"label{index}" for index in range(5)]
+    top = pictures.write(tmp_path, {name: 2 for name in names})
+    lines = [f"{name}/{index:02}.jpg,{name}" for name in names for index in range(2)]
+    shared = [f"{x};all" if "00" in x and "4" not in x else x for x in lines]
+    (tmp_path / "labels.csv").write_text("\n".join(["file,label", *shared]))
+    survey = survey_photographs(find_photographs(top, tmp_path / "labels.csv"))
+    for seed in range(100):
+        rows = split_photographs(survey, seed)
+        known = {label for x in rows if x.part == "train" for label in x.labels}
+        assert known == {"all", *names} and "validation" in {x.part for x in rows}
 
 
 def refused(message, folder, labels=None):
