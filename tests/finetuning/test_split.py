@@ -1,6 +1,7 @@
 """The survey and the split: what is there, divided by class, copies together."""
 
 import json
+import os
 import random
 import shutil
 
@@ -200,6 +201,22 @@ def test_a_table_may_give_several_labels(tmp_path):
     assert photographs.rows[1] == LabelledFile("all/01.jpg", ("a", "b"))
     rows = split_photographs(survey_photographs(photographs))
     assert {"train", "validation"} == {row.part for row in rows}
+
+
+def test_labels_and_files_need_not_be_of_utf_8(tmp_path):
+    top = pictures.write(tmp_path / "p", {"all": 12})
+    name = os.fsdecode(b"caf\xe9.jpg")
+    (top / "all" / "00.jpg").rename(top / "all" / name)
+    labels = [b"H\xfcndin", b"caf\xc3\xa9", b"cafe\xcc\x81"]
+    table = tmp_path / "labels.csv"
+    lines = [b"all/caf\xe9.jpg,H\xfcndin"]
+    lines += [b"all/%02d.jpg,%s" % (i, labels[i % 3]) for i in range(1, 12)]
+    table.write_bytes(b"\n".join([b"file,label", *lines]))
+    survey = survey_photographs(find_photographs(top, table))
+    assert json.loads(survey.to_json())["classes"] == {"H\\xfcndin": 4, "caf\xe9": 8}
+    rows = split_photographs(survey)
+    (tmp_path / "split.csv").write_bytes(table_text(rows))
+    assert read_table(tmp_path / "split.csv", multi_label=False) == rows
 
 
 def test_each_of_several_labels_keeps_an_image_to_train_on(tmp_path):

@@ -137,7 +137,11 @@ def _of_classes(
             continue
         for path in paths:
             file = os.path.relpath(path, root)
-            yield LabelledFile(file, (printable(composed(name)),), part)
+            yield LabelledFile(file, (_class_name(name),), part)
+
+
+def _class_name(name: str) -> str:
+    return printable(composed(name))
 
 
 def _nothing(top: folders.Listing) -> str:
@@ -176,7 +180,9 @@ def _of_table(root: pathlib.Path, labels: str | os.PathLike) -> Photographs:
 def _placed(
     row: LabelledFile, beside: pathlib.Path, root: pathlib.Path
 ) -> LabelledFile:
-    """The row, with its file relative to the root."""
+    """The row, with its file relative to the root, and labels like those of folders."""
+    labels = dict.fromkeys(_class_name(label) for label in row.labels)
+    row = dataclasses.replace(row, labels=tuple(labels))
     for folder in (root, beside):
         path = folder / row.file
         if path.is_file():

@@ -62,12 +62,12 @@ def check_enough(survey: Survey) -> None:
     Raises:
         ValueError: nothing is readable, or there are too few images or classes.
     """
-    photographs, where = survey.photographs, survey.photographs.root
+    photographs, where = survey.photographs, printable(survey.photographs.root)
     if not survey.readable:
         row, reason = survey.unreadable[0]
         raise InputError(
             f"None of the {len(photographs.rows):,} images in {where} can be read. "
-            f"The first one, {row.file}: {reason}."
+            f"The first one, {printable(row.file)}: {reason}."
         )
     classes = [name for name, count in survey.counts.items() if count]
     if len(classes) < 2:
