@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from keras_effnetv2.data.labelled_files import read_table
+from keras_effnetv2.data.printable import printable
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.files import full_disk_named
 from keras_effnetv2.finetuning.backbone import choose_backbone
@@ -160,7 +161,8 @@ def default_workdir(photographs: str) -> pathlib.Path:
     """`runs/NAME`, of the name of a folder or a dataset."""
     name = photographs.removeprefix(TFDS).removeprefix(HUGGING_FACE)
     name = name.partition(":")[0].partition("@")[0] if name != photographs else name
-    return pathlib.Path("runs", pathlib.Path(name).expanduser().resolve().name or "all")
+    name = pathlib.Path(name).expanduser().resolve().name
+    return pathlib.Path("runs", printable(name) or "all")
 
 
 def _open_devices(strategy: str, tpu: str | None) -> Devices:

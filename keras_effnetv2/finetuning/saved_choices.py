@@ -14,6 +14,7 @@ from keras_effnetv2.finetuning.decisions import Choice, to_values
 from keras_effnetv2.finetuning.options import Options
 from keras_effnetv2.training.experiments.configuration import Experiment
 from keras_effnetv2.training.experiments.settings import from_json
+from keras_effnetv2.training.runs.workdir import check_encodable
 
 CHOICES = "choices.json"
 # Files that a call may leave if it is stopped before it has chosen.
@@ -60,7 +61,9 @@ def read_chosen(workdir: pathlib.Path, request: dict[str, Any]) -> Chosen | None
         _check_free(workdir)
         return None
     try:
-        values = json.loads(path.read_text())
+        # Paths need not be UTF-8.
+        text = path.read_bytes().decode("utf-8", "surrogateescape")
+        values = json.loads(text)
         found = {**_NEW, **values["request"]}
         chosen = Chosen(
             from_json(json.dumps(values["experiment"])),
@@ -107,6 +110,7 @@ def _timetable(values: dict[str, Any] | None) -> Timetable | None:
 
 def _check_free(workdir: pathlib.Path) -> None:
     """Refuses a folder of something else, or one that cannot be written to."""
+    check_encodable(workdir)
     others = []
     try:
         if workdir.is_dir():
