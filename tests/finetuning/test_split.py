@@ -8,6 +8,8 @@ import shutil
 import pytest
 
 from keras_effnetv2.data.labelled_files import LabelledFile, read_table, table_text
+from keras_effnetv2.data.printable import printable
+from keras_effnetv2.data.sources.csv_files import open_csv
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.finetuning.dataset import SURVEY
 from keras_effnetv2.finetuning.outcome import read_survey
@@ -112,6 +114,18 @@ def test_the_split_is_a_table(survey, tmp_path):
     rows = split_photographs(survey)
     (tmp_path / "split.csv").write_bytes(table_text(rows))
     assert read_table(tmp_path / "split.csv", multi_label=False) == rows
+
+
+def test_names_in_the_table_are_exact(tmp_path):
+    names = {" cats": 5, "cats": 5, "cats ": 5, "\u3000cats": 5, "c\ra\nt": 5, ' "': 5}
+    top = pictures.write(tmp_path / "photographs", names)
+    (top / "cats" / "00.jpg").rename(top / "cats" / " \r00.jpg")
+    rows = split_photographs(survey_photographs(find_photographs(top)))
+    table = tmp_path / "split.csv"
+    table.write_bytes(table_text(rows))
+    assert read_table(table, multi_label=False) == rows
+    source = open_csv("train", 6, str(table), str(top))
+    assert {*source.class_names} == {*map(printable, names)}
 
 
 def test_parts_that_are_there_are_kept_and_copies_of_others_not_trained_on(tmp_path):
