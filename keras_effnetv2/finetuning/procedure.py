@@ -15,8 +15,6 @@ from keras_effnetv2.files import full_disk_named
 from keras_effnetv2.finetuning.backbone import choose_backbone
 from keras_effnetv2.finetuning.dataset import (
     HUGGING_FACE,
-    SPLIT,
-    SURVEY,
     TFDS,
     Dataset,
     names_of,
@@ -40,13 +38,13 @@ from keras_effnetv2.finetuning.outcome import (
 from keras_effnetv2.finetuning.plan import Pace
 from keras_effnetv2.finetuning.rates import choose_rate, plan_sweep
 from keras_effnetv2.finetuning.saved_choices import (
-    CHOICES,
     Chosen,
     describe_request,
     read_chosen,
     write_chosen,
 )
 from keras_effnetv2.finetuning.step_times import has_bfloat16, measure_pace
+from keras_effnetv2.finetuning.work_files import CHOICES, SPLIT, SURVEY
 from keras_effnetv2.paths import is_remote
 from keras_effnetv2.reports.writing import check_modules, write_and_measure
 from keras_effnetv2.training.devices.process_setup import set_up_process

@@ -8,15 +8,14 @@ from typing import Any
 
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.files import check_writable, replace_file
-from keras_effnetv2.finetuning.dataset import SPLIT, SURVEY
 from keras_effnetv2.finetuning.deadline import Timetable
 from keras_effnetv2.finetuning.decisions import Choice, to_values
 from keras_effnetv2.finetuning.options import Options
+from keras_effnetv2.finetuning.work_files import CHOICES, SPLIT, SURVEY
 from keras_effnetv2.training.experiments.configuration import Experiment
 from keras_effnetv2.training.experiments.settings import from_json
 from keras_effnetv2.training.runs.workdir import check_encodable
 
-CHOICES = "choices.json"
 # Files that a call may leave if it is stopped before it has chosen.
 _OWN = {SURVEY, SPLIT, "learning_rates.json", "learning_rates.png"}
 _NEW = {"find_lr": False}  # Missing in requests of version 0.1.

@@ -11,11 +11,11 @@ from keras_effnetv2.data.labelled_files import LabelledFile, read_table, table_t
 from keras_effnetv2.data.printable import printable
 from keras_effnetv2.data.sources.csv_files import open_csv
 from keras_effnetv2.errors import InputError
-from keras_effnetv2.finetuning.dataset import SURVEY
 from keras_effnetv2.finetuning.outcome import read_survey
 from keras_effnetv2.finetuning.photographs.photograph_folder import find_photographs
 from keras_effnetv2.finetuning.photographs.split import split_photographs
 from keras_effnetv2.finetuning.photographs.survey import compare, survey_photographs
+from keras_effnetv2.finetuning.work_files import SURVEY
 from tests.data.image_folders import damage
 from tests.finetuning import pictures
 
@@ -160,19 +160,6 @@ def test_parts_without_training_images_of_a_class_are_refused(tmp_path):
     refused("bat, owl: only in the validation or test part. Put other", tmp_path)
 
 
-def test_what_is_left_out_of_folders_is_warned_of(tmp_path, caplog):
-    pictures.write(tmp_path / "train", {"cat": 6, "dog": 6})
-    pictures.write(tmp_path, {"owl": 2})
-    (tmp_path / "train" / "empty").mkdir()
-    shutil.copy(tmp_path / "owl/00.jpg", tmp_path / "alone.jpg")
-    found = find_photographs(tmp_path)
-    assert found.class_names == ["cat", "dog"] and len(found.rows) == 12
-    left_out, empty, alone = caplog.messages
-    assert left_out.startswith("Left out: owl, next to the folders of training images")
-    assert empty.endswith("empty has no images.")
-    assert alone.startswith("1 images directly in") and "no folder of a class" in alone
-
-
 def test_many_classes_are_shortened_and_empty_ones_named(tmp_path):
     counts = {f"class{i:02}": 16 - i for i in range(15)}
     top = pictures.write(tmp_path, counts)
@@ -194,15 +181,6 @@ def test_a_test_folder_is_held_out_and_the_rest_divided(tmp_path):
     held_out = {name for name, part in parts.items() if part == "test"}
     assert held_out == {x for x in parts if x.startswith("test/")}
     assert sorted({*parts.values()}) == ["test", "train", "validation"]
-
-
-def test_folders_below_a_class_are_of_it(tmp_path):
-    pictures.write(tmp_path / "cat", {"2024": 3, "2025": 3})
-    pictures.write(tmp_path, {"dog": 4})
-    rows = find_photographs(tmp_path).rows
-    assert {(row.file.split("/")[0], row.labels) for row in rows} == {
-        ("cat", ("cat",)), ("dog", ("dog",))
-    }  # fmt: skip
 
 
 def test_a_table_may_give_several_labels(tmp_path):
