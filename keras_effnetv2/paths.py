@@ -166,9 +166,9 @@ class RemotePath:
         with self.open() as file:
             return file.read()
 
-    def read_text(self) -> str:
-        """The contents of the file, decoded as UTF-8."""
-        return self.read_bytes().decode()
+    def read_text(self, encoding: str = "utf-8") -> str:
+        """The contents of the file, decoded."""
+        return self.read_bytes().decode(encoding)
 
     def write_bytes(self, contents: bytes) -> None:
         """Writes the file, replacing its contents."""

@@ -3,6 +3,9 @@
 file,label,part
 cats/1.jpg,cat,train
 both.jpg,cat;dog,validation
+
+Spaces around a value are no part of it, as people add them. Programs quote all values,
+those of the header too: then names are exact.
 """
 
 import csv
@@ -10,13 +13,14 @@ import dataclasses
 import io
 import os
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from keras_effnetv2.data.printable import printable
 from keras_effnetv2.errors import InputError
 
 COLUMNS = ("file", "label", "part")
 BETWEEN_LABELS = ";"
+_EXACT = '"file","label","part"'  # The header of tables with exact names.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +55,7 @@ def read_table(path: str | os.PathLike, multi_label: bool) -> list[LabelledFile]
         raise InputError(f"{name} cannot be read: {error.strerror}.") from error
     # File names need not be UTF-8.
     lines = text.decode("utf-8-sig", "surrogateescape")
+    how = multi_label, str if lines.startswith(_EXACT) else str.strip
     reader = csv.DictReader(io.StringIO(lines, newline=""), restval="")
     header = reader.fieldnames or []
     if not {*COLUMNS[:2]} <= {*header}:
@@ -60,7 +65,7 @@ def read_table(path: str | os.PathLike, multi_label: bool) -> list[LabelledFile]
             f"label. Received: {found!r}."
         )
     try:
-        rows = [_row(name, reader.line_num, row, multi_label) for row in reader]
+        rows = [_row(x, f"Line {reader.line_num} of {name}", *how) for x in reader]
     except csv.Error as error:
         raise InputError(f"{name} is not a table (CSV): {error}.") from error
     if not rows:
@@ -71,17 +76,27 @@ def read_table(path: str | os.PathLike, multi_label: bool) -> list[LabelledFile]
 def table_text(rows: Iterable[LabelledFile]) -> bytes:
     """A table in the form that `read_table` takes."""
     stream = io.StringIO(newline="")
-    writer = csv.writer(stream, lineterminator="\n")
+    writer = csv.writer(stream, quoting=csv.QUOTE_ALL, lineterminator="\n")
     writer.writerow(COLUMNS)
     writer.writerows((x.file, BETWEEN_LABELS.join(x.labels), x.part) for x in rows)
     return stream.getvalue().encode("utf-8", "surrogateescape")
 
 
-def _row(name: str, line: int, row: dict[str, str], multi_label: bool) -> LabelledFile:
-    file, label = row["file"].strip(), row["label"].strip()
+def _row(
+    row: dict[str, str], where: str, multi_label: bool, clean: Callable[[str], str]
+) -> LabelledFile:
+    """A line of a table.
+
+    Args:
+        row: its values.
+        where: its place, for messages.
+        multi_label: as for `read_table`.
+        clean: what is done with each name.
+    """
+    file, label = clean(row["file"]), clean(row["label"])
     labels = label.split(BETWEEN_LABELS) if multi_label else [label]
-    found = tuple(dict.fromkeys(x.strip() for x in labels if x.strip()))
+    found = tuple(dict.fromkeys(name for x in labels if (name := clean(x))))
     if not file or not (found or multi_label):
         missing = "label" if file else "file"
-        raise InputError(f"Line {line} of {name} has no {missing}.")
-    return LabelledFile(file, found, (row.get("part") or "").strip())
+        raise InputError(f"{where} has no {missing}.")
+    return LabelledFile(file, found, clean(row.get("part") or ""))

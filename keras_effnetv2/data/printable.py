@@ -30,7 +30,7 @@ def printable(name: str | os.PathLike) -> str:
     )
 
 
-def shown(names: Iterable[str]) -> str:
+def shown(names: Iterable[str | os.PathLike]) -> str:
     """The names, printable and separated by commas; only the first few of many."""
     names = [*names]
     text = ", ".join(map(printable, names[:_NUM_SHOWN]))

@@ -14,11 +14,11 @@ from keras_effnetv2.files import replace_file
 from keras_effnetv2.finetuning.photographs.photograph_folder import find_photographs
 from keras_effnetv2.finetuning.photographs.split import split_photographs
 from keras_effnetv2.finetuning.photographs.survey import survey_photographs
+from keras_effnetv2.finetuning.work_files import SPLIT, SURVEY
 from keras_effnetv2.tables import align
 from keras_effnetv2.training.experiments.image_settings import Data
 
 TFDS, HUGGING_FACE = "tfds:", "hf://"
-SURVEY, SPLIT = "survey.json", "split.csv"
 _MOST_CACHED = 1 << 30  # Bytes of encoded images that are kept in memory.
 
 
@@ -59,8 +59,8 @@ def prepare_photographs(
     lines = [*survey.lines(), f"split: {parts}, in {workdir / SPLIT}"]
     if left_out:
         lines.append(
-            f"warning: {left_out:,} training images are copies of images in another "
-            "part, and are left out."
+            f"warning: {left_out:,} images are copies of images in the validation or "
+            "test part, and are left out."
         )
     data = Data(
         "csv",

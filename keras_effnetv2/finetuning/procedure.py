@@ -9,13 +9,12 @@ from typing import Any
 import keras
 
 from keras_effnetv2.data.labelled_files import read_table
+from keras_effnetv2.data.printable import printable
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.files import full_disk_named
 from keras_effnetv2.finetuning.backbone import choose_backbone
 from keras_effnetv2.finetuning.dataset import (
     HUGGING_FACE,
-    SPLIT,
-    SURVEY,
     TFDS,
     Dataset,
     names_of,
@@ -39,13 +38,13 @@ from keras_effnetv2.finetuning.outcome import (
 from keras_effnetv2.finetuning.plan import Pace
 from keras_effnetv2.finetuning.rates import choose_rate, plan_sweep
 from keras_effnetv2.finetuning.saved_choices import (
-    CHOICES,
     Chosen,
     describe_request,
     read_chosen,
     write_chosen,
 )
 from keras_effnetv2.finetuning.step_times import has_bfloat16, measure_pace
+from keras_effnetv2.finetuning.work_files import CHOICES, SPLIT, SURVEY
 from keras_effnetv2.paths import is_remote
 from keras_effnetv2.reports.writing import check_modules, write_and_measure
 from keras_effnetv2.training.devices.process_setup import set_up_process
@@ -160,7 +159,8 @@ def default_workdir(photographs: str) -> pathlib.Path:
     """`runs/NAME`, of the name of a folder or a dataset."""
     name = photographs.removeprefix(TFDS).removeprefix(HUGGING_FACE)
     name = name.partition(":")[0].partition("@")[0] if name != photographs else name
-    return pathlib.Path("runs", pathlib.Path(name).expanduser().resolve().name or "all")
+    name = pathlib.Path(name).expanduser().resolve().name
+    return pathlib.Path("runs", printable(name) or "all")
 
 
 def _open_devices(strategy: str, tpu: str | None) -> Devices:

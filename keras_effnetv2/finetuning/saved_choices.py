@@ -8,14 +8,14 @@ from typing import Any
 
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.files import check_writable, replace_file
-from keras_effnetv2.finetuning.dataset import SPLIT, SURVEY
 from keras_effnetv2.finetuning.deadline import Timetable
 from keras_effnetv2.finetuning.decisions import Choice, to_values
 from keras_effnetv2.finetuning.options import Options
+from keras_effnetv2.finetuning.work_files import CHOICES, SPLIT, SURVEY
 from keras_effnetv2.training.experiments.configuration import Experiment
 from keras_effnetv2.training.experiments.settings import from_json
+from keras_effnetv2.training.runs.workdir import check_encodable
 
-CHOICES = "choices.json"
 # Files that a call may leave if it is stopped before it has chosen.
 _OWN = {SURVEY, SPLIT, "learning_rates.json", "learning_rates.png"}
 _NEW = {"find_lr": False}  # Missing in requests of version 0.1.
@@ -60,7 +60,9 @@ def read_chosen(workdir: pathlib.Path, request: dict[str, Any]) -> Chosen | None
         _check_free(workdir)
         return None
     try:
-        values = json.loads(path.read_text())
+        # Paths need not be UTF-8.
+        text = path.read_bytes().decode("utf-8", "surrogateescape")
+        values = json.loads(text)
         found = {**_NEW, **values["request"]}
         chosen = Chosen(
             from_json(json.dumps(values["experiment"])),
@@ -107,6 +109,7 @@ def _timetable(values: dict[str, Any] | None) -> Timetable | None:
 
 def _check_free(workdir: pathlib.Path) -> None:
     """Refuses a folder of something else, or one that cannot be written to."""
+    check_encodable(workdir)
     others = []
     try:
         if workdir.is_dir():

@@ -16,6 +16,7 @@ from keras_effnetv2.finetuning.saved_choices import (
     write_chosen,
 )
 from keras_effnetv2.training.experiments.image_settings import Data
+from tests.data.image_folders import NOT_UTF8
 from tests.tiny_networks import NANO_FILE
 
 PACE = Pace(step=1.0, head_step=0.3, tracing=10.0)
@@ -200,6 +201,17 @@ def test_stored_choices_come_back(stored):
     assert chosen == Chosen(experiment, None, tuple(rows), timetable)
     with pytest.raises(InputError, match="minutes is 5 there and 6 now"):
         read_chosen(folder, request | {"minutes": 6})
+
+
+def test_choices_may_hold_paths_that_are_not_utf_8(stored):
+    folder, request = stored
+    chosen = read_chosen(folder, request)
+    data = dataclasses.replace(chosen.experiment.data, directory=NOT_UTF8)
+    experiment = dataclasses.replace(chosen.experiment, data=data)
+    chosen = dataclasses.replace(chosen, experiment=experiment)
+    request = describe_request(f"{NOT_UTF8}\u4e2d", None, Options(minutes=5))
+    write_chosen(folder, request, chosen)
+    assert read_chosen(folder, request) == chosen
 
 
 @pytest.mark.parametrize(

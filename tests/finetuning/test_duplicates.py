@@ -65,7 +65,29 @@ def test_groups_are_what_pairs_connect():
     assert sorted(groups) == [[0, 2, 4], [1], [3, 5]]
 
 
-def test_many_images_are_not_all_compared(monkeypatch):
+def look_alikes(num):
+    """Codes with three bits changed, and thumbnails with noise, of one view."""
+    codes = [sum(1 << int(x) for x in RANDOM.choice(64, 3, False)) for _ in range(num)]
+    view = RANDOM.uniform(0, 255, (16, 16, 3))
+    noisy = view + RANDOM.normal(0, 4, (num, 16, 16, 3))
+    return codes, np.clip(noisy, 0, 255).astype("uint8")
+
+
+def test_pairs_connect_look_alikes_and_are_no_more_than_that():
+    (one, views), (other, more) = look_alikes(50), look_alikes(30)
+    codes = [*one, *(code ^ (2**64 - 1) for code in other)]
+    pairs = [*duplicates.near_pairs(codes, np.concatenate([views, more]))]
+    assert duplicates.groups(80, pairs) == [[*range(50)], [*range(50, 80)]]
+    assert len(pairs) == 80 - 2 and all(one < other for one, other in pairs)
+
+
+def test_thousands_of_look_alikes_are_not_all_compared(monkeypatch):
+    compared = count_comparisons(monkeypatch)
+    pairs = [*duplicates.near_pairs(*look_alikes(2000))]
+    assert len(pairs) == 1999 and sum(compared) < 2000 * 100
+
+
+def count_comparisons(monkeypatch):
     compared = []
     count = duplicates._num_bits
 
@@ -74,6 +96,11 @@ def test_many_images_are_not_all_compared(monkeypatch):
         return count(codes)
 
     monkeypatch.setattr(duplicates, "_num_bits", watched)
+    return compared
+
+
+def test_many_images_are_not_all_compared(monkeypatch):
+    compared = count_comparisons(monkeypatch)
     codes = [int(x) for x in RANDOM.integers(0, 2**63, 3000)]
     noise = RANDOM.integers(0, 256, (3000, 16, 16, 3)).astype("uint8")
     assert [*duplicates.near_pairs(codes, noise)] == []

@@ -16,7 +16,7 @@ from keras_effnetv2 import __main__ as command_line
 from keras_effnetv2.errors import InputError, Interrupted
 from keras_effnetv2.training import load_run
 from tests.commands.running import run_command
-from tests.data.image_folders import damage
+from tests.data.image_folders import NOT_UTF8, damage
 from tests.finetuning import crops, pictures
 
 COUNTS = {"cat": 12, "dog": 9, "owl": 6}
@@ -180,6 +180,7 @@ def test_what_cannot_be_done_is_said_in_a_line(photographs, tmp_path, capsys):
     other = ["--workdir", str(tmp_path / "other")]
     refused([folder, *other], "holds other files: thesis.doc", capsys)
     refused([folder, "--workdir", image], "cannot be written", capsys)
+    refused([folder, "--workdir", f"{run}{NOT_UTF8}"], "is not UTF-8", capsys)
 
 
 def test_what_the_report_needs_is_said_before_training(

@@ -7,8 +7,10 @@ import pytest
 import tensorflow_datasets as tfds
 
 from keras_effnetv2 import Classifier, finetune
+from keras_effnetv2.data.printable import printable
 from keras_effnetv2.finetuning.procedure import default_workdir
 from tests.commands.running import run_command
+from tests.data.image_folders import NOT_UTF8
 from tests.data.sources.test_tfds import Pictures
 from tests.finetuning import pictures
 
@@ -77,6 +79,7 @@ def test_work_folders_are_called_after_datasets():
         "hf://owner/flowers:small": "flowers",
         "tfds:cifar10:3.0.2": "cifar10",
         "photos/mine@home": "mine@home",
+        NOT_UTF8: printable(NOT_UTF8),
     }
     for photographs, name in names.items():
         assert default_workdir(photographs).name == name

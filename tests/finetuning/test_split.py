@@ -1,18 +1,21 @@
 """The survey and the split: what is there, divided by class, copies together."""
 
 import json
+import os
 import random
 import shutil
 
 import pytest
 
 from keras_effnetv2.data.labelled_files import LabelledFile, read_table, table_text
+from keras_effnetv2.data.printable import printable
+from keras_effnetv2.data.sources.csv_files import open_csv
 from keras_effnetv2.errors import InputError
-from keras_effnetv2.finetuning.dataset import SURVEY
 from keras_effnetv2.finetuning.outcome import read_survey
 from keras_effnetv2.finetuning.photographs.photograph_folder import find_photographs
 from keras_effnetv2.finetuning.photographs.split import split_photographs
 from keras_effnetv2.finetuning.photographs.survey import compare, survey_photographs
+from keras_effnetv2.finetuning.work_files import SURVEY
 from tests.data.image_folders import damage
 from tests.finetuning import pictures
 
@@ -78,6 +81,18 @@ def test_a_fifth_of_each_class_is_for_validation(survey):
     assert len(rows) == 37 and "owl/damaged.jpg" not in parts_of(rows)
 
 
+def test_a_class_of_two_bursts_is_validated_with_one(tmp_path):
+    top = pictures.write(tmp_path, {"cat": 20, "dog": 20, "burst": 2})
+    for path in [*(top / "burst").iterdir()]:
+        for number in range(5 if path.name == "00.jpg" else 4):
+            shutil.copy(path, path.with_name(f"{number}_{path.name}"))
+    survey = survey_photographs(find_photographs(top))
+    for seed in range(4):
+        rows = split_photographs(survey, seed)
+        parts = [row.part for row in rows if row.labels == ("burst",)]
+        assert parts.count("validation") == 5 and parts.count("train") == 6
+
+
 def test_copies_are_on_one_side(survey):
     for seed in range(20):
         parts = parts_of(split_photographs(survey, seed))
@@ -101,6 +116,18 @@ def test_the_split_is_a_table(survey, tmp_path):
     assert read_table(tmp_path / "split.csv", multi_label=False) == rows
 
 
+def test_names_in_the_table_are_exact(tmp_path):
+    names = {" cats": 5, "cats": 5, "cats ": 5, "\u3000cats": 5, "c\ra\nt": 5, ' "': 5}
+    top = pictures.write(tmp_path / "photographs", names)
+    (top / "cats" / "00.jpg").rename(top / "cats" / " \r00.jpg")
+    rows = split_photographs(survey_photographs(find_photographs(top)))
+    table = tmp_path / "split.csv"
+    table.write_bytes(table_text(rows))
+    assert read_table(table, multi_label=False) == rows
+    source = open_csv("train", 6, str(table), str(top))
+    assert {*source.class_names} == {*map(printable, names)}
+
+
 def test_parts_that_are_there_are_kept_and_copies_of_others_not_trained_on(tmp_path):
     pictures.write(tmp_path / "train", {"cat": 6, "dog": 6})
     pictures.write(tmp_path / "val", {"cat": 2, "dog": 2}, seed=1)
@@ -113,17 +140,24 @@ def test_parts_that_are_there_are_kept_and_copies_of_others_not_trained_on(tmp_p
     assert len(parts) == 20 and not any("leak" in name for name in parts)
 
 
-def test_what_is_left_out_of_folders_is_warned_of(tmp_path, caplog):
+def test_a_validation_part_of_copies_alone_is_chosen_anew(tmp_path):
+    pictures.write(tmp_path / "train", {"cat": 10, "dog": 10})
+    for part in ("val", "test"):
+        pictures.write(tmp_path / part, {"cat": 2, "dog": 2}, seed=1)
+    rows = split_photographs(survey_photographs(find_photographs(tmp_path)))
+    chosen = [row.file for row in rows if row.part == "validation"]
+    assert len(chosen) == 4 and all(file.startswith("train") for file in chosen)
+
+
+def test_parts_without_training_images_of_a_class_are_refused(tmp_path):
     pictures.write(tmp_path / "train", {"cat": 6, "dog": 6})
-    pictures.write(tmp_path, {"owl": 2})
-    (tmp_path / "train" / "empty").mkdir()
-    shutil.copy(tmp_path / "owl/00.jpg", tmp_path / "alone.jpg")
-    found = find_photographs(tmp_path)
-    assert found.class_names == ["cat", "dog"] and len(found.rows) == 12
-    left_out, empty, alone = caplog.messages
-    assert left_out.startswith("Left out: owl, next to the folders of training images")
-    assert empty.endswith("empty has no images.")
-    assert alone.startswith("1 images directly in") and "no folder of a class" in alone
+    pictures.write(tmp_path / "val", {"cat": 2, "dog": 2, "owl": 2, "bat": 2}, seed=1)
+    shutil.copytree(tmp_path / "val" / "owl", tmp_path / "train" / "owl")
+    refused("2 of the 4 classes .* no images to train on: bat, owl. All", tmp_path)
+    refused("All training images of owl are copies .* bat: only in the val", tmp_path)
+    shutil.rmtree(tmp_path / "train" / "owl")
+    (tmp_path / "val").rename(tmp_path / "test")
+    refused("bat, owl: only in the validation or test part. Put other", tmp_path)
 
 
 def test_many_classes_are_shortened_and_empty_ones_named(tmp_path):
@@ -149,15 +183,6 @@ def test_a_test_folder_is_held_out_and_the_rest_divided(tmp_path):
     assert sorted({*parts.values()}) == ["test", "train", "validation"]
 
 
-def test_folders_below_a_class_are_of_it(tmp_path):
-    pictures.write(tmp_path / "cat", {"2024": 3, "2025": 3})
-    pictures.write(tmp_path, {"dog": 4})
-    rows = find_photographs(tmp_path).rows
-    assert {(row.file.split("/")[0], row.labels) for row in rows} == {
-        ("cat", ("cat",)), ("dog", ("dog",))
-    }  # fmt: skip
-
-
 def test_a_table_may_give_several_labels(tmp_path):
     top = pictures.write(tmp_path / "photographs", {"all": 12})
     lines = [f"all/{i:02}.jpg,{'a;b' if i % 3 else 'a'}" for i in range(12)]
@@ -168,6 +193,36 @@ def test_a_table_may_give_several_labels(tmp_path):
     assert photographs.rows[1] == LabelledFile("all/01.jpg", ("a", "b"))
     rows = split_photographs(survey_photographs(photographs))
     assert {"train", "validation"} == {row.part for row in rows}
+
+
+def test_labels_and_files_need_not_be_of_utf_8(tmp_path):
+    top = pictures.write(tmp_path / "p", {"all": 12})
+    name = os.fsdecode(b"caf\xe9.jpg")
+    (top / "all" / "00.jpg").rename(top / "all" / name)
+    labels = [b"H\xfcndin", b"caf\xc3\xa9", b"cafe\xcc\x81"]
+    table = tmp_path / "labels.csv"
+    lines = [b"all/caf\xe9.jpg,H\xfcndin"]
+    lines += [b"all/%02d.jpg,%s" % (i, labels[i % 3]) for i in range(1, 12)]
+    table.write_bytes(b"\n".join([b"file,label", *lines]))
+    survey = survey_photographs(find_photographs(top, table))
+    assert json.loads(survey.to_json())["classes"] == {"H\\xfcndin": 4, "caf\xe9": 8}
+    rows = split_photographs(survey)
+    (tmp_path / "split.csv").write_bytes(table_text(rows))
+    assert read_table(tmp_path / "split.csv", multi_label=False) == rows
+
+
+def test_each_of_several_labels_keeps_an_image_to_train_on(tmp_path):
+    """Each image of `all` is held out or not as an example of another label."""
+    names = [f"label{index}" for index in range(5)]
+    top = pictures.write(tmp_path, {name: 2 for name in names})
+    lines = [f"{name}/{index:02}.jpg,{name}" for name in names for index in range(2)]
+    shared = [f"{x};all" if "00" in x and "4" not in x else x for x in lines]
+    (tmp_path / "labels.csv").write_text("\n".join(["file,label", *shared]))
+    survey = survey_photographs(find_photographs(top, tmp_path / "labels.csv"))
+    for seed in range(100):
+        rows = split_photographs(survey, seed)
+        known = {label for x in rows if x.part == "train" for label in x.labels}
+        assert known == {"all", *names} and "validation" in {x.part for x in rows}
 
 
 def refused(message, folder, labels=None):

@@ -7,6 +7,7 @@ pictures, whose hashes are all alike, do not count as the same.
 """
 
 import collections
+import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
@@ -17,7 +18,7 @@ _THUMBNAIL = 16  # Side of the thumbnails, pixels.
 # Bits of 64 that may differ: one less than the number of bands, so that one band is
 # equal.
 _MAX_BITS = 7
-_BANDS = [0xFF << (8 * band) for band in range(_MAX_BITS + 1)]
+_BANDS = np.array([0xFF << (8 * band) for band in range(_MAX_BITS + 1)], "uint64")
 # Limits for two thumbnails: correlation of their pixels around the means, and
 # difference of brightness, in levels of 255. Crops of one photograph, moved by a tenth,
 # stay below.
@@ -54,34 +55,85 @@ def near_pairs(hashes: Sequence[int], copies: np.ndarray) -> Iterator[tuple[int,
     """Pairs of indices of images that look the same, the lower one first.
 
     Only images that share a byte of their hashes are compared: if at most 7 of 64 bits
-    differ, one of the 8 bytes is equal.
+    differ, one of the 8 bytes is equal. Images that other pairs connect make no pair:
+    thousands of views from a fixed camera would make millions.
 
     Args:
         hashes: from `difference_hash`.
         copies: from `small_copy`, `(images, 16, 16, 3)`.
     """
     codes = np.array(hashes, "uint64")
-    flat = copies.reshape(len(codes), -1).astype("float32")
-    means = flat.mean(axis=1)
-    centred = flat - means[:, None]
-    deviations = np.sqrt((centred**2).mean(axis=1))
-    shown = np.flatnonzero(deviations > _FLAT)
-    found = set()
-    for band in _BANDS:
-        buckets = collections.defaultdict(list)
-        for place, key in zip(shown, codes[shown] & np.uint64(band), strict=True):
-            buckets[key].append(place)
-        for bucket in buckets.values():
-            members = np.array(bucket)
-            for number, place in enumerate(members[:-1]):
-                later = members[number + 1 :]
-                later = later[_num_bits(codes[later] ^ codes[place]) <= _MAX_BITS]
-                later = later[np.abs(means[later] - means[place]) <= _MOST_LEVELS]
-                products = centred[later] @ centred[place] / flat.shape[1]
-                products /= deviations[later] * deviations[place]
-                alike = later[products >= _LEAST_CORRELATION]
-                found.update((int(place), int(other)) for other in alike)
+    thumbnails = _Thumbnails.of(copies)
+    shown = np.flatnonzero(thumbnails.deviations > _FLAT)
+    numbers = np.arange(len(codes))  # Equal for connected images.
+    found = []
+    for earlier, members in _sharing_a_byte(codes, shown):
+        for number, place in enumerate(members):
+            later = members[number + 1 :]
+            later = later[numbers[later] != numbers[place]]
+            if not len(later):  # All that remain are connected.
+                break
+            later = later[_are_close(codes[later] ^ codes[place], earlier)]
+            alike = thumbnails.alike(place, later)
+            if len(alike):
+                joined, firsts = np.unique(numbers[alike], return_index=True)
+                found += [(int(place), int(other)) for other in alike[firsts]]
+                numbers[np.isin(numbers, joined)] = numbers[place]
     yield from sorted(found)
+
+
+def _sharing_a_byte(
+    codes: np.ndarray, places: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The earlier bands, and the places of images that have the same byte in a band."""
+    for number, band in enumerate(_BANDS):
+        buckets = collections.defaultdict(list)
+        for place, key in zip(places, codes[places] & band, strict=True):
+            buckets[key].append(place)
+        for members in buckets.values():
+            yield _BANDS[:number], np.array(members)
+
+
+def _are_close(differences: np.ndarray, earlier: np.ndarray) -> np.ndarray:
+    """Whether few bits differ, boolean.
+
+    Args:
+        differences: bits in which hashes differ.
+        earlier: bands in which, if they are the same, the images were compared before.
+    """
+    is_new = ((differences[:, None] & earlier) != 0).all(axis=1)
+    return is_new & (_num_bits(differences) <= _MAX_BITS)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Thumbnails:
+    """Thumbnails of images, to compare.
+
+    Attributes:
+        means: mean of the pixels of each.
+        centred: pixels around the mean, float32 `(images, values)`.
+        deviations: their standard deviations.
+    """
+
+    means: np.ndarray
+    centred: np.ndarray
+    deviations: np.ndarray
+
+    @classmethod
+    def of(cls, copies: np.ndarray) -> "_Thumbnails":
+        """From `small_copy`, `(images, 16, 16, 3)`."""
+        flat = copies.reshape(len(copies), -1).astype("float32")
+        means = flat.mean(axis=1)
+        centred = flat - means[:, None]
+        return cls(means, centred, np.sqrt((centred**2).mean(axis=1)))
+
+    def alike(self, place: int, others: np.ndarray) -> np.ndarray:
+        """Those of the other places whose images look like the one at a place."""
+        near = np.abs(self.means[others] - self.means[place]) <= _MOST_LEVELS
+        others = others[near]
+        products = self.centred[others] @ self.centred[place] / self.centred.shape[1]
+        products /= self.deviations[others] * self.deviations[place]
+        return others[products >= _LEAST_CORRELATION]
 
 
 def _num_bits(codes: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """The photographs to train on, with labels from folders or a table."""
 
 import dataclasses
+import functools
 import os
 import pathlib
 from collections.abc import Iterable, Iterator
@@ -15,6 +16,7 @@ from keras_effnetv2.data.labelled_files import (
 )
 from keras_effnetv2.data.printable import composed, printable, shown
 from keras_effnetv2.errors import InputError
+from keras_effnetv2.finetuning.work_files import is_work_folder
 
 PARTS = ("train", "validation", "test")
 # Common names of folders of parts, in lower case.
@@ -57,7 +59,7 @@ def find_photographs(
 
     Without a table of labels, each folder in it is a class, with images in it or in
     folders below. Folders `train`, `validation` (or `val`, `valid`) and `test` that
-    hold folders of classes are parts.
+    hold folders of classes are parts. Work folders of earlier calls are left out.
 
     Args:
         folder: a local folder.
@@ -135,9 +137,31 @@ def _of_classes(
         except InputError:
             logging.warning("%s has no images.", parent.folder(name).title)
             continue
-        for path in paths:
+        for path in _outside_runs(root, paths):
             file = os.path.relpath(path, root)
-            yield LabelledFile(file, (printable(composed(name)),), part)
+            yield LabelledFile(file, (_class_name(name),), part)
+
+
+def _outside_runs(
+    root: pathlib.Path, paths: Iterable[pathlib.Path]
+) -> list[pathlib.Path]:
+    """The images that are not the output of an earlier call, in its work folder."""
+
+    @functools.cache
+    def run_of(folder: pathlib.Path) -> pathlib.Path | None:
+        if folder == root or is_work_folder(folder):
+            return None if folder == root else folder
+        return run_of(folder.parent)
+
+    found = {path: run_of(path.parent) for path in paths}
+    runs = dict.fromkeys(run for run in found.values() if run)
+    if runs:
+        logging.warning("Left out, as work folders of earlier runs: %s.", shown(runs))
+    return [path for path, run in found.items() if run is None]
+
+
+def _class_name(name: str) -> str:
+    return printable(composed(name))
 
 
 def _nothing(top: folders.Listing) -> str:
@@ -176,7 +200,9 @@ def _of_table(root: pathlib.Path, labels: str | os.PathLike) -> Photographs:
 def _placed(
     row: LabelledFile, beside: pathlib.Path, root: pathlib.Path
 ) -> LabelledFile:
-    """The row, with its file relative to the root."""
+    """The row, with its file relative to the root, and labels like those of folders."""
+    labels = dict.fromkeys(_class_name(label) for label in row.labels)
+    row = dataclasses.replace(row, labels=tuple(labels))
     for folder in (root, beside):
         path = folder / row.file
         if path.is_file():

@@ -73,7 +73,7 @@ def read_sweep(path: AnyPath) -> RateSweep | None:
     if not path.is_file():
         return None
     try:
-        values = json.loads(path.read_text())
+        values = json.loads(path.read_bytes())
         return RateSweep(*(tuple(map(float, values[x])) for x in ("rates", "losses")))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} is damaged ({error}). Remove it.") from error

@@ -76,7 +76,7 @@ def open_trackers(
         ValueError: a tracker cannot be opened.
         ImportError: one is not installed.
     """
-    ids = json.loads(path.read_text()) if path.exists() else {}
+    ids = json.loads(path.read_bytes()) if path.exists() else {}
     every = [*dict.fromkeys([*ids, *names])]
     check_trackers(every)
     settings = {

@@ -4,6 +4,7 @@ import dataclasses
 import shlex
 from typing import Any
 
+from keras_effnetv2.data.printable import printable
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.files import (
     check_writable,
@@ -140,15 +141,32 @@ def check_workdir(path: AnyPathLike) -> None:
     """Makes a work folder, if need be.
 
     Raises:
-        ValueError: there is no such bucket or file system, or it cannot be written to.
+        ValueError: there is no such bucket or file system, it cannot be written to, or
+            its name is not UTF-8.
     """
     folder = as_path(path)
+    check_encodable(folder)
     try:
         check_writable(folder)
     except OSError as error:
         raise InputError(
             f"The work folder {folder} cannot be written: {error.strerror}. "
             "Choose another --workdir."
+        ) from error
+
+
+def check_encodable(folder: AnyPath) -> None:
+    """Refuses a work folder in which TensorFlow cannot write, since of its name.
+
+    Raises:
+        ValueError: the name is not UTF-8.
+    """
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"The name of the work folder {printable(str(folder))} is not UTF-8, which "
+            "TensorFlow does not take. Choose another --workdir."
         ) from error
 
 
@@ -163,7 +181,7 @@ def read_experiment(path: AnyPathLike) -> Experiment:
     workdir = Workdir(as_path(path))
     config = workdir.config
     try:
-        text = config.read_text()
+        text = config.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"{path} is not the work folder of a run: {config.name} cannot be read "

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from keras_effnetv2.data import open_source
-from keras_effnetv2.data.labelled_files import read_table
+from keras_effnetv2.data.labelled_files import LabelledFile, read_table
 from tests.data import image_folders
 
 LINES = [
@@ -102,3 +102,12 @@ def test_a_table_need_not_say_parts_or_be_of_utf_8(tmp_path):
     (row,) = read_table(table, multi_label=False)
     assert row.labels == ("cat",) and row.part == ""
     assert row.file.encode("utf-8", "surrogateescape") == b"caf\xe9.jpg"
+
+
+def test_spaces_count_only_if_the_header_is_quoted(tmp_path):
+    table, line = tmp_path / "table.csv", '" a.jpg","cat; dog ","train "\n'
+    table.write_text(f"file,label,part\n{line}")
+    assert read_table(table, True) == [LabelledFile("a.jpg", ("cat", "dog"), "train")]
+    table.write_text(f'"file","label","part"\n{line}')
+    expected = LabelledFile(" a.jpg", ("cat", " dog "), "train ")
+    assert read_table(table, True) == [expected]

@@ -100,10 +100,11 @@ def test_a_folder_that_may_not_be_written(tmp_path):
     refused(tmp_path / "run", "cannot be written")
 
 
-def test_a_work_folder_that_is_a_file(tmp_path):
+def test_a_work_folder_that_is_a_file_or_not_utf_8(tmp_path):
     path = tmp_path / "file"
     path.write_text("")
     refused(path, "The work folder .* cannot be written")
+    refused(tmp_path / image_folders.NOT_UTF8, "work folder .* is not UTF-8")
 
 
 def test_a_work_folder_of_another_experiment_or_other_settings(tmp_path):
