@@ -7,6 +7,7 @@ import pytest
 
 from keras_effnetv2.classification.classifying import Classifier
 from keras_effnetv2.commands.results import image_runs
+from keras_effnetv2.commands.results.result_files import UnfinishedRows
 from tests import image_files as files
 from tests.commands.running import run_command
 
@@ -158,6 +159,20 @@ def test_what_was_stopped_goes_on_where_it_was(
     monkeypatch.undo()
     check(output, network, photos)
     assert not unfinished.exists()
+
+
+@pytest.mark.parametrize("num_whole", [0, 1, 2])
+def test_rows_cut_off_just_before_their_newline_are_not_done(tmp_path, num_whole):
+    path, settings = tmp_path / "a.csv", {"top": 5}
+    rows = [{"file": name, "error": None} for name in "xyz"]
+    UnfinishedRows(path, settings).append(rows[:num_whole])
+    part = tmp_path / ".a.csv.part"
+    part.write_bytes(part.read_bytes()[:-1])
+    resumed = UnfinishedRows(path, settings)
+    done = rows[: max(num_whole - 1, 0)]
+    assert resumed.done == {row["file"] for row in done}
+    resumed.append(rows[len(done) :])
+    assert [*UnfinishedRows(path, settings).rows()] == rows
 
 
 def test_what_was_begun_with_other_settings_is_not_gone_on_with(
