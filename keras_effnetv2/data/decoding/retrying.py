@@ -1,6 +1,7 @@
 """Retries reads from disks and networks, which sometimes fail on sound data."""
 
 import errno
+import re
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -56,6 +57,13 @@ def retried(read: Callable[[], _Result], name: Any) -> _Result:
                 "%s cannot be read; retrying in %s s: %s", name, wait, reason
             )
             time.sleep(wait)
+
+
+def describe_damage(error: tf.errors.OpError) -> str:
+    """What is wrong with data, of one of `OF_DATA`, as the end of a sentence."""
+    # Without TensorFlow's operation names.
+    text = re.sub(r"\{\{.*?\}\}|\[Op:.*", "", error.message)
+    return " ".join(text.split()).rstrip(".")
 
 
 def _lasts(error: OSError | tf.errors.OpError) -> bool:
