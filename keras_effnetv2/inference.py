@@ -56,7 +56,8 @@ def compile_for_inference(model: keras.Model) -> CompiledModel:
     Raises:
         ValueError: no network of this package in `model`.
     """
-    if not isinstance(model, keras.Model) or not model.inputs:
+    # Subclassed models have no inputs, nor have sequential ones before they are built.
+    if not isinstance(model, keras.Model) or not getattr(model, "inputs", None):
         raise InputError(
             "compile_for_inference needs a functional model of this package, or one "
             f"built on it. Received: {type(model).__name__}."

@@ -32,7 +32,8 @@ def as_path(path: "AnyPathLike") -> "AnyPath":
         return path
     if is_remote(path):
         return RemotePath(os.fspath(path).rstrip("/"))
-    return pathlib.Path(path).expanduser()
+    # Not Pathlib's, which fails for names such as "~$draft.jpg".
+    return pathlib.Path(os.path.expanduser(path))
 
 
 def is_in_bucket(path: "AnyPathLike") -> bool:

@@ -53,10 +53,11 @@ def items(inputs: Any) -> Iterator[Item]:
     Folders stand for the images in them and in their subfolders. An input that cannot
     be an image is an item too: reading it raises the error.
     """
-    if is_single(inputs):
+    if isinstance(inputs, _Path):
+        # "~" is the user's folder here, but not in the names of files in a folder.
+        yield from _items_at(os.path.expanduser(inputs))
+    elif is_single(inputs):
         yield from _items_of(inputs, "the image")
-    elif isinstance(inputs, _Path):
-        yield from _items_below(inputs)
     else:
         for number, value in enumerate(inputs):
             is_path = isinstance(value, _Path)
@@ -67,27 +68,32 @@ def items(inputs: Any) -> Iterator[Item]:
 
 
 def _is_folder(path: _Path) -> bool:
-    return as_path(path).is_dir() if is_remote(path) else os.path.isdir(path)
+    return as_path(path).is_dir()
 
 
-def _items_below(folder: _Path) -> Iterator[Item]:
-    find = folders.find_remote if is_remote(folder) else folders.find
-    try:
-        paths = find(os.fspath(folder))
-    except InputError as error:
-        yield _refused(folder, error)
+def _items_at(path: str) -> Iterator[Item]:
+    if not _is_folder(path):
+        yield _file(path)
         return
-    for path in paths:
-        yield from _items_of(path, "")
+    find = folders.find_remote if is_remote(path) else folders.find
+    try:
+        paths = find(path)
+    except InputError as error:
+        yield _refused(path, error)
+        return
+    for found in paths:
+        yield _file(found)
+
+
+def _file(path: _Path) -> Item:
+    source = None if is_remote(path) else pathlib.Path(path)
+    place = source or os.fspath(path)
+    return Item(printable(place), source, lambda: images.contents(place))
 
 
 def _items_of(value: Any, name: str) -> Iterator[Item]:
     if isinstance(value, Item):
         yield value
-    elif isinstance(value, _Path):
-        source = None if is_remote(value) else pathlib.Path(value).expanduser()
-        path = source or os.fspath(value)
-        yield Item(printable(path), source, lambda: images.contents(path))
     elif isinstance(value, _Bytes):
         yield Item(name, None, lambda: bytes(value))
     elif isinstance(value, Image.Image):
@@ -96,7 +102,7 @@ def _items_of(value: Any, name: str) -> Iterator[Item]:
         yield Item(name, None, lambda: _pixels(value, name))
 
 
-def _refused(path: _Path, error: InputError) -> Item:
+def _refused(path: str, error: InputError) -> Item:
     def read() -> bytes:
         raise error
 

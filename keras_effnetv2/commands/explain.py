@@ -106,6 +106,7 @@ def find_pictures(
 
 def _place(item: "Item", name: str) -> str:
     """The picture of an image within a folder of pictures."""
+    name = os.path.expanduser(name)
     source = item.source or pathlib.Path(name)
     inside = os.path.relpath(source, name) if os.path.isdir(name) else source.name
     return os.path.splitext(inside)[0] + ".png"

@@ -5,7 +5,6 @@ decodes what TensorFlow cannot, and disk errors are told from damage.
 """
 
 import functools
-import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -13,7 +12,7 @@ import tensorflow as tf
 
 from keras_effnetv2.data.decode_errors import DecodeErrors
 from keras_effnetv2.data.decoding import images
-from keras_effnetv2.data.decoding.retrying import OF_DATA, retried
+from keras_effnetv2.data.decoding.retrying import OF_DATA, describe_damage, retried
 from keras_effnetv2.data.parallelism import parallel
 from keras_effnetv2.data.source import Source
 from keras_effnetv2.errors import FileError, InputError, UserError
@@ -221,9 +220,7 @@ def load_row(
     except InputError as error:
         reason = str(error)
     except OF_DATA as error:
-        # Without TensorFlow's operation names.
-        text = re.sub(r"\{\{.*?\}\}|\[Op:.*", "", error.message)
-        reason = " ".join(text.split()).rstrip(".")
+        reason = describe_damage(error)
     return tf.zeros(spec.shape, spec.dtype), tf.zeros(source.num_classes), reason
 
 

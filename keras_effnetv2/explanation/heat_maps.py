@@ -16,6 +16,12 @@ _PANEL_INCHES = 3.5
 _DPI = 120
 # Side at which upsampled heat maps are smooth, whatever the size of the image; pixels.
 _MIN_SIDE = 384
+# Longest side of an enlarged image, pixels: enough for those up to ten times as long as
+# wide; others would not fit into memory.
+_MAX_ENLARGED = 5000
+# Height by width of the places of panels: below, their titles would leave no room for
+# them; above, Matplotlib would refuse the picture, of more than 2^16 pixels.
+_MIN_ASPECT, _MAX_ASPECT = 1 / 6, 10.0
 _TITLE_WIDTH = 28  # Characters.
 _COLORS = "inferno"
 _MAX_OPACITY = 0.75
@@ -64,7 +70,7 @@ def draw_heat_maps(
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
-    factor = -(-_MIN_SIDE // min(image.shape[:2]))
+    factor = _enlargement(*image.shape[:2])
     top, left, rows, columns = window or (0.0, 0.0, *image.shape[:2])
     window = (factor * top, factor * left, factor * rows, factor * columns)
     image = _enlarged(np.clip(image, 0, 255).astype("uint8"), factor)
@@ -162,6 +168,7 @@ def _panel_grid(num_panels: int, aspect: float) -> tuple[Any, np.ndarray]:
     """
     from matplotlib.figure import Figure
 
+    aspect = min(max(aspect, _MIN_ASPECT), _MAX_ASPECT)
     columns = min(_MAX_COLUMNS, num_panels)
     rows = -(-num_panels // columns)
     size = (_PANEL_INCHES * columns, _PANEL_INCHES * aspect * rows)
@@ -178,6 +185,12 @@ def _wrapped(title: str) -> str:
         textwrap.fill(line, _TITLE_WIDTH, max_lines=3, placeholder=" ...")
         for line in title.splitlines()
     )
+
+
+def _enlargement(height: int, width: int) -> int:
+    """How many times an image is enlarged."""
+    short, long = sorted((height, width))
+    return max(1, min(-(-_MIN_SIDE // short), _MAX_ENLARGED // long))
 
 
 def _enlarged(image: np.ndarray, factor: int) -> np.ndarray:

@@ -1,11 +1,17 @@
 """The images of a fine-tuning run: photographs or a named dataset, ready to train."""
 
+import contextlib
 import dataclasses
+import functools
 import json
 import pathlib
 from collections.abc import Sequence
 from typing import Literal
 
+import numpy as np
+import tensorflow as tf
+
+from keras_effnetv2.data.decoding.retrying import OF_DATA, retried
 from keras_effnetv2.data.labelled_files import LabelledFile, table_text
 from keras_effnetv2.data.printable import shown
 from keras_effnetv2.data.sources import Source, hugging_face, open_source
@@ -19,6 +25,8 @@ from keras_effnetv2.tables import align
 from keras_effnetv2.training.experiments.image_settings import Data
 
 TFDS, HUGGING_FACE = "tfds:", "hf://"
+_NUM_LOOKED_AT = 10  # Images that tell whether a split has labels.
+_UNLABELLED = "warning: the images of the split test have no labels, and are left out."
 _MOST_CACHED = 1 << 30  # Bytes of encoded images that are kept in memory.
 
 
@@ -95,11 +103,27 @@ def prepare_tfds(name: str, workdir: pathlib.Path) -> Dataset:
     source = open_source("tfds", "train", name=name)
     found = tfds.builder(name).info.splits
     splits = {part: part for part in ("train", "validation", "test") if part in found}
+    has_test = "test" in splits
+    if has_test and not _has_labels(open_source("tfds", "test", name=name)):
+        del splits["test"]
     if "validation" not in splits:
         splits |= {"train": "train[:80%]", "validation": "train[80%:]"}
         source = open_source("tfds", splits["train"], name=name)
     num_images = {part: found[split].num_examples for part, split in splits.items()}
-    return _of_name("tfds", name, source, splits, num_images, workdir)
+    return _of_name("tfds", name, source, splits, num_images, workdir, has_test)
+
+
+def _has_labels(source: Source) -> bool:
+    """Whether images of a split have classes; public test sets may have none."""
+    # A few, since labels are stored with images: others without are like damaged ones.
+    for place in np.linspace(0, source.num_examples - 1, _NUM_LOOKED_AT, dtype=int):
+        with contextlib.suppress(*OF_DATA):
+            retried(
+                functools.partial(source.example, tf.constant(place, tf.int64)),
+                source.name_of(int(place)),
+            )
+            return True
+    return False
 
 
 def prepare_hugging_face(name: str, workdir: pathlib.Path) -> Dataset:
@@ -129,9 +153,8 @@ def prepare_hugging_face(name: str, workdir: pathlib.Path) -> Dataset:
     if held_out is None:
         splits |= {"train": "train[kept]", "validation": "train[held_out]"}
     multi_label = hugging_face.is_multi_label(found["train"])
-    if "test" in found and (
-        multi_label or hugging_face.has_labels(name, found["test"])
-    ):
+    has_test = "test" in found
+    if has_test and (multi_label or hugging_face.has_labels(name, found["test"])):
         splits["test"] = "test"
     opened = {
         part: open_source("hugging_face", split, name=name, multi_label=multi_label)
@@ -139,7 +162,7 @@ def prepare_hugging_face(name: str, workdir: pathlib.Path) -> Dataset:
     }
     num_images = {part: source.num_examples for part, source in opened.items()}
     source = opened["train"]
-    return _of_name("hugging_face", name, source, splits, num_images, workdir)
+    return _of_name("hugging_face", name, source, splits, num_images, workdir, has_test)
 
 
 def _of_name(
@@ -149,6 +172,7 @@ def _of_name(
     splits: dict[str, str],
     num_images: dict[str, int],
     workdir: pathlib.Path,
+    has_test: bool,
 ) -> Dataset:
     """A named dataset, recorded in the work folder.
 
@@ -156,9 +180,11 @@ def _of_name(
         kind: kind of source.
         name: name of the dataset.
         source: source of its training images.
-        splits: `train`, `validation` and perhaps `test`, as named by the source.
+        splits: `train`, `validation` and, if it has labels, `test`, as named by the
+            source.
         num_images: images of each split.
         workdir: work folder of the run.
+        has_test: whether there is a split `test`, with labels or without.
     """
     rows = [("part", "split", "images")]
     rows += [(part, splits[part], f"{n:,}") for part, n in num_images.items()]
@@ -174,6 +200,8 @@ def _of_name(
         multi_label=source.multi_label,
     )
     lines = [f"{name}: {source.num_classes:,} classes", *align(rows, num_left=2)]
+    if has_test and "test" not in splits:
+        lines.append(_UNLABELLED)
     return Dataset(data, splits.get("test"), lines)
 
 

@@ -16,8 +16,8 @@ import tensorflow as tf
 
 from keras_effnetv2.classification import Classifier
 from keras_effnetv2.classification.inputs import Item
-from keras_effnetv2.data.decoding.images import to_rgb
-from keras_effnetv2.data.decoding.retrying import retried
+from keras_effnetv2.data.decoding.images import to_rgb, unreadable
+from keras_effnetv2.data.decoding.retrying import OF_DATA, describe_damage, retried
 from keras_effnetv2.data.labelled_files import BETWEEN_LABELS, read_table
 from keras_effnetv2.data.sources import Source
 from keras_effnetv2.files import replace_file, replacing
@@ -174,7 +174,10 @@ def _items(
 
     def read(place: int, name: str) -> bytes | np.ndarray:
         index = tf.constant(place, tf.int64)
-        image, label = retried(lambda: source.example(index), name)
+        try:
+            image, label = retried(lambda: source.example(index), name)
+        except OF_DATA as error:
+            raise unreadable(name, describe_damage(error)) from error
         truths[place] = label.numpy()
         return image.numpy() if image.dtype == tf.string else to_rgb(image).numpy()
 

@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import itertools
+import pathlib
 import threading
 
 import keras
@@ -83,6 +84,24 @@ def test_one_image_gives_one_prediction_and_many_a_list(classify, photos):
         repr(classify)
         == f"Classifier({classify.model.name!r}: 5 classes, 32x32 pixels)"
     )
+
+
+@pytest.mark.parametrize("kind", [str, pathlib.Path])
+def test_the_users_folder_has_its_short_name(classify, photos, monkeypatch, kind):
+    monkeypatch.setenv("HOME", str(photos.parent))
+    monkeypatch.setenv("USERPROFILE", str(photos.parent))  # On Windows.
+    for found in (classify(kind("~/photos")), classify([kind("~/photos")])):
+        assert [x.source for x in found] == [x.source for x in classify(photos)]
+    assert classify(kind("~/photos/a.jpg")).source == photos / "a.jpg"
+
+
+def test_names_that_begin_like_a_users_folder_are_files(classify, photos, monkeypatch):
+    monkeypatch.chdir(photos)
+    (photos / "a.jpg").rename("~$a.jpg")
+    names = ["c.jpg", "b.png", "~$a.jpg"]
+    found = classify(".")
+    assert [(x.source.name, x.error) for x in found] == [(name, None) for name in names]
+    assert classify("~$a.jpg").source.name == "~$a.jpg"
 
 
 @pytest.mark.parametrize(

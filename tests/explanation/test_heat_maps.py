@@ -54,6 +54,21 @@ def test_maps_of_nothing_leave_the_image_gray(figures, tmp_path):
     np.testing.assert_allclose(overlay, 0.8 * image)
 
 
+@pytest.mark.parametrize("sides", [(1, 1000), (1000, 1), (2, 70_000), (70_000, 2)])
+def test_very_narrow_images_are_drawn_in_little_memory(figures, tmp_path, sides):
+    picture = draw(tmp_path, image=np.full((*sides, 3), 120.0))
+    image, *_ = panels(figures[0])
+    assert max(image.shape) <= max(5000, *sides)
+    assert max(picture.size) < 5000
+
+
+@pytest.mark.parametrize("sides", [(100, 1000), (38, 380), (400, 9000), (64, 64)])
+def test_ordinary_images_are_enlarged_to_a_smooth_size(sides):
+    factor = heat_maps._enlargement(*sides)
+    assert 384 <= factor * min(sides) < 384 + min(sides)
+    assert factor == heat_maps._enlargement(*sides[::-1])
+
+
 def test_many_maps_go_on_below(figures, tmp_path):
     picture = draw(tmp_path, maps=np.ones((5, 2, 2)), titles="abcdef")
     assert len(panels(figures[0])) == 6

@@ -8,11 +8,16 @@ import tensorflow_datasets as tfds
 
 from keras_effnetv2 import Classifier, finetune
 from keras_effnetv2.data.printable import printable
+from keras_effnetv2.finetuning.dataset import prepare_tfds
+from keras_effnetv2.finetuning.outcome import PREDICTIONS, write_predictions
 from keras_effnetv2.finetuning.procedure import default_workdir
+from keras_effnetv2.preprocessing import record
 from tests.commands.running import run_command
 from tests.data.image_folders import NOT_UTF8
 from tests.data.sources.test_tfds import Pictures
+from tests.export import micro
 from tests.finetuning import pictures
+from tests.tiny_experiments import tiny_experiment
 
 QUICK = {**pictures.QUICK, "epochs": 1}
 
@@ -42,6 +47,53 @@ def test_a_dataset_of_tensorflow_datasets(tmp_path, capsys):
     assert "pictures: 3 classes" in out and "train[80%:]" in out
     again = finetune("tfds:pictures", tmp_path / "run", **QUICK)
     assert again.figures["test_accuracy"] == result.figures["test_accuracy"]
+
+
+class UnlabelledTest(Pictures):
+    """The images to test are without labels, as for a competition."""
+
+    def _generate_examples(self, first, num):
+        for number, example in super()._generate_examples(first, num):
+            yield number, example | ({"label": -1} if first else {})
+
+
+class PartlyLabelledTest(Pictures):
+    """One of the images to test has no label."""
+
+    def _generate_examples(self, first, num):
+        for number, example in super()._generate_examples(first, num):
+            yield number, example | ({"label": -1} if number == 53 else {})
+
+
+def test_a_test_split_without_labels_is_left_out(tmp_path):
+    tfds.core.add_data_dir(tmp_path)
+    for kind, split in ((UnlabelledTest, None), (PartlyLabelledTest, "test")):
+        kind(data_dir=tmp_path).download_and_prepare()
+        dataset = prepare_tfds(kind.name, tmp_path)
+        assert dataset.test_split == split
+        assert any("test have no labels" in x for x in dataset.lines) == (split is None)
+
+
+@pytest.mark.parametrize(("damaged", "num_sound"), [(False, 9), (True, 8)])
+def test_held_out_records_that_are_damaged_are_left_out(tmp_path, damaged, num_sound):
+    PartlyLabelledTest(data_dir=tmp_path).download_and_prepare()
+    if damaged:
+        (path,) = tmp_path.rglob("*-test.tfrecord*")
+        contents = bytearray(path.read_bytes())
+        contents[100] ^= 255
+        path.write_bytes(contents)
+    experiment = tiny_experiment(
+        "data.source=tfds",
+        f"data.name={PartlyLabelledTest.name}",
+        f"data.directory={tmp_path}",
+        "data.eval_split=test",
+        "data.num_classes=3",
+    )
+    contract = record("efficientnetv2-b0", "imagenet", 32).unlabelled()
+    model = micro.classifier_of(contract, 3)
+    figures = write_predictions(model, experiment, None, tmp_path)
+    assert figures["num_validation"] == num_sound
+    assert len((tmp_path / PREDICTIONS).read_text().splitlines()) == 1 + num_sound
 
 
 @pytest.fixture(name="saved", scope="module")

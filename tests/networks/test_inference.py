@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from keras_effnetv2 import compile_for_inference, create_model
+from keras_effnetv2.errors import InputError
 from tests.networks.test_fit import IMAGES
 from tests.tiny_networks import NANO, require_quantization, spread_weights
 
@@ -76,7 +77,15 @@ def test_images_of_another_range_warn_once(model):
     fast(IMAGES / 255)
 
 
+class Subclassed(keras.Model):
+    def call(self, images):
+        return images
+
+
 def test_other_models_are_refused():
+    for shapeless in (Subclassed(), keras.Sequential([keras.layers.Dense(2)])):
+        with pytest.raises(InputError, match="functional .*ed: (Subcl|Sequen)"):
+            compile_for_inference(shapeless)
     with pytest.raises(ValueError, match="Received: str"):
         compile_for_inference("efficientnetv2-b0")
     plain = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])

@@ -20,12 +20,17 @@ from keras_effnetv2.commands.shared.classifiers import open_classifier
 from keras_effnetv2.data.printable import printable
 from keras_effnetv2.errors import FileError, InputError
 from keras_effnetv2.fleet import ENGINES, check_engine
-from keras_effnetv2.paths import as_path
+from keras_effnetv2.paths import AnyPath, as_path
 from keras_effnetv2.progress import Progress
 
 _QUICK = 2.0  # Seconds; no rate is printed for less.
 # Flags that the results depend on.
 _SETTINGS = ("model", "variant", "weights", "workdir", "checkpoint", "image_size")
+# Files of work folders, exports, repositories and checkpoints.
+_MODEL_SUFFIXES = (
+    ".bin", ".gz", ".h5", ".index", ".json", ".keras", ".onnx", ".pb", ".safetensors",
+    ".tar", ".tflite", ".tgz",
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,15 +74,27 @@ def settings(args: argparse.Namespace, **others: Any) -> dict[str, Any]:
 
 
 def _modified(name: str) -> int:
-    """When a file, or the newest one in a folder, was written, ns; 0 if not a path."""
+    """When a model's file, or its newest one in a folder, was written, ns; else 0."""
     path = as_path(name)
     try:
         if not path.exists():
             return 0
-        inside = path.iterdir() if path.is_dir() else ()
-        return max(x.stat().st_mtime_ns for x in (path, *inside))
+        found = _model_files(path) if path.is_dir() else [path]
+        return max((x.stat().st_mtime_ns for x in found), default=0)
     except FileError:  # For example, an address on the Hub.
         return 0
+
+
+def _model_files(folder: AnyPath) -> Iterator[AnyPath]:
+    """Files of a model in a folder and its subfolders, such as `checkpoints`.
+
+    Others may be results of these commands, which write into the folder themselves.
+    """
+    for path in folder.iterdir():
+        inside = path.iterdir() if path.suffix == "" and path.is_dir() else [path]
+        for file in inside:
+            if file.suffix in _MODEL_SUFFIXES and not file.name.startswith("."):
+                yield file
 
 
 def run(

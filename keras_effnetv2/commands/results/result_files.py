@@ -75,15 +75,18 @@ class UnfinishedRows:
     def _take_up(self, path: pathlib.Path) -> None:
         """Reads the existing rows, and cuts off an unfinished line."""
         with self.path.open("rb+") as file:
-            self._check(file.readline(), path)
+            first = file.readline()
+            self._check(first, path)
+            if not first.endswith(b"\n"):
+                file.write(b"\n")
             end = file.tell()
-            for line in file:
+            while (line := file.readline()).endswith(b"\n"):
                 try:
                     row = json.loads(line)
                 except ValueError:
                     break
                 self._note(row)
-                end = file.tell() if line.endswith(b"\n") else end
+                end = file.tell()
             file.truncate(end)
 
     def _check(self, line: bytes, path: pathlib.Path) -> None:

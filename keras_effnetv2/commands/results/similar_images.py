@@ -27,16 +27,17 @@ def find(args: argparse.Namespace) -> None:
     if not among.is_dir():
         known = feature_files.read(among)
         _take_network(args, known)
-    photograph = images.read(args.photograph)
+    photograph = pathlib.Path(args.photograph).expanduser()
+    pixels = images.read(photograph)
     classifier = open_classifier(args)
-    vector = classifier.features(photograph)
+    vector = classifier.features(pixels)
     found = known or features_in(among, classifier, image_runs.settings(args))
-    nearest = _nearest(found, vector, pathlib.Path(args.photograph), args.top)
+    nearest = _nearest(found, vector, photograph, args.top)
     for path, similarity in nearest:
         print(f"{similarity:10.4f}  {printable(path)}")
     if args.output is not None:
         output = pathlib.Path(args.output).expanduser()
-        _draw(pathlib.Path(args.photograph), nearest, output)
+        _draw(photograph, nearest, output)
         print(printable(output))
 
 

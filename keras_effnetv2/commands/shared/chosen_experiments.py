@@ -1,7 +1,6 @@
 """The experiment that `train` and `plan` take, by its flags."""
 
 import argparse
-import os
 
 from keras_effnetv2.errors import InputError
 from keras_effnetv2.paths import as_path, is_remote
@@ -37,5 +36,5 @@ def find_experiment(args: argparse.Namespace) -> Experiment:
 def _named(name: str) -> Experiment:
     from keras_effnetv2.training.runs.workdir import read_experiment
 
-    is_workdir = is_remote(name) or os.path.isdir(name)
+    is_workdir = is_remote(name) or as_path(name).is_dir()
     return read_experiment(name) if is_workdir else get_experiment(name)

@@ -97,15 +97,19 @@ def contents(path: str | os.PathLike) -> bytes:
 
     Raises:
         ValueError: not a file.
-        OSError: the file cannot be read, after several tries.
+        OSError: the file cannot be read, after several tries where they may help.
     """
     name = printable(path)
     if is_remote(path):
         return retrying.retried(as_path(path).read_bytes, name)
-    path = pathlib.Path(path)
+    return retrying.retried(lambda: _contents(pathlib.Path(path), name), name)
+
+
+def _contents(path: pathlib.Path, name: str) -> bytes:
+    # Reading it would be an error of the file system, which is retried.
     if not path.is_file():
         raise unreadable(name, "there is no such file")
-    return retrying.retried(path.read_bytes, name)
+    return path.read_bytes()
 
 
 def unreadable(name: str, reason: object) -> InputError:

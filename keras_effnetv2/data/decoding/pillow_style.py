@@ -6,10 +6,13 @@ torchvision 0.29, `Resize` and `CenterCrop`; Pillow 13.
 
 import math
 
-import numpy as np
 import tensorflow as tf
 
 from keras_effnetv2.preprocessing import Preprocessing
+
+# Length by width to which images are cut before they are resized for a central crop,
+# which does not see the ends. Enlarged, these may take gigabytes.
+_LONGEST = 32
 
 
 def evaluation_image(image: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
@@ -23,6 +26,9 @@ def evaluation_image(image: tf.Tensor, preprocessing: Preprocessing) -> tf.Tenso
         float32 `(image_size, image_size, channels)`, whole numbers 0..255.
     """
     size, channels = preprocessing.image_size, image.shape[2]
+    seen = _without_ends(tf.shape(image)[:2], preprocessing)
+    top, left, height, width = tf.unstack(seen)
+    image = image[top : top + height, left : left + width]
     sides = _scaled_sides(tf.shape(image)[:2], preprocessing)
     image = _resize(image, sides, preprocessing.interpolation)
     image = _pad(image, tf.maximum(size - sides, 0), preprocessing.mean)
@@ -38,11 +44,22 @@ def evaluation_window(
     A crop with padding around the image starts outside it, and is larger.
     """
     size = preprocessing.image_size
-    sides = _scaled_sides(tf.constant((height, width)), preprocessing)
+    seen = _without_ends(tf.constant((height, width)), preprocessing).numpy()
+    corner, seen = seen[:2], seen[2:]
+    sides = _scaled_sides(tf.constant(seen), preprocessing)
     offsets = _offsets(sides, size) - tf.maximum(size - sides, 0) // 2
-    scale = np.array((height, width)) / sides.numpy()
-    (top, left), (rows, columns) = offsets.numpy() * scale, size * scale
+    scale = seen / sides.numpy()
+    (top, left), (rows, columns) = corner + offsets.numpy() * scale, size * scale
     return float(top), float(left), float(rows), float(columns)
+
+
+def _without_ends(sides: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
+    """Top, left, height and width of the part to resize, int32 `(4,)`."""
+    cut = tf.zeros_like(sides)
+    if preprocessing.crop == "center":
+        # As much at both ends, so that the centre stays where it is.
+        cut = tf.maximum(sides - _LONGEST * tf.reduce_min(sides), 0) // 2
+    return tf.concat([cut, sides - 2 * cut], axis=0)
 
 
 def _offsets(sides: tf.Tensor, size: int) -> tf.Tensor:

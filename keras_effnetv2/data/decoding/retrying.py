@@ -1,5 +1,7 @@
 """Retries reads from disks and networks, which sometimes fail on sound data."""
 
+import errno
+import re
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -15,6 +17,12 @@ _Result = TypeVar("_Result")
 WAITS = (0.5, 1.0, 2.0)
 # TensorFlow's errors about data; all others are of the disk, network or machine.
 OF_DATA = (tf.errors.InvalidArgumentError, tf.errors.DataLossError)
+# What waiting does not change. A missing file may come back, with its network share.
+_LASTING_NUMBERS = (
+    errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG,
+    errno.ELOOP,
+)  # fmt: skip
+_LASTING_ERRORS = (tf.errors.PermissionDeniedError, tf.errors.UnimplementedError)
 
 
 def retried(read: Callable[[], _Result], name: Any) -> _Result:
@@ -25,7 +33,8 @@ def retried(read: Callable[[], _Result], name: Any) -> _Result:
         name: the name of what is read, for messages.
 
     Raises:
-        OSError: every try failed.
+        OSError: every try failed, or the first in a way that lasts, such as a lack of
+            permission.
     """
     waits = iter(WAITS)
     while True:
@@ -36,6 +45,8 @@ def retried(read: Callable[[], _Result], name: Any) -> _Result:
         except (OSError, tf.errors.OpError) as error:
             reason = getattr(error, "strerror", None) or getattr(error, "message", "")
             reason = " ".join((reason or str(error)).split()).rstrip(".")
+            if _lasts(error):
+                raise FileError(f"{name} cannot be read: {reason}.") from error
             wait = next(waits, None)
             if wait is None:
                 raise FileError(
@@ -46,3 +57,18 @@ def retried(read: Callable[[], _Result], name: Any) -> _Result:
                 "%s cannot be read; retrying in %s s: %s", name, wait, reason
             )
             time.sleep(wait)
+
+
+def describe_damage(error: tf.errors.OpError) -> str:
+    """What is wrong with data, of one of `OF_DATA`, as the end of a sentence."""
+    # Without TensorFlow's operation names.
+    text = re.sub(r"\{\{.*?\}\}|\[Op:.*", "", error.message)
+    return " ".join(text.split()).rstrip(".")
+
+
+def _lasts(error: OSError | tf.errors.OpError) -> bool:
+    if isinstance(error, FileError):  # Of a `RemotePath`.
+        return isinstance(error.__cause__, _LASTING_ERRORS)
+    if isinstance(error, OSError):
+        return error.errno in _LASTING_NUMBERS
+    return isinstance(error, _LASTING_ERRORS)

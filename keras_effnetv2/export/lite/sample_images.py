@@ -135,7 +135,7 @@ def _read_files(
     folder: str | os.PathLike, classifier: Classifier, largest: int
 ) -> list[np.ndarray]:
     """Images of a folder; damaged ones are left out, as in training."""
-    files = folders.find_below(folder)
+    files = folders.find_below(os.path.expanduser(folder))
     numbers = _spread(len(files), largest)
     decode_errors = DecodeErrors(printable(folder), len(numbers))
     pixels = []

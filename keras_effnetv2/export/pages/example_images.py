@@ -38,10 +38,10 @@ def read_examples(given: Examples) -> list[Example]:
     """
     if given is None:
         return []
-    names = [given] if isinstance(given, str | os.PathLike) else list(given)
+    names = [given] if isinstance(given, str | os.PathLike) else given
     paths = [
         path
-        for name in names
+        for name in map(os.path.expanduser, names)
         for path in (
             folders.find_below(name) if os.path.isdir(name) else [pathlib.Path(name)]
         )

@@ -1,13 +1,17 @@
 """Results of many images in files: whole, in any format, and taken up again."""
 
+import argparse
 import csv
 import json
+import os
 
 import pytest
 
 from keras_effnetv2.classification.classifying import Classifier
 from keras_effnetv2.commands.results import image_runs
+from keras_effnetv2.commands.results.result_files import UnfinishedRows
 from tests import image_files as files
+from tests.commands import finished_run
 from tests.commands.running import run_command
 
 
@@ -160,6 +164,20 @@ def test_what_was_stopped_goes_on_where_it_was(
     assert not unfinished.exists()
 
 
+@pytest.mark.parametrize("num_whole", [0, 1, 2])
+def test_rows_cut_off_just_before_their_newline_are_not_done(tmp_path, num_whole):
+    path, settings = tmp_path / "a.csv", {"top": 5}
+    rows = [{"file": name, "error": None} for name in "xyz"]
+    UnfinishedRows(path, settings).append(rows[:num_whole])
+    part = tmp_path / ".a.csv.part"
+    part.write_bytes(part.read_bytes()[:-1])
+    resumed = UnfinishedRows(path, settings)
+    done = rows[: max(num_whole - 1, 0)]
+    assert resumed.done == {row["file"] for row in done}
+    resumed.append(rows[len(done) :])
+    assert [*UnfinishedRows(path, settings).rows()] == rows
+
+
 def test_what_was_begun_with_other_settings_is_not_gone_on_with(
     capsys, network, photos, stopped
 ):
@@ -177,6 +195,36 @@ def test_what_was_begun_with_other_settings_is_not_gone_on_with(
     output.with_name(".predictions.csv.part").write_text("<html>")
     assert run_command("predict", photos, *flags) == 2
     assert "is not an unfinished file of results" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["predictions.csv", "results/predictions.csv"])
+def test_results_beside_the_model_are_gone_on_with(
+    capsys, photos, stopped, monkeypatch, name
+):
+    model = photos.parent / "model"
+    finished_run.write(model)
+    flags = [photos, "--model", model, "--output", model / name]
+    with monkeypatch.context():
+        stopped(4)
+        with pytest.raises(Stopped):
+            run_command("predict", *flags, "--batch_size", 2)
+    (model / "embedded.npz").write_bytes(b"Of another command.")
+    monkeypatch.undo()
+    assert run_command("predict", *flags) == 1
+    assert "Resuming: 4 images are done, 2 are left." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "checkpoints/best.weights.h5"])
+def test_a_model_that_has_changed_since_is_noticed(tmp_path, name):
+    (tmp_path / "checkpoints").mkdir()
+    path = tmp_path / name
+    path.write_text("old")
+    args = argparse.Namespace(**dict.fromkeys(image_runs._SETTINGS))
+    args.model = str(tmp_path)
+    before = image_runs.settings(args)
+    assert image_runs.settings(args) == before
+    os.utime(path, (2e9, 2e9))
+    assert image_runs.settings(args) != before
 
 
 def test_an_old_file_stays_until_the_new_one_is_whole(network, photos, stopped):

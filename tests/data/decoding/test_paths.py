@@ -1,5 +1,7 @@
 """A file's pixels are the same wherever it is read: training, serving and so on."""
 
+import pathlib
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -9,7 +11,8 @@ from keras_effnetv2.data.augmentation.random_cropping import OFFICIAL
 from keras_effnetv2.data.decode_errors import DecodeErrors
 from keras_effnetv2.data.decoding import cropping, headers, images, retrying
 from keras_effnetv2.data.sources import open_source
-from keras_effnetv2.errors import FileError
+from keras_effnetv2.errors import FileError, UserError
+from keras_effnetv2.paths import RemotePath
 from tests import image_files as files
 from tests.data import every_file, image_folders
 from tests.data.batches import SQUASH, evaluate, train
@@ -214,6 +217,41 @@ def test_prediction_tells_the_disk_from_the_image(tmp_path, waits):
         images.read(path)
     with pytest.raises(FileError, match="a.jpg cannot be read, tried 3 times: Input"):
         retrying.retried(_failing, "a.jpg")
+
+
+def denied(*_):
+    raise PermissionError(13, "Permission denied")
+
+
+def denied_by_tensorflow():
+    raise tf.errors.PermissionDeniedError(None, None, "Permission denied")
+
+
+def denied_by_a_bucket():
+    with RemotePath("gs://bucket/a.jpg")._explained("read"):
+        denied_by_tensorflow()
+
+
+@pytest.mark.parametrize("read", [denied, denied_by_tensorflow, denied_by_a_bucket])
+def test_what_waiting_cannot_change_is_told_at_once(monkeypatch, read):
+    monkeypatch.setattr(retrying.time, "sleep", lambda _: pytest.fail("a wait"))
+    with pytest.raises(FileError) as raised:
+        retrying.retried(read, "a.jpg")
+    assert str(raised.value).startswith("a.jpg cannot be read: ")
+    assert "fault" not in str(raised.value)
+
+
+def test_files_that_can_never_be_read_are_refused_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(retrying.time, "sleep", lambda _: pytest.fail("a wait"))
+    # Python 3.14 calls no such path a file.
+    with pytest.raises(UserError, match="File name too long|no such file"):
+        images.read(tmp_path / ("a" * 300))
+    with pytest.raises(ValueError, match="no such file"):
+        images.read(tmp_path)
+    # A folder that may not be searched.
+    monkeypatch.setattr(pathlib.Path, "is_file", denied)
+    with pytest.raises(FileError, match="a.jpg cannot be read: Permission denied.$"):
+        images.read(tmp_path / "a.jpg")
 
 
 def _failing():

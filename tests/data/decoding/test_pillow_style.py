@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from keras_effnetv2.data.decoding.cropping import evaluation_image
+from keras_effnetv2.data.decoding.cropping import evaluation_image, evaluation_window
 from keras_effnetv2.preprocessing import Preprocessing
 
 MEAN = tuple(255 * x for x in (0.485, 0.456, 0.406))
@@ -78,6 +78,20 @@ def test_it_works_in_a_dataset_of_any_sides_and_channels(crop):
     np.testing.assert_array_equal(image, evaluation_image(pixels, record))
     assert evaluation_image(pixels[:1, :1], record).shape == (32, 32, 1)
     assert evaluation_image(np.zeros((1, 500, 1), "u1"), record).shape == (32, 32, 1)
+
+
+@pytest.mark.parametrize("sides", [(1, 300_000), (300_000, 1), (2, 499), (499, 3)])
+def test_very_narrow_images_are_cropped_before_they_are_enlarged(sides):
+    image, short, long = picture(*sides), min(sides), np.argmax(sides)
+    found = evaluation_image(image, RECORD).numpy()
+    # The same place in an image whose ends are not cut.
+    margin = (max(sides) - 31 * short) // 2
+    part = image.take(range(margin, max(sides) - margin), long)
+    difference = np.abs(found - evaluation_image(part, RECORD).numpy())
+    assert difference.max() <= 1 and found.std() > 10
+    window, side = evaluation_window(*sides, RECORD), 32 / 36 * short
+    assert window[2:] == pytest.approx((side, side), rel=0.01)
+    assert window[long] == pytest.approx((max(sides) - side) / 2, abs=0.1)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,8 @@ import {
 
 const CROP_MARGIN = 32;
 const CROP_LIMIT = 320;
+// Length by width to which images are cut before they are resized for a central crop.
+const LONGEST = 32;
 
 /**
  * The network's input for an image.
@@ -43,14 +45,20 @@ export function cropWindow(width, height, record) {
 /** Like timm and torchvision: resizes the image, then crops it or adds a border. */
 function pillowStyle(image, record) {
   const size = record.image_size;
-  const [height, width] = scaledSides(image.height, image.width, record);
-  const across = placed(smoothTaps(image.width, width, record.interpolation), size);
-  const down = placed(smoothTaps(image.height, height, record.interpolation), size);
-  const whole = { x: 0, y: 0, width: image.width, height: image.height };
-  const part = resample(
-    image.reader(whole), image.width, across.taps, down.taps, true
-  );
+  const seen = withoutEnds(image.width, image.height, record);
+  const [height, width] = scaledSides(seen.height, seen.width, record);
+  const across = placed(smoothTaps(seen.width, width, record.interpolation), size);
+  const down = placed(smoothTaps(seen.height, height, record.interpolation), size);
+  const part = resample(image.reader(seen), seen.width, across.taps, down.taps, true);
   return bordered(part, across, down, record);
+}
+
+/** The part of an image that is resized; a central crop needs no ends of long ones. */
+function withoutEnds(width, height, record) {
+  const most = record.crop === "center" ? LONGEST * Math.min(width, height) : Infinity;
+  const cut = (length) => Math.floor(Math.max(length - most, 0) / 2);
+  const [x, y] = [cut(width), cut(height)];
+  return { x, y, width: width - 2 * x, height: height - 2 * y };
 }
 
 function scaledSides(height, width, record) {
