@@ -38,10 +38,11 @@ def read_examples(given: Examples) -> list[Example]:
     """
     if given is None:
         return []
-    names = [given] if isinstance(given, str | os.PathLike) else given
+    given = [given] if isinstance(given, str | os.PathLike) else given
+    names = [os.path.expanduser(name) for name in given]
     paths = [
         path
-        for name in map(os.path.expanduser, names)
+        for name in names
         for path in (
             folders.find_below(name) if os.path.isdir(name) else [pathlib.Path(name)]
         )
