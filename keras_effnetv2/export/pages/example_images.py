@@ -38,15 +38,8 @@ def read_examples(given: Examples) -> list[Example]:
     """
     if given is None:
         return []
-    given = [given] if isinstance(given, str | os.PathLike) else given
-    names = [os.path.expanduser(name) for name in given]
-    paths = [
-        path
-        for name in names
-        for path in (
-            folders.find_below(name) if os.path.isdir(name) else [pathlib.Path(name)]
-        )
-    ]
+    names = [given] if isinstance(given, str | os.PathLike) else given
+    paths = [path for name in names for path in folders.find(os.path.expanduser(name))]
     if len(paths) > MAX_EXAMPLES:
         raise InputError(
             f"A page shows up to {MAX_EXAMPLES} examples. Received: {len(paths)}. Pass "
