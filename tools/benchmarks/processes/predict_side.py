@@ -62,8 +62,6 @@ def prepare(folder: str, model: str, batch_size: str) -> tuple:
     """The process's description of itself, and the functions it answers with."""
     classifier = Classifier(model, batch_size=int(batch_size))
     num = len([*items(folder)])
-    if num >= image_runs.MANY:
-        classifier.fold()
     compute(classifier, 2 * classifier.batch_size)  # Traces.
     megabytes: list[float] = []
     runs = {
