@@ -28,9 +28,11 @@ def together(devices: Devices) -> Iterator[None]:
         yield
     except Exception:
         _gather(devices, (1, 0))
+        _wait_for_all(devices)
         raise
     failed = [number for number, (x, _) in enumerate(_gather(devices, (0, 0))) if x]
     if failed:
+        _wait_for_all(devices)
         chief = ", the chief," if failed[0] == 0 else ""
         raise FileError(
             f"Worker {failed[0]} of {devices.num_workers}{chief} has failed, and this "
@@ -42,6 +44,12 @@ def from_chief(devices: Devices, number: int) -> int:
     """The chief's integer, below 2^32, on every worker. All workers must call it."""
     high, low = _gather(devices, divmod(number, 1 << _BITS))[0]
     return (high << _BITS) + low
+
+
+def _wait_for_all(devices: Devices) -> None:
+    """Lets all workers hear of a failure: one that ends cuts off what others read."""
+    with contextlib.suppress(Exception):  # Then all have heard, and one has ended.
+        _gather(devices, (0, 0))
 
 
 def _gather(devices: Devices, pair: tuple[int, int]) -> list[tuple[int, int]]:
