@@ -20,7 +20,7 @@ from keras_effnetv2.files import replace_file
 from keras_effnetv2.finetuning.photographs.photograph_folder import find_photographs
 from keras_effnetv2.finetuning.photographs.split import split_photographs
 from keras_effnetv2.finetuning.photographs.survey import survey_photographs
-from keras_effnetv2.finetuning.work_files import SPLIT, SURVEY
+from keras_effnetv2.finetuning.photographs.work_files import SPLIT, SURVEY
 from keras_effnetv2.tables import align
 from keras_effnetv2.training.experiments.image_settings import Data
 

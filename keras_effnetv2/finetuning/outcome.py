@@ -22,7 +22,7 @@ from keras_effnetv2.data.labelled_files import BETWEEN_LABELS, read_table
 from keras_effnetv2.data.sources import Source
 from keras_effnetv2.files import replace_file, replacing
 from keras_effnetv2.finetuning.dataset import names_of
-from keras_effnetv2.finetuning.work_files import SURVEY
+from keras_effnetv2.finetuning.photographs.work_files import SURVEY
 from keras_effnetv2.progress import Progress, format_duration
 from keras_effnetv2.reports.data_survey import DataSurvey
 from keras_effnetv2.reports.measures import describe_calibration

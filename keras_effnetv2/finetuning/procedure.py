@@ -35,6 +35,7 @@ from keras_effnetv2.finetuning.outcome import (
     write_model,
     write_predictions,
 )
+from keras_effnetv2.finetuning.photographs.work_files import CHOICES, SPLIT, SURVEY
 from keras_effnetv2.finetuning.plan import Pace
 from keras_effnetv2.finetuning.rates import choose_rate, plan_sweep
 from keras_effnetv2.finetuning.saved_choices import (
@@ -44,7 +45,6 @@ from keras_effnetv2.finetuning.saved_choices import (
     write_chosen,
 )
 from keras_effnetv2.finetuning.step_times import has_bfloat16, measure_pace
-from keras_effnetv2.finetuning.work_files import CHOICES, SPLIT, SURVEY
 from keras_effnetv2.paths import is_remote
 from keras_effnetv2.reports.writing import check_modules, write_and_measure
 from keras_effnetv2.training.devices.process_setup import set_up_process

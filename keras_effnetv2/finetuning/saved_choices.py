@@ -11,7 +11,7 @@ from keras_effnetv2.files import check_writable, replace_file
 from keras_effnetv2.finetuning.deadline import Timetable
 from keras_effnetv2.finetuning.decisions import Choice, to_values
 from keras_effnetv2.finetuning.options import Options
-from keras_effnetv2.finetuning.work_files import CHOICES, SPLIT, SURVEY
+from keras_effnetv2.finetuning.photographs.work_files import CHOICES, SPLIT, SURVEY
 from keras_effnetv2.training.experiments.configuration import Experiment
 from keras_effnetv2.training.experiments.settings import from_json
 from keras_effnetv2.training.runs.workdir import check_encodable

@@ -3,7 +3,7 @@
 import shutil
 
 from keras_effnetv2.finetuning.photographs.photograph_folder import find_photographs
-from keras_effnetv2.finetuning.work_files import CHOICES, SPLIT, SURVEY
+from keras_effnetv2.finetuning.photographs.work_files import CHOICES, SPLIT, SURVEY
 from tests.finetuning import pictures
 
 

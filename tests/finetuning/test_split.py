@@ -15,7 +15,7 @@ from keras_effnetv2.finetuning.outcome import read_survey
 from keras_effnetv2.finetuning.photographs.photograph_folder import find_photographs
 from keras_effnetv2.finetuning.photographs.split import split_photographs
 from keras_effnetv2.finetuning.photographs.survey import compare, survey_photographs
-from keras_effnetv2.finetuning.work_files import SURVEY
+from keras_effnetv2.finetuning.photographs.work_files import SURVEY
 from tests.data.image_folders import damage
 from tests.finetuning import pictures
 

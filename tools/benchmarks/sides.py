@@ -1,6 +1,7 @@
 """The sides that are compared: ours, and the installed peers."""
 
 import dataclasses
+import functools
 import json
 import os
 import shutil
@@ -72,14 +73,18 @@ class Side:
         Raises:
             ImportError: one cannot be imported.
         """
-        python = self.python or sys.executable
-        command = [python, "-c", _VERSIONS, *self.packages]
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode:
-            reasons = done.stderr.strip().splitlines() or [f"exit {done.returncode}"]
-            needed = " and ".join(self.packages)
-            raise ImportError(f"{python} cannot import {needed}: {reasons[-1]}")
-        return json.loads(done.stdout)
+        return _versions(self.python or sys.executable, self.packages)
+
+
+@functools.cache  # Importing takes seconds.
+def _versions(python: str, packages: tuple[str, ...]) -> dict[str, str]:
+    command = [python, "-c", _VERSIONS, *packages]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        reasons = done.stderr.strip().splitlines() or [f"exit {done.returncode}"]
+        needed = " and ".join(packages)
+        raise ImportError(f"{python} cannot import {needed}: {reasons[-1]}")
+    return json.loads(done.stdout)
 
 
 OURS = Side("ours", ("keras_effnetv2", "keras", "tensorflow"), source="keras_effnetv2")

@@ -16,7 +16,7 @@ from keras_effnetv2.data.labelled_files import (
 )
 from keras_effnetv2.data.printable import composed, printable, shown
 from keras_effnetv2.errors import InputError
-from keras_effnetv2.finetuning.work_files import is_work_folder
+from keras_effnetv2.finetuning.photographs.work_files import is_work_folder
 
 PARTS = ("train", "validation", "test")
 # Common names of folders of parts, in lower case.

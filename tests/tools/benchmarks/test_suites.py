@@ -133,6 +133,7 @@ def test_peers_that_cannot_be_imported_are_left_out_and_named(
     for name in ("keras", "tf_keras", "kimm", "timm"):
         (tmp_path / f"{name}.py").write_text("raise RuntimeError('no such operator')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    sides._versions.cache_clear()
     assert sides.installed_peers(sys.executable) == []
     python = sys.executable
     lines = capsys.readouterr().err.splitlines()
